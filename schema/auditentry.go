@@ -1,0 +1,50 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	entschema "entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/openspms/spms/schema/class"
+	"github.com/openspms/spms/schema/ids"
+)
+
+// AuditEntry is the record of one mutation, applied or refused, written in its
+// transaction. It names who did what to which row; it holds no personal data.
+type AuditEntry struct{ ent.Schema }
+
+// Mixin of the AuditEntry.
+func (AuditEntry) Mixin() []ent.Mixin {
+	return []ent.Mixin{idMixin{prefix: ids.AuditEntry}, regionMixin{}, createdMixin{}}
+}
+
+// Fields of the AuditEntry.
+func (AuditEntry) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("viewer").NotEmpty().Immutable().Annotations(class.Internal),
+		field.String("viewer_name").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.String("operation").NotEmpty().Immutable().Annotations(class.Internal),
+		field.String("subject").Default("").Immutable().Annotations(class.Internal).Comment("The id of the row acted upon."),
+		field.Enum("outcome").Values("applied", "refused").Immutable().Annotations(class.Internal),
+		field.String("code").Default("").Immutable().Annotations(class.Internal).Comment("The error code of a refusal."),
+		field.JSON("detail", map[string]any{}).Optional().Immutable().Annotations(class.Internal, entgql.Type("Map")),
+		field.String("input_hash").Default("").Immutable().Annotations(class.Internal, noFilter),
+	}
+}
+
+// Indexes of the AuditEntry.
+func (AuditEntry) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("created_at"),
+		index.Fields("viewer"),
+		index.Fields("operation"),
+		index.Fields("subject"),
+		index.Fields("outcome"),
+		index.Fields("code"),
+	}
+}
+
+// Annotations of the AuditEntry.
+func (AuditEntry) Annotations() []entschema.Annotation { return listed() }

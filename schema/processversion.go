@@ -1,0 +1,62 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	entschema "entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/openspms/spms/schema/class"
+	"github.com/openspms/spms/schema/ids"
+)
+
+// ProcessVersion is one definition of a process, as a BPMN document:
+//
+//	draft → in_review → published → retired
+//	in_review → draft (returned)
+//
+// A published one is never changed; its digest covers the canonical document.
+type ProcessVersion struct{ ent.Schema }
+
+// Mixin of the ProcessVersion.
+func (ProcessVersion) Mixin() []ent.Mixin {
+	return []ent.Mixin{idMixin{prefix: ids.ProcessVersion}, regionMixin{}, createdMixin{}}
+}
+
+// Fields of the ProcessVersion.
+func (ProcessVersion) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("process_id").Immutable().Annotations(class.Public),
+		field.Int("number").Positive().Immutable().Annotations(class.Public, entgql.OrderField("NUMBER"), noFilter),
+		field.Enum("state").Values("draft", "in_review", "published", "retired").Default("draft").Annotations(class.Public),
+		field.String("author_id").Immutable().Annotations(class.Internal, noFilter),
+		field.String("approver_id").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.Time("published_at").Optional().Nillable().Annotations(class.Public, noFilter),
+		field.String("digest").Default("").Annotations(class.Public, noFilter),
+		field.Text("document").NotEmpty().Annotations(class.Public, noFilter).Comment("The definition as BPMN 2.0 XML."),
+		field.Text("changelog").Default("").Annotations(class.Public, noFilter),
+		field.Int("revision").Default(1).Annotations(class.Public, noFilter),
+	}
+}
+
+// Edges of the ProcessVersion.
+func (ProcessVersion) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable(),
+		edge.From("bindings", Binding.Type).Ref("version").Annotations(paged()),
+		edge.From("cases", ServiceCase.Type).Ref("version").Annotations(paged()),
+	}
+}
+
+// Indexes of the ProcessVersion.
+func (ProcessVersion) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("process_id", "number").Unique(),
+		index.Fields("state"),
+	}
+}
+
+// Annotations of the ProcessVersion.
+func (ProcessVersion) Annotations() []entschema.Annotation { return listed() }

@@ -1,0 +1,78 @@
+package schema
+
+import (
+	"entgo.io/contrib/entgql"
+	"entgo.io/ent"
+	entschema "entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/openspms/spms/schema/class"
+	"github.com/openspms/spms/schema/ids"
+)
+
+// Task is one execution of a node in a case; a human task waits in a worklist:
+//
+//	created → claimed → started → completed
+//	created, claimed, started → cancelled (the token left by another way)
+//	claimed → created (released)
+type Task struct{ ent.Schema }
+
+// Mixin of the Task.
+func (Task) Mixin() []ent.Mixin {
+	return []ent.Mixin{idMixin{prefix: ids.Task}, regionMixin{}, createdMixin{}}
+}
+
+// Fields of the Task.
+func (Task) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("case_id").Immutable().Annotations(class.Internal),
+		field.String("version_id").Immutable().Annotations(class.Internal),
+		field.Int("token_seq").NonNegative().Immutable().Annotations(class.Internal, noFilter),
+		field.String("node_id").NotEmpty().Immutable().Annotations(class.Internal),
+		field.String("name_zh").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
+		field.String("name_en").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.Enum("kind").Values("human", "service").Immutable().Annotations(class.Internal),
+		field.String("topic").Default("").Immutable().Annotations(class.Internal).Comment("What the worker of a service task subscribes to."),
+		field.String("role").Default("").Immutable().Annotations(class.Internal),
+		field.String("stage").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.Enum("state").Values("created", "claimed", "started", "completed", "cancelled").Default("created").Annotations(class.Internal),
+		field.Int("priority").Default(0).Annotations(class.Internal, entgql.OrderField("PRIORITY"), noFilter),
+		field.JSON("required_qualifications", []string{}).Default([]string{}).Immutable().Annotations(class.Internal),
+		field.String("assignee_id").Optional().Nillable().Annotations(class.Internal),
+		field.Time("claimed_at").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.Time("started_at").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.Time("completed_at").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.String("completed_by").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.Time("due_at").Optional().Nillable().Annotations(class.Internal, noFilter).Comment("The earliest binding clock of the case; null without one."),
+		field.Time("due_order").Annotations(class.Internal, entgql.OrderField("DUE_AT"), noFilter).Comment("due_at, far in the future when null: for sorting."),
+	}
+}
+
+// Edges of the Task.
+func (Task) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable(),
+		edge.To("assignee", Staff.Type).Field("assignee_id").Unique(),
+		edge.From("evidence", Evidence.Type).Ref("task").Annotations(paged()),
+	}
+}
+
+// Indexes of the Task.
+func (Task) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("case_id"),
+		index.Fields("version_id"),
+		index.Fields("assignee_id"),
+		index.Fields("state", "role", "due_order"),
+		index.Fields("node_id"),
+		index.Fields("topic"),
+		index.Fields("kind"),
+		index.Fields("region_path", "state", "due_order"),
+	}
+}
+
+// Annotations of the Task.
+func (Task) Annotations() []entschema.Annotation { return listed() }
