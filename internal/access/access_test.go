@@ -1,0 +1,75 @@
+package access_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openspms/spms/internal/access"
+)
+
+func TestViewerMay(t *testing.T) {
+	t.Parallel()
+	henan := &access.Viewer{Grants: []access.Grant{{Role: access.Dispatcher, RegionPath: "CN/CN-HA/"}}}
+	tests := []struct {
+		name   string
+		viewer *access.Viewer
+		action access.Action
+		path   string
+		want   bool
+	}{
+		{"own region", henan, access.ReadCases, "CN/CN-HA/", true},
+		{"region below", henan, access.AssignTask, "CN/CN-HA/CN-HA-ZZ/", true},
+		{"region above", henan, access.ReadCases, "CN/", false},
+		{"sibling", henan, access.ReadCases, "CN/CN-CQ/", false},
+		{"sibling with the same beginning", henan, access.ReadCases, "CN/CN-HAX/", false},
+		{"action of another role", henan, access.PublishStandard, "CN/CN-HA/", false},
+		{"nobody", nil, access.ReadNorms, "CN/", false},
+		{"empty viewer", &access.Viewer{}, access.ReadNorms, "CN/", false},
+		{"unknown role", &access.Viewer{Grants: []access.Grant{{Role: "king", RegionPath: "CN/"}}}, access.ReadNorms, "CN/", false},
+		{"the server", access.System("timer"), access.PublishStandard, "CN/", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.viewer.May(tt.action, tt.path); got != tt.want {
+				t.Errorf("May(%v, %v) = %v, want %v", tt.action, tt.path, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRegionsLeavesOutWhatLiesInside(t *testing.T) {
+	t.Parallel()
+	v := &access.Viewer{Grants: []access.Grant{
+		{Role: access.Agent, RegionPath: "CN/CN-HA/CN-HA-ZZ/"},
+		{Role: access.Auditor, RegionPath: "CN/CN-HA/"},
+		{Role: access.Agent, RegionPath: "CN/CN-CQ/"},
+		{Role: access.StandardAdmin, RegionPath: "CN/"},
+	}}
+	if diff := cmp.Diff([]string{"CN/CN-CQ/", "CN/CN-HA/"}, v.Regions(access.ReadCases)); diff != "" {
+		t.Errorf("Regions(%v) (-want +got):\n%s", access.ReadCases, diff)
+	}
+	if diff := cmp.Diff([]string{"CN/", "CN/CN-HA/"}, v.Above()); diff != "" {
+		t.Errorf("Above() (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryRoleIsNamedAndReadsNorms(t *testing.T) {
+	t.Parallel()
+	seen := map[access.Role]bool{}
+	for _, d := range access.Definitions {
+		if d.Zh == "" || d.En == "" || seen[d.Role] {
+			t.Errorf("Definitions: role %q is unnamed or doubled", d.Role)
+		}
+		seen[d.Role] = true
+		if !d.Role.Allows(access.ReadNorms) {
+			t.Errorf("%s.Allows(%v) = false, want true: everyone may read the norms", d.Role, access.ReadNorms)
+		}
+	}
+	for _, a := range []access.Action{access.WorkTask, access.KeepStaff, access.StartCase, access.PauseClock} {
+		if access.Auditor.Allows(a) {
+			t.Errorf("auditor.Allows(%v) = true, want false: an auditor only reads", a)
+		}
+	}
+}
