@@ -91,7 +91,7 @@ func (v *Viewer) Regions(a Action) []string {
 		}
 	}
 	slices.Sort(out)
-	return slices.CompactFunc(out, func(outer, inner string) bool { return strings.HasPrefix(inner, outer) })
+	return slices.CompactFunc(out, func(inner, outer string) bool { return strings.HasPrefix(inner, outer) })
 }
 
 // Above returns the paths of the regions above those of v, from which v reads
