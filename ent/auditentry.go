@@ -11,7 +11,6 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/openspms/spms/ent/auditentry"
-	"github.com/openspms/spms/ent/region"
 )
 
 // AuditEntry is the model entity for the AuditEntry schema.
@@ -19,14 +18,12 @@ type AuditEntry struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
-	// RegionID holds the value of the "region_id" field.
-	RegionID string `json:"region_id,omitempty"`
-	// RegionPath holds the value of the "region_path" field.
-	RegionPath string `json:"region_path,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Viewer holds the value of the "viewer" field.
 	Viewer string `json:"viewer,omitempty"`
+	// The region acted in; empty when none was known, then only the server sees the row.
+	RegionPath string `json:"region_path,omitempty"`
 	// ViewerName holds the value of the "viewer_name" field.
 	ViewerName string `json:"viewer_name,omitempty"`
 	// Operation holds the value of the "operation" field.
@@ -40,33 +37,8 @@ type AuditEntry struct {
 	// Detail holds the value of the "detail" field.
 	Detail map[string]interface{} `json:"detail,omitempty"`
 	// InputHash holds the value of the "input_hash" field.
-	InputHash string `json:"input_hash,omitempty"`
-	// Edges holds the relations/edges for other nodes in the graph.
-	// The values are being populated by the AuditEntryQuery when eager-loading is set.
-	Edges        AuditEntryEdges `json:"edges"`
+	InputHash    string `json:"input_hash,omitempty"`
 	selectValues sql.SelectValues
-}
-
-// AuditEntryEdges holds the relations/edges for other nodes in the graph.
-type AuditEntryEdges struct {
-	// Region holds the value of the region edge.
-	Region *Region `json:"region,omitempty"`
-	// loadedTypes holds the information for reporting if a
-	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
-	// totalCount holds the count of the edges above.
-	totalCount [1]map[string]int
-}
-
-// RegionOrErr returns the Region value or an error if the edge
-// was not loaded in eager-loading, or loaded but was not found.
-func (e AuditEntryEdges) RegionOrErr() (*Region, error) {
-	if e.Region != nil {
-		return e.Region, nil
-	} else if e.loadedTypes[0] {
-		return nil, &NotFoundError{label: region.Label}
-	}
-	return nil, &NotLoadedError{edge: "region"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -76,7 +48,7 @@ func (*AuditEntry) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case auditentry.FieldDetail:
 			values[i] = new([]byte)
-		case auditentry.FieldID, auditentry.FieldRegionID, auditentry.FieldRegionPath, auditentry.FieldViewer, auditentry.FieldViewerName, auditentry.FieldOperation, auditentry.FieldSubject, auditentry.FieldOutcome, auditentry.FieldCode, auditentry.FieldInputHash:
+		case auditentry.FieldID, auditentry.FieldViewer, auditentry.FieldRegionPath, auditentry.FieldViewerName, auditentry.FieldOperation, auditentry.FieldSubject, auditentry.FieldOutcome, auditentry.FieldCode, auditentry.FieldInputHash:
 			values[i] = new(sql.NullString)
 		case auditentry.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -101,18 +73,6 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ID = value.String
 			}
-		case auditentry.FieldRegionID:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field region_id", values[i])
-			} else if value.Valid {
-				_m.RegionID = value.String
-			}
-		case auditentry.FieldRegionPath:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field region_path", values[i])
-			} else if value.Valid {
-				_m.RegionPath = value.String
-			}
 		case auditentry.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -124,6 +84,12 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field viewer", values[i])
 			} else if value.Valid {
 				_m.Viewer = value.String
+			}
+		case auditentry.FieldRegionPath:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field region_path", values[i])
+			} else if value.Valid {
+				_m.RegionPath = value.String
 			}
 		case auditentry.FieldViewerName:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -182,11 +148,6 @@ func (_m *AuditEntry) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
 }
 
-// QueryRegion queries the "region" edge of the AuditEntry entity.
-func (_m *AuditEntry) QueryRegion() *RegionQuery {
-	return NewAuditEntryClient(_m.config).QueryRegion(_m)
-}
-
 // Update returns a builder for updating this AuditEntry.
 // Note that you need to call AuditEntry.Unwrap() before calling this method if this AuditEntry
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -210,17 +171,14 @@ func (_m *AuditEntry) String() string {
 	var builder strings.Builder
 	builder.WriteString("AuditEntry(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
-	builder.WriteString("region_id=")
-	builder.WriteString(_m.RegionID)
-	builder.WriteString(", ")
-	builder.WriteString("region_path=")
-	builder.WriteString(_m.RegionPath)
-	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))
 	builder.WriteString(", ")
 	builder.WriteString("viewer=")
 	builder.WriteString(_m.Viewer)
+	builder.WriteString(", ")
+	builder.WriteString("region_path=")
+	builder.WriteString(_m.RegionPath)
 	builder.WriteString(", ")
 	builder.WriteString("viewer_name=")
 	builder.WriteString(_m.ViewerName)

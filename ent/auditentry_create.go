@@ -11,7 +11,6 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/auditentry"
-	"github.com/openspms/spms/ent/region"
 )
 
 // AuditEntryCreate is the builder for creating a AuditEntry entity.
@@ -19,18 +18,6 @@ type AuditEntryCreate struct {
 	config
 	mutation *AuditEntryMutation
 	hooks    []Hook
-}
-
-// SetRegionID sets the "region_id" field.
-func (_c *AuditEntryCreate) SetRegionID(v string) *AuditEntryCreate {
-	_c.mutation.SetRegionID(v)
-	return _c
-}
-
-// SetRegionPath sets the "region_path" field.
-func (_c *AuditEntryCreate) SetRegionPath(v string) *AuditEntryCreate {
-	_c.mutation.SetRegionPath(v)
-	return _c
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -42,6 +29,20 @@ func (_c *AuditEntryCreate) SetCreatedAt(v time.Time) *AuditEntryCreate {
 // SetViewer sets the "viewer" field.
 func (_c *AuditEntryCreate) SetViewer(v string) *AuditEntryCreate {
 	_c.mutation.SetViewer(v)
+	return _c
+}
+
+// SetRegionPath sets the "region_path" field.
+func (_c *AuditEntryCreate) SetRegionPath(v string) *AuditEntryCreate {
+	_c.mutation.SetRegionPath(v)
+	return _c
+}
+
+// SetNillableRegionPath sets the "region_path" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillableRegionPath(v *string) *AuditEntryCreate {
+	if v != nil {
+		_c.SetRegionPath(*v)
+	}
 	return _c
 }
 
@@ -133,11 +134,6 @@ func (_c *AuditEntryCreate) SetNillableID(v *string) *AuditEntryCreate {
 	return _c
 }
 
-// SetRegion sets the "region" edge to the Region entity.
-func (_c *AuditEntryCreate) SetRegion(v *Region) *AuditEntryCreate {
-	return _c.SetRegionID(v.ID)
-}
-
 // Mutation returns the AuditEntryMutation object of the builder.
 func (_c *AuditEntryCreate) Mutation() *AuditEntryMutation {
 	return _c.mutation
@@ -173,6 +169,10 @@ func (_c *AuditEntryCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *AuditEntryCreate) defaults() {
+	if _, ok := _c.mutation.RegionPath(); !ok {
+		v := auditentry.DefaultRegionPath
+		_c.mutation.SetRegionPath(v)
+	}
 	if _, ok := _c.mutation.ViewerName(); !ok {
 		v := auditentry.DefaultViewerName
 		_c.mutation.SetViewerName(v)
@@ -197,17 +197,6 @@ func (_c *AuditEntryCreate) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_c *AuditEntryCreate) check() error {
-	if _, ok := _c.mutation.RegionID(); !ok {
-		return &ValidationError{Name: "region_id", err: errors.New(`ent: missing required field "AuditEntry.region_id"`)}
-	}
-	if _, ok := _c.mutation.RegionPath(); !ok {
-		return &ValidationError{Name: "region_path", err: errors.New(`ent: missing required field "AuditEntry.region_path"`)}
-	}
-	if v, ok := _c.mutation.RegionPath(); ok {
-		if err := auditentry.RegionPathValidator(v); err != nil {
-			return &ValidationError{Name: "region_path", err: fmt.Errorf(`ent: validator failed for field "AuditEntry.region_path": %w`, err)}
-		}
-	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "AuditEntry.created_at"`)}
 	}
@@ -218,6 +207,9 @@ func (_c *AuditEntryCreate) check() error {
 		if err := auditentry.ViewerValidator(v); err != nil {
 			return &ValidationError{Name: "viewer", err: fmt.Errorf(`ent: validator failed for field "AuditEntry.viewer": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.RegionPath(); !ok {
+		return &ValidationError{Name: "region_path", err: errors.New(`ent: missing required field "AuditEntry.region_path"`)}
 	}
 	if _, ok := _c.mutation.ViewerName(); !ok {
 		return &ValidationError{Name: "viewer_name", err: errors.New(`ent: missing required field "AuditEntry.viewer_name"`)}
@@ -251,9 +243,6 @@ func (_c *AuditEntryCreate) check() error {
 		if err := auditentry.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "AuditEntry.id": %w`, err)}
 		}
-	}
-	if len(_c.mutation.RegionIDs()) == 0 {
-		return &ValidationError{Name: "region", err: errors.New(`ent: missing required edge "AuditEntry.region"`)}
 	}
 	return nil
 }
@@ -290,10 +279,6 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 		_node.ID = id
 		_spec.ID.Value = id
 	}
-	if value, ok := _c.mutation.RegionPath(); ok {
-		_spec.SetField(auditentry.FieldRegionPath, field.TypeString, value)
-		_node.RegionPath = value
-	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(auditentry.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -301,6 +286,10 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Viewer(); ok {
 		_spec.SetField(auditentry.FieldViewer, field.TypeString, value)
 		_node.Viewer = value
+	}
+	if value, ok := _c.mutation.RegionPath(); ok {
+		_spec.SetField(auditentry.FieldRegionPath, field.TypeString, value)
+		_node.RegionPath = value
 	}
 	if value, ok := _c.mutation.ViewerName(); ok {
 		_spec.SetField(auditentry.FieldViewerName, field.TypeString, value)
@@ -329,23 +318,6 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.InputHash(); ok {
 		_spec.SetField(auditentry.FieldInputHash, field.TypeString, value)
 		_node.InputHash = value
-	}
-	if nodes := _c.mutation.RegionIDs(); len(nodes) > 0 {
-		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.M2O,
-			Inverse: false,
-			Table:   auditentry.RegionTable,
-			Columns: []string{auditentry.RegionColumn},
-			Bidi:    false,
-			Target: &sqlgraph.EdgeTarget{
-				IDSpec: sqlgraph.NewFieldSpec(region.FieldID, field.TypeString),
-			},
-		}
-		for _, k := range nodes {
-			edge.Target.Nodes = append(edge.Target.Nodes, k)
-		}
-		_node.RegionID = nodes[0]
-		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
 }

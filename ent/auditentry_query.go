@@ -14,7 +14,6 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/predicate"
-	"github.com/openspms/spms/ent/region"
 )
 
 // AuditEntryQuery is the builder for querying AuditEntry entities.
@@ -24,7 +23,6 @@ type AuditEntryQuery struct {
 	order      []auditentry.OrderOption
 	inters     []Interceptor
 	predicates []predicate.AuditEntry
-	withRegion *RegionQuery
 	loadTotal  []func(context.Context, []*AuditEntry) error
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
@@ -61,28 +59,6 @@ func (_q *AuditEntryQuery) Unique(unique bool) *AuditEntryQuery {
 func (_q *AuditEntryQuery) Order(o ...auditentry.OrderOption) *AuditEntryQuery {
 	_q.order = append(_q.order, o...)
 	return _q
-}
-
-// QueryRegion chains the current query on the "region" edge.
-func (_q *AuditEntryQuery) QueryRegion() *RegionQuery {
-	query := (&RegionClient{config: _q.config}).Query()
-	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
-		if err := _q.prepareQuery(ctx); err != nil {
-			return nil, err
-		}
-		selector := _q.sqlQuery(ctx)
-		if err := selector.Err(); err != nil {
-			return nil, err
-		}
-		step := sqlgraph.NewStep(
-			sqlgraph.From(auditentry.Table, auditentry.FieldID, selector),
-			sqlgraph.To(region.Table, region.FieldID),
-			sqlgraph.Edge(sqlgraph.M2O, false, auditentry.RegionTable, auditentry.RegionColumn),
-		)
-		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
-		return fromU, nil
-	}
-	return query
 }
 
 // First returns the first AuditEntry entity from the query.
@@ -277,23 +253,11 @@ func (_q *AuditEntryQuery) Clone() *AuditEntryQuery {
 		order:      append([]auditentry.OrderOption{}, _q.order...),
 		inters:     append([]Interceptor{}, _q.inters...),
 		predicates: append([]predicate.AuditEntry{}, _q.predicates...),
-		withRegion: _q.withRegion.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
 		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
 	}
-}
-
-// WithRegion tells the query-builder to eager-load the nodes that are connected to
-// the "region" edge. The optional arguments are used to configure the query builder of the edge.
-func (_q *AuditEntryQuery) WithRegion(opts ...func(*RegionQuery)) *AuditEntryQuery {
-	query := (&RegionClient{config: _q.config}).Query()
-	for _, opt := range opts {
-		opt(query)
-	}
-	_q.withRegion = query
-	return _q
 }
 
 // GroupBy is used to group vertices by one or more fields/columns.
@@ -302,12 +266,12 @@ func (_q *AuditEntryQuery) WithRegion(opts ...func(*RegionQuery)) *AuditEntryQue
 // Example:
 //
 //	var v []struct {
-//		RegionID string `json:"region_id,omitempty"`
+//		CreatedAt time.Time `json:"created_at,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
 //	client.AuditEntry.Query().
-//		GroupBy(auditentry.FieldRegionID).
+//		GroupBy(auditentry.FieldCreatedAt).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
 func (_q *AuditEntryQuery) GroupBy(field string, fields ...string) *AuditEntryGroupBy {
@@ -325,11 +289,11 @@ func (_q *AuditEntryQuery) GroupBy(field string, fields ...string) *AuditEntryGr
 // Example:
 //
 //	var v []struct {
-//		RegionID string `json:"region_id,omitempty"`
+//		CreatedAt time.Time `json:"created_at,omitempty"`
 //	}
 //
 //	client.AuditEntry.Query().
-//		Select(auditentry.FieldRegionID).
+//		Select(auditentry.FieldCreatedAt).
 //		Scan(ctx, &v)
 func (_q *AuditEntryQuery) Select(fields ...string) *AuditEntrySelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)
@@ -372,11 +336,8 @@ func (_q *AuditEntryQuery) prepareQuery(ctx context.Context) error {
 
 func (_q *AuditEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*AuditEntry, error) {
 	var (
-		nodes       = []*AuditEntry{}
-		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
-			_q.withRegion != nil,
-		}
+		nodes = []*AuditEntry{}
+		_spec = _q.querySpec()
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
 		return (*AuditEntry).scanValues(nil, columns)
@@ -384,7 +345,6 @@ func (_q *AuditEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*A
 	_spec.Assign = func(columns []string, values []any) error {
 		node := &AuditEntry{config: _q.config}
 		nodes = append(nodes, node)
-		node.Edges.loadedTypes = loadedTypes
 		return node.assignValues(columns, values)
 	}
 	if len(_q.modifiers) > 0 {
@@ -399,48 +359,12 @@ func (_q *AuditEntryQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*A
 	if len(nodes) == 0 {
 		return nodes, nil
 	}
-	if query := _q.withRegion; query != nil {
-		if err := _q.loadRegion(ctx, query, nodes, nil,
-			func(n *AuditEntry, e *Region) { n.Edges.Region = e }); err != nil {
-			return nil, err
-		}
-	}
 	for i := range _q.loadTotal {
 		if err := _q.loadTotal[i](ctx, nodes); err != nil {
 			return nil, err
 		}
 	}
 	return nodes, nil
-}
-
-func (_q *AuditEntryQuery) loadRegion(ctx context.Context, query *RegionQuery, nodes []*AuditEntry, init func(*AuditEntry), assign func(*AuditEntry, *Region)) error {
-	ids := make([]string, 0, len(nodes))
-	nodeids := make(map[string][]*AuditEntry)
-	for i := range nodes {
-		fk := nodes[i].RegionID
-		if _, ok := nodeids[fk]; !ok {
-			ids = append(ids, fk)
-		}
-		nodeids[fk] = append(nodeids[fk], nodes[i])
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	query.Where(region.IDIn(ids...))
-	neighbors, err := query.All(ctx)
-	if err != nil {
-		return err
-	}
-	for _, n := range neighbors {
-		nodes, ok := nodeids[n.ID]
-		if !ok {
-			return fmt.Errorf(`unexpected foreign-key "region_id" returned %v`, n.ID)
-		}
-		for i := range nodes {
-			assign(nodes[i], n)
-		}
-	}
-	return nil
 }
 
 func (_q *AuditEntryQuery) sqlCount(ctx context.Context) (int, error) {
@@ -470,9 +394,6 @@ func (_q *AuditEntryQuery) querySpec() *sqlgraph.QuerySpec {
 			if fields[i] != auditentry.FieldID {
 				_spec.Node.Columns = append(_spec.Node.Columns, fields[i])
 			}
-		}
-		if _q.withRegion != nil {
-			_spec.Node.AddColumnOnce(auditentry.FieldRegionID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -720,22 +720,6 @@ func (c *AuditEntryClient) GetX(ctx context.Context, id string) *AuditEntry {
 	return obj
 }
 
-// QueryRegion queries the region edge of a AuditEntry.
-func (c *AuditEntryClient) QueryRegion(_m *AuditEntry) *RegionQuery {
-	query := (&RegionClient{config: c.config}).Query()
-	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
-		id := _m.ID
-		step := sqlgraph.NewStep(
-			sqlgraph.From(auditentry.Table, auditentry.FieldID, id),
-			sqlgraph.To(region.Table, region.FieldID),
-			sqlgraph.Edge(sqlgraph.M2O, false, auditentry.RegionTable, auditentry.RegionColumn),
-		)
-		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
-		return fromV, nil
-	}
-	return query
-}
-
 // Hooks returns the client hooks.
 func (c *AuditEntryClient) Hooks() []Hook {
 	return c.hooks.AuditEntry

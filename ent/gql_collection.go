@@ -216,31 +216,6 @@ func (_q *AuditEntryQuery) collectField(ctx context.Context, oneNode bool, opCtx
 	)
 	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
 		switch field.Name {
-
-		case "region":
-			var (
-				alias = field.Alias
-				path  = append(path, alias)
-				query = (&RegionClient{config: _q.config}).Query()
-			)
-			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
-				return err
-			}
-			_q.withRegion = query
-			if _, ok := fieldSeen[auditentry.FieldRegionID]; !ok {
-				selectedFields = append(selectedFields, auditentry.FieldRegionID)
-				fieldSeen[auditentry.FieldRegionID] = struct{}{}
-			}
-		case "regionID":
-			if _, ok := fieldSeen[auditentry.FieldRegionID]; !ok {
-				selectedFields = append(selectedFields, auditentry.FieldRegionID)
-				fieldSeen[auditentry.FieldRegionID] = struct{}{}
-			}
-		case "regionPath":
-			if _, ok := fieldSeen[auditentry.FieldRegionPath]; !ok {
-				selectedFields = append(selectedFields, auditentry.FieldRegionPath)
-				fieldSeen[auditentry.FieldRegionPath] = struct{}{}
-			}
 		case "createdAt":
 			if _, ok := fieldSeen[auditentry.FieldCreatedAt]; !ok {
 				selectedFields = append(selectedFields, auditentry.FieldCreatedAt)
@@ -250,6 +225,11 @@ func (_q *AuditEntryQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			if _, ok := fieldSeen[auditentry.FieldViewer]; !ok {
 				selectedFields = append(selectedFields, auditentry.FieldViewer)
 				fieldSeen[auditentry.FieldViewer] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[auditentry.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, auditentry.FieldRegionPath)
+				fieldSeen[auditentry.FieldRegionPath] = struct{}{}
 			}
 		case "viewerName":
 			if _, ok := fieldSeen[auditentry.FieldViewerName]; !ok {

@@ -24,14 +24,6 @@ func (_m *APIToken) Staff(ctx context.Context) (*Staff, error) {
 	return result, err
 }
 
-func (_m *AuditEntry) Region(ctx context.Context) (*Region, error) {
-	result, err := _m.Edges.RegionOrErr()
-	if IsNotLoaded(err) {
-		result, err = _m.QueryRegion().Only(ctx)
-	}
-	return result, err
-}
-
 func (_m *Binding) Region(ctx context.Context) (*Region, error) {
 	result, err := _m.Edges.RegionOrErr()
 	if IsNotLoaded(err) {

@@ -341,21 +341,6 @@ type AuditEntryWhereInput struct {
 	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
 	IDContainsFold *string  `json:"idContainsFold,omitempty"`
 
-	// "region_id" field predicates.
-	RegionID             *string  `json:"regionID,omitempty"`
-	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
-	RegionIDIn           []string `json:"regionIDIn,omitempty"`
-	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
-	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
-	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
-	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
-	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
-	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
-	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
-	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
-	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
-	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
-
 	// "viewer" field predicates.
 	Viewer             *string  `json:"viewer,omitempty"`
 	ViewerNEQ          *string  `json:"viewerNEQ,omitempty"`
@@ -421,10 +406,6 @@ type AuditEntryWhereInput struct {
 	CodeHasSuffix    *string  `json:"codeHasSuffix,omitempty"`
 	CodeEqualFold    *string  `json:"codeEqualFold,omitempty"`
 	CodeContainsFold *string  `json:"codeContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -527,45 +508,6 @@ func (i *AuditEntryWhereInput) P() (predicate.AuditEntry, error) {
 	}
 	if i.IDContainsFold != nil {
 		predicates = append(predicates, auditentry.IDContainsFold(*i.IDContainsFold))
-	}
-	if i.RegionID != nil {
-		predicates = append(predicates, auditentry.RegionIDEQ(*i.RegionID))
-	}
-	if i.RegionIDNEQ != nil {
-		predicates = append(predicates, auditentry.RegionIDNEQ(*i.RegionIDNEQ))
-	}
-	if len(i.RegionIDIn) > 0 {
-		predicates = append(predicates, auditentry.RegionIDIn(i.RegionIDIn...))
-	}
-	if len(i.RegionIDNotIn) > 0 {
-		predicates = append(predicates, auditentry.RegionIDNotIn(i.RegionIDNotIn...))
-	}
-	if i.RegionIDGT != nil {
-		predicates = append(predicates, auditentry.RegionIDGT(*i.RegionIDGT))
-	}
-	if i.RegionIDGTE != nil {
-		predicates = append(predicates, auditentry.RegionIDGTE(*i.RegionIDGTE))
-	}
-	if i.RegionIDLT != nil {
-		predicates = append(predicates, auditentry.RegionIDLT(*i.RegionIDLT))
-	}
-	if i.RegionIDLTE != nil {
-		predicates = append(predicates, auditentry.RegionIDLTE(*i.RegionIDLTE))
-	}
-	if i.RegionIDContains != nil {
-		predicates = append(predicates, auditentry.RegionIDContains(*i.RegionIDContains))
-	}
-	if i.RegionIDHasPrefix != nil {
-		predicates = append(predicates, auditentry.RegionIDHasPrefix(*i.RegionIDHasPrefix))
-	}
-	if i.RegionIDHasSuffix != nil {
-		predicates = append(predicates, auditentry.RegionIDHasSuffix(*i.RegionIDHasSuffix))
-	}
-	if i.RegionIDEqualFold != nil {
-		predicates = append(predicates, auditentry.RegionIDEqualFold(*i.RegionIDEqualFold))
-	}
-	if i.RegionIDContainsFold != nil {
-		predicates = append(predicates, auditentry.RegionIDContainsFold(*i.RegionIDContainsFold))
 	}
 	if i.Viewer != nil {
 		predicates = append(predicates, auditentry.ViewerEQ(*i.Viewer))
@@ -736,24 +678,6 @@ func (i *AuditEntryWhereInput) P() (predicate.AuditEntry, error) {
 		predicates = append(predicates, auditentry.CodeContainsFold(*i.CodeContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := auditentry.HasRegion()
-		if !*i.HasRegion {
-			p = auditentry.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, auditentry.HasRegionWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyAuditEntryWhereInput

@@ -942,9 +942,9 @@ type AuditEntryMutation struct {
 	op            Op
 	typ           string
 	id            *string
-	region_path   *string
 	created_at    *time.Time
 	viewer        *string
+	region_path   *string
 	viewer_name   *string
 	operation     *string
 	subject       *string
@@ -953,8 +953,6 @@ type AuditEntryMutation struct {
 	detail        *map[string]interface{}
 	input_hash    *string
 	clearedFields map[string]struct{}
-	region        *string
-	clearedregion bool
 	done          bool
 	oldValue      func(context.Context) (*AuditEntry, error)
 	predicates    []predicate.AuditEntry
@@ -1064,78 +1062,6 @@ func (m *AuditEntryMutation) IDs(ctx context.Context) ([]string, error) {
 	}
 }
 
-// SetRegionID sets the "region_id" field.
-func (m *AuditEntryMutation) SetRegionID(s string) {
-	m.region = &s
-}
-
-// RegionID returns the value of the "region_id" field in the mutation.
-func (m *AuditEntryMutation) RegionID() (r string, exists bool) {
-	v := m.region
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldRegionID returns the old "region_id" field's value of the AuditEntry entity.
-// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *AuditEntryMutation) OldRegionID(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldRegionID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
-	}
-	return oldValue.RegionID, nil
-}
-
-// ResetRegionID resets all changes to the "region_id" field.
-func (m *AuditEntryMutation) ResetRegionID() {
-	m.region = nil
-}
-
-// SetRegionPath sets the "region_path" field.
-func (m *AuditEntryMutation) SetRegionPath(s string) {
-	m.region_path = &s
-}
-
-// RegionPath returns the value of the "region_path" field in the mutation.
-func (m *AuditEntryMutation) RegionPath() (r string, exists bool) {
-	v := m.region_path
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldRegionPath returns the old "region_path" field's value of the AuditEntry entity.
-// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *AuditEntryMutation) OldRegionPath(ctx context.Context) (v string, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldRegionPath requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
-	}
-	return oldValue.RegionPath, nil
-}
-
-// ResetRegionPath resets all changes to the "region_path" field.
-func (m *AuditEntryMutation) ResetRegionPath() {
-	m.region_path = nil
-}
-
 // SetCreatedAt sets the "created_at" field.
 func (m *AuditEntryMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -1206,6 +1132,42 @@ func (m *AuditEntryMutation) OldViewer(ctx context.Context) (v string, err error
 // ResetViewer resets all changes to the "viewer" field.
 func (m *AuditEntryMutation) ResetViewer() {
 	m.viewer = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *AuditEntryMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *AuditEntryMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *AuditEntryMutation) ResetRegionPath() {
+	m.region_path = nil
 }
 
 // SetViewerName sets the "viewer_name" field.
@@ -1473,33 +1435,6 @@ func (m *AuditEntryMutation) ResetInputHash() {
 	m.input_hash = nil
 }
 
-// ClearRegion clears the "region" edge to the Region entity.
-func (m *AuditEntryMutation) ClearRegion() {
-	m.clearedregion = true
-	m.clearedFields[auditentry.FieldRegionID] = struct{}{}
-}
-
-// RegionCleared reports if the "region" edge to the Region entity was cleared.
-func (m *AuditEntryMutation) RegionCleared() bool {
-	return m.clearedregion
-}
-
-// RegionIDs returns the "region" edge IDs in the mutation.
-// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
-// RegionID instead. It exists only for internal usage by the builders.
-func (m *AuditEntryMutation) RegionIDs() (ids []string) {
-	if id := m.region; id != nil {
-		ids = append(ids, *id)
-	}
-	return
-}
-
-// ResetRegion resets all changes to the "region" edge.
-func (m *AuditEntryMutation) ResetRegion() {
-	m.region = nil
-	m.clearedregion = false
-}
-
 // Where appends a list predicates to the AuditEntryMutation builder.
 func (m *AuditEntryMutation) Where(ps ...predicate.AuditEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -1534,18 +1469,15 @@ func (m *AuditEntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AuditEntryMutation) Fields() []string {
-	fields := make([]string, 0, 11)
-	if m.region != nil {
-		fields = append(fields, auditentry.FieldRegionID)
-	}
-	if m.region_path != nil {
-		fields = append(fields, auditentry.FieldRegionPath)
-	}
+	fields := make([]string, 0, 10)
 	if m.created_at != nil {
 		fields = append(fields, auditentry.FieldCreatedAt)
 	}
 	if m.viewer != nil {
 		fields = append(fields, auditentry.FieldViewer)
+	}
+	if m.region_path != nil {
+		fields = append(fields, auditentry.FieldRegionPath)
 	}
 	if m.viewer_name != nil {
 		fields = append(fields, auditentry.FieldViewerName)
@@ -1576,14 +1508,12 @@ func (m *AuditEntryMutation) Fields() []string {
 // schema.
 func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
 	switch name {
-	case auditentry.FieldRegionID:
-		return m.RegionID()
-	case auditentry.FieldRegionPath:
-		return m.RegionPath()
 	case auditentry.FieldCreatedAt:
 		return m.CreatedAt()
 	case auditentry.FieldViewer:
 		return m.Viewer()
+	case auditentry.FieldRegionPath:
+		return m.RegionPath()
 	case auditentry.FieldViewerName:
 		return m.ViewerName()
 	case auditentry.FieldOperation:
@@ -1607,14 +1537,12 @@ func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
 // database failed.
 func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
-	case auditentry.FieldRegionID:
-		return m.OldRegionID(ctx)
-	case auditentry.FieldRegionPath:
-		return m.OldRegionPath(ctx)
 	case auditentry.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case auditentry.FieldViewer:
 		return m.OldViewer(ctx)
+	case auditentry.FieldRegionPath:
+		return m.OldRegionPath(ctx)
 	case auditentry.FieldViewerName:
 		return m.OldViewerName(ctx)
 	case auditentry.FieldOperation:
@@ -1638,20 +1566,6 @@ func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Val
 // type.
 func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 	switch name {
-	case auditentry.FieldRegionID:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetRegionID(v)
-		return nil
-	case auditentry.FieldRegionPath:
-		v, ok := value.(string)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetRegionPath(v)
-		return nil
 	case auditentry.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -1665,6 +1579,13 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetViewer(v)
+		return nil
+	case auditentry.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
 		return nil
 	case auditentry.FieldViewerName:
 		v, ok := value.(string)
@@ -1773,17 +1694,14 @@ func (m *AuditEntryMutation) ClearField(name string) error {
 // It returns an error if the field is not defined in the schema.
 func (m *AuditEntryMutation) ResetField(name string) error {
 	switch name {
-	case auditentry.FieldRegionID:
-		m.ResetRegionID()
-		return nil
-	case auditentry.FieldRegionPath:
-		m.ResetRegionPath()
-		return nil
 	case auditentry.FieldCreatedAt:
 		m.ResetCreatedAt()
 		return nil
 	case auditentry.FieldViewer:
 		m.ResetViewer()
+		return nil
+	case auditentry.FieldRegionPath:
+		m.ResetRegionPath()
 		return nil
 	case auditentry.FieldViewerName:
 		m.ResetViewerName()
@@ -1812,28 +1730,19 @@ func (m *AuditEntryMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *AuditEntryMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
-	if m.region != nil {
-		edges = append(edges, auditentry.EdgeRegion)
-	}
+	edges := make([]string, 0, 0)
 	return edges
 }
 
 // AddedIDs returns all IDs (to other nodes) that were added for the given edge
 // name in this mutation.
 func (m *AuditEntryMutation) AddedIDs(name string) []ent.Value {
-	switch name {
-	case auditentry.EdgeRegion:
-		if id := m.region; id != nil {
-			return []ent.Value{*id}
-		}
-	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *AuditEntryMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 0)
 	return edges
 }
 
@@ -1845,42 +1754,25 @@ func (m *AuditEntryMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *AuditEntryMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
-	if m.clearedregion {
-		edges = append(edges, auditentry.EdgeRegion)
-	}
+	edges := make([]string, 0, 0)
 	return edges
 }
 
 // EdgeCleared returns a boolean which indicates if the edge with the given name
 // was cleared in this mutation.
 func (m *AuditEntryMutation) EdgeCleared(name string) bool {
-	switch name {
-	case auditentry.EdgeRegion:
-		return m.clearedregion
-	}
 	return false
 }
 
 // ClearEdge clears the value of the edge with the given name. It returns an error
 // if that edge is not defined in the schema.
 func (m *AuditEntryMutation) ClearEdge(name string) error {
-	switch name {
-	case auditentry.EdgeRegion:
-		m.ClearRegion()
-		return nil
-	}
 	return fmt.Errorf("unknown AuditEntry unique edge %s", name)
 }
 
 // ResetEdge resets all changes to the edge with the given name in this mutation.
 // It returns an error if the edge is not defined in the schema.
 func (m *AuditEntryMutation) ResetEdge(name string) error {
-	switch name {
-	case auditentry.EdgeRegion:
-		m.ResetRegion()
-		return nil
-	}
 	return fmt.Errorf("unknown AuditEntry edge %s", name)
 }
 

@@ -96,36 +96,34 @@ func init() {
 	auditentryMixin := schema.AuditEntry{}.Mixin()
 	auditentryMixinFields0 := auditentryMixin[0].Fields()
 	_ = auditentryMixinFields0
-	auditentryMixinFields1 := auditentryMixin[1].Fields()
-	_ = auditentryMixinFields1
 	auditentryFields := schema.AuditEntry{}.Fields()
 	_ = auditentryFields
-	// auditentryDescRegionPath is the schema descriptor for region_path field.
-	auditentryDescRegionPath := auditentryMixinFields1[1].Descriptor()
-	// auditentry.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
-	auditentry.RegionPathValidator = auditentryDescRegionPath.Validators[0].(func(string) error)
 	// auditentryDescViewer is the schema descriptor for viewer field.
 	auditentryDescViewer := auditentryFields[0].Descriptor()
 	// auditentry.ViewerValidator is a validator for the "viewer" field. It is called by the builders before save.
 	auditentry.ViewerValidator = auditentryDescViewer.Validators[0].(func(string) error)
+	// auditentryDescRegionPath is the schema descriptor for region_path field.
+	auditentryDescRegionPath := auditentryFields[1].Descriptor()
+	// auditentry.DefaultRegionPath holds the default value on creation for the region_path field.
+	auditentry.DefaultRegionPath = auditentryDescRegionPath.Default.(string)
 	// auditentryDescViewerName is the schema descriptor for viewer_name field.
-	auditentryDescViewerName := auditentryFields[1].Descriptor()
+	auditentryDescViewerName := auditentryFields[2].Descriptor()
 	// auditentry.DefaultViewerName holds the default value on creation for the viewer_name field.
 	auditentry.DefaultViewerName = auditentryDescViewerName.Default.(string)
 	// auditentryDescOperation is the schema descriptor for operation field.
-	auditentryDescOperation := auditentryFields[2].Descriptor()
+	auditentryDescOperation := auditentryFields[3].Descriptor()
 	// auditentry.OperationValidator is a validator for the "operation" field. It is called by the builders before save.
 	auditentry.OperationValidator = auditentryDescOperation.Validators[0].(func(string) error)
 	// auditentryDescSubject is the schema descriptor for subject field.
-	auditentryDescSubject := auditentryFields[3].Descriptor()
+	auditentryDescSubject := auditentryFields[4].Descriptor()
 	// auditentry.DefaultSubject holds the default value on creation for the subject field.
 	auditentry.DefaultSubject = auditentryDescSubject.Default.(string)
 	// auditentryDescCode is the schema descriptor for code field.
-	auditentryDescCode := auditentryFields[5].Descriptor()
+	auditentryDescCode := auditentryFields[6].Descriptor()
 	// auditentry.DefaultCode holds the default value on creation for the code field.
 	auditentry.DefaultCode = auditentryDescCode.Default.(string)
 	// auditentryDescInputHash is the schema descriptor for input_hash field.
-	auditentryDescInputHash := auditentryFields[7].Descriptor()
+	auditentryDescInputHash := auditentryFields[8].Descriptor()
 	// auditentry.DefaultInputHash holds the default value on creation for the input_hash field.
 	auditentry.DefaultInputHash = auditentryDescInputHash.Default.(string)
 	// auditentryDescID is the schema descriptor for id field.

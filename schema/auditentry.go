@@ -17,13 +17,15 @@ type AuditEntry struct{ ent.Schema }
 
 // Mixin of the AuditEntry.
 func (AuditEntry) Mixin() []ent.Mixin {
-	return []ent.Mixin{idMixin{prefix: ids.AuditEntry}, regionMixin{}, createdMixin{}}
+	return []ent.Mixin{idMixin{prefix: ids.AuditEntry}, createdMixin{}}
 }
 
 // Fields of the AuditEntry.
 func (AuditEntry) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("viewer").NotEmpty().Immutable().Annotations(class.Internal),
+		field.String("region_path").Default("").Immutable().Annotations(class.Internal, noFilter).
+			Comment("The region acted in; empty when none was known, then only the server sees the row."),
 		field.String("viewer_name").Default("").Immutable().Annotations(class.Internal, noFilter),
 		field.String("operation").NotEmpty().Immutable().Annotations(class.Internal),
 		field.String("subject").Default("").Immutable().Annotations(class.Internal).Comment("The id of the row acted upon."),
@@ -37,6 +39,7 @@ func (AuditEntry) Fields() []ent.Field {
 // Indexes of the AuditEntry.
 func (AuditEntry) Indexes() []ent.Index {
 	return []ent.Index{
+		byPath("region_path"),
 		index.Fields("created_at"),
 		index.Fields("viewer"),
 		index.Fields("operation"),

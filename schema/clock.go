@@ -84,7 +84,7 @@ func (Clock) Indexes() []ent.Index {
 		index.Fields("stop_event"),
 		index.Fields("provisional"),
 		index.Fields("binding"),
-		index.Fields("region_path", "state", "due_at"),
+		byPath("region_path", "state", "due_at"),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	entschema "entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
@@ -54,7 +55,7 @@ func (regionMixin) Edges() []ent.Edge {
 
 // Indexes of the scope.
 func (regionMixin) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("region_path"), index.Fields("region_id")}
+	return []ent.Index{byPath("region_path"), index.Fields("region_id")}
 }
 
 // createdMixin stamps a row with the instant of its creation, given by the
@@ -86,3 +87,9 @@ func listed() []entschema.Annotation {
 
 // paged is the annotation of an edge to many, shown as a page.
 func paged() entschema.Annotation { return entgql.RelayConnection() }
+
+// byPath is an index that begins with the region path and serves its prefixes
+// in either database, whatever PostgreSQL's collation.
+func byPath(fields ...string) ent.Index {
+	return index.Fields(fields...).Annotations(entsql.OpClassColumn("region_path", "text_pattern_ops"))
+}

@@ -71,7 +71,7 @@ func (ServiceCase) Indexes() []ent.Index {
 		index.Fields("state"),
 		index.Fields("stage"),
 		index.Fields("channel"),
-		index.Fields("region_path", "state", "stage"),
+		byPath("region_path", "state", "stage"),
 		index.Fields("created_at"),
 	}
 }

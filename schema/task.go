@@ -70,7 +70,7 @@ func (Task) Indexes() []ent.Index {
 		index.Fields("node_id"),
 		index.Fields("topic"),
 		index.Fields("kind"),
-		index.Fields("region_path", "state", "due_order"),
+		byPath("region_path", "state", "due_order"),
 	}
 }
 

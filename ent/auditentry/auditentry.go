@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"entgo.io/ent/dialect/sql"
-	"entgo.io/ent/dialect/sql/sqlgraph"
 )
 
 const (
@@ -16,14 +15,12 @@ const (
 	Label = "audit_entry"
 	// FieldID holds the string denoting the id field in the database.
 	FieldID = "id"
-	// FieldRegionID holds the string denoting the region_id field in the database.
-	FieldRegionID = "region_id"
-	// FieldRegionPath holds the string denoting the region_path field in the database.
-	FieldRegionPath = "region_path"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldViewer holds the string denoting the viewer field in the database.
 	FieldViewer = "viewer"
+	// FieldRegionPath holds the string denoting the region_path field in the database.
+	FieldRegionPath = "region_path"
 	// FieldViewerName holds the string denoting the viewer_name field in the database.
 	FieldViewerName = "viewer_name"
 	// FieldOperation holds the string denoting the operation field in the database.
@@ -38,26 +35,16 @@ const (
 	FieldDetail = "detail"
 	// FieldInputHash holds the string denoting the input_hash field in the database.
 	FieldInputHash = "input_hash"
-	// EdgeRegion holds the string denoting the region edge name in mutations.
-	EdgeRegion = "region"
 	// Table holds the table name of the auditentry in the database.
 	Table = "audit_entries"
-	// RegionTable is the table that holds the region relation/edge.
-	RegionTable = "audit_entries"
-	// RegionInverseTable is the table name for the Region entity.
-	// It exists in this package in order to avoid circular dependency with the "region" package.
-	RegionInverseTable = "regions"
-	// RegionColumn is the table column denoting the region relation/edge.
-	RegionColumn = "region_id"
 )
 
 // Columns holds all SQL columns for auditentry fields.
 var Columns = []string{
 	FieldID,
-	FieldRegionID,
-	FieldRegionPath,
 	FieldCreatedAt,
 	FieldViewer,
+	FieldRegionPath,
 	FieldViewerName,
 	FieldOperation,
 	FieldSubject,
@@ -78,10 +65,10 @@ func ValidColumn(column string) bool {
 }
 
 var (
-	// RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
-	RegionPathValidator func(string) error
 	// ViewerValidator is a validator for the "viewer" field. It is called by the builders before save.
 	ViewerValidator func(string) error
+	// DefaultRegionPath holds the default value on creation for the "region_path" field.
+	DefaultRegionPath string
 	// DefaultViewerName holds the default value on creation for the "viewer_name" field.
 	DefaultViewerName string
 	// OperationValidator is a validator for the "operation" field. It is called by the builders before save.
@@ -129,16 +116,6 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldID, opts...).ToFunc()
 }
 
-// ByRegionID orders the results by the region_id field.
-func ByRegionID(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldRegionID, opts...).ToFunc()
-}
-
-// ByRegionPath orders the results by the region_path field.
-func ByRegionPath(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldRegionPath, opts...).ToFunc()
-}
-
 // ByCreatedAt orders the results by the created_at field.
 func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreatedAt, opts...).ToFunc()
@@ -147,6 +124,11 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByViewer orders the results by the viewer field.
 func ByViewer(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldViewer, opts...).ToFunc()
+}
+
+// ByRegionPath orders the results by the region_path field.
+func ByRegionPath(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRegionPath, opts...).ToFunc()
 }
 
 // ByViewerName orders the results by the viewer_name field.
@@ -177,20 +159,6 @@ func ByCode(opts ...sql.OrderTermOption) OrderOption {
 // ByInputHash orders the results by the input_hash field.
 func ByInputHash(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldInputHash, opts...).ToFunc()
-}
-
-// ByRegionField orders the results by region field.
-func ByRegionField(field string, opts ...sql.OrderTermOption) OrderOption {
-	return func(s *sql.Selector) {
-		sqlgraph.OrderByNeighborTerms(s, newRegionStep(), sql.OrderByField(field, opts...))
-	}
-}
-func newRegionStep() *sqlgraph.Step {
-	return sqlgraph.NewStep(
-		sqlgraph.From(Table, FieldID),
-		sqlgraph.To(RegionInverseTable, FieldID),
-		sqlgraph.Edge(sqlgraph.M2O, false, RegionTable, RegionColumn),
-	)
 }
 
 // MarshalGQL implements graphql.Marshaler interface.

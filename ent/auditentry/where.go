@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"entgo.io/ent/dialect/sql"
-	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/openspms/spms/ent/predicate"
 )
 
@@ -65,16 +64,6 @@ func IDContainsFold(id string) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldContainsFold(FieldID, id))
 }
 
-// RegionID applies equality check predicate on the "region_id" field. It's identical to RegionIDEQ.
-func RegionID(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEQ(FieldRegionID, v))
-}
-
-// RegionPath applies equality check predicate on the "region_path" field. It's identical to RegionPathEQ.
-func RegionPath(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEQ(FieldRegionPath, v))
-}
-
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldEQ(FieldCreatedAt, v))
@@ -83,6 +72,11 @@ func CreatedAt(v time.Time) predicate.AuditEntry {
 // Viewer applies equality check predicate on the "viewer" field. It's identical to ViewerEQ.
 func Viewer(v string) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldEQ(FieldViewer, v))
+}
+
+// RegionPath applies equality check predicate on the "region_path" field. It's identical to RegionPathEQ.
+func RegionPath(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldEQ(FieldRegionPath, v))
 }
 
 // ViewerName applies equality check predicate on the "viewer_name" field. It's identical to ViewerNameEQ.
@@ -108,136 +102,6 @@ func Code(v string) predicate.AuditEntry {
 // InputHash applies equality check predicate on the "input_hash" field. It's identical to InputHashEQ.
 func InputHash(v string) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldEQ(FieldInputHash, v))
-}
-
-// RegionIDEQ applies the EQ predicate on the "region_id" field.
-func RegionIDEQ(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEQ(FieldRegionID, v))
-}
-
-// RegionIDNEQ applies the NEQ predicate on the "region_id" field.
-func RegionIDNEQ(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldNEQ(FieldRegionID, v))
-}
-
-// RegionIDIn applies the In predicate on the "region_id" field.
-func RegionIDIn(vs ...string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldIn(FieldRegionID, vs...))
-}
-
-// RegionIDNotIn applies the NotIn predicate on the "region_id" field.
-func RegionIDNotIn(vs ...string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldNotIn(FieldRegionID, vs...))
-}
-
-// RegionIDGT applies the GT predicate on the "region_id" field.
-func RegionIDGT(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldGT(FieldRegionID, v))
-}
-
-// RegionIDGTE applies the GTE predicate on the "region_id" field.
-func RegionIDGTE(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldGTE(FieldRegionID, v))
-}
-
-// RegionIDLT applies the LT predicate on the "region_id" field.
-func RegionIDLT(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldLT(FieldRegionID, v))
-}
-
-// RegionIDLTE applies the LTE predicate on the "region_id" field.
-func RegionIDLTE(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldLTE(FieldRegionID, v))
-}
-
-// RegionIDContains applies the Contains predicate on the "region_id" field.
-func RegionIDContains(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldContains(FieldRegionID, v))
-}
-
-// RegionIDHasPrefix applies the HasPrefix predicate on the "region_id" field.
-func RegionIDHasPrefix(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldHasPrefix(FieldRegionID, v))
-}
-
-// RegionIDHasSuffix applies the HasSuffix predicate on the "region_id" field.
-func RegionIDHasSuffix(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldHasSuffix(FieldRegionID, v))
-}
-
-// RegionIDEqualFold applies the EqualFold predicate on the "region_id" field.
-func RegionIDEqualFold(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEqualFold(FieldRegionID, v))
-}
-
-// RegionIDContainsFold applies the ContainsFold predicate on the "region_id" field.
-func RegionIDContainsFold(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldContainsFold(FieldRegionID, v))
-}
-
-// RegionPathEQ applies the EQ predicate on the "region_path" field.
-func RegionPathEQ(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEQ(FieldRegionPath, v))
-}
-
-// RegionPathNEQ applies the NEQ predicate on the "region_path" field.
-func RegionPathNEQ(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldNEQ(FieldRegionPath, v))
-}
-
-// RegionPathIn applies the In predicate on the "region_path" field.
-func RegionPathIn(vs ...string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldIn(FieldRegionPath, vs...))
-}
-
-// RegionPathNotIn applies the NotIn predicate on the "region_path" field.
-func RegionPathNotIn(vs ...string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldNotIn(FieldRegionPath, vs...))
-}
-
-// RegionPathGT applies the GT predicate on the "region_path" field.
-func RegionPathGT(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldGT(FieldRegionPath, v))
-}
-
-// RegionPathGTE applies the GTE predicate on the "region_path" field.
-func RegionPathGTE(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldGTE(FieldRegionPath, v))
-}
-
-// RegionPathLT applies the LT predicate on the "region_path" field.
-func RegionPathLT(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldLT(FieldRegionPath, v))
-}
-
-// RegionPathLTE applies the LTE predicate on the "region_path" field.
-func RegionPathLTE(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldLTE(FieldRegionPath, v))
-}
-
-// RegionPathContains applies the Contains predicate on the "region_path" field.
-func RegionPathContains(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldContains(FieldRegionPath, v))
-}
-
-// RegionPathHasPrefix applies the HasPrefix predicate on the "region_path" field.
-func RegionPathHasPrefix(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldHasPrefix(FieldRegionPath, v))
-}
-
-// RegionPathHasSuffix applies the HasSuffix predicate on the "region_path" field.
-func RegionPathHasSuffix(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldHasSuffix(FieldRegionPath, v))
-}
-
-// RegionPathEqualFold applies the EqualFold predicate on the "region_path" field.
-func RegionPathEqualFold(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldEqualFold(FieldRegionPath, v))
-}
-
-// RegionPathContainsFold applies the ContainsFold predicate on the "region_path" field.
-func RegionPathContainsFold(v string) predicate.AuditEntry {
-	return predicate.AuditEntry(sql.FieldContainsFold(FieldRegionPath, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
@@ -343,6 +207,71 @@ func ViewerEqualFold(v string) predicate.AuditEntry {
 // ViewerContainsFold applies the ContainsFold predicate on the "viewer" field.
 func ViewerContainsFold(v string) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldContainsFold(FieldViewer, v))
+}
+
+// RegionPathEQ applies the EQ predicate on the "region_path" field.
+func RegionPathEQ(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldEQ(FieldRegionPath, v))
+}
+
+// RegionPathNEQ applies the NEQ predicate on the "region_path" field.
+func RegionPathNEQ(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldNEQ(FieldRegionPath, v))
+}
+
+// RegionPathIn applies the In predicate on the "region_path" field.
+func RegionPathIn(vs ...string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldIn(FieldRegionPath, vs...))
+}
+
+// RegionPathNotIn applies the NotIn predicate on the "region_path" field.
+func RegionPathNotIn(vs ...string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldNotIn(FieldRegionPath, vs...))
+}
+
+// RegionPathGT applies the GT predicate on the "region_path" field.
+func RegionPathGT(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldGT(FieldRegionPath, v))
+}
+
+// RegionPathGTE applies the GTE predicate on the "region_path" field.
+func RegionPathGTE(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldGTE(FieldRegionPath, v))
+}
+
+// RegionPathLT applies the LT predicate on the "region_path" field.
+func RegionPathLT(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldLT(FieldRegionPath, v))
+}
+
+// RegionPathLTE applies the LTE predicate on the "region_path" field.
+func RegionPathLTE(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldLTE(FieldRegionPath, v))
+}
+
+// RegionPathContains applies the Contains predicate on the "region_path" field.
+func RegionPathContains(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldContains(FieldRegionPath, v))
+}
+
+// RegionPathHasPrefix applies the HasPrefix predicate on the "region_path" field.
+func RegionPathHasPrefix(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldHasPrefix(FieldRegionPath, v))
+}
+
+// RegionPathHasSuffix applies the HasSuffix predicate on the "region_path" field.
+func RegionPathHasSuffix(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldHasSuffix(FieldRegionPath, v))
+}
+
+// RegionPathEqualFold applies the EqualFold predicate on the "region_path" field.
+func RegionPathEqualFold(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldEqualFold(FieldRegionPath, v))
+}
+
+// RegionPathContainsFold applies the ContainsFold predicate on the "region_path" field.
+func RegionPathContainsFold(v string) predicate.AuditEntry {
+	return predicate.AuditEntry(sql.FieldContainsFold(FieldRegionPath, v))
 }
 
 // ViewerNameEQ applies the EQ predicate on the "viewer_name" field.
@@ -698,29 +627,6 @@ func InputHashEqualFold(v string) predicate.AuditEntry {
 // InputHashContainsFold applies the ContainsFold predicate on the "input_hash" field.
 func InputHashContainsFold(v string) predicate.AuditEntry {
 	return predicate.AuditEntry(sql.FieldContainsFold(FieldInputHash, v))
-}
-
-// HasRegion applies the HasEdge predicate on the "region" edge.
-func HasRegion() predicate.AuditEntry {
-	return predicate.AuditEntry(func(s *sql.Selector) {
-		step := sqlgraph.NewStep(
-			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.M2O, false, RegionTable, RegionColumn),
-		)
-		sqlgraph.HasNeighbors(s, step)
-	})
-}
-
-// HasRegionWith applies the HasEdge predicate on the "region" edge with a given conditions (other predicates).
-func HasRegionWith(preds ...predicate.Region) predicate.AuditEntry {
-	return predicate.AuditEntry(func(s *sql.Selector) {
-		step := newRegionStep()
-		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
-			for _, p := range preds {
-				p(s)
-			}
-		})
-	})
 }
 
 // And groups predicates with the AND operator between them.

@@ -3,6 +3,7 @@
 package migrate
 
 import (
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/dialect/sql/schema"
 	"entgo.io/ent/schema/field"
 )
@@ -44,6 +45,11 @@ var (
 				Name:    "apitoken_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{APITokensColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						APITokensColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "apitoken_region_id",
@@ -60,9 +66,9 @@ var (
 	// AuditEntriesColumns holds the columns for the "audit_entries" table.
 	AuditEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
-		{Name: "region_path", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "viewer", Type: field.TypeString},
+		{Name: "region_path", Type: field.TypeString, Default: ""},
 		{Name: "viewer_name", Type: field.TypeString, Default: ""},
 		{Name: "operation", Type: field.TypeString},
 		{Name: "subject", Type: field.TypeString, Default: ""},
@@ -70,41 +76,32 @@ var (
 		{Name: "code", Type: field.TypeString, Default: ""},
 		{Name: "detail", Type: field.TypeJSON, Nullable: true},
 		{Name: "input_hash", Type: field.TypeString, Default: ""},
-		{Name: "region_id", Type: field.TypeString, Size: 64},
 	}
 	// AuditEntriesTable holds the schema information for the "audit_entries" table.
 	AuditEntriesTable = &schema.Table{
 		Name:       "audit_entries",
 		Columns:    AuditEntriesColumns,
 		PrimaryKey: []*schema.Column{AuditEntriesColumns[0]},
-		ForeignKeys: []*schema.ForeignKey{
-			{
-				Symbol:     "audit_entries_regions_region",
-				Columns:    []*schema.Column{AuditEntriesColumns[11]},
-				RefColumns: []*schema.Column{RegionsColumns[0]},
-				OnDelete:   schema.NoAction,
-			},
-		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "auditentry_region_path",
 				Unique:  false,
-				Columns: []*schema.Column{AuditEntriesColumns[1]},
-			},
-			{
-				Name:    "auditentry_region_id",
-				Unique:  false,
-				Columns: []*schema.Column{AuditEntriesColumns[11]},
+				Columns: []*schema.Column{AuditEntriesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						AuditEntriesColumns[3].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "auditentry_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{AuditEntriesColumns[2]},
+				Columns: []*schema.Column{AuditEntriesColumns[1]},
 			},
 			{
 				Name:    "auditentry_viewer",
 				Unique:  false,
-				Columns: []*schema.Column{AuditEntriesColumns[3]},
+				Columns: []*schema.Column{AuditEntriesColumns[2]},
 			},
 			{
 				Name:    "auditentry_operation",
@@ -170,6 +167,11 @@ var (
 				Name:    "binding_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{BindingsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BindingsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "binding_region_id",
@@ -231,6 +233,11 @@ var (
 				Name:    "breach_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{BreachesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BreachesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "breach_region_id",
@@ -288,6 +295,11 @@ var (
 				Name:    "calendar_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{CalendarsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						CalendarsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "calendar_region_id",
@@ -335,6 +347,11 @@ var (
 				Name:    "caseevent_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{CaseEventsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						CaseEventsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "caseevent_region_id",
@@ -396,6 +413,11 @@ var (
 				Name:    "clause_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{ClausesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ClausesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "clause_region_id",
@@ -478,6 +500,11 @@ var (
 				Name:    "clock_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{ClocksColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ClocksColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "clock_region_id",
@@ -533,6 +560,11 @@ var (
 				Name:    "clock_region_path_state_due_at",
 				Unique:  false,
 				Columns: []*schema.Column{ClocksColumns[1], ClocksColumns[13], ClocksColumns[15]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ClocksColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 		},
 	}
@@ -580,6 +612,11 @@ var (
 				Name:    "evidence_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{EvidencesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						EvidencesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "evidence_region_id",
@@ -641,6 +678,11 @@ var (
 				Name:    "failure_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{FailuresColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						FailuresColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "failure_region_id",
@@ -758,6 +800,11 @@ var (
 				Name:    "indicator_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{IndicatorsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						IndicatorsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "indicator_region_id",
@@ -867,6 +914,11 @@ var (
 				Name:    "orgunit_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{OrgUnitsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						OrgUnitsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "orgunit_region_id",
@@ -918,6 +970,11 @@ var (
 				Name:    "pause_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{PausesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PausesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "pause_region_id",
@@ -964,6 +1021,11 @@ var (
 				Name:    "pool_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{PoolsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PoolsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "pool_region_id",
@@ -1006,6 +1068,11 @@ var (
 				Name:    "process_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{ProcessesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ProcessesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "process_region_id",
@@ -1060,6 +1127,11 @@ var (
 				Name:    "processversion_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{ProcessVersionsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ProcessVersionsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "processversion_region_id",
@@ -1114,6 +1186,11 @@ var (
 				Name:    "qualification_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{QualificationsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						QualificationsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "qualification_region_id",
@@ -1212,6 +1289,11 @@ var (
 				Name:    "roleassignment_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{RoleAssignmentsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						RoleAssignmentsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "roleassignment_region_id",
@@ -1288,6 +1370,11 @@ var (
 				Name:    "servicecase_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{ServiceCasesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ServiceCasesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "servicecase_region_id",
@@ -1328,6 +1415,11 @@ var (
 				Name:    "servicecase_region_path_state_stage",
 				Unique:  false,
 				Columns: []*schema.Column{ServiceCasesColumns[1], ServiceCasesColumns[4], ServiceCasesColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ServiceCasesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "servicecase_created_at",
@@ -1371,6 +1463,11 @@ var (
 				Name:    "staff_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{StaffsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StaffsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "staff_region_id",
@@ -1424,6 +1521,11 @@ var (
 				Name:    "stagevisit_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{StageVisitsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StageVisitsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "stagevisit_region_id",
@@ -1468,6 +1570,11 @@ var (
 				Name:    "standard_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{StandardsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StandardsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "standard_region_id",
@@ -1529,6 +1636,11 @@ var (
 				Name:    "standardversion_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{StandardVersionsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StandardVersionsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "standardversion_region_id",
@@ -1581,6 +1693,11 @@ var (
 				Name:    "surveyresponse_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{SurveyResponsesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						SurveyResponsesColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "surveyresponse_region_id",
@@ -1662,6 +1779,11 @@ var (
 				Name:    "task_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{TasksColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "task_region_id",
@@ -1707,6 +1829,11 @@ var (
 				Name:    "task_region_path_state_due_order",
 				Unique:  false,
 				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[19]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 		},
 	}
@@ -1749,6 +1876,11 @@ var (
 				Name:    "timerrow_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{TimerRowsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TimerRowsColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "timerrow_region_id",
@@ -1811,6 +1943,11 @@ var (
 				Name:    "token_region_path",
 				Unique:  false,
 				Columns: []*schema.Column{TokensColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TokensColumns[1].Name: "text_pattern_ops",
+					},
+				},
 			},
 			{
 				Name:    "token_region_id",
@@ -1872,7 +2009,6 @@ var (
 func init() {
 	APITokensTable.ForeignKeys[0].RefTable = RegionsTable
 	APITokensTable.ForeignKeys[1].RefTable = StaffsTable
-	AuditEntriesTable.ForeignKeys[0].RefTable = RegionsTable
 	BindingsTable.ForeignKeys[0].RefTable = RegionsTable
 	BindingsTable.ForeignKeys[1].RefTable = ProcessesTable
 	BindingsTable.ForeignKeys[2].RefTable = ProcessVersionsTable

@@ -1,0 +1,200 @@
+// Package command is the one write path of the house: who is asking → has this
+// key been answered already → the room's work → the audit row, all in one
+// transaction. Its main types are Door, Command and Unit. It knows no entity but
+// the idempotency key and the audit entry.
+package command
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"entgo.io/ent/dialect"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/idempotencykey"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/store"
+)
+
+// Door is where commands enter: the database and the clock they act by.
+type Door struct {
+	Store *store.Store
+	Clock clock.Clock
+	Log   *slog.Logger
+}
+
+// Command names one mutation. Key is the client's idempotency key, "" without;
+// Input is hashed, so that the same key with another input is refused.
+type Command struct {
+	Operation string
+	Key       string
+	Input     any
+}
+
+// Unit is what a room works with inside a command.
+type Unit struct {
+	*store.Tx
+	Viewer *access.Viewer
+	Now    time.Time
+
+	store   *store.Store
+	subject string
+	region  string
+	detail  map[string]any
+}
+
+// maxKey is the longest idempotency key, in bytes.
+const maxKey = 128
+
+// Run runs work as one command and returns its result once it is on disk. A
+// repeated key returns the first answer without running work again. The result
+// must survive JSON: it is kept with the key. Refusals for want of rights or
+// qualification leave an audit row and nothing else.
+//
+// Errors: VIEWER_UNKNOWN, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_TOO_LONG,
+// those of work, and UNAVAILABLE kinds when the commit's fate is unknown.
+func Run[T any](ctx context.Context, d *Door, c Command, work func(ctx context.Context, u *Unit) (T, error)) (T, error) {
+	var zero, result T
+	v := access.From(ctx)
+	if v == nil {
+		return zero, fault.E(fault.Unauthenticated, "VIEWER_UNKNOWN")
+	}
+	if len(c.Key) > maxKey {
+		return zero, fault.E(fault.Invalid, "IDEMPOTENCY_KEY_TOO_LONG", fault.P("max", maxKey)).At("input", "idempotencyKey")
+	}
+	hash, err := inputHash(c)
+	if err != nil {
+		return zero, err
+	}
+	var unit *Unit
+	err = d.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		unit = &Unit{Tx: tx, Viewer: v, Now: d.Clock.Now(), store: d.Store}
+		answered, err := replay(ctx, unit, c, hash, &result)
+		if err != nil || answered {
+			return err
+		}
+		if result, err = work(ctx, unit); err != nil {
+			return err
+		}
+		return seal(ctx, unit, c, hash, result)
+	})
+	if err != nil {
+		if fault.KindOf(err) == fault.Forbidden {
+			d.recordRefusal(ctx, c, hash, unit, fault.From(err))
+		}
+		return zero, err
+	}
+	return result, nil
+}
+
+// Require refuses unless the viewer may do a in the region of path.
+func (u *Unit) Require(a access.Action, path string) error {
+	if u.region == "" {
+		u.region = path
+	}
+	if u.Viewer.May(a, path) {
+		return nil
+	}
+	return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(a)), fault.P("region", path))
+}
+
+// On names the row acted upon and its region, for the audit row.
+func (u *Unit) On(subject, regionPath string) { u.subject, u.region = subject, regionPath }
+
+// Note adds a detail to the audit row; never personal data.
+func (u *Unit) Note(key string, value any) {
+	if u.detail == nil {
+		u.detail = map[string]any{}
+	}
+	u.detail[key] = value
+}
+
+// Changed tells subscribers of a changed row once the command is on disk.
+func (u *Unit) Changed(c store.Change) { u.Publish(u.store, c) }
+
+func inputHash(c Command) (string, error) {
+	body, err := json.Marshal(c.Input)
+	if err != nil {
+		return "", fault.E(fault.Invalid, "INPUT_UNREADABLE").Because(err)
+	}
+	sum := sha256.Sum256(append([]byte(c.Operation+"\n"), body...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// replay reports whether the key has been answered, and if so fills result.
+func replay(ctx context.Context, u *Unit, c Command, hash string, result any) (bool, error) {
+	if c.Key == "" {
+		return false, nil
+	}
+	ctx = access.Elevated(ctx)
+	if u.Dialect() == dialect.Postgres {
+		// Two concurrent sends of one key queue here; the second then finds the answer.
+		if _, err := u.ExecContext(ctx, "select pg_advisory_xact_lock(hashtextextended($1, 0))", u.Viewer.StaffID+"\n"+c.Key); err != nil {
+			return false, fmt.Errorf("lock the idempotency key: %w", err)
+		}
+	}
+	row, err := u.IdempotencyKey.Query().
+		Where(idempotencykey.Viewer(u.Viewer.StaffID), idempotencykey.Key(c.Key)).Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look up the idempotency key: %w", err)
+	case row.Operation != c.Operation || row.InputHash != hash:
+		return false, fault.E(fault.Conflict, "IDEMPOTENCY_KEY_REUSED", fault.P("key", c.Key)).At("input", "idempotencyKey")
+	}
+	if err := json.NewDecoder(bytes.NewReader(row.Result)).Decode(result); err != nil {
+		return false, fmt.Errorf("read the kept answer: %w", err)
+	}
+	return true, nil
+}
+
+// seal keeps the answer and writes the audit row.
+func seal(ctx context.Context, u *Unit, c Command, hash string, result any) error {
+	ctx = access.Elevated(ctx)
+	if c.Key != "" {
+		body, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("keep the answer: %w", err)
+		}
+		err = u.IdempotencyKey.Create().SetViewer(u.Viewer.StaffID).SetKey(c.Key).SetOperation(c.Operation).
+			SetInputHash(hash).SetResult(body).SetCreatedAt(u.Now).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("keep the answer: %w", err)
+		}
+	}
+	return audit(ctx, u, c, hash, auditentry.OutcomeApplied, "")
+}
+
+func audit(ctx context.Context, u *Unit, c Command, hash string, outcome auditentry.Outcome, code string) error {
+	err := u.AuditEntry.Create().SetViewer(u.Viewer.StaffID).SetViewerName(u.Viewer.Code).
+		SetOperation(c.Operation).SetSubject(u.subject).SetRegionPath(u.region).SetOutcome(outcome).
+		SetCode(code).SetDetail(u.detail).SetInputHash(hash).SetCreatedAt(u.Now).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("write the audit row: %w", err)
+	}
+	return nil
+}
+
+// recordRefusal leaves the audit row of a refused command. The refusal stands
+// whether or not the row can be written.
+func (d *Door) recordRefusal(ctx context.Context, c Command, hash string, refused *Unit, why *fault.Error) {
+	ctx = access.Elevated(context.WithoutCancel(ctx))
+	err := d.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		u := *refused
+		u.Tx = tx
+		return audit(ctx, &u, c, hash, auditentry.OutcomeRefused, why.Code)
+	})
+	if err != nil && d.Log != nil {
+		d.Log.Error("record a refusal", "operation", c.Operation, "code", why.Code, "err", err)
+	}
+}

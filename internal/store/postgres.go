@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/openspms/spms/internal/fault"
+)
+
+func (s *Store) openPostgres(ctx context.Context, url string) error {
+	s.dialect = dialect.Postgres
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return fault.E(fault.Invalid, "DATABASE_URL_INVALID", fault.P("url", redact(url))).Because(err)
+	}
+	cfg.RuntimeParams["timezone"] = "UTC"
+	cfg.RuntimeParams["application_name"] = "spms"
+	s.read = stdlib.OpenDB(*cfg)
+	s.read.SetMaxOpenConns(32)
+	s.read.SetMaxIdleConns(32)
+	s.write = s.read
+	if err := s.Ping(ctx); err != nil {
+		return errors.Join(err, s.read.Close())
+	}
+	s.writer = &txWriter{db: s.read, dialect: s.dialect}
+	go s.listen(ctx, cfg)
+	return nil
+}
+
+// txWriter is the writer of PostgreSQL: one transaction for each command. The
+// server shares its fsyncs between connections by itself.
+type txWriter struct {
+	db      *sql.DB
+	dialect string
+}
+
+// maxAttempts bounds how often a command is run again after a serialization
+// failure or deadlock; PostgreSQL has then undone it for certain.
+const maxAttempts = 5
+
+func (w *txWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := w.once(ctx, work)
+		if err == nil || attempt == maxAttempts || !undone(err) {
+			return err
+		}
+	}
+}
+
+func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	sqlTx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	tx := &Tx{Client: newTxClient(w.dialect, sqlTx), dialect: w.dialect}
+	if err := guarded(ctx, tx, work); err != nil {
+		_ = sqlTx.Rollback()
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return unavailable(err)
+	}
+	for _, h := range tx.hooks {
+		h()
+	}
+	return nil
+}
+
+func (w *txWriter) close() {}
+
+// undone reports whether PostgreSQL rolled the transaction back so that it may
+// be tried again: serialization failure or deadlock.
+func undone(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// notifyChannel carries changes between the nodes on one database.
+const notifyChannel = "spms_changes"
+
+// notify tells the other nodes of changes. It runs outside any command's
+// transaction, since NOTIFY inside one would serialise all commits.
+func (s *Store) notify(ctx context.Context, changes []Change) {
+	body, err := json.Marshal(envelope{Node: s.broker.node, Changes: changes})
+	if err == nil && len(body) < 7900 {
+		_, err = s.read.ExecContext(ctx, "select pg_notify($1, $2)", notifyChannel, string(body))
+	} else if len(changes) > 1 {
+		half := len(changes) / 2
+		s.notify(ctx, changes[:half])
+		s.notify(ctx, changes[half:])
+		return
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("tell other nodes of changes", "err", err)
+	}
+}
+
+type envelope struct {
+	Node    string   `json:"n"`
+	Changes []Change `json:"c"`
+}
+
+// listen hands the other nodes' changes to the local subscribers until ctx
+// ends, connecting again after a second when the connection drops.
+func (s *Store) listen(ctx context.Context, cfg *pgx.ConnConfig) {
+	go s.forward(ctx)
+	for ctx.Err() == nil {
+		if err := s.listenOnce(ctx, cfg); err != nil && ctx.Err() == nil {
+			s.log.Warn("listen for changes of other nodes", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, cfg *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "listen "+notifyChannel); err != nil {
+		return err
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		var e envelope
+		if json.Unmarshal([]byte(n.Payload), &e) == nil && e.Node != s.broker.node {
+			for _, c := range e.Changes {
+				s.broker.send(c)
+			}
+		}
+	}
+}
+
+// forward coalesces local changes and sends them on every few milliseconds.
+func (s *Store) forward(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.broker.wake:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+		if changes := s.broker.takeOutbox(); len(changes) > 0 {
+			s.notify(ctx, changes)
+		}
+	}
+}

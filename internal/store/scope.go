@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/intercept"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/fault"
+)
+
+// limit adds to a query the predicate by which v sees its rows.
+type limit func(q intercept.Query, v *access.Viewer)
+
+// limits says for every entity who sees which rows; an entity that is not named
+// here is seen by the server alone. Three kinds: what is published downwards
+// (own regions and below, and what the regions above have published), what
+// belongs to a region (own regions and below), and what belongs to a person.
+var limits = map[string]limit{
+	ent.TypeRegion:          published(access.ReadNorms, ""),
+	ent.TypeCalendar:        published(access.ReadNorms, ""),
+	ent.TypeStandard:        published(access.ReadNorms, ""),
+	ent.TypeStandardVersion: published(access.ReadNorms, released),
+	ent.TypeClause:          published(access.ReadNorms, ofReleased),
+	ent.TypeIndicator:       published(access.ReadNorms, ofReleased),
+
+	ent.TypeProcess:        published(access.ReadProcesses, ""),
+	ent.TypeProcessVersion: published(access.ReadProcesses, released),
+	ent.TypeBinding:        published(access.ReadProcesses, ""),
+
+	ent.TypeOrgUnit:        regional(access.ReadStaff),
+	ent.TypePool:           regional(access.ReadStaff),
+	ent.TypeStaff:          personal(access.ReadStaff, "id"),
+	ent.TypeRoleAssignment: personal(access.ReadStaff, "staff_id"),
+	ent.TypeQualification:  personal(access.ReadStaff, "staff_id"),
+	ent.TypeAPIToken:       personal(access.ReadTokens, "staff_id"),
+
+	ent.TypeServiceCase:    regional(access.ReadCases),
+	ent.TypeStageVisit:     regional(access.ReadCases),
+	ent.TypeToken:          regional(access.ReadCases),
+	ent.TypeTask:           regional(access.ReadCases),
+	ent.TypeClock:          regional(access.ReadCases),
+	ent.TypePause:          regional(access.ReadCases),
+	ent.TypeBreach:         regional(access.ReadCases),
+	ent.TypeTimerRow:       regional(access.ReadCases),
+	ent.TypeCaseEvent:      regional(access.ReadCases),
+	ent.TypeFailure:        regional(access.ReadCases),
+	ent.TypeEvidence:       regional(access.ReadCases),
+	ent.TypeSurveyResponse: regional(access.ReadCases),
+	ent.TypeAuditEntry:     regional(access.ReadAudit),
+}
+
+// scopeReads limits every query of c to the viewer of its context: nothing is
+// seen without a viewer, and nothing of an entity that has no limit above.
+func scopeReads(c *ent.Client) {
+	c.Intercept(intercept.TraverseFunc(func(ctx context.Context, q intercept.Query) error {
+		if access.IsElevated(ctx) {
+			return nil
+		}
+		v := access.From(ctx)
+		l, ok := limits[q.Type()]
+		if v == nil || !ok {
+			return fault.E(fault.Unauthenticated, "VIEWER_UNKNOWN")
+		}
+		l(q, v)
+		return nil
+	}))
+}
+
+// Within is the predicate for rows whose region path lies under one of
+// prefixes. It is written so that the index on region_path serves it in either
+// database, whatever PostgreSQL's collation.
+func Within(prefixes []string) func(*entsql.Selector) {
+	return func(s *entsql.Selector) { s.Where(within(s, prefixes)) }
+}
+
+func within(s *entsql.Selector, prefixes []string) *entsql.Predicate {
+	column := s.C("region_path")
+	var any []*entsql.Predicate
+	for _, p := range prefixes {
+		if s.Dialect() == dialect.Postgres {
+			any = append(any, entsql.Like(column, likeEscaper.Replace(p)+"%"))
+			continue
+		}
+		any = append(any, entsql.And(entsql.GTE(column, p), entsql.LT(column, after(p))))
+	}
+	if len(any) == 0 {
+		return entsql.False()
+	}
+	return entsql.Or(any...)
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// after returns the least string above all strings that begin with prefix; a
+// region path ends in a slash, and '0' is the character after it.
+func after(prefix string) string { return strings.TrimSuffix(prefix, "/") + "0" }
+
+func regional(a access.Action) limit {
+	return func(q intercept.Query, v *access.Viewer) { q.WhereP(Within(v.Regions(a))) }
+}
+
+func personal(a access.Action, column string) limit {
+	return func(q intercept.Query, v *access.Viewer) {
+		q.WhereP(func(s *entsql.Selector) {
+			either := []*entsql.Predicate{within(s, v.Regions(a)), entsql.EQ(s.C(column), v.StaffID)}
+			if q.Type() == ent.TypeStaff {
+				either = append(either, heldWithin(s, v.Regions(a)))
+			}
+			s.Where(entsql.Or(either...))
+		})
+	}
+}
+
+// heldWithin selects people who hold a role in the regions, wherever they are at home.
+func heldWithin(s *entsql.Selector, prefixes []string) *entsql.Predicate {
+	r := entsql.Dialect(s.Dialect()).Select("staff_id").From(entsql.Table("role_assignments"))
+	r.Where(within(r, prefixes))
+	return entsql.In(s.C("id"), r)
+}
+
+// The conditions under which a row of a region above is seen.
+const (
+	released   = "state"      // the row itself is no draft any more
+	ofReleased = "version_id" // the row's standard version is no draft any more
+)
+
+var releasedStates = []any{"published", "superseded", "withdrawn", "retired"}
+
+func published(a access.Action, condition string) limit {
+	return func(q intercept.Query, v *access.Viewer) {
+		q.WhereP(func(s *entsql.Selector) {
+			var above []any
+			for _, p := range v.Above() {
+				above = append(above, p)
+			}
+			if len(above) == 0 || !v.MayAnywhere(a) {
+				s.Where(within(s, v.Regions(a)))
+				return
+			}
+			inherited := entsql.In(s.C("region_path"), above...)
+			switch condition {
+			case released:
+				inherited = entsql.And(inherited, entsql.In(s.C("state"), releasedStates...))
+			case ofReleased:
+				vs := entsql.Dialect(s.Dialect()).Select("id").From(entsql.Table("standard_versions"))
+				vs.Where(entsql.In(vs.C("state"), releasedStates...))
+				inherited = entsql.And(inherited, entsql.In(s.C("version_id"), vs))
+			}
+			s.Where(entsql.Or(within(s, v.Regions(a)), inherited))
+		})
+	}
+}

@@ -1,0 +1,175 @@
+// Package store opens the database and hides which one it is. Its main type is
+// Store: a reading client that shows each viewer only its own rows, and Write,
+// the one durable transaction of the house (on SQLite many commands share a
+// commit). It knows regions and row rules, and nothing of standards or cases.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/internal/fault"
+)
+
+// Store is one open database.
+type Store struct {
+	dialect string
+	read    *sql.DB
+	write   *sql.DB // the same pool as read on PostgreSQL
+	client  *ent.Client
+	writer  writer
+	broker  *broker
+	stop    context.CancelFunc
+	log     *slog.Logger
+}
+
+// writer runs one command durably: when run returns nil, the rows are on disk.
+type writer interface {
+	run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error
+	close()
+}
+
+// Tx is the write side inside one command. Its client reads what the command
+// has written so far; hooks run when the commit has succeeded, and never else.
+type Tx struct {
+	*ent.Client
+	dialect string
+	hooks   []func()
+}
+
+// AfterCommit keeps f until the commit has succeeded.
+func (t *Tx) AfterCommit(f func()) { t.hooks = append(t.hooks, f) }
+
+// Publish tells subscribers of a change once it is committed.
+func (t *Tx) Publish(s *Store, c Change) { t.AfterCommit(func() { s.Publish(c) }) }
+
+// Dialect returns the dialect name of ent: sqlite3 or postgres.
+func (t *Tx) Dialect() string { return t.dialect }
+
+// Option changes how a Store is opened.
+type Option func(*Store)
+
+// WithLogger sets the logger; the default writes nowhere.
+func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
+
+// Open opens the database of url: sqlite:PATH or a file name for the embedded
+// SQLite, postgres://… for PostgreSQL. It neither creates nor migrates tables.
+// A wrong url is refused with DATABASE_URL_INVALID, an unreachable database
+// with DATABASE_UNAVAILABLE.
+func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
+	s := &Store{broker: newBroker(), log: slog.New(slog.DiscardHandler)}
+	for _, o := range opts {
+		o(s)
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	switch {
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		err = s.openPostgres(ctx, url)
+	case url == "" || strings.Contains(url, "://"):
+		err = fault.E(fault.Invalid, "DATABASE_URL_INVALID", fault.P("url", redact(url)))
+	default:
+		err = s.openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"))
+	}
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	s.client = ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.read)))
+	scopeReads(s.client)
+	denyWrites(s.client)
+	return s, nil
+}
+
+// redact leaves the password out of a database address.
+func redact(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return url
+	}
+	if _, host, ok := strings.Cut(rest, "@"); ok {
+		rest = "…@" + host
+	}
+	return scheme + "://" + rest
+}
+
+// Client returns the reading client: every query is limited to what the viewer
+// of its context may see, and a query without a viewer is refused.
+func (s *Store) Client() *ent.Client { return s.client }
+
+// Dialect returns the dialect name of ent: sqlite3 or postgres.
+func (s *Store) Dialect() string { return s.dialect }
+
+// SQL returns the reading pool, for what ent cannot say in one statement.
+func (s *Store) SQL() *sql.DB { return s.read }
+
+// Write runs work in one durable transaction. It returns work's error with
+// nothing written, nil when all of it is on disk, or UNAVAILABLE when the
+// commit's fate is unknown. work may run on another goroutine and must not
+// start transactions of its own; a panic in it becomes an internal error.
+func (s *Store) Write(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
+	}
+	return s.writer.run(ctx, work)
+}
+
+// Ping checks that the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.read.PingContext(ctx); err != nil {
+		return fault.E(fault.Unavailable, "DATABASE_UNAVAILABLE").Because(err)
+	}
+	return nil
+}
+
+// Close waits for the running commands and closes the database.
+func (s *Store) Close() error {
+	s.writer.close()
+	s.stop()
+	err := s.read.Close()
+	if s.write != s.read {
+		err = errors.Join(err, s.write.Close())
+	}
+	return err
+}
+
+// newTxClient returns a client whose statements all run on q, inside the
+// transaction that the caller began there.
+func newTxClient(name string, q entsql.ExecQuerier) *ent.Client {
+	c := ent.NewClient(ent.Driver(txDriver{Conn: entsql.Conn{ExecQuerier: q}, name: name}))
+	scopeReads(c)
+	guardWrites(c)
+	return c
+}
+
+// txDriver runs ent's statements on one connection; ent's own transactions
+// inside it are no-ops, since the command is the transaction.
+type txDriver struct {
+	entsql.Conn
+	name string
+}
+
+func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx(d), nil }
+func (d txDriver) Dialect() string                        { return d.name }
+func (d txDriver) Close() error                           { return nil }
+
+// guarded runs work and turns a panic into an internal error.
+func guarded(ctx context.Context, tx *Tx, work func(ctx context.Context, tx *Tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("panic in a command: %v", p))
+		}
+	}()
+	return work(ctx, tx)
+}
+
+// IsConstraint reports whether err is the violation of a unique or foreign key.
+func IsConstraint(err error) bool { return ent.IsConstraintError(err) }
