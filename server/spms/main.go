@@ -1,0 +1,20 @@
+// Command spms is OpenSPMS: the server and its tools in one binary.
+//
+// It only hands the process's arguments, environment and signals to package
+// server; its main function has no types of its own and knows no room.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/openspms/spms/server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(server.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, server.Commands{}))
+}
