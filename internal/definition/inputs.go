@@ -1,0 +1,62 @@
+package definition
+
+import "time"
+
+// CreateProcess is the input of Room.CreateProcess.
+type CreateProcess struct {
+	RegionID       string  `json:"regionID" validate:"required,max=64"`
+	BPMN           string  `json:"bpmn" validate:"required"`
+	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// CreateDraft is the input of Room.CreateDraft.
+type CreateDraft struct {
+	FromVersionID  string  `json:"fromVersionID" validate:"required,max=64"`
+	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// UpdateDraft is the input of Room.UpdateDraft.
+type UpdateDraft struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	Revision       int     `json:"revision" validate:"gte=1"`
+	BPMN           string  `json:"bpmn" validate:"required"`
+	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Submit is the input of Room.Submit.
+type Submit struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	Revision       int     `json:"revision" validate:"gte=1"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Return is the input of Room.Return.
+type Return struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Publish is the input of Room.Publish.
+type Publish struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	Revision       int     `json:"revision" validate:"gte=1"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Retire is the input of Room.Retire.
+type Retire struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Bind is the input of Room.Bind.
+type Bind struct {
+	VersionID      string     `json:"versionID" validate:"required,max=64"`
+	RegionID       string     `json:"regionID" validate:"required,max=64"`
+	EffectiveFrom  *time.Time `json:"effectiveFrom,omitempty"`
+	IdempotencyKey *string    `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}

@@ -1,0 +1,2 @@
+// Package execution runs service cases. Its main type is Room.
+package execution
