@@ -36,6 +36,8 @@ type Breach struct {
 	ClauseNumber string `json:"clause_number,omitempty"`
 	// Binding holds the value of the "binding" field.
 	Binding bool `json:"binding,omitempty"`
+	// Credited to the customer once, in fen.
+	CreditFen int64 `json:"credit_fen,omitempty"`
 	// At holds the value of the "at" field.
 	At time.Time `json:"at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -99,6 +101,8 @@ func (*Breach) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case breach.FieldBinding:
 			values[i] = new(sql.NullBool)
+		case breach.FieldCreditFen:
+			values[i] = new(sql.NullInt64)
 		case breach.FieldID, breach.FieldRegionID, breach.FieldRegionPath, breach.FieldCaseID, breach.FieldClockID, breach.FieldIndicatorCode, breach.FieldStandardCode, breach.FieldClauseNumber:
 			values[i] = new(sql.NullString)
 		case breach.FieldAt:
@@ -171,6 +175,12 @@ func (_m *Breach) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field binding", values[i])
 			} else if value.Valid {
 				_m.Binding = value.Bool
+			}
+		case breach.FieldCreditFen:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field credit_fen", values[i])
+			} else if value.Valid {
+				_m.CreditFen = value.Int64
 			}
 		case breach.FieldAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -252,6 +262,9 @@ func (_m *Breach) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("binding=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Binding))
+	builder.WriteString(", ")
+	builder.WriteString("credit_fen=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditFen))
 	builder.WriteString(", ")
 	builder.WriteString("at=")
 	builder.WriteString(_m.At.Format(time.ANSIC))

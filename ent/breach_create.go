@@ -79,6 +79,20 @@ func (_c *BreachCreate) SetBinding(v bool) *BreachCreate {
 	return _c
 }
 
+// SetCreditFen sets the "credit_fen" field.
+func (_c *BreachCreate) SetCreditFen(v int64) *BreachCreate {
+	_c.mutation.SetCreditFen(v)
+	return _c
+}
+
+// SetNillableCreditFen sets the "credit_fen" field if the given value is not nil.
+func (_c *BreachCreate) SetNillableCreditFen(v *int64) *BreachCreate {
+	if v != nil {
+		_c.SetCreditFen(*v)
+	}
+	return _c
+}
+
 // SetAt sets the "at" field.
 func (_c *BreachCreate) SetAt(v time.Time) *BreachCreate {
 	_c.mutation.SetAt(v)
@@ -153,6 +167,10 @@ func (_c *BreachCreate) defaults() {
 		v := breach.DefaultClauseNumber
 		_c.mutation.SetClauseNumber(v)
 	}
+	if _, ok := _c.mutation.CreditFen(); !ok {
+		v := breach.DefaultCreditFen
+		_c.mutation.SetCreditFen(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := breach.DefaultID()
 		_c.mutation.SetID(v)
@@ -199,6 +217,9 @@ func (_c *BreachCreate) check() error {
 	}
 	if _, ok := _c.mutation.Binding(); !ok {
 		return &ValidationError{Name: "binding", err: errors.New(`ent: missing required field "Breach.binding"`)}
+	}
+	if _, ok := _c.mutation.CreditFen(); !ok {
+		return &ValidationError{Name: "credit_fen", err: errors.New(`ent: missing required field "Breach.credit_fen"`)}
 	}
 	if _, ok := _c.mutation.At(); !ok {
 		return &ValidationError{Name: "at", err: errors.New(`ent: missing required field "Breach.at"`)}
@@ -271,6 +292,10 @@ func (_c *BreachCreate) createSpec() (*Breach, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Binding(); ok {
 		_spec.SetField(breach.FieldBinding, field.TypeBool, value)
 		_node.Binding = value
+	}
+	if value, ok := _c.mutation.CreditFen(); ok {
+		_spec.SetField(breach.FieldCreditFen, field.TypeInt64, value)
+		_node.CreditFen = value
 	}
 	if value, ok := _c.mutation.At(); ok {
 		_spec.SetField(breach.FieldAt, field.TypeTime, value)

@@ -51,6 +51,10 @@ type Clock struct {
 	Value float64 `json:"value,omitempty"`
 	// Unit holds the value of the "unit" field.
 	Unit string `json:"unit,omitempty"`
+	// CutoffHour holds the value of the "cutoff_hour" field.
+	CutoffHour int `json:"cutoff_hour,omitempty"`
+	// What a breach credits to the customer, in fen.
+	CreditFen int64 `json:"credit_fen,omitempty"`
 	// State holds the value of the "state" field.
 	State clock.State `json:"state,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
@@ -194,7 +198,7 @@ func (*Clock) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case clock.FieldValue:
 			values[i] = new(sql.NullFloat64)
-		case clock.FieldPausedMicros:
+		case clock.FieldCutoffHour, clock.FieldCreditFen, clock.FieldPausedMicros:
 			values[i] = new(sql.NullInt64)
 		case clock.FieldID, clock.FieldRegionID, clock.FieldRegionPath, clock.FieldCaseID, clock.FieldIndicatorID, clock.FieldIndicatorCode, clock.FieldStandardCode, clock.FieldClauseNumber, clock.FieldNameZh, clock.FieldNameEn, clock.FieldNature, clock.FieldStartEvent, clock.FieldStopEvent, clock.FieldBasis, clock.FieldUnit, clock.FieldState, clock.FieldLastDay, clock.FieldShadowedByID:
 			values[i] = new(sql.NullString)
@@ -310,6 +314,18 @@ func (_m *Clock) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field unit", values[i])
 			} else if value.Valid {
 				_m.Unit = value.String
+			}
+		case clock.FieldCutoffHour:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field cutoff_hour", values[i])
+			} else if value.Valid {
+				_m.CutoffHour = int(value.Int64)
+			}
+		case clock.FieldCreditFen:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field credit_fen", values[i])
+			} else if value.Valid {
+				_m.CreditFen = value.Int64
 			}
 		case clock.FieldState:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -516,6 +532,12 @@ func (_m *Clock) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("unit=")
 	builder.WriteString(_m.Unit)
+	builder.WriteString(", ")
+	builder.WriteString("cutoff_hour=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CutoffHour))
+	builder.WriteString(", ")
+	builder.WriteString("credit_fen=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CreditFen))
 	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(fmt.Sprintf("%v", _m.State))

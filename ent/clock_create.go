@@ -131,6 +131,34 @@ func (_c *ClockCreate) SetUnit(v string) *ClockCreate {
 	return _c
 }
 
+// SetCutoffHour sets the "cutoff_hour" field.
+func (_c *ClockCreate) SetCutoffHour(v int) *ClockCreate {
+	_c.mutation.SetCutoffHour(v)
+	return _c
+}
+
+// SetNillableCutoffHour sets the "cutoff_hour" field if the given value is not nil.
+func (_c *ClockCreate) SetNillableCutoffHour(v *int) *ClockCreate {
+	if v != nil {
+		_c.SetCutoffHour(*v)
+	}
+	return _c
+}
+
+// SetCreditFen sets the "credit_fen" field.
+func (_c *ClockCreate) SetCreditFen(v int64) *ClockCreate {
+	_c.mutation.SetCreditFen(v)
+	return _c
+}
+
+// SetNillableCreditFen sets the "credit_fen" field if the given value is not nil.
+func (_c *ClockCreate) SetNillableCreditFen(v *int64) *ClockCreate {
+	if v != nil {
+		_c.SetCreditFen(*v)
+	}
+	return _c
+}
+
 // SetState sets the "state" field.
 func (_c *ClockCreate) SetState(v clock.State) *ClockCreate {
 	_c.mutation.SetState(v)
@@ -409,6 +437,14 @@ func (_c *ClockCreate) defaults() {
 		v := clock.DefaultNameEn
 		_c.mutation.SetNameEn(v)
 	}
+	if _, ok := _c.mutation.CutoffHour(); !ok {
+		v := clock.DefaultCutoffHour
+		_c.mutation.SetCutoffHour(v)
+	}
+	if _, ok := _c.mutation.CreditFen(); !ok {
+		v := clock.DefaultCreditFen
+		_c.mutation.SetCreditFen(v)
+	}
 	if _, ok := _c.mutation.State(); !ok {
 		v := clock.DefaultState
 		_c.mutation.SetState(v)
@@ -530,6 +566,12 @@ func (_c *ClockCreate) check() error {
 		if err := clock.UnitValidator(v); err != nil {
 			return &ValidationError{Name: "unit", err: fmt.Errorf(`ent: validator failed for field "Clock.unit": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.CutoffHour(); !ok {
+		return &ValidationError{Name: "cutoff_hour", err: errors.New(`ent: missing required field "Clock.cutoff_hour"`)}
+	}
+	if _, ok := _c.mutation.CreditFen(); !ok {
+		return &ValidationError{Name: "credit_fen", err: errors.New(`ent: missing required field "Clock.credit_fen"`)}
 	}
 	if _, ok := _c.mutation.State(); !ok {
 		return &ValidationError{Name: "state", err: errors.New(`ent: missing required field "Clock.state"`)}
@@ -662,6 +704,14 @@ func (_c *ClockCreate) createSpec() (*Clock, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Unit(); ok {
 		_spec.SetField(clock.FieldUnit, field.TypeString, value)
 		_node.Unit = value
+	}
+	if value, ok := _c.mutation.CutoffHour(); ok {
+		_spec.SetField(clock.FieldCutoffHour, field.TypeInt, value)
+		_node.CutoffHour = value
+	}
+	if value, ok := _c.mutation.CreditFen(); ok {
+		_spec.SetField(clock.FieldCreditFen, field.TypeInt64, value)
+		_node.CreditFen = value
 	}
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(clock.FieldState, field.TypeEnum, value)

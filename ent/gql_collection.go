@@ -616,6 +616,11 @@ func (_q *BreachQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 				selectedFields = append(selectedFields, breach.FieldBinding)
 				fieldSeen[breach.FieldBinding] = struct{}{}
 			}
+		case "creditFen":
+			if _, ok := fieldSeen[breach.FieldCreditFen]; !ok {
+				selectedFields = append(selectedFields, breach.FieldCreditFen)
+				fieldSeen[breach.FieldCreditFen] = struct{}{}
+			}
 		case "at":
 			if _, ok := fieldSeen[breach.FieldAt]; !ok {
 				selectedFields = append(selectedFields, breach.FieldAt)
@@ -1736,6 +1741,16 @@ func (_q *ClockQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 			if _, ok := fieldSeen[clock.FieldUnit]; !ok {
 				selectedFields = append(selectedFields, clock.FieldUnit)
 				fieldSeen[clock.FieldUnit] = struct{}{}
+			}
+		case "cutoffHour":
+			if _, ok := fieldSeen[clock.FieldCutoffHour]; !ok {
+				selectedFields = append(selectedFields, clock.FieldCutoffHour)
+				fieldSeen[clock.FieldCutoffHour] = struct{}{}
+			}
+		case "creditFen":
+			if _, ok := fieldSeen[clock.FieldCreditFen]; !ok {
+				selectedFields = append(selectedFields, clock.FieldCreditFen)
+				fieldSeen[clock.FieldCreditFen] = struct{}{}
 			}
 		case "state":
 			if _, ok := fieldSeen[clock.FieldState]; !ok {
@@ -6026,6 +6041,11 @@ func (_q *StageVisitQuery) collectField(ctx context.Context, oneNode bool, opCtx
 			if _, ok := fieldSeen[stagevisit.FieldStage]; !ok {
 				selectedFields = append(selectedFields, stagevisit.FieldStage)
 				fieldSeen[stagevisit.FieldStage] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[stagevisit.FieldReason]; !ok {
+				selectedFields = append(selectedFields, stagevisit.FieldReason)
+				fieldSeen[stagevisit.FieldReason] = struct{}{}
 			}
 		case "enteredAt":
 			if _, ok := fieldSeen[stagevisit.FieldEnteredAt]; !ok {

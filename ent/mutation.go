@@ -2665,6 +2665,8 @@ type BreachMutation struct {
 	standard_code  *string
 	clause_number  *string
 	binding        *bool
+	credit_fen     *int64
+	addcredit_fen  *int64
 	at             *time.Time
 	clearedFields  map[string]struct{}
 	region         *string
@@ -3070,6 +3072,62 @@ func (m *BreachMutation) ResetBinding() {
 	m.binding = nil
 }
 
+// SetCreditFen sets the "credit_fen" field.
+func (m *BreachMutation) SetCreditFen(i int64) {
+	m.credit_fen = &i
+	m.addcredit_fen = nil
+}
+
+// CreditFen returns the value of the "credit_fen" field in the mutation.
+func (m *BreachMutation) CreditFen() (r int64, exists bool) {
+	v := m.credit_fen
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditFen returns the old "credit_fen" field's value of the Breach entity.
+// If the Breach object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BreachMutation) OldCreditFen(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditFen is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditFen requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditFen: %w", err)
+	}
+	return oldValue.CreditFen, nil
+}
+
+// AddCreditFen adds i to the "credit_fen" field.
+func (m *BreachMutation) AddCreditFen(i int64) {
+	if m.addcredit_fen != nil {
+		*m.addcredit_fen += i
+	} else {
+		m.addcredit_fen = &i
+	}
+}
+
+// AddedCreditFen returns the value that was added to the "credit_fen" field in this mutation.
+func (m *BreachMutation) AddedCreditFen() (r int64, exists bool) {
+	v := m.addcredit_fen
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreditFen resets all changes to the "credit_fen" field.
+func (m *BreachMutation) ResetCreditFen() {
+	m.credit_fen = nil
+	m.addcredit_fen = nil
+}
+
 // SetAt sets the "at" field.
 func (m *BreachMutation) SetAt(t time.Time) {
 	m.at = &t
@@ -3221,7 +3279,7 @@ func (m *BreachMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BreachMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 10)
 	if m.region != nil {
 		fields = append(fields, breach.FieldRegionID)
 	}
@@ -3245,6 +3303,9 @@ func (m *BreachMutation) Fields() []string {
 	}
 	if m.binding != nil {
 		fields = append(fields, breach.FieldBinding)
+	}
+	if m.credit_fen != nil {
+		fields = append(fields, breach.FieldCreditFen)
 	}
 	if m.at != nil {
 		fields = append(fields, breach.FieldAt)
@@ -3273,6 +3334,8 @@ func (m *BreachMutation) Field(name string) (ent.Value, bool) {
 		return m.ClauseNumber()
 	case breach.FieldBinding:
 		return m.Binding()
+	case breach.FieldCreditFen:
+		return m.CreditFen()
 	case breach.FieldAt:
 		return m.At()
 	}
@@ -3300,6 +3363,8 @@ func (m *BreachMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldClauseNumber(ctx)
 	case breach.FieldBinding:
 		return m.OldBinding(ctx)
+	case breach.FieldCreditFen:
+		return m.OldCreditFen(ctx)
 	case breach.FieldAt:
 		return m.OldAt(ctx)
 	}
@@ -3367,6 +3432,13 @@ func (m *BreachMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetBinding(v)
 		return nil
+	case breach.FieldCreditFen:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditFen(v)
+		return nil
 	case breach.FieldAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3381,13 +3453,21 @@ func (m *BreachMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *BreachMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addcredit_fen != nil {
+		fields = append(fields, breach.FieldCreditFen)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *BreachMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case breach.FieldCreditFen:
+		return m.AddedCreditFen()
+	}
 	return nil, false
 }
 
@@ -3396,6 +3476,13 @@ func (m *BreachMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *BreachMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case breach.FieldCreditFen:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreditFen(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Breach numeric field %s", name)
 }
@@ -3446,6 +3533,9 @@ func (m *BreachMutation) ResetField(name string) error {
 		return nil
 	case breach.FieldBinding:
 		m.ResetBinding()
+		return nil
+	case breach.FieldCreditFen:
+		m.ResetCreditFen()
 		return nil
 	case breach.FieldAt:
 		m.ResetAt()
@@ -6964,6 +7054,10 @@ type ClockMutation struct {
 	value               *float64
 	addvalue            *float64
 	unit                *string
+	cutoff_hour         *int
+	addcutoff_hour      *int
+	credit_fen          *int64
+	addcredit_fen       *int64
 	state               *clock.State
 	started_at          *time.Time
 	due_at              *time.Time
@@ -7664,6 +7758,118 @@ func (m *ClockMutation) OldUnit(ctx context.Context) (v string, err error) {
 // ResetUnit resets all changes to the "unit" field.
 func (m *ClockMutation) ResetUnit() {
 	m.unit = nil
+}
+
+// SetCutoffHour sets the "cutoff_hour" field.
+func (m *ClockMutation) SetCutoffHour(i int) {
+	m.cutoff_hour = &i
+	m.addcutoff_hour = nil
+}
+
+// CutoffHour returns the value of the "cutoff_hour" field in the mutation.
+func (m *ClockMutation) CutoffHour() (r int, exists bool) {
+	v := m.cutoff_hour
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCutoffHour returns the old "cutoff_hour" field's value of the Clock entity.
+// If the Clock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClockMutation) OldCutoffHour(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCutoffHour is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCutoffHour requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCutoffHour: %w", err)
+	}
+	return oldValue.CutoffHour, nil
+}
+
+// AddCutoffHour adds i to the "cutoff_hour" field.
+func (m *ClockMutation) AddCutoffHour(i int) {
+	if m.addcutoff_hour != nil {
+		*m.addcutoff_hour += i
+	} else {
+		m.addcutoff_hour = &i
+	}
+}
+
+// AddedCutoffHour returns the value that was added to the "cutoff_hour" field in this mutation.
+func (m *ClockMutation) AddedCutoffHour() (r int, exists bool) {
+	v := m.addcutoff_hour
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCutoffHour resets all changes to the "cutoff_hour" field.
+func (m *ClockMutation) ResetCutoffHour() {
+	m.cutoff_hour = nil
+	m.addcutoff_hour = nil
+}
+
+// SetCreditFen sets the "credit_fen" field.
+func (m *ClockMutation) SetCreditFen(i int64) {
+	m.credit_fen = &i
+	m.addcredit_fen = nil
+}
+
+// CreditFen returns the value of the "credit_fen" field in the mutation.
+func (m *ClockMutation) CreditFen() (r int64, exists bool) {
+	v := m.credit_fen
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditFen returns the old "credit_fen" field's value of the Clock entity.
+// If the Clock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClockMutation) OldCreditFen(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditFen is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditFen requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditFen: %w", err)
+	}
+	return oldValue.CreditFen, nil
+}
+
+// AddCreditFen adds i to the "credit_fen" field.
+func (m *ClockMutation) AddCreditFen(i int64) {
+	if m.addcredit_fen != nil {
+		*m.addcredit_fen += i
+	} else {
+		m.addcredit_fen = &i
+	}
+}
+
+// AddedCreditFen returns the value that was added to the "credit_fen" field in this mutation.
+func (m *ClockMutation) AddedCreditFen() (r int64, exists bool) {
+	v := m.addcredit_fen
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCreditFen resets all changes to the "credit_fen" field.
+func (m *ClockMutation) ResetCreditFen() {
+	m.credit_fen = nil
+	m.addcredit_fen = nil
 }
 
 // SetState sets the "state" field.
@@ -8561,7 +8767,7 @@ func (m *ClockMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ClockMutation) Fields() []string {
-	fields := make([]string, 0, 29)
+	fields := make([]string, 0, 31)
 	if m.region != nil {
 		fields = append(fields, clock.FieldRegionID)
 	}
@@ -8606,6 +8812,12 @@ func (m *ClockMutation) Fields() []string {
 	}
 	if m.unit != nil {
 		fields = append(fields, clock.FieldUnit)
+	}
+	if m.cutoff_hour != nil {
+		fields = append(fields, clock.FieldCutoffHour)
+	}
+	if m.credit_fen != nil {
+		fields = append(fields, clock.FieldCreditFen)
 	}
 	if m.state != nil {
 		fields = append(fields, clock.FieldState)
@@ -8687,6 +8899,10 @@ func (m *ClockMutation) Field(name string) (ent.Value, bool) {
 		return m.Value()
 	case clock.FieldUnit:
 		return m.Unit()
+	case clock.FieldCutoffHour:
+		return m.CutoffHour()
+	case clock.FieldCreditFen:
+		return m.CreditFen()
 	case clock.FieldState:
 		return m.State()
 	case clock.FieldStartedAt:
@@ -8754,6 +8970,10 @@ func (m *ClockMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldValue(ctx)
 	case clock.FieldUnit:
 		return m.OldUnit(ctx)
+	case clock.FieldCutoffHour:
+		return m.OldCutoffHour(ctx)
+	case clock.FieldCreditFen:
+		return m.OldCreditFen(ctx)
 	case clock.FieldState:
 		return m.OldState(ctx)
 	case clock.FieldStartedAt:
@@ -8896,6 +9116,20 @@ func (m *ClockMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUnit(v)
 		return nil
+	case clock.FieldCutoffHour:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCutoffHour(v)
+		return nil
+	case clock.FieldCreditFen:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditFen(v)
+		return nil
 	case clock.FieldState:
 		v, ok := value.(clock.State)
 		if !ok {
@@ -9005,6 +9239,12 @@ func (m *ClockMutation) AddedFields() []string {
 	if m.addvalue != nil {
 		fields = append(fields, clock.FieldValue)
 	}
+	if m.addcutoff_hour != nil {
+		fields = append(fields, clock.FieldCutoffHour)
+	}
+	if m.addcredit_fen != nil {
+		fields = append(fields, clock.FieldCreditFen)
+	}
 	if m.addpaused_micros != nil {
 		fields = append(fields, clock.FieldPausedMicros)
 	}
@@ -9018,6 +9258,10 @@ func (m *ClockMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case clock.FieldValue:
 		return m.AddedValue()
+	case clock.FieldCutoffHour:
+		return m.AddedCutoffHour()
+	case clock.FieldCreditFen:
+		return m.AddedCreditFen()
 	case clock.FieldPausedMicros:
 		return m.AddedPausedMicros()
 	}
@@ -9035,6 +9279,20 @@ func (m *ClockMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddValue(v)
+		return nil
+	case clock.FieldCutoffHour:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCutoffHour(v)
+		return nil
+	case clock.FieldCreditFen:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCreditFen(v)
 		return nil
 	case clock.FieldPausedMicros:
 		v, ok := value.(int64)
@@ -9141,6 +9399,12 @@ func (m *ClockMutation) ResetField(name string) error {
 		return nil
 	case clock.FieldUnit:
 		m.ResetUnit()
+		return nil
+	case clock.FieldCutoffHour:
+		m.ResetCutoffHour()
+		return nil
+	case clock.FieldCreditFen:
+		m.ResetCreditFen()
 		return nil
 	case clock.FieldState:
 		m.ResetState()
@@ -25961,6 +26225,7 @@ type StageVisitMutation struct {
 	seq           *int
 	addseq        *int
 	stage         *string
+	reason        *string
 	entered_at    *time.Time
 	left_at       *time.Time
 	clearedFields map[string]struct{}
@@ -26277,6 +26542,42 @@ func (m *StageVisitMutation) ResetStage() {
 	m.stage = nil
 }
 
+// SetReason sets the "reason" field.
+func (m *StageVisitMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *StageVisitMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the StageVisit entity.
+// If the StageVisit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StageVisitMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *StageVisitMutation) ResetReason() {
+	m.reason = nil
+}
+
 // SetEnteredAt sets the "entered_at" field.
 func (m *StageVisitMutation) SetEnteredAt(t time.Time) {
 	m.entered_at = &t
@@ -26450,7 +26751,7 @@ func (m *StageVisitMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StageVisitMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.region != nil {
 		fields = append(fields, stagevisit.FieldRegionID)
 	}
@@ -26465,6 +26766,9 @@ func (m *StageVisitMutation) Fields() []string {
 	}
 	if m.stage != nil {
 		fields = append(fields, stagevisit.FieldStage)
+	}
+	if m.reason != nil {
+		fields = append(fields, stagevisit.FieldReason)
 	}
 	if m.entered_at != nil {
 		fields = append(fields, stagevisit.FieldEnteredAt)
@@ -26490,6 +26794,8 @@ func (m *StageVisitMutation) Field(name string) (ent.Value, bool) {
 		return m.Seq()
 	case stagevisit.FieldStage:
 		return m.Stage()
+	case stagevisit.FieldReason:
+		return m.Reason()
 	case stagevisit.FieldEnteredAt:
 		return m.EnteredAt()
 	case stagevisit.FieldLeftAt:
@@ -26513,6 +26819,8 @@ func (m *StageVisitMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldSeq(ctx)
 	case stagevisit.FieldStage:
 		return m.OldStage(ctx)
+	case stagevisit.FieldReason:
+		return m.OldReason(ctx)
 	case stagevisit.FieldEnteredAt:
 		return m.OldEnteredAt(ctx)
 	case stagevisit.FieldLeftAt:
@@ -26560,6 +26868,13 @@ func (m *StageVisitMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetStage(v)
+		return nil
+	case stagevisit.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
 		return nil
 	case stagevisit.FieldEnteredAt:
 		v, ok := value.(time.Time)
@@ -26662,6 +26977,9 @@ func (m *StageVisitMutation) ResetField(name string) error {
 		return nil
 	case stagevisit.FieldStage:
 		m.ResetStage()
+		return nil
+	case stagevisit.FieldReason:
+		m.ResetReason()
 		return nil
 	case stagevisit.FieldEnteredAt:
 		m.ResetEnteredAt()

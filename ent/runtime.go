@@ -200,6 +200,10 @@ func init() {
 	breachDescClauseNumber := breachFields[4].Descriptor()
 	// breach.DefaultClauseNumber holds the default value on creation for the clause_number field.
 	breach.DefaultClauseNumber = breachDescClauseNumber.Default.(string)
+	// breachDescCreditFen is the schema descriptor for credit_fen field.
+	breachDescCreditFen := breachFields[6].Descriptor()
+	// breach.DefaultCreditFen holds the default value on creation for the credit_fen field.
+	breach.DefaultCreditFen = breachDescCreditFen.Default.(int64)
 	// breachDescID is the schema descriptor for id field.
 	breachDescID := breachMixinFields0[0].Descriptor()
 	// breach.DefaultID holds the default value on creation for the id field.
@@ -492,24 +496,32 @@ func init() {
 	clockDescUnit := clockFields[12].Descriptor()
 	// clock.UnitValidator is a validator for the "unit" field. It is called by the builders before save.
 	clock.UnitValidator = clockDescUnit.Validators[0].(func(string) error)
+	// clockDescCutoffHour is the schema descriptor for cutoff_hour field.
+	clockDescCutoffHour := clockFields[13].Descriptor()
+	// clock.DefaultCutoffHour holds the default value on creation for the cutoff_hour field.
+	clock.DefaultCutoffHour = clockDescCutoffHour.Default.(int)
+	// clockDescCreditFen is the schema descriptor for credit_fen field.
+	clockDescCreditFen := clockFields[14].Descriptor()
+	// clock.DefaultCreditFen holds the default value on creation for the credit_fen field.
+	clock.DefaultCreditFen = clockDescCreditFen.Default.(int64)
 	// clockDescLastDay is the schema descriptor for last_day field.
-	clockDescLastDay := clockFields[16].Descriptor()
+	clockDescLastDay := clockFields[18].Descriptor()
 	// clock.DefaultLastDay holds the default value on creation for the last_day field.
 	clock.DefaultLastDay = clockDescLastDay.Default.(string)
 	// clockDescProvisional is the schema descriptor for provisional field.
-	clockDescProvisional := clockFields[17].Descriptor()
+	clockDescProvisional := clockFields[19].Descriptor()
 	// clock.DefaultProvisional holds the default value on creation for the provisional field.
 	clock.DefaultProvisional = clockDescProvisional.Default.(bool)
 	// clockDescBinding is the schema descriptor for binding field.
-	clockDescBinding := clockFields[23].Descriptor()
+	clockDescBinding := clockFields[25].Descriptor()
 	// clock.DefaultBinding holds the default value on creation for the binding field.
 	clock.DefaultBinding = clockDescBinding.Default.(bool)
 	// clockDescPausedMicros is the schema descriptor for paused_micros field.
-	clockDescPausedMicros := clockFields[25].Descriptor()
+	clockDescPausedMicros := clockFields[27].Descriptor()
 	// clock.DefaultPausedMicros holds the default value on creation for the paused_micros field.
 	clock.DefaultPausedMicros = clockDescPausedMicros.Default.(int64)
 	// clockDescPauseReasons is the schema descriptor for pause_reasons field.
-	clockDescPauseReasons := clockFields[26].Descriptor()
+	clockDescPauseReasons := clockFields[28].Descriptor()
 	// clock.DefaultPauseReasons holds the default value on creation for the pause_reasons field.
 	clock.DefaultPauseReasons = clockDescPauseReasons.Default.([]string)
 	// clockDescID is the schema descriptor for id field.
@@ -1524,6 +1536,10 @@ func init() {
 	stagevisitDescStage := stagevisitFields[2].Descriptor()
 	// stagevisit.StageValidator is a validator for the "stage" field. It is called by the builders before save.
 	stagevisit.StageValidator = stagevisitDescStage.Validators[0].(func(string) error)
+	// stagevisitDescReason is the schema descriptor for reason field.
+	stagevisitDescReason := stagevisitFields[3].Descriptor()
+	// stagevisit.DefaultReason holds the default value on creation for the reason field.
+	stagevisit.DefaultReason = stagevisitDescReason.Default.(string)
 	// stagevisitDescID is the schema descriptor for id field.
 	stagevisitDescID := stagevisitMixinFields0[0].Descriptor()
 	// stagevisit.DefaultID holds the default value on creation for the id field.

@@ -29,6 +29,8 @@ type StageVisit struct {
 	Seq int `json:"seq,omitempty"`
 	// Stage holds the value of the "stage" field.
 	Stage string `json:"stage,omitempty"`
+	// Why the case went back to an earlier stage; empty otherwise.
+	Reason string `json:"reason,omitempty"`
 	// EnteredAt holds the value of the "entered_at" field.
 	EnteredAt time.Time `json:"entered_at,omitempty"`
 	// LeftAt holds the value of the "left_at" field.
@@ -81,7 +83,7 @@ func (*StageVisit) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case stagevisit.FieldSeq:
 			values[i] = new(sql.NullInt64)
-		case stagevisit.FieldID, stagevisit.FieldRegionID, stagevisit.FieldRegionPath, stagevisit.FieldCaseID, stagevisit.FieldStage:
+		case stagevisit.FieldID, stagevisit.FieldRegionID, stagevisit.FieldRegionPath, stagevisit.FieldCaseID, stagevisit.FieldStage, stagevisit.FieldReason:
 			values[i] = new(sql.NullString)
 		case stagevisit.FieldEnteredAt, stagevisit.FieldLeftAt:
 			values[i] = new(sql.NullTime)
@@ -135,6 +137,12 @@ func (_m *StageVisit) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field stage", values[i])
 			} else if value.Valid {
 				_m.Stage = value.String
+			}
+		case stagevisit.FieldReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reason", values[i])
+			} else if value.Valid {
+				_m.Reason = value.String
 			}
 		case stagevisit.FieldEnteredAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -209,6 +217,9 @@ func (_m *StageVisit) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("stage=")
 	builder.WriteString(_m.Stage)
+	builder.WriteString(", ")
+	builder.WriteString("reason=")
+	builder.WriteString(_m.Reason)
 	builder.WriteString(", ")
 	builder.WriteString("entered_at=")
 	builder.WriteString(_m.EnteredAt.Format(time.ANSIC))

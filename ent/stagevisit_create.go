@@ -52,6 +52,20 @@ func (_c *StageVisitCreate) SetStage(v string) *StageVisitCreate {
 	return _c
 }
 
+// SetReason sets the "reason" field.
+func (_c *StageVisitCreate) SetReason(v string) *StageVisitCreate {
+	_c.mutation.SetReason(v)
+	return _c
+}
+
+// SetNillableReason sets the "reason" field if the given value is not nil.
+func (_c *StageVisitCreate) SetNillableReason(v *string) *StageVisitCreate {
+	if v != nil {
+		_c.SetReason(*v)
+	}
+	return _c
+}
+
 // SetEnteredAt sets the "entered_at" field.
 func (_c *StageVisitCreate) SetEnteredAt(v time.Time) *StageVisitCreate {
 	_c.mutation.SetEnteredAt(v)
@@ -131,6 +145,10 @@ func (_c *StageVisitCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *StageVisitCreate) defaults() {
+	if _, ok := _c.mutation.Reason(); !ok {
+		v := stagevisit.DefaultReason
+		_c.mutation.SetReason(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := stagevisit.DefaultID()
 		_c.mutation.SetID(v)
@@ -168,6 +186,9 @@ func (_c *StageVisitCreate) check() error {
 		if err := stagevisit.StageValidator(v); err != nil {
 			return &ValidationError{Name: "stage", err: fmt.Errorf(`ent: validator failed for field "StageVisit.stage": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Reason(); !ok {
+		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "StageVisit.reason"`)}
 	}
 	if _, ok := _c.mutation.EnteredAt(); !ok {
 		return &ValidationError{Name: "entered_at", err: errors.New(`ent: missing required field "StageVisit.entered_at"`)}
@@ -229,6 +250,10 @@ func (_c *StageVisitCreate) createSpec() (*StageVisit, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Stage(); ok {
 		_spec.SetField(stagevisit.FieldStage, field.TypeString, value)
 		_node.Stage = value
+	}
+	if value, ok := _c.mutation.Reason(); ok {
+		_spec.SetField(stagevisit.FieldReason, field.TypeString, value)
+		_node.Reason = value
 	}
 	if value, ok := _c.mutation.EnteredAt(); ok {
 		_spec.SetField(stagevisit.FieldEnteredAt, field.TypeTime, value)

@@ -29,6 +29,8 @@ func (Breach) Fields() []ent.Field {
 		field.String("standard_code").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
 		field.String("clause_number").Default("").Immutable().Annotations(class.Internal, noFilter),
 		field.Bool("binding").Immutable().Annotations(class.Internal, noFilter),
+		field.Int64("credit_fen").Default(0).Immutable().Annotations(class.Internal, noFilter).
+			Comment("Credited to the customer once, in fen."),
 		field.Time("at").Immutable().Annotations(class.Internal, entgql.OrderField("AT"), noFilter),
 	}
 }

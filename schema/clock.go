@@ -44,6 +44,9 @@ func (Clock) Fields() []ent.Field {
 		field.String("basis").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
 		field.Float("value").Immutable().Annotations(class.Internal, noFilter),
 		field.String("unit").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
+		field.Int("cutoff_hour").Default(0).Immutable().Annotations(class.Internal, noFilter),
+		field.Int64("credit_fen").Default(0).Immutable().Annotations(class.Internal, noFilter).
+			Comment("What a breach credits to the customer, in fen."),
 		field.Enum("state").Values("running", "paused", "met", "breached", "cancelled").Default("running").Annotations(class.Internal),
 		field.Time("started_at").Immutable().Annotations(class.Internal, noFilter),
 		field.Time("due_at").Annotations(class.Internal, entgql.OrderField("DUE_AT"), noFilter),

@@ -28,6 +28,8 @@ func (StageVisit) Fields() []ent.Field {
 		field.String("case_id").Immutable().Annotations(class.Internal),
 		field.Int("seq").NonNegative().Immutable().Annotations(class.Internal, entgql.OrderField("SEQ"), noFilter),
 		field.String("stage").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
+		field.String("reason").Default("").Immutable().Annotations(class.Internal, noFilter).
+			Comment("Why the case went back to an earlier stage; empty otherwise."),
 		field.Time("entered_at").Immutable().Annotations(class.Internal, noFilter),
 		field.Time("left_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 	}

@@ -28,6 +28,8 @@ const (
 	FieldClauseNumber = "clause_number"
 	// FieldBinding holds the string denoting the binding field in the database.
 	FieldBinding = "binding"
+	// FieldCreditFen holds the string denoting the credit_fen field in the database.
+	FieldCreditFen = "credit_fen"
 	// FieldAt holds the string denoting the at field in the database.
 	FieldAt = "at"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -72,6 +74,7 @@ var Columns = []string{
 	FieldStandardCode,
 	FieldClauseNumber,
 	FieldBinding,
+	FieldCreditFen,
 	FieldAt,
 }
 
@@ -94,6 +97,8 @@ var (
 	StandardCodeValidator func(string) error
 	// DefaultClauseNumber holds the default value on creation for the "clause_number" field.
 	DefaultClauseNumber string
+	// DefaultCreditFen holds the default value on creation for the "credit_fen" field.
+	DefaultCreditFen int64
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -146,6 +151,11 @@ func ByClauseNumber(opts ...sql.OrderTermOption) OrderOption {
 // ByBinding orders the results by the binding field.
 func ByBinding(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBinding, opts...).ToFunc()
+}
+
+// ByCreditFen orders the results by the credit_fen field.
+func ByCreditFen(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditFen, opts...).ToFunc()
 }
 
 // ByAt orders the results by the at field.

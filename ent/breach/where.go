@@ -105,6 +105,11 @@ func Binding(v bool) predicate.Breach {
 	return predicate.Breach(sql.FieldEQ(FieldBinding, v))
 }
 
+// CreditFen applies equality check predicate on the "credit_fen" field. It's identical to CreditFenEQ.
+func CreditFen(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCreditFen, v))
+}
+
 // At applies equality check predicate on the "at" field. It's identical to AtEQ.
 func At(v time.Time) predicate.Breach {
 	return predicate.Breach(sql.FieldEQ(FieldAt, v))
@@ -573,6 +578,46 @@ func BindingEQ(v bool) predicate.Breach {
 // BindingNEQ applies the NEQ predicate on the "binding" field.
 func BindingNEQ(v bool) predicate.Breach {
 	return predicate.Breach(sql.FieldNEQ(FieldBinding, v))
+}
+
+// CreditFenEQ applies the EQ predicate on the "credit_fen" field.
+func CreditFenEQ(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCreditFen, v))
+}
+
+// CreditFenNEQ applies the NEQ predicate on the "credit_fen" field.
+func CreditFenNEQ(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldNEQ(FieldCreditFen, v))
+}
+
+// CreditFenIn applies the In predicate on the "credit_fen" field.
+func CreditFenIn(vs ...int64) predicate.Breach {
+	return predicate.Breach(sql.FieldIn(FieldCreditFen, vs...))
+}
+
+// CreditFenNotIn applies the NotIn predicate on the "credit_fen" field.
+func CreditFenNotIn(vs ...int64) predicate.Breach {
+	return predicate.Breach(sql.FieldNotIn(FieldCreditFen, vs...))
+}
+
+// CreditFenGT applies the GT predicate on the "credit_fen" field.
+func CreditFenGT(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldGT(FieldCreditFen, v))
+}
+
+// CreditFenGTE applies the GTE predicate on the "credit_fen" field.
+func CreditFenGTE(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldGTE(FieldCreditFen, v))
+}
+
+// CreditFenLT applies the LT predicate on the "credit_fen" field.
+func CreditFenLT(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldLT(FieldCreditFen, v))
+}
+
+// CreditFenLTE applies the LTE predicate on the "credit_fen" field.
+func CreditFenLTE(v int64) predicate.Breach {
+	return predicate.Breach(sql.FieldLTE(FieldCreditFen, v))
 }
 
 // AtEQ applies the EQ predicate on the "at" field.

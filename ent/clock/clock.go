@@ -46,6 +46,10 @@ const (
 	FieldValue = "value"
 	// FieldUnit holds the string denoting the unit field in the database.
 	FieldUnit = "unit"
+	// FieldCutoffHour holds the string denoting the cutoff_hour field in the database.
+	FieldCutoffHour = "cutoff_hour"
+	// FieldCreditFen holds the string denoting the credit_fen field in the database.
+	FieldCreditFen = "credit_fen"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
@@ -153,6 +157,8 @@ var Columns = []string{
 	FieldBasis,
 	FieldValue,
 	FieldUnit,
+	FieldCutoffHour,
+	FieldCreditFen,
 	FieldState,
 	FieldStartedAt,
 	FieldDueAt,
@@ -202,6 +208,10 @@ var (
 	BasisValidator func(string) error
 	// UnitValidator is a validator for the "unit" field. It is called by the builders before save.
 	UnitValidator func(string) error
+	// DefaultCutoffHour holds the default value on creation for the "cutoff_hour" field.
+	DefaultCutoffHour int
+	// DefaultCreditFen holds the default value on creation for the "credit_fen" field.
+	DefaultCreditFen int64
 	// DefaultLastDay holds the default value on creation for the "last_day" field.
 	DefaultLastDay string
 	// DefaultProvisional holds the default value on creation for the "provisional" field.
@@ -328,6 +338,16 @@ func ByValue(opts ...sql.OrderTermOption) OrderOption {
 // ByUnit orders the results by the unit field.
 func ByUnit(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUnit, opts...).ToFunc()
+}
+
+// ByCutoffHour orders the results by the cutoff_hour field.
+func ByCutoffHour(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCutoffHour, opts...).ToFunc()
+}
+
+// ByCreditFen orders the results by the credit_fen field.
+func ByCreditFen(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditFen, opts...).ToFunc()
 }
 
 // ByState orders the results by the state field.

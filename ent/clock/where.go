@@ -140,6 +140,16 @@ func Unit(v string) predicate.Clock {
 	return predicate.Clock(sql.FieldEQ(FieldUnit, v))
 }
 
+// CutoffHour applies equality check predicate on the "cutoff_hour" field. It's identical to CutoffHourEQ.
+func CutoffHour(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldCutoffHour, v))
+}
+
+// CreditFen applies equality check predicate on the "credit_fen" field. It's identical to CreditFenEQ.
+func CreditFen(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldCreditFen, v))
+}
+
 // StartedAt applies equality check predicate on the "started_at" field. It's identical to StartedAtEQ.
 func StartedAt(v time.Time) predicate.Clock {
 	return predicate.Clock(sql.FieldEQ(FieldStartedAt, v))
@@ -1148,6 +1158,86 @@ func UnitEqualFold(v string) predicate.Clock {
 // UnitContainsFold applies the ContainsFold predicate on the "unit" field.
 func UnitContainsFold(v string) predicate.Clock {
 	return predicate.Clock(sql.FieldContainsFold(FieldUnit, v))
+}
+
+// CutoffHourEQ applies the EQ predicate on the "cutoff_hour" field.
+func CutoffHourEQ(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldCutoffHour, v))
+}
+
+// CutoffHourNEQ applies the NEQ predicate on the "cutoff_hour" field.
+func CutoffHourNEQ(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldNEQ(FieldCutoffHour, v))
+}
+
+// CutoffHourIn applies the In predicate on the "cutoff_hour" field.
+func CutoffHourIn(vs ...int) predicate.Clock {
+	return predicate.Clock(sql.FieldIn(FieldCutoffHour, vs...))
+}
+
+// CutoffHourNotIn applies the NotIn predicate on the "cutoff_hour" field.
+func CutoffHourNotIn(vs ...int) predicate.Clock {
+	return predicate.Clock(sql.FieldNotIn(FieldCutoffHour, vs...))
+}
+
+// CutoffHourGT applies the GT predicate on the "cutoff_hour" field.
+func CutoffHourGT(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldGT(FieldCutoffHour, v))
+}
+
+// CutoffHourGTE applies the GTE predicate on the "cutoff_hour" field.
+func CutoffHourGTE(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldGTE(FieldCutoffHour, v))
+}
+
+// CutoffHourLT applies the LT predicate on the "cutoff_hour" field.
+func CutoffHourLT(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldLT(FieldCutoffHour, v))
+}
+
+// CutoffHourLTE applies the LTE predicate on the "cutoff_hour" field.
+func CutoffHourLTE(v int) predicate.Clock {
+	return predicate.Clock(sql.FieldLTE(FieldCutoffHour, v))
+}
+
+// CreditFenEQ applies the EQ predicate on the "credit_fen" field.
+func CreditFenEQ(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldCreditFen, v))
+}
+
+// CreditFenNEQ applies the NEQ predicate on the "credit_fen" field.
+func CreditFenNEQ(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldNEQ(FieldCreditFen, v))
+}
+
+// CreditFenIn applies the In predicate on the "credit_fen" field.
+func CreditFenIn(vs ...int64) predicate.Clock {
+	return predicate.Clock(sql.FieldIn(FieldCreditFen, vs...))
+}
+
+// CreditFenNotIn applies the NotIn predicate on the "credit_fen" field.
+func CreditFenNotIn(vs ...int64) predicate.Clock {
+	return predicate.Clock(sql.FieldNotIn(FieldCreditFen, vs...))
+}
+
+// CreditFenGT applies the GT predicate on the "credit_fen" field.
+func CreditFenGT(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldGT(FieldCreditFen, v))
+}
+
+// CreditFenGTE applies the GTE predicate on the "credit_fen" field.
+func CreditFenGTE(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldGTE(FieldCreditFen, v))
+}
+
+// CreditFenLT applies the LT predicate on the "credit_fen" field.
+func CreditFenLT(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldLT(FieldCreditFen, v))
+}
+
+// CreditFenLTE applies the LTE predicate on the "credit_fen" field.
+func CreditFenLTE(v int64) predicate.Clock {
+	return predicate.Clock(sql.FieldLTE(FieldCreditFen, v))
 }
 
 // StateEQ applies the EQ predicate on the "state" field.

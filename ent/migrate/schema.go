@@ -198,6 +198,7 @@ var (
 		{Name: "standard_code", Type: field.TypeString},
 		{Name: "clause_number", Type: field.TypeString, Default: ""},
 		{Name: "binding", Type: field.TypeBool},
+		{Name: "credit_fen", Type: field.TypeInt64, Default: 0},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "case_id", Type: field.TypeString, Size: 64},
@@ -211,19 +212,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "breaches_regions_region",
-				Columns:    []*schema.Column{BreachesColumns[7]},
+				Columns:    []*schema.Column{BreachesColumns[8]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "breaches_service_cases_case",
-				Columns:    []*schema.Column{BreachesColumns[8]},
+				Columns:    []*schema.Column{BreachesColumns[9]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "breaches_clocks_clock",
-				Columns:    []*schema.Column{BreachesColumns[9]},
+				Columns:    []*schema.Column{BreachesColumns[10]},
 				RefColumns: []*schema.Column{ClocksColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -242,12 +243,12 @@ var (
 			{
 				Name:    "breach_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[7]},
+				Columns: []*schema.Column{BreachesColumns[8]},
 			},
 			{
 				Name:    "breach_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[8]},
+				Columns: []*schema.Column{BreachesColumns[9]},
 			},
 			{
 				Name:    "breach_indicator_code",
@@ -257,7 +258,7 @@ var (
 			{
 				Name:    "breach_at",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[6]},
+				Columns: []*schema.Column{BreachesColumns[7]},
 			},
 		},
 	}
@@ -446,6 +447,8 @@ var (
 		{Name: "basis", Type: field.TypeString},
 		{Name: "value", Type: field.TypeFloat64},
 		{Name: "unit", Type: field.TypeString},
+		{Name: "cutoff_hour", Type: field.TypeInt, Default: 0},
+		{Name: "credit_fen", Type: field.TypeInt64, Default: 0},
 		{Name: "state", Type: field.TypeEnum, Enums: []string{"running", "paused", "met", "breached", "cancelled"}, Default: "running"},
 		{Name: "started_at", Type: field.TypeTime},
 		{Name: "due_at", Type: field.TypeTime},
@@ -472,25 +475,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "clocks_regions_region",
-				Columns:    []*schema.Column{ClocksColumns[26]},
+				Columns:    []*schema.Column{ClocksColumns[28]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_service_cases_case",
-				Columns:    []*schema.Column{ClocksColumns[27]},
+				Columns:    []*schema.Column{ClocksColumns[29]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_indicators_indicator",
-				Columns:    []*schema.Column{ClocksColumns[28]},
+				Columns:    []*schema.Column{ClocksColumns[30]},
 				RefColumns: []*schema.Column{IndicatorsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_clocks_shadows",
-				Columns:    []*schema.Column{ClocksColumns[29]},
+				Columns:    []*schema.Column{ClocksColumns[31]},
 				RefColumns: []*schema.Column{ClocksColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -509,32 +512,32 @@ var (
 			{
 				Name:    "clock_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[26]},
+				Columns: []*schema.Column{ClocksColumns[28]},
 			},
 			{
 				Name:    "clock_case_id_indicator_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[27], ClocksColumns[28]},
+				Columns: []*schema.Column{ClocksColumns[29], ClocksColumns[30]},
 			},
 			{
 				Name:    "clock_indicator_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[28]},
+				Columns: []*schema.Column{ClocksColumns[30]},
 			},
 			{
 				Name:    "clock_shadowed_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[29]},
+				Columns: []*schema.Column{ClocksColumns[31]},
 			},
 			{
 				Name:    "clock_next_at",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[19]},
+				Columns: []*schema.Column{ClocksColumns[21]},
 			},
 			{
 				Name:    "clock_state",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[13]},
+				Columns: []*schema.Column{ClocksColumns[15]},
 			},
 			{
 				Name:    "clock_indicator_code",
@@ -549,17 +552,17 @@ var (
 			{
 				Name:    "clock_provisional",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[17]},
+				Columns: []*schema.Column{ClocksColumns[19]},
 			},
 			{
 				Name:    "clock_binding",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[23]},
+				Columns: []*schema.Column{ClocksColumns[25]},
 			},
 			{
 				Name:    "clock_region_path_state_due_at",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[1], ClocksColumns[13], ClocksColumns[15]},
+				Columns: []*schema.Column{ClocksColumns[1], ClocksColumns[15], ClocksColumns[17]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						ClocksColumns[1].Name: "text_pattern_ops",
@@ -1492,6 +1495,7 @@ var (
 		{Name: "region_path", Type: field.TypeString},
 		{Name: "seq", Type: field.TypeInt},
 		{Name: "stage", Type: field.TypeString},
+		{Name: "reason", Type: field.TypeString, Default: ""},
 		{Name: "entered_at", Type: field.TypeTime},
 		{Name: "left_at", Type: field.TypeTime, Nullable: true},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
@@ -1505,13 +1509,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "stage_visits_regions_region",
-				Columns:    []*schema.Column{StageVisitsColumns[6]},
+				Columns:    []*schema.Column{StageVisitsColumns[7]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "stage_visits_service_cases_case",
-				Columns:    []*schema.Column{StageVisitsColumns[7]},
+				Columns:    []*schema.Column{StageVisitsColumns[8]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1530,12 +1534,12 @@ var (
 			{
 				Name:    "stagevisit_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{StageVisitsColumns[6]},
+				Columns: []*schema.Column{StageVisitsColumns[7]},
 			},
 			{
 				Name:    "stagevisit_case_id_seq",
 				Unique:  true,
-				Columns: []*schema.Column{StageVisitsColumns[7], StageVisitsColumns[2]},
+				Columns: []*schema.Column{StageVisitsColumns[8], StageVisitsColumns[2]},
 			},
 		},
 	}

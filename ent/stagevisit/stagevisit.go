@@ -22,6 +22,8 @@ const (
 	FieldSeq = "seq"
 	// FieldStage holds the string denoting the stage field in the database.
 	FieldStage = "stage"
+	// FieldReason holds the string denoting the reason field in the database.
+	FieldReason = "reason"
 	// FieldEnteredAt holds the string denoting the entered_at field in the database.
 	FieldEnteredAt = "entered_at"
 	// FieldLeftAt holds the string denoting the left_at field in the database.
@@ -56,6 +58,7 @@ var Columns = []string{
 	FieldCaseID,
 	FieldSeq,
 	FieldStage,
+	FieldReason,
 	FieldEnteredAt,
 	FieldLeftAt,
 }
@@ -77,6 +80,8 @@ var (
 	SeqValidator func(int) error
 	// StageValidator is a validator for the "stage" field. It is called by the builders before save.
 	StageValidator func(string) error
+	// DefaultReason holds the default value on creation for the "reason" field.
+	DefaultReason string
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -114,6 +119,11 @@ func BySeq(opts ...sql.OrderTermOption) OrderOption {
 // ByStage orders the results by the stage field.
 func ByStage(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStage, opts...).ToFunc()
+}
+
+// ByReason orders the results by the reason field.
+func ByReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReason, opts...).ToFunc()
 }
 
 // ByEnteredAt orders the results by the entered_at field.

@@ -90,6 +90,11 @@ func Stage(v string) predicate.StageVisit {
 	return predicate.StageVisit(sql.FieldEQ(FieldStage, v))
 }
 
+// Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
+func Reason(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldEQ(FieldReason, v))
+}
+
 // EnteredAt applies equality check predicate on the "entered_at" field. It's identical to EnteredAtEQ.
 func EnteredAt(v time.Time) predicate.StageVisit {
 	return predicate.StageVisit(sql.FieldEQ(FieldEnteredAt, v))
@@ -398,6 +403,71 @@ func StageEqualFold(v string) predicate.StageVisit {
 // StageContainsFold applies the ContainsFold predicate on the "stage" field.
 func StageContainsFold(v string) predicate.StageVisit {
 	return predicate.StageVisit(sql.FieldContainsFold(FieldStage, v))
+}
+
+// ReasonEQ applies the EQ predicate on the "reason" field.
+func ReasonEQ(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldEQ(FieldReason, v))
+}
+
+// ReasonNEQ applies the NEQ predicate on the "reason" field.
+func ReasonNEQ(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldNEQ(FieldReason, v))
+}
+
+// ReasonIn applies the In predicate on the "reason" field.
+func ReasonIn(vs ...string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldIn(FieldReason, vs...))
+}
+
+// ReasonNotIn applies the NotIn predicate on the "reason" field.
+func ReasonNotIn(vs ...string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldNotIn(FieldReason, vs...))
+}
+
+// ReasonGT applies the GT predicate on the "reason" field.
+func ReasonGT(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldGT(FieldReason, v))
+}
+
+// ReasonGTE applies the GTE predicate on the "reason" field.
+func ReasonGTE(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldGTE(FieldReason, v))
+}
+
+// ReasonLT applies the LT predicate on the "reason" field.
+func ReasonLT(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldLT(FieldReason, v))
+}
+
+// ReasonLTE applies the LTE predicate on the "reason" field.
+func ReasonLTE(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldLTE(FieldReason, v))
+}
+
+// ReasonContains applies the Contains predicate on the "reason" field.
+func ReasonContains(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldContains(FieldReason, v))
+}
+
+// ReasonHasPrefix applies the HasPrefix predicate on the "reason" field.
+func ReasonHasPrefix(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldHasPrefix(FieldReason, v))
+}
+
+// ReasonHasSuffix applies the HasSuffix predicate on the "reason" field.
+func ReasonHasSuffix(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldHasSuffix(FieldReason, v))
+}
+
+// ReasonEqualFold applies the EqualFold predicate on the "reason" field.
+func ReasonEqualFold(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldEqualFold(FieldReason, v))
+}
+
+// ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
+func ReasonContainsFold(v string) predicate.StageVisit {
+	return predicate.StageVisit(sql.FieldContainsFold(FieldReason, v))
 }
 
 // EnteredAtEQ applies the EQ predicate on the "entered_at" field.
