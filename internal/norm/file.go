@@ -1,0 +1,235 @@
+package norm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/openspms/spms/internal/fault"
+)
+
+// The formats of the pack files this package reads.
+const (
+	StandardFormat   = "openspms-standard/1"
+	VocabularyFormat = "openspms-vocabulary/1"
+)
+
+// maxFile bounds a pack file in bytes.
+const maxFile = 4 << 20
+
+// ParseStandard reads a standard's file, YAML or JSON, and checks it against
+// the vocabulary. Unknown and repeated fields, aliases and unmapped words are
+// refused; nothing of a refused file is returned. Words of the published data
+// (BasisWords, StatisticWords, aliases of services and areas) are read as the
+// product's. A version that names its digest must have it. Errors are
+// fault.Invalid: NORM_SYNTAX with the line, NORM_INVALID with one item per
+// finding, each with path and line.
+func ParseStandard(file []byte, vocabulary *Vocabulary) (*Standard, error) {
+	var s Standard
+	tree, err := decode(file, &s)
+	if err != nil {
+		return nil, err
+	}
+	s.normalise(vocabulary)
+	if e := s.check(vocabulary); e != nil {
+		for i, it := range e.Items {
+			it.Params = append(it.Params, fault.P("line", lineOf(tree, it.Path)))
+			e.Items[i] = it
+		}
+		return nil, e
+	}
+	return &s, nil
+}
+
+// ParseVocabulary reads a vocabulary file. Errors are fault.Invalid:
+// NORM_SYNTAX, NORM_INVALID with TERM_ items.
+func ParseVocabulary(file []byte) (*Vocabulary, error) {
+	var v Vocabulary
+	tree, err := decode(file, &v)
+	if err != nil {
+		return nil, err
+	}
+	if e := v.check(); e != nil {
+		for i, it := range e.Items {
+			it.Params = append(it.Params, fault.P("line", lineOf(tree, it.Path)))
+			e.Items[i] = it
+		}
+		return nil, e
+	}
+	return &v, nil
+}
+
+// decode reads one strict YAML (or JSON) document into v.
+func decode(file []byte, v any) (ast.Node, error) {
+	if len(file) > maxFile || !utf8.Valid(file) {
+		return nil, syntaxAt(1, "too long or not UTF-8")
+	}
+	tree, err := parser.ParseBytes(file, 0)
+	if err != nil {
+		return nil, syntax(err)
+	}
+	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
+		return nil, syntaxAt(1, "one document is expected")
+	}
+	f := &aliasFinder{}
+	ast.Walk(f, tree.Docs[0].Body)
+	if f.line > 0 {
+		return nil, syntaxAt(f.line, "anchors and aliases are not read")
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(file), yaml.Strict()).Decode(v); err != nil {
+		return nil, syntax(err)
+	}
+	return tree.Docs[0].Body, nil
+}
+
+type aliasFinder struct{ line int }
+
+// Visit implements ast.Visitor.
+func (f *aliasFinder) Visit(n ast.Node) ast.Visitor {
+	if t := n.Type(); f.line == 0 && (t == ast.AnchorType || t == ast.AliasType || t == ast.MergeKeyType) {
+		f.line = n.GetToken().Position.Line
+	}
+	return f
+}
+
+func syntaxAt(line int, detail string) *fault.Error {
+	return fault.E(fault.Invalid, "NORM_SYNTAX", fault.P("line", line), fault.P("detail", detail))
+}
+
+// syntax turns an error of the YAML reader into NORM_SYNTAX with its line.
+func syntax(err error) *fault.Error {
+	if y, ok := errors.AsType[yaml.Error](err); ok {
+		line := 1
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			line = t.Position.Line
+		}
+		return syntaxAt(line, y.GetMessage()).Because(err)
+	}
+	return syntaxAt(1, err.Error()).Because(err)
+}
+
+// lineOf returns the line of the deepest node of path that exists.
+func lineOf(n ast.Node, path []string) int {
+	line := n.GetToken().Position.Line
+	for _, step := range path {
+		next := child(n, step)
+		if next == nil {
+			return line
+		}
+		n = next
+		line = n.GetToken().Position.Line
+		if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+			line = m.Values[0].Key.GetToken().Position.Line
+		}
+	}
+	return line
+}
+
+// child returns the value of a key or the element of an index.
+func child(n ast.Node, step string) ast.Node {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		for _, v := range n.Values {
+			if v.Key.String() == step || v.Key.GetToken().Value == step {
+				return v.Value
+			}
+		}
+	case *ast.MappingValueNode:
+		if n.Key.GetToken().Value == step {
+			return n.Value
+		}
+	case *ast.SequenceNode:
+		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(n.Values) {
+			return n.Values[i]
+		}
+	}
+	return nil
+}
+
+// normalise replaces words of the published data by the product's, and the
+// aliases of services and areas by their codes.
+func (s *Standard) normalise(v *Vocabulary) {
+	for i := range s.Versions {
+		for j := range s.Versions[i].Clauses {
+			if c := &s.Versions[i].Clauses[j]; c.Policy == Pinned {
+				c.Policy = ""
+			}
+		}
+		for j := range s.Versions[i].Indicators {
+			ind := &s.Versions[i].Indicators[j]
+			if b, ok := BasisWords[string(ind.Basis)]; ok {
+				ind.Basis = b
+			}
+			if w, ok := StatisticWords[string(ind.Statistic)]; ok {
+				ind.Statistic = w
+			}
+			for k, w := range ind.Services {
+				if code, ok := v.Service(w); ok {
+					ind.Services[k] = code
+				}
+			}
+			for k, w := range ind.Areas {
+				if code, ok := v.Area(w); ok {
+					ind.Areas[k] = code
+				}
+			}
+		}
+	}
+}
+
+// Encode writes the standard as YAML with the digest of each version; reading
+// it back gives an equal standard and writing that the same bytes.
+func (s *Standard) Encode() ([]byte, error) {
+	c := s.sealed()
+	return yaml.MarshalWithOptions(c, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
+}
+
+// EncodeJSON writes the standard as indented JSON; otherwise as Encode.
+func (s *Standard) EncodeJSON() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(s.sealed())
+	return b.Bytes(), err
+}
+
+// sealed returns a copy whose versions carry their digests.
+func (s *Standard) sealed() *Standard {
+	c := *s
+	c.Versions = append([]Version(nil), s.Versions...)
+	for i := range c.Versions {
+		c.Versions[i].Digest = s.Digest(&s.Versions[i])
+	}
+	return &c
+}
+
+// Canonical returns the one byte form of a version: compact JSON of the
+// standard's head and this version alone, fields in the order of the types,
+// instants in UTC, without the digest.
+func (s *Standard) Canonical(v *Version) []byte {
+	c := *s
+	one := *v
+	one.Digest = ""
+	c.Versions = []Version{one}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(&c); err != nil {
+		panic(err) // only a NaN or infinite value, which check refuses
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// Digest returns "sha256:" and the hash of the version's canonical form in hexadecimal.
+func (s *Standard) Digest(v *Version) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(s.Canonical(v)))
+}
