@@ -78,7 +78,7 @@ func (p Presenter) translate(ctx context.Context, err error, outer *gqlerror.Err
 	case found:
 		return p.mask(ctx, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fault.E(fault.Exhausted, "OPERATION_TIMEOUT")
+		return fault.E(fault.Unavailable, "OPERATION_TIMEOUT")
 	case errors.Is(err, context.Canceled):
 		return fault.E(fault.Unavailable, "OPERATION_CANCELLED")
 	case outer != nil && len(outer.Path) > fieldDepth && fieldDepth > 0:
