@@ -155,3 +155,24 @@ func published(a access.Action, condition string) limit {
 		})
 	}
 }
+
+type lockKey struct{}
+
+// Locking returns a context whose queries lock the rows they read until the
+// command ends, so that two commands on one row run one after the other. SQLite
+// has one writer and needs no lock.
+func Locking(ctx context.Context) context.Context { return context.WithValue(ctx, lockKey{}, true) }
+
+// lockReads adds FOR UPDATE to the queries of a Locking context.
+func lockReads(c *ent.Client) {
+	c.Intercept(intercept.TraverseFunc(func(ctx context.Context, q intercept.Query) error {
+		if locking, _ := ctx.Value(lockKey{}).(bool); locking {
+			q.WhereP(func(s *entsql.Selector) {
+				if s.Dialect() == dialect.Postgres {
+					s.ForUpdate()
+				}
+			})
+		}
+		return nil
+	}))
+}

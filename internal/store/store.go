@@ -146,6 +146,7 @@ func (s *Store) Close() error {
 func newTxClient(name string, q entsql.ExecQuerier) *ent.Client {
 	c := ent.NewClient(ent.Driver(txDriver{Conn: entsql.Conn{ExecQuerier: q}, name: name}))
 	scopeReads(c)
+	lockReads(c)
 	guardWrites(c)
 	return c
 }
