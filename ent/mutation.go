@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -22915,7 +22916,8 @@ type ServiceCaseMutation struct {
 	area            *string
 	channel         *string
 	variables       *map[string]interface{}
-	counters        *map[string]int
+	engine          *json.RawMessage
+	appendengine    json.RawMessage
 	revision        *int
 	addrevision     *int
 	ended_at        *time.Time
@@ -23536,53 +23538,69 @@ func (m *ServiceCaseMutation) ResetVariables() {
 	m.variables = nil
 }
 
-// SetCounters sets the "counters" field.
-func (m *ServiceCaseMutation) SetCounters(value map[string]int) {
-	m.counters = &value
+// SetEngine sets the "engine" field.
+func (m *ServiceCaseMutation) SetEngine(jm json.RawMessage) {
+	m.engine = &jm
+	m.appendengine = nil
 }
 
-// Counters returns the value of the "counters" field in the mutation.
-func (m *ServiceCaseMutation) Counters() (r map[string]int, exists bool) {
-	v := m.counters
+// Engine returns the value of the "engine" field in the mutation.
+func (m *ServiceCaseMutation) Engine() (r json.RawMessage, exists bool) {
+	v := m.engine
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldCounters returns the old "counters" field's value of the ServiceCase entity.
+// OldEngine returns the old "engine" field's value of the ServiceCase entity.
 // If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ServiceCaseMutation) OldCounters(ctx context.Context) (v map[string]int, err error) {
+func (m *ServiceCaseMutation) OldEngine(ctx context.Context) (v json.RawMessage, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldCounters is only allowed on UpdateOne operations")
+		return v, errors.New("OldEngine is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldCounters requires an ID field in the mutation")
+		return v, errors.New("OldEngine requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldCounters: %w", err)
+		return v, fmt.Errorf("querying old value for OldEngine: %w", err)
 	}
-	return oldValue.Counters, nil
+	return oldValue.Engine, nil
 }
 
-// ClearCounters clears the value of the "counters" field.
-func (m *ServiceCaseMutation) ClearCounters() {
-	m.counters = nil
-	m.clearedFields[servicecase.FieldCounters] = struct{}{}
+// AppendEngine adds jm to the "engine" field.
+func (m *ServiceCaseMutation) AppendEngine(jm json.RawMessage) {
+	m.appendengine = append(m.appendengine, jm...)
 }
 
-// CountersCleared returns if the "counters" field was cleared in this mutation.
-func (m *ServiceCaseMutation) CountersCleared() bool {
-	_, ok := m.clearedFields[servicecase.FieldCounters]
+// AppendedEngine returns the list of values that were appended to the "engine" field in this mutation.
+func (m *ServiceCaseMutation) AppendedEngine() (json.RawMessage, bool) {
+	if len(m.appendengine) == 0 {
+		return nil, false
+	}
+	return m.appendengine, true
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (m *ServiceCaseMutation) ClearEngine() {
+	m.engine = nil
+	m.appendengine = nil
+	m.clearedFields[servicecase.FieldEngine] = struct{}{}
+}
+
+// EngineCleared returns if the "engine" field was cleared in this mutation.
+func (m *ServiceCaseMutation) EngineCleared() bool {
+	_, ok := m.clearedFields[servicecase.FieldEngine]
 	return ok
 }
 
-// ResetCounters resets all changes to the "counters" field.
-func (m *ServiceCaseMutation) ResetCounters() {
-	m.counters = nil
-	delete(m.clearedFields, servicecase.FieldCounters)
+// ResetEngine resets all changes to the "engine" field.
+func (m *ServiceCaseMutation) ResetEngine() {
+	m.engine = nil
+	m.appendengine = nil
+	delete(m.clearedFields, servicecase.FieldEngine)
 }
 
 // SetRevision sets the "revision" field.
@@ -24497,8 +24515,8 @@ func (m *ServiceCaseMutation) Fields() []string {
 	if m.variables != nil {
 		fields = append(fields, servicecase.FieldVariables)
 	}
-	if m.counters != nil {
-		fields = append(fields, servicecase.FieldCounters)
+	if m.engine != nil {
+		fields = append(fields, servicecase.FieldEngine)
 	}
 	if m.revision != nil {
 		fields = append(fields, servicecase.FieldRevision)
@@ -24546,8 +24564,8 @@ func (m *ServiceCaseMutation) Field(name string) (ent.Value, bool) {
 		return m.Channel()
 	case servicecase.FieldVariables:
 		return m.Variables()
-	case servicecase.FieldCounters:
-		return m.Counters()
+	case servicecase.FieldEngine:
+		return m.Engine()
 	case servicecase.FieldRevision:
 		return m.Revision()
 	case servicecase.FieldEndedAt:
@@ -24591,8 +24609,8 @@ func (m *ServiceCaseMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldChannel(ctx)
 	case servicecase.FieldVariables:
 		return m.OldVariables(ctx)
-	case servicecase.FieldCounters:
-		return m.OldCounters(ctx)
+	case servicecase.FieldEngine:
+		return m.OldEngine(ctx)
 	case servicecase.FieldRevision:
 		return m.OldRevision(ctx)
 	case servicecase.FieldEndedAt:
@@ -24701,12 +24719,12 @@ func (m *ServiceCaseMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetVariables(v)
 		return nil
-	case servicecase.FieldCounters:
-		v, ok := value.(map[string]int)
+	case servicecase.FieldEngine:
+		v, ok := value.(json.RawMessage)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetCounters(v)
+		m.SetEngine(v)
 		return nil
 	case servicecase.FieldRevision:
 		v, ok := value.(int)
@@ -24781,8 +24799,8 @@ func (m *ServiceCaseMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ServiceCaseMutation) ClearedFields() []string {
 	var fields []string
-	if m.FieldCleared(servicecase.FieldCounters) {
-		fields = append(fields, servicecase.FieldCounters)
+	if m.FieldCleared(servicecase.FieldEngine) {
+		fields = append(fields, servicecase.FieldEngine)
 	}
 	if m.FieldCleared(servicecase.FieldEndedAt) {
 		fields = append(fields, servicecase.FieldEndedAt)
@@ -24804,8 +24822,8 @@ func (m *ServiceCaseMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ServiceCaseMutation) ClearField(name string) error {
 	switch name {
-	case servicecase.FieldCounters:
-		m.ClearCounters()
+	case servicecase.FieldEngine:
+		m.ClearEngine()
 		return nil
 	case servicecase.FieldEndedAt:
 		m.ClearEndedAt()
@@ -24860,8 +24878,8 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 	case servicecase.FieldVariables:
 		m.ResetVariables()
 		return nil
-	case servicecase.FieldCounters:
-		m.ResetCounters()
+	case servicecase.FieldEngine:
+		m.ResetEngine()
 		return nil
 	case servicecase.FieldRevision:
 		m.ResetRevision()
@@ -33357,7 +33375,8 @@ type TokenMutation struct {
 	addscope      *int
 	wait_name     *string
 	wait_key      *string
-	state_data    *map[string]interface{}
+	engine        *json.RawMessage
+	appendengine  json.RawMessage
 	entered_at    *time.Time
 	clearedFields map[string]struct{}
 	region        *string
@@ -33837,53 +33856,69 @@ func (m *TokenMutation) ResetWaitKey() {
 	m.wait_key = nil
 }
 
-// SetStateData sets the "state_data" field.
-func (m *TokenMutation) SetStateData(value map[string]interface{}) {
-	m.state_data = &value
+// SetEngine sets the "engine" field.
+func (m *TokenMutation) SetEngine(jm json.RawMessage) {
+	m.engine = &jm
+	m.appendengine = nil
 }
 
-// StateData returns the value of the "state_data" field in the mutation.
-func (m *TokenMutation) StateData() (r map[string]interface{}, exists bool) {
-	v := m.state_data
+// Engine returns the value of the "engine" field in the mutation.
+func (m *TokenMutation) Engine() (r json.RawMessage, exists bool) {
+	v := m.engine
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldStateData returns the old "state_data" field's value of the Token entity.
+// OldEngine returns the old "engine" field's value of the Token entity.
 // If the Token object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *TokenMutation) OldStateData(ctx context.Context) (v map[string]interface{}, err error) {
+func (m *TokenMutation) OldEngine(ctx context.Context) (v json.RawMessage, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldStateData is only allowed on UpdateOne operations")
+		return v, errors.New("OldEngine is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldStateData requires an ID field in the mutation")
+		return v, errors.New("OldEngine requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldStateData: %w", err)
+		return v, fmt.Errorf("querying old value for OldEngine: %w", err)
 	}
-	return oldValue.StateData, nil
+	return oldValue.Engine, nil
 }
 
-// ClearStateData clears the value of the "state_data" field.
-func (m *TokenMutation) ClearStateData() {
-	m.state_data = nil
-	m.clearedFields[token.FieldStateData] = struct{}{}
+// AppendEngine adds jm to the "engine" field.
+func (m *TokenMutation) AppendEngine(jm json.RawMessage) {
+	m.appendengine = append(m.appendengine, jm...)
 }
 
-// StateDataCleared returns if the "state_data" field was cleared in this mutation.
-func (m *TokenMutation) StateDataCleared() bool {
-	_, ok := m.clearedFields[token.FieldStateData]
+// AppendedEngine returns the list of values that were appended to the "engine" field in this mutation.
+func (m *TokenMutation) AppendedEngine() (json.RawMessage, bool) {
+	if len(m.appendengine) == 0 {
+		return nil, false
+	}
+	return m.appendengine, true
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (m *TokenMutation) ClearEngine() {
+	m.engine = nil
+	m.appendengine = nil
+	m.clearedFields[token.FieldEngine] = struct{}{}
+}
+
+// EngineCleared returns if the "engine" field was cleared in this mutation.
+func (m *TokenMutation) EngineCleared() bool {
+	_, ok := m.clearedFields[token.FieldEngine]
 	return ok
 }
 
-// ResetStateData resets all changes to the "state_data" field.
-func (m *TokenMutation) ResetStateData() {
-	m.state_data = nil
-	delete(m.clearedFields, token.FieldStateData)
+// ResetEngine resets all changes to the "engine" field.
+func (m *TokenMutation) ResetEngine() {
+	m.engine = nil
+	m.appendengine = nil
+	delete(m.clearedFields, token.FieldEngine)
 }
 
 // SetEnteredAt sets the "entered_at" field.
@@ -34038,8 +34073,8 @@ func (m *TokenMutation) Fields() []string {
 	if m.wait_key != nil {
 		fields = append(fields, token.FieldWaitKey)
 	}
-	if m.state_data != nil {
-		fields = append(fields, token.FieldStateData)
+	if m.engine != nil {
+		fields = append(fields, token.FieldEngine)
 	}
 	if m.entered_at != nil {
 		fields = append(fields, token.FieldEnteredAt)
@@ -34070,8 +34105,8 @@ func (m *TokenMutation) Field(name string) (ent.Value, bool) {
 		return m.WaitName()
 	case token.FieldWaitKey:
 		return m.WaitKey()
-	case token.FieldStateData:
-		return m.StateData()
+	case token.FieldEngine:
+		return m.Engine()
 	case token.FieldEnteredAt:
 		return m.EnteredAt()
 	}
@@ -34101,8 +34136,8 @@ func (m *TokenMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldWaitName(ctx)
 	case token.FieldWaitKey:
 		return m.OldWaitKey(ctx)
-	case token.FieldStateData:
-		return m.OldStateData(ctx)
+	case token.FieldEngine:
+		return m.OldEngine(ctx)
 	case token.FieldEnteredAt:
 		return m.OldEnteredAt(ctx)
 	}
@@ -34177,12 +34212,12 @@ func (m *TokenMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWaitKey(v)
 		return nil
-	case token.FieldStateData:
-		v, ok := value.(map[string]interface{})
+	case token.FieldEngine:
+		v, ok := value.(json.RawMessage)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetStateData(v)
+		m.SetEngine(v)
 		return nil
 	case token.FieldEnteredAt:
 		v, ok := value.(time.Time)
@@ -34248,8 +34283,8 @@ func (m *TokenMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *TokenMutation) ClearedFields() []string {
 	var fields []string
-	if m.FieldCleared(token.FieldStateData) {
-		fields = append(fields, token.FieldStateData)
+	if m.FieldCleared(token.FieldEngine) {
+		fields = append(fields, token.FieldEngine)
 	}
 	return fields
 }
@@ -34265,8 +34300,8 @@ func (m *TokenMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *TokenMutation) ClearField(name string) error {
 	switch name {
-	case token.FieldStateData:
-		m.ClearStateData()
+	case token.FieldEngine:
+		m.ClearEngine()
 		return nil
 	}
 	return fmt.Errorf("unknown Token nullable field %s", name)
@@ -34303,8 +34338,8 @@ func (m *TokenMutation) ResetField(name string) error {
 	case token.FieldWaitKey:
 		m.ResetWaitKey()
 		return nil
-	case token.FieldStateData:
-		m.ResetStateData()
+	case token.FieldEngine:
+		m.ResetEngine()
 		return nil
 	case token.FieldEnteredAt:
 		m.ResetEnteredAt()

@@ -48,8 +48,8 @@ type ServiceCase struct {
 	Channel string `json:"channel,omitempty"`
 	// Variables holds the value of the "variables" field.
 	Variables map[string]interface{} `json:"variables,omitempty"`
-	// Id counters of the engine's state.
-	Counters map[string]int `json:"counters,omitempty"`
+	// Id counters and scopes of the engine's state.
+	Engine json.RawMessage `json:"engine,omitempty"`
 	// Revision holds the value of the "revision" field.
 	Revision int `json:"revision,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
@@ -251,7 +251,7 @@ func (*ServiceCase) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case servicecase.FieldVariables, servicecase.FieldCounters:
+		case servicecase.FieldVariables, servicecase.FieldEngine:
 			values[i] = new([]byte)
 		case servicecase.FieldRevision:
 			values[i] = new(sql.NullInt64)
@@ -360,12 +360,12 @@ func (_m *ServiceCase) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field variables: %w", err)
 				}
 			}
-		case servicecase.FieldCounters:
+		case servicecase.FieldEngine:
 			if value, ok := values[i].(*[]byte); !ok {
-				return fmt.Errorf("unexpected type %T for field counters", values[i])
+				return fmt.Errorf("unexpected type %T for field engine", values[i])
 			} else if value != nil && len(*value) > 0 {
-				if err := json.Unmarshal(*value, &_m.Counters); err != nil {
-					return fmt.Errorf("unmarshal field counters: %w", err)
+				if err := json.Unmarshal(*value, &_m.Engine); err != nil {
+					return fmt.Errorf("unmarshal field engine: %w", err)
 				}
 			}
 		case servicecase.FieldRevision:
@@ -539,8 +539,8 @@ func (_m *ServiceCase) String() string {
 	builder.WriteString("variables=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Variables))
 	builder.WriteString(", ")
-	builder.WriteString("counters=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Counters))
+	builder.WriteString("engine=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Engine))
 	builder.WriteString(", ")
 	builder.WriteString("revision=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Revision))

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -160,9 +161,9 @@ func (_c *ServiceCaseCreate) SetVariables(v map[string]interface{}) *ServiceCase
 	return _c
 }
 
-// SetCounters sets the "counters" field.
-func (_c *ServiceCaseCreate) SetCounters(v map[string]int) *ServiceCaseCreate {
-	_c.mutation.SetCounters(v)
+// SetEngine sets the "engine" field.
+func (_c *ServiceCaseCreate) SetEngine(v json.RawMessage) *ServiceCaseCreate {
+	_c.mutation.SetEngine(v)
 	return _c
 }
 
@@ -623,9 +624,9 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 		_spec.SetField(servicecase.FieldVariables, field.TypeJSON, value)
 		_node.Variables = value
 	}
-	if value, ok := _c.mutation.Counters(); ok {
-		_spec.SetField(servicecase.FieldCounters, field.TypeJSON, value)
-		_node.Counters = value
+	if value, ok := _c.mutation.Engine(); ok {
+		_spec.SetField(servicecase.FieldEngine, field.TypeJSON, value)
+		_node.Engine = value
 	}
 	if value, ok := _c.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)

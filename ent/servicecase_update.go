@@ -4,12 +4,14 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/caseevent"
@@ -130,15 +132,21 @@ func (_u *ServiceCaseUpdate) SetVariables(v map[string]interface{}) *ServiceCase
 	return _u
 }
 
-// SetCounters sets the "counters" field.
-func (_u *ServiceCaseUpdate) SetCounters(v map[string]int) *ServiceCaseUpdate {
-	_u.mutation.SetCounters(v)
+// SetEngine sets the "engine" field.
+func (_u *ServiceCaseUpdate) SetEngine(v json.RawMessage) *ServiceCaseUpdate {
+	_u.mutation.SetEngine(v)
 	return _u
 }
 
-// ClearCounters clears the value of the "counters" field.
-func (_u *ServiceCaseUpdate) ClearCounters() *ServiceCaseUpdate {
-	_u.mutation.ClearCounters()
+// AppendEngine appends value to the "engine" field.
+func (_u *ServiceCaseUpdate) AppendEngine(v json.RawMessage) *ServiceCaseUpdate {
+	_u.mutation.AppendEngine(v)
+	return _u
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (_u *ServiceCaseUpdate) ClearEngine() *ServiceCaseUpdate {
+	_u.mutation.ClearEngine()
 	return _u
 }
 
@@ -669,11 +677,16 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if value, ok := _u.mutation.Variables(); ok {
 		_spec.SetField(servicecase.FieldVariables, field.TypeJSON, value)
 	}
-	if value, ok := _u.mutation.Counters(); ok {
-		_spec.SetField(servicecase.FieldCounters, field.TypeJSON, value)
+	if value, ok := _u.mutation.Engine(); ok {
+		_spec.SetField(servicecase.FieldEngine, field.TypeJSON, value)
 	}
-	if _u.mutation.CountersCleared() {
-		_spec.ClearField(servicecase.FieldCounters, field.TypeJSON)
+	if value, ok := _u.mutation.AppendedEngine(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, servicecase.FieldEngine, value)
+		})
+	}
+	if _u.mutation.EngineCleared() {
+		_spec.ClearField(servicecase.FieldEngine, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)
@@ -1278,15 +1291,21 @@ func (_u *ServiceCaseUpdateOne) SetVariables(v map[string]interface{}) *ServiceC
 	return _u
 }
 
-// SetCounters sets the "counters" field.
-func (_u *ServiceCaseUpdateOne) SetCounters(v map[string]int) *ServiceCaseUpdateOne {
-	_u.mutation.SetCounters(v)
+// SetEngine sets the "engine" field.
+func (_u *ServiceCaseUpdateOne) SetEngine(v json.RawMessage) *ServiceCaseUpdateOne {
+	_u.mutation.SetEngine(v)
 	return _u
 }
 
-// ClearCounters clears the value of the "counters" field.
-func (_u *ServiceCaseUpdateOne) ClearCounters() *ServiceCaseUpdateOne {
-	_u.mutation.ClearCounters()
+// AppendEngine appends value to the "engine" field.
+func (_u *ServiceCaseUpdateOne) AppendEngine(v json.RawMessage) *ServiceCaseUpdateOne {
+	_u.mutation.AppendEngine(v)
+	return _u
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (_u *ServiceCaseUpdateOne) ClearEngine() *ServiceCaseUpdateOne {
+	_u.mutation.ClearEngine()
 	return _u
 }
 
@@ -1847,11 +1866,16 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 	if value, ok := _u.mutation.Variables(); ok {
 		_spec.SetField(servicecase.FieldVariables, field.TypeJSON, value)
 	}
-	if value, ok := _u.mutation.Counters(); ok {
-		_spec.SetField(servicecase.FieldCounters, field.TypeJSON, value)
+	if value, ok := _u.mutation.Engine(); ok {
+		_spec.SetField(servicecase.FieldEngine, field.TypeJSON, value)
 	}
-	if _u.mutation.CountersCleared() {
-		_spec.ClearField(servicecase.FieldCounters, field.TypeJSON)
+	if value, ok := _u.mutation.AppendedEngine(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, servicecase.FieldEngine, value)
+		})
+	}
+	if _u.mutation.EngineCleared() {
+		_spec.ClearField(servicecase.FieldEngine, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)

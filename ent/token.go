@@ -39,7 +39,7 @@ type Token struct {
 	// The correlation key of that message.
 	WaitKey string `json:"wait_key,omitempty"`
 	// What else the engine keeps of the token.
-	StateData map[string]interface{} `json:"state_data,omitempty"`
+	Engine json.RawMessage `json:"engine,omitempty"`
 	// EnteredAt holds the value of the "entered_at" field.
 	EnteredAt time.Time `json:"entered_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -88,7 +88,7 @@ func (*Token) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case token.FieldStateData:
+		case token.FieldEngine:
 			values[i] = new([]byte)
 		case token.FieldSeq, token.FieldScope:
 			values[i] = new(sql.NullInt64)
@@ -171,12 +171,12 @@ func (_m *Token) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.WaitKey = value.String
 			}
-		case token.FieldStateData:
+		case token.FieldEngine:
 			if value, ok := values[i].(*[]byte); !ok {
-				return fmt.Errorf("unexpected type %T for field state_data", values[i])
+				return fmt.Errorf("unexpected type %T for field engine", values[i])
 			} else if value != nil && len(*value) > 0 {
-				if err := json.Unmarshal(*value, &_m.StateData); err != nil {
-					return fmt.Errorf("unmarshal field state_data: %w", err)
+				if err := json.Unmarshal(*value, &_m.Engine); err != nil {
+					return fmt.Errorf("unmarshal field engine: %w", err)
 				}
 			}
 		case token.FieldEnteredAt:
@@ -258,8 +258,8 @@ func (_m *Token) String() string {
 	builder.WriteString("wait_key=")
 	builder.WriteString(_m.WaitKey)
 	builder.WriteString(", ")
-	builder.WriteString("state_data=")
-	builder.WriteString(fmt.Sprintf("%v", _m.StateData))
+	builder.WriteString("engine=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Engine))
 	builder.WriteString(", ")
 	builder.WriteString("entered_at=")
 	builder.WriteString(_m.EnteredAt.Format(time.ANSIC))

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -100,9 +101,9 @@ func (_c *TokenCreate) SetNillableWaitKey(v *string) *TokenCreate {
 	return _c
 }
 
-// SetStateData sets the "state_data" field.
-func (_c *TokenCreate) SetStateData(v map[string]interface{}) *TokenCreate {
-	_c.mutation.SetStateData(v)
+// SetEngine sets the "engine" field.
+func (_c *TokenCreate) SetEngine(v json.RawMessage) *TokenCreate {
+	_c.mutation.SetEngine(v)
 	return _c
 }
 
@@ -315,9 +316,9 @@ func (_c *TokenCreate) createSpec() (*Token, *sqlgraph.CreateSpec) {
 		_spec.SetField(token.FieldWaitKey, field.TypeString, value)
 		_node.WaitKey = value
 	}
-	if value, ok := _c.mutation.StateData(); ok {
-		_spec.SetField(token.FieldStateData, field.TypeJSON, value)
-		_node.StateData = value
+	if value, ok := _c.mutation.Engine(); ok {
+		_spec.SetField(token.FieldEngine, field.TypeJSON, value)
+		_node.Engine = value
 	}
 	if value, ok := _c.mutation.EnteredAt(); ok {
 		_spec.SetField(token.FieldEnteredAt, field.TypeTime, value)

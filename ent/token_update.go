@@ -4,12 +4,14 @@ package ent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/token"
@@ -106,15 +108,21 @@ func (_u *TokenUpdate) SetNillableWaitKey(v *string) *TokenUpdate {
 	return _u
 }
 
-// SetStateData sets the "state_data" field.
-func (_u *TokenUpdate) SetStateData(v map[string]interface{}) *TokenUpdate {
-	_u.mutation.SetStateData(v)
+// SetEngine sets the "engine" field.
+func (_u *TokenUpdate) SetEngine(v json.RawMessage) *TokenUpdate {
+	_u.mutation.SetEngine(v)
 	return _u
 }
 
-// ClearStateData clears the value of the "state_data" field.
-func (_u *TokenUpdate) ClearStateData() *TokenUpdate {
-	_u.mutation.ClearStateData()
+// AppendEngine appends value to the "engine" field.
+func (_u *TokenUpdate) AppendEngine(v json.RawMessage) *TokenUpdate {
+	_u.mutation.AppendEngine(v)
+	return _u
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (_u *TokenUpdate) ClearEngine() *TokenUpdate {
+	_u.mutation.ClearEngine()
 	return _u
 }
 
@@ -221,11 +229,16 @@ func (_u *TokenUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.WaitKey(); ok {
 		_spec.SetField(token.FieldWaitKey, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.StateData(); ok {
-		_spec.SetField(token.FieldStateData, field.TypeJSON, value)
+	if value, ok := _u.mutation.Engine(); ok {
+		_spec.SetField(token.FieldEngine, field.TypeJSON, value)
 	}
-	if _u.mutation.StateDataCleared() {
-		_spec.ClearField(token.FieldStateData, field.TypeJSON)
+	if value, ok := _u.mutation.AppendedEngine(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, token.FieldEngine, value)
+		})
+	}
+	if _u.mutation.EngineCleared() {
+		_spec.ClearField(token.FieldEngine, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.EnteredAt(); ok {
 		_spec.SetField(token.FieldEnteredAt, field.TypeTime, value)
@@ -329,15 +342,21 @@ func (_u *TokenUpdateOne) SetNillableWaitKey(v *string) *TokenUpdateOne {
 	return _u
 }
 
-// SetStateData sets the "state_data" field.
-func (_u *TokenUpdateOne) SetStateData(v map[string]interface{}) *TokenUpdateOne {
-	_u.mutation.SetStateData(v)
+// SetEngine sets the "engine" field.
+func (_u *TokenUpdateOne) SetEngine(v json.RawMessage) *TokenUpdateOne {
+	_u.mutation.SetEngine(v)
 	return _u
 }
 
-// ClearStateData clears the value of the "state_data" field.
-func (_u *TokenUpdateOne) ClearStateData() *TokenUpdateOne {
-	_u.mutation.ClearStateData()
+// AppendEngine appends value to the "engine" field.
+func (_u *TokenUpdateOne) AppendEngine(v json.RawMessage) *TokenUpdateOne {
+	_u.mutation.AppendEngine(v)
+	return _u
+}
+
+// ClearEngine clears the value of the "engine" field.
+func (_u *TokenUpdateOne) ClearEngine() *TokenUpdateOne {
+	_u.mutation.ClearEngine()
 	return _u
 }
 
@@ -474,11 +493,16 @@ func (_u *TokenUpdateOne) sqlSave(ctx context.Context) (_node *Token, err error)
 	if value, ok := _u.mutation.WaitKey(); ok {
 		_spec.SetField(token.FieldWaitKey, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.StateData(); ok {
-		_spec.SetField(token.FieldStateData, field.TypeJSON, value)
+	if value, ok := _u.mutation.Engine(); ok {
+		_spec.SetField(token.FieldEngine, field.TypeJSON, value)
 	}
-	if _u.mutation.StateDataCleared() {
-		_spec.ClearField(token.FieldStateData, field.TypeJSON)
+	if value, ok := _u.mutation.AppendedEngine(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, token.FieldEngine, value)
+		})
+	}
+	if _u.mutation.EngineCleared() {
+		_spec.ClearField(token.FieldEngine, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.EnteredAt(); ok {
 		_spec.SetField(token.FieldEnteredAt, field.TypeTime, value)

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"encoding/json"
+
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
 	entschema "entgo.io/ent/schema"
@@ -35,7 +37,8 @@ func (ServiceCase) Fields() []ent.Field {
 		field.String("area").Default("any").Annotations(class.Internal, noFilter),
 		field.String("channel").Default("").Annotations(class.Internal),
 		field.JSON("variables", map[string]any{}).Annotations(class.Internal, entgql.Type("Map")),
-		field.JSON("counters", map[string]int{}).Optional().Annotations(class.Internal, hidden).Comment("Id counters of the engine's state."),
+		field.JSON("engine", json.RawMessage{}).Optional().Annotations(class.Internal, hidden).
+			Comment("Id counters and scopes of the engine's state."),
 		field.Int("revision").Default(0).Annotations(class.Internal, noFilter),
 		field.Time("ended_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.String("started_by").Immutable().Annotations(class.Internal, noFilter),

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"encoding/json"
+
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
 	entschema "entgo.io/ent/schema"
@@ -31,7 +33,7 @@ func (Token) Fields() []ent.Field {
 		field.Int("scope").Default(0).Annotations(class.Internal, noFilter),
 		field.String("wait_name").Default("").Annotations(class.Internal, noFilter).Comment("The message or signal waited for."),
 		field.String("wait_key").Default("").Annotations(class.Internal, noFilter).Comment("The correlation key of that message."),
-		field.JSON("state_data", map[string]any{}).Optional().Annotations(class.Internal, hidden).Comment("What else the engine keeps of the token."),
+		field.JSON("engine", json.RawMessage{}).Optional().Annotations(class.Internal, hidden).Comment("What else the engine keeps of the token."),
 		field.Time("entered_at").Annotations(class.Internal, noFilter),
 	}
 }

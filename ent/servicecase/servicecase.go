@@ -42,8 +42,8 @@ const (
 	FieldChannel = "channel"
 	// FieldVariables holds the string denoting the variables field in the database.
 	FieldVariables = "variables"
-	// FieldCounters holds the string denoting the counters field in the database.
-	FieldCounters = "counters"
+	// FieldEngine holds the string denoting the engine field in the database.
+	FieldEngine = "engine"
 	// FieldRevision holds the string denoting the revision field in the database.
 	FieldRevision = "revision"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
@@ -198,7 +198,7 @@ var Columns = []string{
 	FieldArea,
 	FieldChannel,
 	FieldVariables,
-	FieldCounters,
+	FieldEngine,
 	FieldRevision,
 	FieldEndedAt,
 	FieldStartedBy,

@@ -850,14 +850,14 @@ func ChannelContainsFold(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldContainsFold(FieldChannel, v))
 }
 
-// CountersIsNil applies the IsNil predicate on the "counters" field.
-func CountersIsNil() predicate.ServiceCase {
-	return predicate.ServiceCase(sql.FieldIsNull(FieldCounters))
+// EngineIsNil applies the IsNil predicate on the "engine" field.
+func EngineIsNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIsNull(FieldEngine))
 }
 
-// CountersNotNil applies the NotNil predicate on the "counters" field.
-func CountersNotNil() predicate.ServiceCase {
-	return predicate.ServiceCase(sql.FieldNotNull(FieldCounters))
+// EngineNotNil applies the NotNil predicate on the "engine" field.
+func EngineNotNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotNull(FieldEngine))
 }
 
 // RevisionEQ applies the EQ predicate on the "revision" field.

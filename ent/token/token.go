@@ -30,8 +30,8 @@ const (
 	FieldWaitName = "wait_name"
 	// FieldWaitKey holds the string denoting the wait_key field in the database.
 	FieldWaitKey = "wait_key"
-	// FieldStateData holds the string denoting the state_data field in the database.
-	FieldStateData = "state_data"
+	// FieldEngine holds the string denoting the engine field in the database.
+	FieldEngine = "engine"
 	// FieldEnteredAt holds the string denoting the entered_at field in the database.
 	FieldEnteredAt = "entered_at"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -68,7 +68,7 @@ var Columns = []string{
 	FieldScope,
 	FieldWaitName,
 	FieldWaitKey,
-	FieldStateData,
+	FieldEngine,
 	FieldEnteredAt,
 }
 

@@ -650,14 +650,14 @@ func WaitKeyContainsFold(v string) predicate.Token {
 	return predicate.Token(sql.FieldContainsFold(FieldWaitKey, v))
 }
 
-// StateDataIsNil applies the IsNil predicate on the "state_data" field.
-func StateDataIsNil() predicate.Token {
-	return predicate.Token(sql.FieldIsNull(FieldStateData))
+// EngineIsNil applies the IsNil predicate on the "engine" field.
+func EngineIsNil() predicate.Token {
+	return predicate.Token(sql.FieldIsNull(FieldEngine))
 }
 
-// StateDataNotNil applies the NotNil predicate on the "state_data" field.
-func StateDataNotNil() predicate.Token {
-	return predicate.Token(sql.FieldNotNull(FieldStateData))
+// EngineNotNil applies the NotNil predicate on the "engine" field.
+func EngineNotNil() predicate.Token {
+	return predicate.Token(sql.FieldNotNull(FieldEngine))
 }
 
 // EnteredAtEQ applies the EQ predicate on the "entered_at" field.
