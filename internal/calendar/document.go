@@ -3,6 +3,7 @@ package calendar
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/openspms/spms/internal/fault"
 )
@@ -140,8 +143,55 @@ func minuteOfDay(s string) (int, error) {
 	return hour*60 + minute, nil
 }
 
-// maxFile bounds a calendar file in bytes.
-const maxFile = 1 << 20
+// The bounds of a calendar file; the YAML reader's time is quadratic in nesting.
+const (
+	maxFile    = 1 << 20 // bytes
+	maxNesting = 32      // brackets within brackets
+	maxInLine  = 16      // block dashes or keys in one line
+	maxIndent  = 200     // columns
+)
+
+// unreadable scans a file for what is refused before it is parsed: a wrong
+// encoding, too much nesting, anchors, aliases, tags, complex keys and numbers
+// that would not survive being read as text. It returns the line and what is wrong, "" when nothing is. Cost: linear.
+func unreadable(file []byte) (line int, detail string) {
+	if len(file) > maxFile || !utf8.Valid(file) {
+		return 1, "longer than 1 MiB or not UTF-8"
+	}
+	depth, inLine := 0, 0
+	for _, t := range lexer.Tokenize(string(file)) {
+		if t.Position.Line != line {
+			line, inLine = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.MappingKeyType:
+			return line, "anchors, aliases, tags and complex keys are not read"
+		case token.IntegerType, token.FloatType, token.HexIntegerType, token.OctetIntegerType, token.BinaryIntegerType:
+			if !faithful(t) {
+				return line, "write " + t.Value + " in quotes"
+			}
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingValueType:
+			if depth <= 0 {
+				inLine++
+			}
+		}
+		if depth > maxNesting || inLine > maxInLine || (depth <= 0 && t.Position.Column > maxIndent && t.Prev != nil && t.Prev.Position.Line < line) {
+			return line, "nested too deeply"
+		}
+	}
+	return 0, ""
+}
+
+// faithful reports whether a bare number is written the one way in which it
+// keeps its text: 1.10 would become 1.1, 007 would become 7.
+func faithful(t *token.Token) bool {
+	n, err := strconv.ParseInt(t.Value, 10, 64)
+	return err == nil && strconv.FormatInt(n, 10) == t.Value
+}
 
 // ParseDocument reads a calendar file of either kind, YAML or JSON. Unknown and
 // repeated fields, aliases and wrong words are refused. Errors are
@@ -149,25 +199,23 @@ const maxFile = 1 << 20
 // item per finding, each with its path.
 func ParseDocument(file []byte) (Document, error) {
 	var doc Document
-	if len(file) > maxFile || !utf8.Valid(file) {
-		return doc, fault.E(fault.Invalid, "CALENDAR_SYNTAX", fault.P("line", 1), fault.P("detail", "too long or not UTF-8"))
+	if line, detail := unreadable(file); detail != "" {
+		return doc, fault.E(fault.Invalid, "CALENDAR_SYNTAX", fault.P("line", line), fault.P("detail", detail))
 	}
 	tree, err := parser.ParseBytes(file, 0)
 	if err != nil {
 		return doc, syntax(err)
 	}
-	if line := aliasLine(tree); line > 0 {
-		return doc, fault.E(fault.Invalid, "CALENDAR_SYNTAX", fault.P("line", line), fault.P("detail", "anchors and aliases are not read"))
-	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		return doc, fault.E(fault.Invalid, "CALENDAR_SYNTAX", fault.P("line", 1), fault.P("detail", "one document is expected"))
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(file), yaml.Strict()).Decode(&doc); err != nil {
+	if err := yaml.NodeToValue(tree.Docs[0].Body, &doc, yaml.Strict()); err != nil {
 		return doc, syntax(err)
 	}
 	if found := doc.check(); len(found) > 0 {
 		return doc, invalid(found)
 	}
+	maps.DeleteFunc(doc.Weekly, func(_ Day, ws []Window) bool { return len(ws) == 0 })
 	return doc, nil
 }
 
@@ -224,27 +272,6 @@ func syntax(err error) *fault.Error {
 		}
 	}
 	return fault.E(fault.Invalid, "CALENDAR_SYNTAX", fault.P("line", line), fault.P("detail", detail)).Because(err)
-}
-
-// aliasLine returns the line of the first anchor or alias, 0 without any.
-func aliasLine(tree *ast.File) int {
-	v := &aliasFinder{}
-	for _, d := range tree.Docs {
-		if d.Body != nil {
-			ast.Walk(v, d.Body)
-		}
-	}
-	return v.line
-}
-
-type aliasFinder struct{ line int }
-
-// Visit implements ast.Visitor.
-func (v *aliasFinder) Visit(n ast.Node) ast.Visitor {
-	if t := n.Type(); v.line == 0 && (t == ast.AnchorType || t == ast.AliasType) {
-		v.line = n.GetToken().Position.Line
-	}
-	return v
 }
 
 // finding is one thing wrong with a document.
@@ -362,4 +389,23 @@ func (d Document) checkHours() []finding {
 		found = append(found, finding{"statutory", "CALENDAR_HOLIDAY_WORD", string(d.Statutory)})
 	}
 	return found
+}
+
+// UnmarshalYAML reads a day; see UnmarshalText.
+func (d *Date) UnmarshalYAML(n ast.Node) error { return scalar(n, d) }
+
+// UnmarshalYAML reads a window; see UnmarshalText.
+func (w *Window) UnmarshalYAML(n ast.Node) error { return scalar(n, w) }
+
+// scalar reads a text value from its node. The YAML reader's own way to a
+// TextUnmarshaler walks the whole file for every value.
+func scalar(n ast.Node, v encoding.TextUnmarshaler) error {
+	text := n.GetToken()
+	if _, ok := n.(ast.ScalarNode); !ok || n.Type() == ast.NullType {
+		return &yaml.SyntaxError{Message: "a text is expected", Token: text}
+	}
+	if err := v.UnmarshalText([]byte(text.Value)); err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: text}
+	}
+	return nil
 }

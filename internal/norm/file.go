@@ -11,7 +11,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/openspms/spms/internal/fault"
 )
@@ -22,8 +24,59 @@ const (
 	VocabularyFormat = "openspms-vocabulary/1"
 )
 
-// maxFile bounds a pack file in bytes.
-const maxFile = 4 << 20
+// The bounds of a pack file; the YAML reader's time is quadratic in nesting.
+const (
+	maxFile    = 1 << 20 // bytes
+	maxNesting = 32      // brackets within brackets
+	maxInLine  = 16      // block dashes or keys in one line
+	maxIndent  = 200     // columns
+)
+
+// unreadable scans a file for what is refused before it is parsed: a wrong
+// encoding, too much nesting, anchors, aliases, tags, complex keys and numbers
+// that would not survive being read as text. It returns the line and what is wrong, "" when nothing is. Cost: linear.
+func unreadable(file []byte) (line int, detail string) {
+	if len(file) > maxFile || !utf8.Valid(file) {
+		return 1, "longer than 1 MiB or not UTF-8"
+	}
+	depth, inLine := 0, 0
+	for _, t := range lexer.Tokenize(string(file)) {
+		if t.Position.Line != line {
+			line, inLine = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.MappingKeyType:
+			return line, "anchors, aliases, tags and complex keys are not read"
+		case token.IntegerType, token.FloatType, token.HexIntegerType, token.OctetIntegerType, token.BinaryIntegerType:
+			if !faithful(t) {
+				return line, "write " + t.Value + " in quotes"
+			}
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingValueType:
+			if depth <= 0 {
+				inLine++
+			}
+		}
+		if depth > maxNesting || inLine > maxInLine || (depth <= 0 && t.Position.Column > maxIndent && t.Prev != nil && t.Prev.Position.Line < line) {
+			return line, "nested too deeply"
+		}
+	}
+	return 0, ""
+}
+
+// faithful reports whether a bare number may be written as it is: as a figure
+// (value, target), or in the one way in which it keeps its text - the clause
+// number 1.10 would become 1.1.
+func faithful(t *token.Token) bool {
+	if c := t.Prev; c != nil && c.Type == token.MappingValueType && c.Prev != nil && (c.Prev.Value == "value" || c.Prev.Value == "target") {
+		return true
+	}
+	n, err := strconv.ParseInt(t.Value, 10, 64)
+	return err == nil && strconv.FormatInt(n, 10) == t.Value
+}
 
 // ParseStandard reads a standard's file, YAML or JSON, and checks it against
 // the vocabulary. Unknown and repeated fields, aliases and unmapped words are
@@ -40,17 +93,13 @@ func ParseStandard(file []byte, vocabulary *Vocabulary) (*Standard, error) {
 	}
 	s.normalise(vocabulary)
 	if e := s.check(vocabulary); e != nil {
-		for i, it := range e.Items {
-			it.Params = append(it.Params, fault.P("line", lineOf(tree, it.Path)))
-			e.Items[i] = it
-		}
-		return nil, e
+		return nil, withLines(e, tree)
 	}
 	return &s, nil
 }
 
 // ParseVocabulary reads a vocabulary file. Errors are fault.Invalid:
-// NORM_SYNTAX, NORM_INVALID with TERM_ items.
+// NORM_SYNTAX, or NORM_INVALID with one item per finding.
 func ParseVocabulary(file []byte) (*Vocabulary, error) {
 	var v Vocabulary
 	tree, err := decode(file, &v)
@@ -58,19 +107,23 @@ func ParseVocabulary(file []byte) (*Vocabulary, error) {
 		return nil, err
 	}
 	if e := v.check(); e != nil {
-		for i, it := range e.Items {
-			it.Params = append(it.Params, fault.P("line", lineOf(tree, it.Path)))
-			e.Items[i] = it
-		}
-		return nil, e
+		return nil, withLines(e, tree)
 	}
 	return &v, nil
 }
 
+// withLines adds its line to every finding.
+func withLines(e *fault.Error, tree ast.Node) *fault.Error {
+	for _, it := range e.Items {
+		it.Params = append(it.Params, fault.P("line", lineOf(tree, it.Path)))
+	}
+	return e
+}
+
 // decode reads one strict YAML (or JSON) document into v.
 func decode(file []byte, v any) (ast.Node, error) {
-	if len(file) > maxFile || !utf8.Valid(file) {
-		return nil, syntaxAt(1, "too long or not UTF-8")
+	if line, detail := unreadable(file); detail != "" {
+		return nil, syntaxAt(line, detail)
 	}
 	tree, err := parser.ParseBytes(file, 0)
 	if err != nil {
@@ -79,25 +132,10 @@ func decode(file []byte, v any) (ast.Node, error) {
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		return nil, syntaxAt(1, "one document is expected")
 	}
-	f := &aliasFinder{}
-	ast.Walk(f, tree.Docs[0].Body)
-	if f.line > 0 {
-		return nil, syntaxAt(f.line, "anchors and aliases are not read")
-	}
-	if err := yaml.NewDecoder(bytes.NewReader(file), yaml.Strict()).Decode(v); err != nil {
+	if err := yaml.NodeToValue(tree.Docs[0].Body, v, yaml.Strict()); err != nil {
 		return nil, syntax(err)
 	}
 	return tree.Docs[0].Body, nil
-}
-
-type aliasFinder struct{ line int }
-
-// Visit implements ast.Visitor.
-func (f *aliasFinder) Visit(n ast.Node) ast.Visitor {
-	if t := n.Type(); f.line == 0 && (t == ast.AnchorType || t == ast.AliasType || t == ast.MergeKeyType) {
-		f.line = n.GetToken().Position.Line
-	}
-	return f
 }
 
 func syntaxAt(line int, detail string) *fault.Error {
@@ -232,4 +270,20 @@ func (s *Standard) Canonical(v *Version) []byte {
 // Digest returns "sha256:" and the hash of the version's canonical form in hexadecimal.
 func (s *Standard) Digest(v *Version) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(s.Canonical(v)))
+}
+
+// UnmarshalYAML reads an instant; see UnmarshalText. The YAML reader's own way
+// to a TextUnmarshaler walks the whole file for every value.
+func (i *Instant) UnmarshalYAML(n ast.Node) error {
+	text := n.GetToken()
+	if _, ok := n.(ast.ScalarNode); !ok {
+		return &yaml.SyntaxError{Message: "an instant is expected", Token: text}
+	}
+	if n.Type() == ast.NullType {
+		return nil
+	}
+	if err := i.UnmarshalText([]byte(text.Value)); err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: text}
+	}
+	return nil
 }

@@ -62,8 +62,8 @@ const vectorTime = "2006-01-02T15:04:05"
 // vector is its failure.
 func Vectors(file []byte, vocabulary *Vocabulary, find func(code string) (*Indicator, bool), counter func(calendar, zone string) (Counter, error)) ([]VectorResult, error) {
 	var f vectorFile
-	if len(file) > maxFile {
-		return nil, syntaxAt(1, "too long")
+	if line, detail := unreadable(file); detail != "" {
+		return nil, syntaxAt(line, detail)
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(file)).Decode(&f); err != nil {
 		return nil, syntax(err)
