@@ -40,12 +40,21 @@ func (g *Guard) lexical(document string) error {
 	}
 	trusted := g.limits.Trusted != nil && g.limits.Trusted(document)
 	lex := lexer.New(&ast.Source{Input: document})
+	nesting := 0
 	for n := 1; ; n++ {
 		tok, err := lex.ReadToken()
 		if err != nil || tok.Kind == lexer.EOF {
 			return nil //nolint:nilerr // The executor parses again and reports it with its place.
 		}
+		switch tok.Kind {
+		case lexer.BraceL, lexer.BracketL, lexer.ParenL:
+			nesting++
+		case lexer.BraceR, lexer.BracketR, lexer.ParenR:
+			nesting--
+		}
 		switch {
+		case nesting > g.limits.Nesting:
+			return tooMany("QUERY_TOO_DEEP", nesting, g.limits.Nesting)
 		case n > g.limits.Tokens && !trusted:
 			return fault.E(fault.Exhausted, "QUERY_TOO_LONG", fault.P("limit", g.limits.Tokens))
 		case tok.Kind == lexer.Name && len(tok.Value) > g.limits.NameBytes:

@@ -33,6 +33,7 @@ type Limits struct {
 	JSONValues int           // values in a request's JSON: names, strings, numbers, lists, objects
 	Tokens     int           // lexical tokens of a document, comments included
 	NameBytes  int           // length of a name, bytes
+	Nesting    int           // nested braces, brackets and parentheses of a document or of JSON
 	Depth      int           // nested selections, a root field being 1
 	Aliases    int           // aliased fields, fragments expanded
 	RootFields int           // fields of one operation's root, fragments expanded
@@ -58,6 +59,7 @@ func DefaultLimits() Limits {
 		JSONValues: 20_000,
 		Tokens:     1_000,
 		NameBytes:  128,
+		Nesting:    64,
 		Depth:      15,
 		Aliases:    30,
 		RootFields: 20,

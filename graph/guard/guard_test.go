@@ -102,6 +102,7 @@ func TestGuardRefuses(t *testing.T) {
 		got             int64
 	}{
 		{name: "depth", doc: nest("region { parent", 16), code: "QUERY_TOO_DEEP", got: 33},
+		{name: "an input value of great depth", doc: `{ region(id: ` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `) { id } }`, code: "QUERY_TOO_DEEP", got: 65},
 		{name: "depth hidden in fragments", doc: `{ region { ...a } } ` + chain(12), code: "QUERY_TOO_DEEP", got: 26},
 		{name: "aliases", doc: "{ " + times(31, "a%d: all { id }") + " }", code: "QUERY_TOO_MANY_ROOT_FIELDS", got: 31},
 		{name: "aliases below the root", doc: "{ region { " + times(31, "a%d: id") + " } }", code: "QUERY_TOO_MANY_ALIASES", got: 31},

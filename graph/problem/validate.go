@@ -43,15 +43,16 @@ func Validate(ctx context.Context, input any) error {
 	}
 	items := make([]*fault.Error, 0, len(wrong))
 	for _, w := range wrong {
-		items = append(items, fieldFault(w).At(inputPath(w.Namespace())...))
+		path := inputPath(input, w.Namespace())
+		items = append(items, fieldFault(w, fault.P("field", join(path))).At(path...))
 	}
 	return fault.E(fault.Invalid, "INPUT_INVALID", fault.P("count", len(items))).At("input").With(items...)
 }
 
 // inputPath turns CreateStaffInput.qualifications[0].validTo into the path
 // input, qualifications, 0, validTo.
-func inputPath(namespace string) []string {
-	_, inner, _ := strings.Cut(namespace, ".")
+func inputPath(input any, namespace string) []string {
+	inner := strings.TrimPrefix(namespace, reflect.Indirect(reflect.ValueOf(input)).Type().Name()+".")
 	path := []string{"input"}
 	for _, part := range strings.Split(inner, ".") {
 		name, indices, _ := strings.Cut(part, "[")
@@ -68,8 +69,7 @@ func inputPath(namespace string) []string {
 // fieldFault says which rule a field broke. Bounds mean the length of a text
 // in characters, the number of a list's items or the value of a number,
 // whichever the field is.
-func fieldFault(w validator.FieldError) *fault.Error {
-	field := fault.P("field", join(inputPath(w.Namespace())))
+func fieldFault(w validator.FieldError, field fault.Param) *fault.Error {
 	limit := fault.P("limit", w.Param())
 	switch tag := w.Tag(); {
 	case strings.HasPrefix(tag, "required"), tag == "notblank":
