@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (f *demoCmd) Run(c call) error {
 		cfg.Database, err = parseDatabase(".", f.DatabaseURL)
 	}
 	if f.Cases < 1 || f.Cases > 1_000_000 {
-		err = refuse("cases", fmt.Sprint(f.Cases), "1…1000000")
+		err = refuse("cases", strconv.Itoa(f.Cases), "1…1000000")
 	}
 	return run(c, "demo", c.commands.Demo, cfg, err)
 }

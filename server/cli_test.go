@@ -203,8 +203,18 @@ func TestRunWarnsOfUnknownSettings(t *testing.T) {
 func TestRunHelpsWithEveryCommand(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"--help"}, {"serve", "--help"}, {"migrate", "--help"}, {"seed", "--help"}, {"demo", "--help"}, {"verify", "--help"},
-		{"version", "--help"}, {"token", "--help"}, {"token", "create", "--help"}, {"standard", "vectors", "--help"}, {"process", "check", "--help"},
+		{},
+		{"--help"},
+		{"serve", "--help"},
+		{"migrate", "--help"},
+		{"seed", "--help"},
+		{"demo", "--help"},
+		{"verify", "--help"},
+		{"version", "--help"},
+		{"token", "--help"},
+		{"token", "create", "--help"},
+		{"standard", "vectors", "--help"},
+		{"process", "check", "--help"},
 	} {
 		var out, errs bytes.Buffer
 		if code := server.Run(t.Context(), args, nil, &out, &errs, server.Commands{}); code != 0 || errs.Len() > 0 {
