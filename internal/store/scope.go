@@ -75,10 +75,11 @@ func scopeReads(c *ent.Client) {
 // prefixes. It is written so that the index on region_path serves it in either
 // database, whatever PostgreSQL's collation.
 func Within(prefixes []string) func(*entsql.Selector) {
-	return func(s *entsql.Selector) { s.Where(within(s, prefixes)) }
+	return func(s *entsql.Selector) { s.Where(Inside(s, prefixes)) }
 }
 
-func within(s *entsql.Selector, prefixes []string) *entsql.Predicate {
+// Inside is Within as a predicate, to be combined with others.
+func Inside(s *entsql.Selector, prefixes []string) *entsql.Predicate {
 	column := s.C("region_path")
 	var any []*entsql.Predicate
 	for _, p := range prefixes {
@@ -107,7 +108,7 @@ func regional(a access.Action) limit {
 func personal(a access.Action, column string) limit {
 	return func(q intercept.Query, v *access.Viewer) {
 		q.WhereP(func(s *entsql.Selector) {
-			either := []*entsql.Predicate{within(s, v.Regions(a)), entsql.EQ(s.C(column), v.StaffID)}
+			either := []*entsql.Predicate{Inside(s, v.Regions(a)), entsql.EQ(s.C(column), v.StaffID)}
 			if q.Type() == ent.TypeStaff {
 				either = append(either, heldWithin(s, v.Regions(a)))
 			}
@@ -119,7 +120,7 @@ func personal(a access.Action, column string) limit {
 // heldWithin selects people who hold a role in the regions, wherever they are at home.
 func heldWithin(s *entsql.Selector, prefixes []string) *entsql.Predicate {
 	r := entsql.Dialect(s.Dialect()).Select("staff_id").From(entsql.Table("role_assignments"))
-	r.Where(within(r, prefixes))
+	r.Where(Inside(r, prefixes))
 	return entsql.In(s.C("id"), r)
 }
 
@@ -139,7 +140,7 @@ func published(a access.Action, condition string) limit {
 				above = append(above, p)
 			}
 			if len(above) == 0 || !v.MayAnywhere(a) {
-				s.Where(within(s, v.Regions(a)))
+				s.Where(Inside(s, v.Regions(a)))
 				return
 			}
 			inherited := entsql.In(s.C("region_path"), above...)
@@ -151,7 +152,7 @@ func published(a access.Action, condition string) limit {
 				vs.Where(entsql.In(vs.C("state"), releasedStates...))
 				inherited = entsql.And(inherited, entsql.In(s.C("version_id"), vs))
 			}
-			s.Where(entsql.Or(within(s, v.Regions(a)), inherited))
+			s.Where(entsql.Or(Inside(s, v.Regions(a)), inherited))
 		})
 	}
 }
