@@ -228,39 +228,48 @@ type Bound struct {
 // earliest due binds, of floors the latest; the others are shadowed by it. Of
 // equal instants the higher authority binds, then the smaller code. Limits and
 // pledges do not shadow each other: a pledge is judged by its share, a limit
-// case by case. The order of clocks is kept. Cost: quadratic in clocks of a
-// case, which are few.
+// case by case. The order of clocks is kept. Cost: clocks times
+// groups, both few.
 func Bind(clocks []Clock) []Bound {
 	out := make([]Bound, len(clocks))
 	for i := range clocks {
+		if out[i].Indicator != nil { // its group is known
+			continue
+		}
 		best := i
 		for j := range clocks {
-			if sameMeasure(clocks[i].Applicable, clocks[j].Applicable) && clocks[j].before(&clocks[best]) {
+			if sameMeasure(&clocks[i].Applicable, &clocks[j].Applicable) && clocks[j].before(&clocks[best]) {
 				best = j
 			}
 		}
-		out[i] = Bound{clocks[i], best}
-		if best == i {
-			out[i].ShadowedBy = -1
+		for j := range clocks {
+			if j == i || sameMeasure(&clocks[i].Applicable, &clocks[j].Applicable) {
+				out[j] = Bound{clocks[j], best}
+			}
 		}
+		out[best].ShadowedBy = -1
 	}
 	return out
 }
 
 // sameMeasure reports whether two clocks of one case compete.
-func sameMeasure(a, b Applicable) bool {
+func sameMeasure(a, b *Applicable) bool {
 	return a.Nature == b.Nature && a.Indicator.StartEvent == b.Indicator.StartEvent && a.Indicator.StopEvent == b.Indicator.StopEvent
 }
 
 // before reports whether c binds rather than d.
 func (c *Clock) before(d *Clock) bool {
-	order := c.Due.Compare(d.Due)
-	switch {
-	case c.Due.IsZero() != d.Due.IsZero(): // unknown comes last
-		return !c.Due.IsZero()
-	case c.Nature == NatureFloor:
-		order = -order
+	if order := c.Due.Compare(d.Due); order != 0 {
+		switch {
+		case c.Due.IsZero() != d.Due.IsZero(): // unknown comes last
+			return !c.Due.IsZero()
+		case c.Nature == NatureFloor:
+			return order > 0
+		}
+		return order < 0
 	}
-	return cmp.Or(order, cmp.Compare(c.Standard.Authority.rank(), d.Standard.Authority.rank()),
-		cmp.Compare(c.Indicator.Code, d.Indicator.Code)) < 0
+	if a, b := c.Standard.Authority.rank(), d.Standard.Authority.rank(); a != b {
+		return a < b
+	}
+	return c.Indicator.Code < d.Indicator.Code
 }

@@ -293,10 +293,17 @@ func (u Unit) Time() bool {
 
 // rank orders authorities from the highest, 0, down.
 func (a Authority) rank() int {
-	for i, l := range Labels["Authority"] {
-		if l.Word == string(a) {
-			return i
-		}
+	switch a {
+	case Law:
+		return 0
+	case AdministrativeRegulation:
+		return 1
+	case MinistryRule:
+		return 2
+	case LocalRegulation:
+		return 3
+	case Industry:
+		return 4
 	}
-	return len(Labels["Authority"])
+	return 5
 }
