@@ -30,7 +30,7 @@ const (
 type Console struct {
 	Out  io.Writer
 	Log  *slog.Logger
-	Lang string // zh or en: language for people, from LC_ALL, LC_MESSAGES or LANG
+	Lang fault.Lang // for people, from LC_ALL, LC_MESSAGES or LANG
 }
 
 // Commands are the functions behind the command line. One that is nil is not
@@ -47,9 +47,6 @@ type Commands struct {
 	StandardVectors func(ctx context.Context, c Console, file string) error
 	ProcessCheck    func(ctx context.Context, c Console, files []string) error
 	ProcessConvert  func(ctx context.Context, c Console, in, out string) error
-
-	// Text says an error to a person in zh or en; nil uses the error's own words.
-	Text func(err error, lang string) string
 }
 
 // Run carries out one command line (without the program's name) in an
@@ -73,11 +70,11 @@ func Run(ctx context.Context, args, env []string, stdout, stderr io.Writer, c Co
 		return ended
 	}
 	if err != nil {
-		complain(stderr, c, console.Lang, usageError(err))
+		complain(stderr, console.Lang, usageError(err))
 		return exitUsage
 	}
 	if console.Log, err = g.logger(stderr); err != nil {
-		complain(stderr, c, console.Lang, err)
+		complain(stderr, console.Lang, err)
 		return exitUsage
 	}
 	for _, name := range vars.unknown(k.Model) {
@@ -119,7 +116,7 @@ func (g *grammar) execute(ctx context.Context, kctx *kong.Context, c call, stder
 	if err == nil || (errors.Is(err, context.Canceled) && ctx.Err() != nil) {
 		return exitOK
 	}
-	complain(stderr, c.commands, c.console.Lang, err)
+	complain(stderr, c.console.Lang, err)
 	if _, ok := errors.AsType[settingsError](err); ok {
 		return exitUsage
 	}
@@ -137,26 +134,20 @@ func run[C any](c call, name string, f func(context.Context, Console, C) error, 
 	return f(c.ctx, c.console, cfg)
 }
 
-// complain prints err with its code and, for a finding of many, one line each.
-func complain(w io.Writer, c Commands, lang string, err error) {
+// complain prints err for the operator: code and text, the findings of which it
+// consists one line each, and the cause, which users of the API never see.
+func complain(w io.Writer, lang fault.Lang, err error) {
 	e := fault.From(err)
-	line := func(indent string, e *fault.Error) {
-		text := e.Error()
-		if c.Text != nil {
-			text = c.Text(e, lang)
-		}
-		if text != e.Code {
-			text = e.Code + ": " + strings.TrimPrefix(text, e.Code+": ")
-		}
-		fmt.Fprintf(w, "%s%s\n", indent, text)
-	}
-	if len(e.Items) == 0 || c.Text == nil {
-		line("spms: ", e)
-		return
-	}
-	line("spms: ", e)
+	fmt.Fprintf(w, "spms: %s: %s\n", e.Code, fault.Text(lang, e))
 	for _, it := range e.Items {
-		line("  ", it)
+		at := ""
+		if len(it.Path) > 0 {
+			at = strings.Join(it.Path, ".") + ": "
+		}
+		fmt.Fprintf(w, "  %s%s: %s\n", at, it.Code, fault.Text(lang, it))
+	}
+	if cause := e.Unwrap(); cause != nil {
+		fmt.Fprintf(w, "  (%v)\n", cause)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/openspms/spms/internal/fault"
 )
 
 // grammar is the command line. Values stay strings until config.go has checked
@@ -298,16 +300,16 @@ func (e environment) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, 
 }
 
 // lang returns the language of the person at the terminal.
-func (e environment) lang() string {
+func (e environment) lang() fault.Lang {
 	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
 		if v := e[name]; v != "" {
 			if strings.HasPrefix(strings.ToLower(v), "zh") {
-				return "zh"
+				return fault.ZH
 			}
-			return "en"
+			return fault.EN
 		}
 	}
-	return "en"
+	return fault.EN
 }
 
 // unknown returns the variables that look like settings and are none, sorted.

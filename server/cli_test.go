@@ -159,22 +159,33 @@ func TestRunRefuses(t *testing.T) {
 
 func TestRunReportsFailures(t *testing.T) {
 	t.Parallel()
-	refused := fault.E(fault.Invalid, "PROCESS_BROKEN").With(fault.E(fault.Invalid, "NODE_ALONE", fault.P("node", "n1")), fault.E(fault.Invalid, "NO_END"))
+	refused := fault.E(fault.Invalid, "SETTING_NEEDS_AUTH", fault.P("setting", "addr"), fault.P("value", ":1")).
+		Because(errors.New("the cause")).
+		With(fault.E(fault.Invalid, "COMMAND_MISSING", fault.P("command", "a")).At("files", "0"), fault.E(fault.Invalid, "SERVER_FAILED"))
 	c := server.Commands{ProcessCheck: func(context.Context, server.Console, []string) error { return refused }}
-	c.Text = func(err error, lang string) string { return lang + " " + fault.CodeOf(err) }
-	var errs bytes.Buffer
-	code := server.Run(t.Context(), []string{"process", "check", "x"}, []string{"LANG=zh_CN.UTF-8"}, &bytes.Buffer{}, &errs, c)
-	want := "spms: PROCESS_BROKEN: zh PROCESS_BROKEN\n  NODE_ALONE: zh NODE_ALONE\n  NO_END: zh NO_END\n"
-	if code != 1 || errs.String() != want {
-		t.Errorf("Run(process check) = %d %q, want 1 %q", code, errs.String(), want)
+	for lang, want := range map[string][]string{
+		"zh_CN.UTF-8": {"spms: SETTING_NEEDS_AUTH: 配置项 addr 为 :1", "\n  files.0: COMMAND_MISSING: 本程序不包含命令 a。\n", "\n  SERVER_FAILED: 服务意外终止。\n", "\n  (the cause)\n"},
+		"C":           {"spms: SETTING_NEEDS_AUTH: The setting addr is :1", "\n  files.0: COMMAND_MISSING: This build has no command a.\n", "\n  (the cause)\n"},
+	} {
+		var errs bytes.Buffer
+		if code := server.Run(t.Context(), []string{"process", "check", "x"}, []string{"LANG=" + lang}, &bytes.Buffer{}, &errs, c); code != 1 {
+			t.Errorf("Run(process check) = %d, want 1", code)
+		}
+		for _, w := range want {
+			if !strings.Contains(errs.String(), w) {
+				t.Errorf("Run(process check) in %s says %q, want %q in it", lang, errs.String(), w)
+			}
+		}
 	}
-	errs.Reset()
-	if code := server.Run(t.Context(), []string{"seed"}, nil, &bytes.Buffer{}, &errs, c); code != 2 || !strings.Contains(errs.String(), "COMMAND_MISSING") {
-		t.Errorf("Run(seed) in a build without it = %d %q, want 2 COMMAND_MISSING", code, errs.String())
-	}
-	errs.Reset()
-	if code := server.Run(t.Context(), []string{"process", "convert", "a", "b"}, nil, &bytes.Buffer{}, &errs, c); code != 2 || !strings.Contains(errs.String(), "COMMAND_MISSING") {
-		t.Errorf("Run(process convert) in a build without it = %d %q, want 2 COMMAND_MISSING", code, errs.String())
+}
+
+func TestRunRefusesWhatTheBuildLacks(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"serve"}, {"seed"}, {"process", "convert", "a", "b"}, {"token", "list"}} {
+		var errs bytes.Buffer
+		if code := server.Run(t.Context(), args, nil, &bytes.Buffer{}, &errs, server.Commands{}); code != 2 || !strings.Contains(errs.String(), "COMMAND_MISSING") {
+			t.Errorf("Run(%v) = %d %q, want 2 COMMAND_MISSING", args, code, errs.String())
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -193,12 +195,12 @@ func (s *Shell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	open := s.routes.Load()
 	if open == nil {
 		w.Header().Set("Retry-After", "1")
-		refuseRequest(w, http.StatusServiceUnavailable, "SERVER_STARTING")
+		refuseRequest(w, r, http.StatusServiceUnavailable, fault.E(fault.Unavailable, "SERVER_STARTING"))
 		return
 	}
-	if code := s.guard.check(r); code != "" {
-		s.log.Warn("request refused", "code", code, "host", r.Host, "origin", r.Header.Get("Origin"))
-		refuseRequest(w, http.StatusForbidden, code)
+	if e := s.guard.check(r); e != nil {
+		s.log.Warn("request refused", "code", e.Code, "host", r.Host, "origin", r.Header.Get("Origin"))
+		refuseRequest(w, r, http.StatusForbidden, e)
 		return
 	}
 	if s.guard.allow(w, r) {
@@ -233,12 +235,27 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// refuseRequest answers in the form of GraphQL, which most callers expect.
-func refuseRequest(w http.ResponseWriter, status int, code string) {
+// refuseRequest answers in the form of GraphQL, which most callers expect, in
+// the language the client asks for.
+func refuseRequest(w http.ResponseWriter, r *http.Request, status int, e *fault.Error) {
+	type extensions struct {
+		Code string `json:"code"`
+	}
+	type problem struct {
+		Message    string     `json:"message"`
+		Extensions extensions `json:"extensions"`
+	}
+	body, err := json.Marshal(map[string][]problem{"errors": {{
+		Message:    fault.Text(fault.MatchLang(r.Header.Get("Accept-Language")), e),
+		Extensions: extensions{Code: e.Code},
+	}}})
+	if err != nil {
+		body = []byte(`{"errors":[{"message":"","extensions":{"code":"INTERNAL"}}]}`)
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "{\"errors\":[{\"message\":%q,\"extensions\":{\"code\":%q}}]}\n", http.StatusText(status), code)
+	_, _ = w.Write(append(body, '\n'))
 }
 
 // recovered turns a panic of a handler into an internal error; the connection
@@ -251,9 +268,10 @@ func (s *Shell) recovered(w *recorder, r *http.Request) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
-	s.log.Error("panic in a request", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	id := strconv.FormatInt(s.clock.Now().UnixMicro(), 36)
+	s.log.Error("panic in a request", "id", id, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	refuseRequest(w, http.StatusInternalServerError, "INTERNAL")
+	refuseRequest(w, r, http.StatusInternalServerError, fault.E(fault.Internal, "INTERNAL", fault.P("id", id)))
 }

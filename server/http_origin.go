@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/openspms/spms/internal/fault"
 )
 
 // PersonHeader names the sample person a request acts as while nobody has to
@@ -25,10 +27,10 @@ func newOriginGuard(cfg ServeConfig) originGuard {
 	return originGuard{loopbackOnly: cfg.Auth == AuthNone, origins: cfg.Origins}
 }
 
-// check returns the code of the refusal, "" when r may pass.
-func (g originGuard) check(r *http.Request) string {
+// check returns the refusal, nil when r may pass.
+func (g originGuard) check(r *http.Request) *fault.Error {
 	if g.loopbackOnly && !isLoopback(hostname(r.Host)) {
-		return "HOST_FORBIDDEN"
+		return fault.E(fault.Forbidden, "HOST_FORBIDDEN")
 	}
 	origin := r.Header.Get("Origin")
 	switch {
@@ -37,12 +39,12 @@ func (g originGuard) check(r *http.Request) string {
 		// of another origin embeds is refused; its links may open our pages.
 		site := r.Header.Get("Sec-Fetch-Site")
 		if (site == "cross-site" || site == "same-site") && !isLink(r) {
-			return "ORIGIN_FORBIDDEN"
+			return fault.E(fault.Forbidden, "ORIGIN_FORBIDDEN")
 		}
 	case !sameHost(origin, r.Host) && !slices.Contains(g.origins, strings.ToLower(origin)):
-		return "ORIGIN_FORBIDDEN"
+		return fault.E(fault.Forbidden, "ORIGIN_FORBIDDEN")
 	}
-	return ""
+	return nil
 }
 
 // allow tells every browser to keep our pages out of foreign frames and lets

@@ -181,6 +181,11 @@ func TestShellSurvivesAPanic(t *testing.T) {
 	if status, _, _ := r.get(t, "/"); status != 200 {
 		t.Errorf("GET / after a panic = %d, want 200", status)
 	}
+	for lang, want := range map[string]string{"en": "Internal error ", "zh-CN": "系统内部错误"} {
+		if _, body, _ := r.get(t, "/graphql", "Accept-Language", lang); !strings.Contains(body, want) {
+			t.Errorf("GET /graphql in %s = %q, want %q in it", lang, body, want)
+		}
+	}
 }
 
 func TestShellKeepsOtherOriginsOut(t *testing.T) {
