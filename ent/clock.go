@@ -73,6 +73,8 @@ type Clock struct {
 	WarnedAt *time.Time `json:"warned_at,omitempty"`
 	// BreachedAt holds the value of the "breached_at" field.
 	BreachedAt *time.Time `json:"breached_at,omitempty"`
+	// Since when the clock has been standing; null while it runs.
+	PausedAt *time.Time `json:"paused_at,omitempty"`
 	// StoppedAt holds the value of the "stopped_at" field.
 	StoppedAt *time.Time `json:"stopped_at,omitempty"`
 	// The strictest of the clocks that measure the same.
@@ -202,7 +204,7 @@ func (*Clock) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case clock.FieldID, clock.FieldRegionID, clock.FieldRegionPath, clock.FieldCaseID, clock.FieldIndicatorID, clock.FieldIndicatorCode, clock.FieldStandardCode, clock.FieldClauseNumber, clock.FieldNameZh, clock.FieldNameEn, clock.FieldNature, clock.FieldStartEvent, clock.FieldStopEvent, clock.FieldBasis, clock.FieldUnit, clock.FieldState, clock.FieldLastDay, clock.FieldShadowedByID:
 			values[i] = new(sql.NullString)
-		case clock.FieldStartedAt, clock.FieldDueAt, clock.FieldWarnAt, clock.FieldNextAt, clock.FieldWarnedAt, clock.FieldBreachedAt, clock.FieldStoppedAt:
+		case clock.FieldStartedAt, clock.FieldDueAt, clock.FieldWarnAt, clock.FieldNextAt, clock.FieldWarnedAt, clock.FieldBreachedAt, clock.FieldPausedAt, clock.FieldStoppedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -382,6 +384,13 @@ func (_m *Clock) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.BreachedAt = new(time.Time)
 				*_m.BreachedAt = value.Time
+			}
+		case clock.FieldPausedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field paused_at", values[i])
+			} else if value.Valid {
+				_m.PausedAt = new(time.Time)
+				*_m.PausedAt = value.Time
 			}
 		case clock.FieldStoppedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -567,6 +576,11 @@ func (_m *Clock) String() string {
 	builder.WriteString(", ")
 	if v := _m.BreachedAt; v != nil {
 		builder.WriteString("breached_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PausedAt; v != nil {
+		builder.WriteString("paused_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -253,6 +253,20 @@ func (_c *ClockCreate) SetNillableBreachedAt(v *time.Time) *ClockCreate {
 	return _c
 }
 
+// SetPausedAt sets the "paused_at" field.
+func (_c *ClockCreate) SetPausedAt(v time.Time) *ClockCreate {
+	_c.mutation.SetPausedAt(v)
+	return _c
+}
+
+// SetNillablePausedAt sets the "paused_at" field if the given value is not nil.
+func (_c *ClockCreate) SetNillablePausedAt(v *time.Time) *ClockCreate {
+	if v != nil {
+		_c.SetPausedAt(*v)
+	}
+	return _c
+}
+
 // SetStoppedAt sets the "stopped_at" field.
 func (_c *ClockCreate) SetStoppedAt(v time.Time) *ClockCreate {
 	_c.mutation.SetStoppedAt(v)
@@ -748,6 +762,10 @@ func (_c *ClockCreate) createSpec() (*Clock, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.BreachedAt(); ok {
 		_spec.SetField(clock.FieldBreachedAt, field.TypeTime, value)
 		_node.BreachedAt = &value
+	}
+	if value, ok := _c.mutation.PausedAt(); ok {
+		_spec.SetField(clock.FieldPausedAt, field.TypeTime, value)
+		_node.PausedAt = &value
 	}
 	if value, ok := _c.mutation.StoppedAt(); ok {
 		_spec.SetField(clock.FieldStoppedAt, field.TypeTime, value)

@@ -155,6 +155,26 @@ func (_u *ClockUpdate) ClearBreachedAt() *ClockUpdate {
 	return _u
 }
 
+// SetPausedAt sets the "paused_at" field.
+func (_u *ClockUpdate) SetPausedAt(v time.Time) *ClockUpdate {
+	_u.mutation.SetPausedAt(v)
+	return _u
+}
+
+// SetNillablePausedAt sets the "paused_at" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillablePausedAt(v *time.Time) *ClockUpdate {
+	if v != nil {
+		_u.SetPausedAt(*v)
+	}
+	return _u
+}
+
+// ClearPausedAt clears the value of the "paused_at" field.
+func (_u *ClockUpdate) ClearPausedAt() *ClockUpdate {
+	_u.mutation.ClearPausedAt()
+	return _u
+}
+
 // SetStoppedAt sets the "stopped_at" field.
 func (_u *ClockUpdate) SetStoppedAt(v time.Time) *ClockUpdate {
 	_u.mutation.SetStoppedAt(v)
@@ -447,6 +467,12 @@ func (_u *ClockUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.BreachedAtCleared() {
 		_spec.ClearField(clock.FieldBreachedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedAt(); ok {
+		_spec.SetField(clock.FieldPausedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PausedAtCleared() {
+		_spec.ClearField(clock.FieldPausedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.StoppedAt(); ok {
 		_spec.SetField(clock.FieldStoppedAt, field.TypeTime, value)
@@ -773,6 +799,26 @@ func (_u *ClockUpdateOne) ClearBreachedAt() *ClockUpdateOne {
 	return _u
 }
 
+// SetPausedAt sets the "paused_at" field.
+func (_u *ClockUpdateOne) SetPausedAt(v time.Time) *ClockUpdateOne {
+	_u.mutation.SetPausedAt(v)
+	return _u
+}
+
+// SetNillablePausedAt sets the "paused_at" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillablePausedAt(v *time.Time) *ClockUpdateOne {
+	if v != nil {
+		_u.SetPausedAt(*v)
+	}
+	return _u
+}
+
+// ClearPausedAt clears the value of the "paused_at" field.
+func (_u *ClockUpdateOne) ClearPausedAt() *ClockUpdateOne {
+	_u.mutation.ClearPausedAt()
+	return _u
+}
+
 // SetStoppedAt sets the "stopped_at" field.
 func (_u *ClockUpdateOne) SetStoppedAt(v time.Time) *ClockUpdateOne {
 	_u.mutation.SetStoppedAt(v)
@@ -1095,6 +1141,12 @@ func (_u *ClockUpdateOne) sqlSave(ctx context.Context) (_node *Clock, err error)
 	}
 	if _u.mutation.BreachedAtCleared() {
 		_spec.ClearField(clock.FieldBreachedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedAt(); ok {
+		_spec.SetField(clock.FieldPausedAt, field.TypeTime, value)
+	}
+	if _u.mutation.PausedAtCleared() {
+		_spec.ClearField(clock.FieldPausedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.StoppedAt(); ok {
 		_spec.SetField(clock.FieldStoppedAt, field.TypeTime, value)

@@ -1797,6 +1797,11 @@ func (_q *ClockQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				selectedFields = append(selectedFields, clock.FieldBreachedAt)
 				fieldSeen[clock.FieldBreachedAt] = struct{}{}
 			}
+		case "pausedAt":
+			if _, ok := fieldSeen[clock.FieldPausedAt]; !ok {
+				selectedFields = append(selectedFields, clock.FieldPausedAt)
+				fieldSeen[clock.FieldPausedAt] = struct{}{}
+			}
 		case "stoppedAt":
 			if _, ok := fieldSeen[clock.FieldStoppedAt]; !ok {
 				selectedFields = append(selectedFields, clock.FieldStoppedAt)

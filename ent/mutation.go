@@ -7068,6 +7068,7 @@ type ClockMutation struct {
 	next_at             *time.Time
 	warned_at           *time.Time
 	breached_at         *time.Time
+	paused_at           *time.Time
 	stopped_at          *time.Time
 	binding             *bool
 	paused_micros       *int64
@@ -8223,6 +8224,55 @@ func (m *ClockMutation) ResetBreachedAt() {
 	delete(m.clearedFields, clock.FieldBreachedAt)
 }
 
+// SetPausedAt sets the "paused_at" field.
+func (m *ClockMutation) SetPausedAt(t time.Time) {
+	m.paused_at = &t
+}
+
+// PausedAt returns the value of the "paused_at" field in the mutation.
+func (m *ClockMutation) PausedAt() (r time.Time, exists bool) {
+	v := m.paused_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPausedAt returns the old "paused_at" field's value of the Clock entity.
+// If the Clock object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClockMutation) OldPausedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPausedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPausedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPausedAt: %w", err)
+	}
+	return oldValue.PausedAt, nil
+}
+
+// ClearPausedAt clears the value of the "paused_at" field.
+func (m *ClockMutation) ClearPausedAt() {
+	m.paused_at = nil
+	m.clearedFields[clock.FieldPausedAt] = struct{}{}
+}
+
+// PausedAtCleared returns if the "paused_at" field was cleared in this mutation.
+func (m *ClockMutation) PausedAtCleared() bool {
+	_, ok := m.clearedFields[clock.FieldPausedAt]
+	return ok
+}
+
+// ResetPausedAt resets all changes to the "paused_at" field.
+func (m *ClockMutation) ResetPausedAt() {
+	m.paused_at = nil
+	delete(m.clearedFields, clock.FieldPausedAt)
+}
+
 // SetStoppedAt sets the "stopped_at" field.
 func (m *ClockMutation) SetStoppedAt(t time.Time) {
 	m.stopped_at = &t
@@ -8768,7 +8818,7 @@ func (m *ClockMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ClockMutation) Fields() []string {
-	fields := make([]string, 0, 31)
+	fields := make([]string, 0, 32)
 	if m.region != nil {
 		fields = append(fields, clock.FieldRegionID)
 	}
@@ -8847,6 +8897,9 @@ func (m *ClockMutation) Fields() []string {
 	if m.breached_at != nil {
 		fields = append(fields, clock.FieldBreachedAt)
 	}
+	if m.paused_at != nil {
+		fields = append(fields, clock.FieldPausedAt)
+	}
 	if m.stopped_at != nil {
 		fields = append(fields, clock.FieldStoppedAt)
 	}
@@ -8922,6 +8975,8 @@ func (m *ClockMutation) Field(name string) (ent.Value, bool) {
 		return m.WarnedAt()
 	case clock.FieldBreachedAt:
 		return m.BreachedAt()
+	case clock.FieldPausedAt:
+		return m.PausedAt()
 	case clock.FieldStoppedAt:
 		return m.StoppedAt()
 	case clock.FieldBinding:
@@ -8993,6 +9048,8 @@ func (m *ClockMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldWarnedAt(ctx)
 	case clock.FieldBreachedAt:
 		return m.OldBreachedAt(ctx)
+	case clock.FieldPausedAt:
+		return m.OldPausedAt(ctx)
 	case clock.FieldStoppedAt:
 		return m.OldStoppedAt(ctx)
 	case clock.FieldBinding:
@@ -9194,6 +9251,13 @@ func (m *ClockMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetBreachedAt(v)
 		return nil
+	case clock.FieldPausedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPausedAt(v)
+		return nil
 	case clock.FieldStoppedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -9316,6 +9380,9 @@ func (m *ClockMutation) ClearedFields() []string {
 	if m.FieldCleared(clock.FieldBreachedAt) {
 		fields = append(fields, clock.FieldBreachedAt)
 	}
+	if m.FieldCleared(clock.FieldPausedAt) {
+		fields = append(fields, clock.FieldPausedAt)
+	}
 	if m.FieldCleared(clock.FieldStoppedAt) {
 		fields = append(fields, clock.FieldStoppedAt)
 	}
@@ -9341,6 +9408,9 @@ func (m *ClockMutation) ClearField(name string) error {
 		return nil
 	case clock.FieldBreachedAt:
 		m.ClearBreachedAt()
+		return nil
+	case clock.FieldPausedAt:
+		m.ClearPausedAt()
 		return nil
 	case clock.FieldStoppedAt:
 		m.ClearStoppedAt()
@@ -9433,6 +9503,9 @@ func (m *ClockMutation) ResetField(name string) error {
 		return nil
 	case clock.FieldBreachedAt:
 		m.ResetBreachedAt()
+		return nil
+	case clock.FieldPausedAt:
+		m.ResetPausedAt()
 		return nil
 	case clock.FieldStoppedAt:
 		m.ResetStoppedAt()

@@ -513,15 +513,15 @@ func init() {
 	// clock.DefaultProvisional holds the default value on creation for the provisional field.
 	clock.DefaultProvisional = clockDescProvisional.Default.(bool)
 	// clockDescBinding is the schema descriptor for binding field.
-	clockDescBinding := clockFields[25].Descriptor()
+	clockDescBinding := clockFields[26].Descriptor()
 	// clock.DefaultBinding holds the default value on creation for the binding field.
 	clock.DefaultBinding = clockDescBinding.Default.(bool)
 	// clockDescPausedMicros is the schema descriptor for paused_micros field.
-	clockDescPausedMicros := clockFields[27].Descriptor()
+	clockDescPausedMicros := clockFields[28].Descriptor()
 	// clock.DefaultPausedMicros holds the default value on creation for the paused_micros field.
 	clock.DefaultPausedMicros = clockDescPausedMicros.Default.(int64)
 	// clockDescPauseReasons is the schema descriptor for pause_reasons field.
-	clockDescPauseReasons := clockFields[28].Descriptor()
+	clockDescPauseReasons := clockFields[29].Descriptor()
 	// clock.DefaultPauseReasons holds the default value on creation for the pause_reasons field.
 	clock.DefaultPauseReasons = clockDescPauseReasons.Default.([]string)
 	// clockDescID is the schema descriptor for id field.

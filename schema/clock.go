@@ -56,6 +56,8 @@ func (Clock) Fields() []ent.Field {
 		field.Time("next_at").Annotations(class.Internal, noFilter),
 		field.Time("warned_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Time("breached_at").Optional().Nillable().Annotations(class.Internal, noFilter),
+		field.Time("paused_at").Optional().Nillable().Annotations(class.Internal, noFilter).
+			Comment("Since when the clock has been standing; null while it runs."),
 		field.Time("stopped_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Bool("binding").Default(true).Annotations(class.Internal).Comment("The strictest of the clocks that measure the same."),
 		field.String("shadowed_by_id").Optional().Nillable().Annotations(class.Internal),

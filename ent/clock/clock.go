@@ -68,6 +68,8 @@ const (
 	FieldWarnedAt = "warned_at"
 	// FieldBreachedAt holds the string denoting the breached_at field in the database.
 	FieldBreachedAt = "breached_at"
+	// FieldPausedAt holds the string denoting the paused_at field in the database.
+	FieldPausedAt = "paused_at"
 	// FieldStoppedAt holds the string denoting the stopped_at field in the database.
 	FieldStoppedAt = "stopped_at"
 	// FieldBinding holds the string denoting the binding field in the database.
@@ -168,6 +170,7 @@ var Columns = []string{
 	FieldNextAt,
 	FieldWarnedAt,
 	FieldBreachedAt,
+	FieldPausedAt,
 	FieldStoppedAt,
 	FieldBinding,
 	FieldShadowedByID,
@@ -393,6 +396,11 @@ func ByWarnedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByBreachedAt orders the results by the breached_at field.
 func ByBreachedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBreachedAt, opts...).ToFunc()
+}
+
+// ByPausedAt orders the results by the paused_at field.
+func ByPausedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPausedAt, opts...).ToFunc()
 }
 
 // ByStoppedAt orders the results by the stopped_at field.

@@ -190,6 +190,11 @@ func BreachedAt(v time.Time) predicate.Clock {
 	return predicate.Clock(sql.FieldEQ(FieldBreachedAt, v))
 }
 
+// PausedAt applies equality check predicate on the "paused_at" field. It's identical to PausedAtEQ.
+func PausedAt(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldPausedAt, v))
+}
+
 // StoppedAt applies equality check predicate on the "stopped_at" field. It's identical to StoppedAtEQ.
 func StoppedAt(v time.Time) predicate.Clock {
 	return predicate.Clock(sql.FieldEQ(FieldStoppedAt, v))
@@ -1593,6 +1598,56 @@ func BreachedAtIsNil() predicate.Clock {
 // BreachedAtNotNil applies the NotNil predicate on the "breached_at" field.
 func BreachedAtNotNil() predicate.Clock {
 	return predicate.Clock(sql.FieldNotNull(FieldBreachedAt))
+}
+
+// PausedAtEQ applies the EQ predicate on the "paused_at" field.
+func PausedAtEQ(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldEQ(FieldPausedAt, v))
+}
+
+// PausedAtNEQ applies the NEQ predicate on the "paused_at" field.
+func PausedAtNEQ(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldNEQ(FieldPausedAt, v))
+}
+
+// PausedAtIn applies the In predicate on the "paused_at" field.
+func PausedAtIn(vs ...time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldIn(FieldPausedAt, vs...))
+}
+
+// PausedAtNotIn applies the NotIn predicate on the "paused_at" field.
+func PausedAtNotIn(vs ...time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldNotIn(FieldPausedAt, vs...))
+}
+
+// PausedAtGT applies the GT predicate on the "paused_at" field.
+func PausedAtGT(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldGT(FieldPausedAt, v))
+}
+
+// PausedAtGTE applies the GTE predicate on the "paused_at" field.
+func PausedAtGTE(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldGTE(FieldPausedAt, v))
+}
+
+// PausedAtLT applies the LT predicate on the "paused_at" field.
+func PausedAtLT(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldLT(FieldPausedAt, v))
+}
+
+// PausedAtLTE applies the LTE predicate on the "paused_at" field.
+func PausedAtLTE(v time.Time) predicate.Clock {
+	return predicate.Clock(sql.FieldLTE(FieldPausedAt, v))
+}
+
+// PausedAtIsNil applies the IsNil predicate on the "paused_at" field.
+func PausedAtIsNil() predicate.Clock {
+	return predicate.Clock(sql.FieldIsNull(FieldPausedAt))
+}
+
+// PausedAtNotNil applies the NotNil predicate on the "paused_at" field.
+func PausedAtNotNil() predicate.Clock {
+	return predicate.Clock(sql.FieldNotNull(FieldPausedAt))
 }
 
 // StoppedAtEQ applies the EQ predicate on the "stopped_at" field.

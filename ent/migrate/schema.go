@@ -458,6 +458,7 @@ var (
 		{Name: "next_at", Type: field.TypeTime},
 		{Name: "warned_at", Type: field.TypeTime, Nullable: true},
 		{Name: "breached_at", Type: field.TypeTime, Nullable: true},
+		{Name: "paused_at", Type: field.TypeTime, Nullable: true},
 		{Name: "stopped_at", Type: field.TypeTime, Nullable: true},
 		{Name: "binding", Type: field.TypeBool, Default: true},
 		{Name: "paused_micros", Type: field.TypeInt64, Default: 0},
@@ -475,25 +476,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "clocks_regions_region",
-				Columns:    []*schema.Column{ClocksColumns[28]},
+				Columns:    []*schema.Column{ClocksColumns[29]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_service_cases_case",
-				Columns:    []*schema.Column{ClocksColumns[29]},
+				Columns:    []*schema.Column{ClocksColumns[30]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_indicators_indicator",
-				Columns:    []*schema.Column{ClocksColumns[30]},
+				Columns:    []*schema.Column{ClocksColumns[31]},
 				RefColumns: []*schema.Column{IndicatorsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "clocks_clocks_shadows",
-				Columns:    []*schema.Column{ClocksColumns[31]},
+				Columns:    []*schema.Column{ClocksColumns[32]},
 				RefColumns: []*schema.Column{ClocksColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -512,22 +513,22 @@ var (
 			{
 				Name:    "clock_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[28]},
+				Columns: []*schema.Column{ClocksColumns[29]},
 			},
 			{
 				Name:    "clock_case_id_indicator_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[29], ClocksColumns[30]},
+				Columns: []*schema.Column{ClocksColumns[30], ClocksColumns[31]},
 			},
 			{
 				Name:    "clock_indicator_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[30]},
+				Columns: []*schema.Column{ClocksColumns[31]},
 			},
 			{
 				Name:    "clock_shadowed_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[31]},
+				Columns: []*schema.Column{ClocksColumns[32]},
 			},
 			{
 				Name:    "clock_next_at",
@@ -557,7 +558,7 @@ var (
 			{
 				Name:    "clock_binding",
 				Unique:  false,
-				Columns: []*schema.Column{ClocksColumns[25]},
+				Columns: []*schema.Column{ClocksColumns[26]},
 			},
 			{
 				Name:    "clock_region_path_state_due_at",
