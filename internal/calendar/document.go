@@ -229,9 +229,15 @@ func Parse(file []byte) (*Calendar, error) {
 	return New(doc)
 }
 
-// Encode writes the document as YAML; ParseDocument reads it back equal.
+// Encode writes the document as indented JSON, which is YAML, too;
+// ParseDocument reads it back equal.
 func (d Document) Encode() ([]byte, error) {
-	return yaml.MarshalWithOptions(d, yaml.IndentSequence(true))
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(d)
+	return b.Bytes(), err
 }
 
 // Canonical returns the one byte form of the document's content: compact JSON

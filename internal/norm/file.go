@@ -226,8 +226,13 @@ func (s *Standard) normalise(v *Vocabulary) {
 // Encode writes the standard as YAML with the digest of each version; reading
 // it back gives an equal standard and writing that the same bytes.
 func (s *Standard) Encode() ([]byte, error) {
-	c := s.sealed()
-	return yaml.MarshalWithOptions(c, yaml.IndentSequence(true), yaml.UseLiteralStyleIfMultiline(true))
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s.sealed()); err != nil {
+		return nil, err
+	}
+	return blockStyle(b.Bytes())
 }
 
 // EncodeJSON writes the standard as indented JSON; otherwise as Encode.
