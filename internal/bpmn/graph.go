@@ -81,7 +81,7 @@ type Node struct {
 	CalledElement    string // callActivity
 	Loop             *Loop
 	Script           string // scriptTask: CEL
-	ScriptResult     string // scriptTask, businessRuleTask: variable that takes the result (spms:result)
+	ScriptResult     string // variable that takes the result of a script or rule or the payload of an awaited message (spms:result)
 
 	Incoming []string // ids of sequence flows
 	Outgoing []string
