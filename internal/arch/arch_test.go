@@ -13,13 +13,14 @@ import (
 
 // rules are all rules by the name of their folder in testdata.
 var rules = map[string]func(*arch.Tree) []arch.Violation{
-	"floors":   arch.Floors,
-	"owners":   arch.Owners,
-	"pure":     arch.Pure,
-	"names":    arch.Names,
-	"writes":   arch.Writes,
-	"comments": arch.Comments,
-	"fields":   arch.Fields,
+	"floors":    arch.Floors,
+	"owners":    arch.Owners,
+	"pure":      arch.Pure,
+	"names":     arch.Names,
+	"writes":    arch.Writes,
+	"comments":  arch.Comments,
+	"described": arch.Described,
+	"fields":    arch.Fields,
 }
 
 func TestHouse(t *testing.T) {

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"go/ast"
+	"io/fs"
 	"strings"
 	"unicode"
 )
@@ -49,6 +50,25 @@ func declares(files []*File) bool {
 		}
 	}
 	return false
+}
+
+// Described checks that ARCHITECTURE.md names every room that exists, so that
+// the page and the tables cannot drift apart.
+func Described(t *Tree) []Violation {
+	const page = "ARCHITECTURE.md"
+	text, err := fs.ReadFile(t.FS, page)
+	if err != nil {
+		return []Violation{{Pos: page, Text: err.Error()}}
+	}
+	var out []Violation
+	seen := map[string]bool{}
+	for _, p := range t.Packages {
+		if r := room(p.Dir); r != "" && !seen[r] && !strings.Contains(string(text), "`"+r+"`") {
+			out = append(out, Violation{Pos: page, Text: "room " + r + " is not described"})
+		}
+		seen[room(p.Dir)] = true
+	}
+	return out
 }
 
 // sentences counts full stops that end a word.
