@@ -1,0 +1,190 @@
+package model
+
+import (
+	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/fault"
+)
+
+// structure checks that the connected nodes can be played at all.
+func (c *compiler) structure() {
+	if !c.nested() {
+		return
+	}
+	for i := range c.m.Nodes {
+		c.executable(&c.m.Nodes[i])
+		c.ends(&c.m.Nodes[i])
+		c.branches(&c.m.Nodes[i])
+	}
+	c.scope(None, c.m.Starts, c.m.EventSubs)
+	c.reachable()
+}
+
+// nested reports whether the subprocesses form a tree.
+func (c *compiler) nested() bool {
+	for i := range c.m.Nodes {
+		depth := 0
+		for p := c.m.Nodes[i].Parent; p != None; p = c.m.Nodes[p].Parent {
+			if depth++; depth > len(c.m.Nodes) {
+				c.fail("ELEMENT_PARENT_UNKNOWN", c.m.Nodes[i].ID)
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// runs lists the event kinds each event element can have; what is missing is
+// shown and kept but does not run.
+var runs = map[bpmn.NodeType]map[bpmn.EventKind]bool{
+	bpmn.StartEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.TimerEvent: true, bpmn.SignalEvent: true,
+		bpmn.ErrorEvent: true, bpmn.EscalationEvent: true},
+	bpmn.EndEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.TerminateEvent: true,
+		bpmn.EscalationEvent: true, bpmn.SignalEvent: true},
+	bpmn.IntermediateCatchEvent: {bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true},
+	bpmn.IntermediateThrowEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true},
+	bpmn.BoundaryEvent:          {bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true},
+}
+
+// executable refuses what the engine does not play.
+func (c *compiler) executable(n *Node) {
+	if kinds, event := runs[n.Type]; event {
+		if !kinds[n.Kind] {
+			c.fail("NODE_NOT_EXECUTABLE", n.ID, fault.P("type", string(n.Type)+" "+string(n.Kind)))
+		}
+		return
+	}
+	switch n.Type {
+	case bpmn.ComplexGateway, bpmn.AdHocSubProcess, bpmn.Transaction:
+		c.fail("NODE_NOT_EXECUTABLE", n.ID, fault.P("type", string(n.Type)))
+	case bpmn.CallActivity:
+		if n.Called == "" {
+			c.fail("CALLED_PROCESS_MISSING", n.ID)
+		}
+	case bpmn.ReceiveTask:
+		if n.Kind != bpmn.MessageEvent {
+			c.fail("EVENT_NAME_MISSING", n.ID, fault.P("kind", "message"))
+		}
+	case bpmn.EventBasedGateway:
+		for _, f := range n.Out {
+			t := &c.m.Nodes[c.m.Flows[f].To]
+			catches := t.Type == bpmn.ReceiveTask || t.Type == bpmn.IntermediateCatchEvent && t.Kind != bpmn.LinkEvent
+			if !catches || len(t.In) != 1 {
+				c.fail("EVENT_GATEWAY_TARGET", t.ID)
+			}
+		}
+	}
+}
+
+// ends checks that flows begin and end where they may.
+func (c *compiler) ends(n *Node) {
+	in, out := len(n.In), len(n.Out)
+	free := n.EventSub
+	linkThrow := n.Kind == bpmn.LinkEvent && n.Type == bpmn.IntermediateThrowEvent
+	linkCatch := n.Kind == bpmn.LinkEvent && n.Type == bpmn.IntermediateCatchEvent
+	switch {
+	case n.Type == bpmn.EndEvent && out > 0, linkThrow && out > 0:
+		c.fail("END_WITH_OUTGOING_FLOW", n.ID)
+	case n.Type != bpmn.EndEvent && out == 0 && !free && !linkThrow:
+		c.fail("DEAD_END", n.ID)
+	}
+	switch {
+	case (n.Type == bpmn.StartEvent || n.Type == bpmn.BoundaryEvent || linkCatch || free) && in > 0:
+		c.fail("START_WITH_INCOMING_FLOW", n.ID)
+	}
+}
+
+// branches checks the conditions of flows that leave a node.
+func (c *compiler) branches(n *Node) {
+	if n.Default != None && c.m.Flows[n.Default].Condition != nil {
+		c.report(SeverityWarning, "DEFAULT_FLOW_WITH_CONDITION", []string{c.m.Flows[n.Default].ID})
+	}
+	decides := n.Type == bpmn.ExclusiveGateway || n.Type == bpmn.InclusiveGateway
+	for _, f := range n.Out {
+		flow := &c.m.Flows[f]
+		switch {
+		case decides && len(n.Out) > 1 && flow.Condition == nil && f != n.Default:
+			c.fail("FLOW_WITHOUT_CONDITION", flow.ID, fault.P("gateway", n.ID))
+		case flow.Condition != nil && (n.Type == bpmn.ParallelGateway || n.Type == bpmn.EventBasedGateway || n.Type == bpmn.StartEvent):
+			c.fail("FLOW_CONDITION_IGNORED", flow.ID, fault.P("node", n.ID))
+		}
+	}
+	if decides && len(n.Out) > 1 && n.Default == None {
+		c.report(SeverityNote, "GATEWAY_WITHOUT_DEFAULT", []string{n.ID})
+	}
+	if n.Type == bpmn.ParallelGateway && len(n.In) < 2 && len(n.Out) < 2 {
+		c.report(SeverityNote, "GATEWAY_WITHOUT_EFFECT", []string{n.ID})
+	}
+}
+
+// scope checks the start and end of the process or one subprocess and of those inside.
+func (c *compiler) scope(parent int, starts, subs []int) {
+	id := c.g.ID
+	event := false
+	if parent != None {
+		id, event = c.m.Nodes[parent].ID, c.m.Nodes[parent].EventSub
+	}
+	end := false
+	for i := range c.m.Nodes {
+		n := &c.m.Nodes[i]
+		if n.Parent != parent {
+			continue
+		}
+		end = end || n.Type == bpmn.EndEvent
+		if n.Container() {
+			c.scope(i, n.Starts, n.EventSubs)
+		}
+	}
+	if !end {
+		c.fail("END_MISSING", id)
+	}
+	switch {
+	case len(starts) == 0:
+		c.fail("START_MISSING", id)
+	case parent != None && len(starts) > 1:
+		c.fail("START_NOT_ONE", id)
+	case event && c.m.Nodes[starts[0]].Kind == bpmn.NoneEvent:
+		c.fail("START_WITHOUT_EVENT", c.m.Nodes[starts[0]].ID)
+	case parent != None && !event && c.m.Nodes[starts[0]].Kind != bpmn.NoneEvent:
+		c.fail("START_WITH_EVENT", c.m.Nodes[starts[0]].ID)
+	case parent == None:
+		c.processStarts(starts)
+	}
+}
+
+// processStarts checks the starts of the process: at most one without an event,
+// none that only an event subprocess can have.
+func (c *compiler) processStarts(starts []int) {
+	plain := 0
+	for _, s := range starts {
+		switch c.m.Nodes[s].Kind {
+		case bpmn.NoneEvent:
+			if plain++; plain > 1 {
+				c.fail("START_NOT_ONE", c.m.Nodes[s].ID)
+			}
+		case bpmn.ErrorEvent, bpmn.EscalationEvent:
+			c.fail("NODE_NOT_EXECUTABLE", c.m.Nodes[s].ID, fault.P("type", "startEvent "+string(c.m.Nodes[s].Kind)))
+		}
+	}
+}
+
+// reachable reports the nodes that no start leads to.
+func (c *compiler) reachable() {
+	m := c.m
+	seen := make([]bool, len(m.Nodes))
+	var stack []int
+	stack = append(append(stack, m.Starts...), m.EventSubs...)
+	for len(stack) > 0 {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if seen[i] {
+			continue
+		}
+		seen[i] = true
+		stack = append(append(m.next(i, stack), m.Nodes[i].Starts...), m.Nodes[i].EventSubs...)
+	}
+	for i, ok := range seen {
+		if !ok {
+			c.fail("NODE_UNREACHABLE", m.Nodes[i].ID)
+		}
+	}
+}
