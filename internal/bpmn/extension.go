@@ -46,7 +46,7 @@ var attributesOf = map[string][]string{
 	"pause":         {"reason", "indicators"},
 	"reschedule":    {"message", "variable"},
 	"result":        {"variable"},
-	"lane":          {"role"},
+	"lane":          {"role", "nameEn"},
 	"flow":          {"nameEn"},
 	"collection":    {"element"},
 	"correlation":   {},
@@ -152,10 +152,9 @@ func (r *reader) flowExtension(e *element) FlowExtension {
 	return out
 }
 
-// laneRole reads the role a lane stands for.
-func (r *reader) laneRole(e *element) (role string) {
-	r.each(e, onLane, func(x *element) { role = x.attr("role") })
-	return role
+// laneExtension reads the role and the English name of a lane.
+func (r *reader) laneExtension(e *element, l *Lane) {
+	r.each(e, onLane, func(x *element) { l.Role, l.NameEn = x.attr("role"), x.attr("nameEn") })
 }
 
 // flag reads a boolean attribute; absent is false.

@@ -130,6 +130,7 @@ type Flow struct {
 // Lane is a lane, with the role it stands for (spms:lane role="…").
 type Lane struct {
 	ID, Name, Role string
+	NameEn         string // spms:lane nameEn="…"
 	Parent         string // enclosing lane
 	Pool           string // participant id
 	Nodes          []string

@@ -237,7 +237,8 @@ func (r *reader) lanes(p *element, parent string) {
 		case "laneSet", "childLaneSet", "subProcess", "transaction", "adHocSubProcess":
 			r.lanes(e, parent)
 		case "lane":
-			l := &Lane{ID: e.attr("id"), Name: e.attr("name"), Parent: parent, Pool: r.pools[r.graph.ID], Role: r.laneRole(e)}
+			l := &Lane{ID: e.attr("id"), Name: e.attr("name"), Parent: parent, Pool: r.pools[r.graph.ID]}
+			r.laneExtension(e, l)
 			r.graph.Lanes = append(r.graph.Lanes, l)
 			for ref := range e.children(ModelNamespace, "flowNodeRef") {
 				id := localPart(ref.content())

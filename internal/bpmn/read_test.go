@@ -40,7 +40,8 @@ func TestGraph(t *testing.T) {
 			{ID: "inner", Parent: "front", Pool: "pool", Nodes: []string{"work"}},
 		},
 		Flows: []*bpmn.Flow{
-			{ID: "g1", From: "ss", To: "sc"}, {ID: "g2", From: "sc", To: "se"},
+			{ID: "g1", From: "ss", To: "sc"},
+			{ID: "g2", From: "sc", To: "se"},
 			{ID: "f1", From: "s", To: "work"},
 			{ID: "f2", Name: "是", From: "work", To: "rt", Condition: "order.kind == 'new' && true", Extension: bpmn.FlowExtension{NameEn: "Yes", Simulation: `{"prob":0.4}`}},
 			{ID: "f3", From: "work", To: "e"},
