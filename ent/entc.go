@@ -25,8 +25,8 @@ func main() {
 		log.Fatalf("create the entgql extension: %v", err)
 	}
 	err = entc.Generate("../schema", &gen.Config{
-		Target:   ".",
-		Package:  "github.com/openspms/spms/ent",
+		Target:  ".",
+		Package: "github.com/openspms/spms/ent",
 		Features: []gen.Feature{
 			gen.FeatureIntercept, gen.FeatureVersionedMigration, gen.FeatureLock, gen.FeatureExecQuery, gen.FeatureModifier,
 		},
