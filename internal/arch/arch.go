@@ -151,6 +151,15 @@ func (file *File) nameOf(importPath string) string {
 	return name
 }
 
+// importsAs reports whether name is a package in a file.
+func (file *File) importsAs(name string) bool {
+	found := false
+	file.imports(func(s *ast.ImportSpec, p string) {
+		found = found || (s.Name != nil && s.Name.Name == name) || (s.Name == nil && path.Base(p) == name)
+	})
+	return found
+}
+
 // inside reports whether folder or import path p is dir or lies below it.
 func inside(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, dir+"/")

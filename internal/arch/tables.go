@@ -123,8 +123,9 @@ var (
 // writers are the rooms that begin write transactions.
 var writers = []string{"internal/store", "internal/command"}
 
-// transactions are the methods that begin one.
-var transactions = []string{"Tx", "BeginTx", "Begin"}
+// transactions are the methods that begin one, with the numbers of arguments
+// they take in ent, database/sql and pgx.
+var transactions = map[string][]int{"Tx": {1}, "BeginTx": {2}, "Begin": {0, 1}}
 
 // entWrites are the methods by which ent changes rows, with the number of
 // arguments that tells them from a room's own verbs; -1 for any number.
