@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -25,6 +26,20 @@ type QualificationUpdate struct {
 // Where appends a list predicates to the QualificationUpdate builder.
 func (_u *QualificationUpdate) Where(ps ...predicate.Qualification) *QualificationUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetValidTo sets the "valid_to" field.
+func (_u *QualificationUpdate) SetValidTo(v time.Time) *QualificationUpdate {
+	_u.mutation.SetValidTo(v)
+	return _u
+}
+
+// SetNillableValidTo sets the "valid_to" field if the given value is not nil.
+func (_u *QualificationUpdate) SetNillableValidTo(v *time.Time) *QualificationUpdate {
+	if v != nil {
+		_u.SetValidTo(*v)
+	}
 	return _u
 }
 
@@ -89,6 +104,9 @@ func (_u *QualificationUpdate) sqlSave(ctx context.Context) (_node int, err erro
 			}
 		}
 	}
+	if value, ok := _u.mutation.ValidTo(); ok {
+		_spec.SetField(qualification.FieldValidTo, field.TypeTime, value)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -109,6 +127,20 @@ type QualificationUpdateOne struct {
 	hooks     []Hook
 	mutation  *QualificationMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetValidTo sets the "valid_to" field.
+func (_u *QualificationUpdateOne) SetValidTo(v time.Time) *QualificationUpdateOne {
+	_u.mutation.SetValidTo(v)
+	return _u
+}
+
+// SetNillableValidTo sets the "valid_to" field if the given value is not nil.
+func (_u *QualificationUpdateOne) SetNillableValidTo(v *time.Time) *QualificationUpdateOne {
+	if v != nil {
+		_u.SetValidTo(*v)
+	}
+	return _u
 }
 
 // Mutation returns the QualificationMutation object of the builder.
@@ -201,6 +233,9 @@ func (_u *QualificationUpdateOne) sqlSave(ctx context.Context) (_node *Qualifica
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.ValidTo(); ok {
+		_spec.SetField(qualification.FieldValidTo, field.TypeTime, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Qualification{config: _u.config}

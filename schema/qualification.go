@@ -29,7 +29,7 @@ func (Qualification) Fields() []ent.Field {
 			Annotations(class.Internal, entgql.OrderField("KIND")),
 		field.String("number").Default("").MaxLen(64).Immutable().Annotations(class.Internal, noFilter),
 		field.Time("valid_from").Immutable().Annotations(class.Internal, noFilter),
-		field.Time("valid_to").Immutable().Annotations(class.Internal, entgql.OrderField("VALID_TO")),
+		field.Time("valid_to").Annotations(class.Internal, entgql.OrderField("VALID_TO")),
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/intercept"
+	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/schema/ids"
 )
 
 // limit adds to a query the predicate by which v sees its rows.
@@ -155,6 +158,15 @@ func published(a access.Action, condition string) limit {
 			s.Where(entsql.Or(Inside(s, v.Regions(a)), inherited))
 		})
 	}
+}
+
+// RegionRef selects a region by its id or by its code, such as CN-HA-ZZ: people
+// know codes.
+func RegionRef(ref string) predicate.Region {
+	if strings.HasPrefix(ref, string(ids.Region)+"_") {
+		return region.ID(ref)
+	}
+	return region.Code(ref)
 }
 
 type lockKey struct{}
