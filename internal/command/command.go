@@ -124,7 +124,7 @@ func (u *Unit) Changed(c store.Change) { u.Publish(u.store, c) }
 func inputHash(c Command) (string, error) {
 	body, err := json.Marshal(c.Input)
 	if err != nil {
-		return "", fault.E(fault.Invalid, "INPUT_UNREADABLE").Because(err)
+		return "", fault.E(fault.Invalid, "INPUT_UNWRITABLE").Because(err)
 	}
 	sum := sha256.Sum256(append([]byte(c.Operation+"\n"), body...))
 	return hex.EncodeToString(sum[:]), nil
