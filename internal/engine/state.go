@@ -63,15 +63,29 @@ type Token struct {
 	Node     int     `json:"node"`
 	Scope    int     `json:"scope,omitempty"` // 0 is the process
 	Status   Status  `json:"status"`
-	Flow     string  `json:"flow,omitempty"`  // at a join: id of the flow it came by
-	Host     int     `json:"host,omitempty"`  // listeners: the token whose activity or gateway it belongs to; 0: the scope's
-	Body     bool    `json:"body,omitempty"`  // runs one instance of a looping activity
+	Flow     string  `json:"flow,omitempty"` // at a join: id of the flow it came by
+	Host     int     `json:"host,omitempty"` // listeners: the token whose activity or gateway it belongs to; 0: the scope's
+	Body     bool    `json:"body,omitempty"` // runs one instance of a looping activity
+	Phase    Phase   `json:"phase,omitempty"`
 	Begun    bool    `json:"begun,omitempty"` // a person works on the task
+	Done     int     `json:"done,omitempty"`  // looping activities: instances or rounds completed
+	Total    int     `json:"total,omitempty"` // multi-instance activities: instances wanted
 	WaitName string  `json:"waitName,omitempty"`
 	WaitKey  string  `json:"waitKey,omitempty"`
 	Repeats  []Again `json:"repeats,omitempty"` // cycle timers that fire again
 	Timers   []Timer `json:"timers,omitempty"`  // waiting timers, in order of Seq
 }
+
+// Phase says how far a token has got at its node; it keeps a Retry from doing
+// things twice.
+type Phase string
+
+// The phases of a token at its node.
+const (
+	Arriving Phase = ""
+	Entered  Phase = "entered"
+	Done     Phase = "done" // only the choice of flows is left
+)
 
 // Timer is a waiting timer of a token. Without Set it is due at no time.
 type Timer struct {
@@ -95,8 +109,6 @@ type Scope struct {
 	Node   string         `json:"node"`            // id of the activity
 	Host   int            `json:"host"`            // token that waits for the scope; 0 for a not interrupting event subprocess
 	Index  int            `json:"index,omitempty"` // of an instance, from 0
-	Total  int            `json:"total,omitempty"` // instances of the activity, in its first scope and every other
-	Done   int            `json:"done,omitempty"`  // instances completed before this one was started (sequential)
 	Local  map[string]any `json:"local,omitempty"` // variables of the instance
 }
 
