@@ -1,6 +1,7 @@
 package bpmn
 
 import (
+	"strconv"
 	"strings"
 )
 
@@ -220,4 +221,51 @@ func (a *attribute) declared() string {
 		return ""
 	}
 	return a.local
+}
+
+// make returns a new element of a namespace for a place below parent, with the
+// prefix that stands for the namespace there; where none does, prefix is
+// declared at the root.
+func (d *Document) make(parent *element, uri, prefix, local string) *element {
+	known, ok := parent.prefixFor(uri)
+	if !ok {
+		known = d.declare(prefix, uri)
+	}
+	return &element{prefix: known, local: local, uri: uri, parent: parent, scope: parent.scope}
+}
+
+// declare declares a namespace at the root under a prefix that nothing in the
+// document uses, the wanted one if possible, and returns that.
+func (d *Document) declare(wanted, uri string) string {
+	used := map[string]bool{"xml": true, "xmlns": true}
+	d.root.walk(func(e *element) bool {
+		for i := range e.attrs {
+			if e.attrs[i].declaration() {
+				used[e.attrs[i].declared()] = true
+			}
+		}
+		return true
+	})
+	prefix := wanted
+	for n := 1; used[prefix]; n++ {
+		prefix = wanted + strconv.Itoa(n)
+	}
+	d.root.attrs = append(d.root.attrs, attribute{prefix: "xmlns", local: prefix, value: uri})
+	// The root is in the BPMN namespace, so every scope ends with one of its
+	// declarations: what follows the last is in force everywhere.
+	last := d.root.scope
+	for last.up != nil {
+		last = last.up
+	}
+	last.up = &scope{prefix: prefix, uri: uri}
+	return prefix
+}
+
+// freeID returns an id that no element has, the wanted one if possible.
+func (d *Document) freeID(wanted string) string {
+	id := wanted
+	for n := 1; d.byID(id) != nil; n++ {
+		id = wanted + "_" + strconv.Itoa(n)
+	}
+	return id
 }
