@@ -17,6 +17,11 @@ var nodes = map[string]string{
 	"ftth-install": `s g_ch a_reg_auto a_reg a_res g_res a_expl e_nores a_plan a_plan_auto g_ch2 m_sign g_sign e_withdraw
 		g_build t_permit a_build a_disp a_stock m_slot a_visit g_visit a_reappt m_slot2 a_line a_act g_act a_accept
 		t_24 g_mon a_care a_survey m_resp m_resp_timeout g_score a_repair e_done`,
+	"mobile-complaint": `s a_log g_fcr g_cat a_diag g_diag a_advise a_param t_obs g_spare t_spare a_site a_cover a_bill a_serv
+		a_reply g_sat a_l2 a_reply2 g_sat2 t_app a_case g_med a_settle a_root a_survey e_fcr e_done e_quit e_legal`,
+	"leased-line": `s a_need a_desk a_sol g_disc a_appr m_dec g_win e_lost a_contract a_plan p_split g_a t_pa a_a a_z a_core
+		g_cpe a_proc t_cpe a_cpe p_join a_test t_ber g_test a_fix m_acc g_acc a_bill a_hand t_30 a_rep a_nps e_done`,
+	"enquiry": `s_call a_call g_call a_expert a_callback e_call`,
 }
 
 // graphs returns the graph of every shipped process.
