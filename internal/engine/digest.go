@@ -40,7 +40,7 @@ func Digest(m *model.Model, s *State) string {
 		slices.SortFunc(tokens[i].Timers, func(a, b digestTimer) int { return a.Seq - b.Seq })
 	}
 	slices.SortFunc(tokens, func(a, b digestToken) int { return a.Seq - b.Seq })
-	scopes := slices.Clone(s.Scopes)
+	scopes := append([]Scope{}, s.Scopes...)
 	slices.SortFunc(scopes, func(a, b Scope) int { return a.Seq - b.Seq })
 	vars := s.Variables
 	if vars == nil {

@@ -33,6 +33,9 @@ func Step(m *model.Model, s *State, ev Event, now time.Time, out []Effect) ([]Ef
 		}
 		return out, fault.E(fault.Precondition, code)
 	}
+	if s.Variables == nil {
+		s.Variables = map[string]any{}
+	}
 	r := &run{m: m, s: s, ev: &ev, now: now.UTC().Truncate(time.Microsecond), out: out}
 	if err := r.apply(); err != nil {
 		return r.out, err
@@ -156,9 +159,6 @@ func (r *run) start() error {
 	}
 	if at == model.None {
 		return fault.E(fault.Precondition, "START_UNKNOWN", fault.P("node", r.ev.Node), fault.P("message", r.ev.Name))
-	}
-	if r.s.Variables == nil {
-		r.s.Variables = map[string]any{}
 	}
 	r.merge(0, r.ev.Variables)
 	if err := r.m.CheckRequired(r.s.Variables); err != nil {
