@@ -79,8 +79,8 @@ func (r *reader) definition(def *element) *Event {
 }
 
 // name resolves a reference to a message, signal, error or escalation. One of
-// an imported document keeps its local name; an absent one is no fault of the
-// reader's.
+// an imported document keeps its local name, and so does a dangling one in a
+// process that is only drawn, not run; none at all is left to the checks.
 func (r *reader) name(e *element, attribute, names string, ev *Event) {
 	ref := strings.TrimSpace(e.attr(attribute))
 	if ref == "" {
@@ -94,6 +94,10 @@ func (r *reader) name(e *element, attribute, names string, ev *Event) {
 	}
 	def := r.doc.byID(localPart(ref))
 	if def == nil || !def.is(names) {
+		if !r.graph.Executable {
+			ev.Name, ev.Code = localPart(ref), localPart(ref)
+			return
+		}
 		r.refuse("BPMN_REFERENCE", e, fault.P("attribute", attribute), fault.P("id", ref))
 		return
 	}

@@ -43,14 +43,13 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// errCharset is what the decoder gets for an encoding that is not UTF-8.
-var errCharset = errors.New("encoding is not UTF-8")
-
 // Parse reads a BPMN 2.0 document. All errors are fault.Invalid: BPMN_SYNTAX
 // (not well-formed XML), BPMN_DTD (document type or entity declarations),
-// BPMN_TOO_LARGE, BPMN_TOO_DEEP, BPMN_NOT_UTF8 and BPMN_NOT_BPMN (the root is
-// not bpmn:definitions), with the parameters line and column; errors of the
-// reader are returned as they are. O(bytes); at most l.Bytes+1 bytes are read.
+// BPMN_TOO_LARGE, BPMN_TOO_DEEP, BPMN_NOT_UTF8 (bytes that are not what the
+// document declares, or an encoding other than UTF-8, UTF-16 with a byte order
+// mark, ISO 8859-1 and Windows-1252) and BPMN_NOT_BPMN (the root is not
+// bpmn:definitions), with the parameters line and column; errors of the reader
+// are returned as they are. O(bytes); at most l.Bytes+1 bytes are read.
 func Parse(r io.Reader, l Limits) (*Document, error) {
 	l = l.withDefaults()
 	src, err := io.ReadAll(io.LimitReader(r, int64(l.Bytes)+1))
@@ -60,19 +59,14 @@ func Parse(r io.Reader, l Limits) (*Document, error) {
 	if len(src) > l.Bytes {
 		return nil, fault.E(fault.Invalid, "BPMN_TOO_LARGE", fault.P("what", "bytes"), fault.P("limit", l.Bytes), fault.P("line", 0), fault.P("column", 0))
 	}
-	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF"))
-	if at := invalidUTF8(src); at >= 0 {
-		line, column := place(src, at)
+	src, ok := decode(src)
+	if at := invalidUTF8(src); at >= 0 || !ok {
+		line, column := place(src, max(at, 0))
 		return nil, fault.E(fault.Invalid, "BPMN_NOT_UTF8", fault.P("line", line), fault.P("column", column))
 	}
 	p := &parser{src: src, limits: l, doc: &Document{}}
 	p.dec = xml.NewDecoder(bytes.NewReader(src))
-	p.dec.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
-		if strings.EqualFold(charset, "us-ascii") {
-			return in, nil
-		}
-		return nil, errCharset
-	}
+	p.dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // decoded already
 	if err := p.run(); err != nil {
 		return nil, err
 	}
@@ -131,9 +125,6 @@ func (p *parser) fail(code string, params ...fault.Param) error {
 // broken turns an error of the decoder into one of ours.
 func (p *parser) broken(err error) error {
 	p.line, p.column = p.dec.InputPos()
-	if errors.Is(err, errCharset) || strings.Contains(err.Error(), errCharset.Error()) {
-		return p.fail("BPMN_NOT_UTF8")
-	}
 	reason := err.Error()
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) {

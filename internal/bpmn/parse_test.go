@@ -49,9 +49,9 @@ func TestParseRefuses(t *testing.T) {
 		{"entity", definitions + "&boom;</definitions>", "BPMN_SYNTAX", 1, 72},
 		{"doctype", "<!DOCTYPE d [<!ENTITY a 'b'>]>" + definitions + "</definitions>", "BPMN_DTD", 1, 1},
 		{"deep", deep, "BPMN_TOO_DEEP", 1, 663},
-		{"latin-1 declared", `<?xml version="1.0" encoding="ISO-8859-1"?>` + definitions + "</definitions>", "BPMN_NOT_UTF8", 1, 44},
+		{"another encoding", `<?xml version="1.0" encoding="Shift_JIS"?>` + definitions + "</definitions>", "BPMN_NOT_UTF8", 1, 1},
 		{"bytes of latin-1", definitions + "\n\xe9</definitions>", "BPMN_NOT_UTF8", 2, 1},
-		{"utf-16", "\xff\xfe<\x00", "BPMN_NOT_UTF8", 1, 1},
+		{"half a letter of utf-16", "\xff\xfe\x00\xd8", "BPMN_NOT_UTF8", 1, 1},
 		{"another vocabulary", "\n<definitions xmlns='http://schemas.xmlsoap.org/wsdl/'/>", "BPMN_NOT_BPMN", 2, 1},
 		{"another root", `<process xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"/>`, "BPMN_NOT_BPMN", 1, 1},
 	}
@@ -67,6 +67,25 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("Text(%v) = %q, want a text without placeholders", err, text)
 			}
 		})
+	}
+}
+
+func TestParseDecodes(t *testing.T) {
+	t.Parallel()
+	wide := "\xff\xfe"
+	for _, r := range definitions + "<!--é--></definitions>" {
+		wide += string([]byte{byte(r), byte(r >> 8)})
+	}
+	for name, src := range map[string]string{
+		"utf-8 with mark": "\xEF\xBB\xBF" + definitions + "<!--é--></definitions>",
+		"utf-16":          wide,
+		"iso-8859-1":      `<?xml version="1.0" encoding="ISO-8859-1" standalone="yes"?>` + definitions + "<!--\xe9--></definitions>",
+		"windows-1252":    `<?xml version='1.0' encoding='windows-1252'?>` + definitions + "<!--\xe9--></definitions>",
+	} {
+		want := definitions + "<!--é--></definitions>"
+		if got := string(parse(t, []byte(src)).Canonical()); got != want {
+			t.Errorf("%s: Canonical = %s, want %s", name, got, want)
+		}
 	}
 }
 
@@ -132,6 +151,8 @@ func TestCanonical(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.bpmn")
+	more, _ := filepath.Glob("testdata/interchange/*.bpmn")
+	files = append(files, more...)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("Glob = %v, %v, want files", files, err)
 	}

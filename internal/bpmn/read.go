@@ -99,7 +99,7 @@ func (r *reader) index() {
 	r.pools = map[string]string{}
 	seen := map[string]bool{}
 	r.doc.root.walk(func(e *element) bool {
-		if e.uri != ModelNamespace && e.uri != diNamespace {
+		if e.uri != ModelNamespace {
 			return true
 		}
 		id := e.attr("id")

@@ -95,7 +95,7 @@ func TestGraphByID(t *testing.T) {
 
 func TestGraphsRefuses(t *testing.T) {
 	t.Parallel()
-	const head = `<definitions targetNamespace="urn:t" xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:t="urn:t" xmlns:o="urn:other" xmlns:spms="` + bpmn.Namespace + `"><process id="p">` + "\n"
+	const head = `<definitions targetNamespace="urn:t" xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:t="urn:t" xmlns:o="urn:other" xmlns:spms="` + bpmn.Namespace + `"><process id="p" isExecutable="true">` + "\n"
 	node := func(extension string) string {
 		return `<task id="a"><extensionElements>` + extension + `</extensionElements></task>`
 	}
