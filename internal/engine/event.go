@@ -109,7 +109,7 @@ func (r *run) end(seq int) {
 	}
 	r.depart(t, true)
 	t.Phase = Arriving // so that a cancellation does not leave it again
-	if scope == 0 {
+	if r.outermost(scope) {
 		r.s.Outcome = n.ID
 	}
 	switch n.Kind {
@@ -131,6 +131,19 @@ func (r *run) end(seq int) {
 	if r.s.find(seq) >= 0 {
 		r.consume(seq)
 	}
+}
+
+// outermost reports whether an end in a scope can end the case: it is the process
+// or an event subprocess of the process.
+func (r *run) outermost(scope int) bool {
+	for scope != 0 {
+		sc := r.s.scope(scope)
+		if sc.Host != 0 {
+			return false
+		}
+		scope = sc.Parent
+	}
+	return true
 }
 
 // offer lets an event-based gateway wait for the first of its events.

@@ -41,7 +41,8 @@ func Graph(text string) (*bpmn.Graph, error) {
 }
 
 // Words splits a line at spaces, keeping quoted text together and dropping what
-// follows a # at the beginning of a word.
+// follows a # at the beginning of a word. The quotes go, except in a word that
+// gives a JSON value (name:="text").
 func Words(line string) ([]string, error) {
 	var words []string
 	var b strings.Builder
@@ -51,6 +52,9 @@ func Words(line string) ([]string, error) {
 		switch {
 		case c == '"':
 			quoted, begun = !quoted, true
+			if strings.Contains(b.String(), ":=") {
+				b.WriteByte(c)
+			}
 		case quoted:
 			b.WriteByte(c)
 		case c == '#' && !begun:
