@@ -47,13 +47,15 @@ func fillIndicator(m *ent.IndicatorMutation, i norm.Indicator) {
 	m.SetValue(i.Value)
 	m.SetUnit(string(i.Unit))
 	m.SetBasis(string(i.Basis))
-	m.ClearCutoffHour()
 	if i.Basis == norm.SameDay {
 		m.SetCutoffHour(i.CutoffHour)
+	} else {
+		m.ClearCutoffHour()
 	}
-	m.ClearTarget()
 	if i.Target != 0 {
 		m.SetTarget(i.Target)
+	} else {
+		m.ClearTarget()
 	}
 	m.SetStartEvent(i.StartEvent)
 	m.SetStopEvent(i.StopEvent)

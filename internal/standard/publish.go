@@ -233,12 +233,13 @@ func meet(aFrom, aTo, bFrom, bTo *time.Time) bool {
 // freeze writes the publication.
 func freeze(ctx context.Context, u *command.Unit, row *ent.StandardVersion, p *plan) error {
 	upd := u.StandardVersion.UpdateOne(row).SetState(standardversion.StatePublished).SetDocument(p.document).
-		SetDigest(p.text.Digest(&p.version)).SetPublishedAt(u.Now).AddRevision(1).ClearEffectiveFrom().ClearEffectiveTo()
-	if p.from != nil {
-		upd.SetEffectiveFrom(*p.from)
+		SetDigest(p.text.Digest(&p.version)).SetPublishedAt(u.Now).AddRevision(1).
+		SetNillableEffectiveFrom(p.from).SetNillableEffectiveTo(p.to)
+	if p.from == nil {
+		upd.ClearEffectiveFrom()
 	}
-	if p.to != nil {
-		upd.SetEffectiveTo(*p.to)
+	if p.to == nil {
+		upd.ClearEffectiveTo()
 	}
 	if err := upd.Exec(ctx); err != nil {
 		return fmt.Errorf("publish the version: %w", err)
