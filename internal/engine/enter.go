@@ -189,6 +189,9 @@ func (r *run) leave(seq int) {
 	t.Phase = Done
 	var few [8]int
 	flows, err := r.choose(n, t.Scope, few[:0])
+	if err == nil && len(flows) > 1 && len(r.s.Tokens)+len(flows) > MaxTokens {
+		err = fault.E(fault.Exhausted, "TOKENS_TOO_MANY", fault.P("limit", MaxTokens))
+	}
 	if err != nil {
 		r.failed(seq, err)
 		return

@@ -11,8 +11,12 @@ import (
 )
 
 // MaxNodes bounds the nodes one step enters; beyond it the step ends with a
-// Continued effect.
-const MaxNodes = 1000
+// Continued effect. MaxTokens bounds the tokens of a case: a process that splits in a
+// circle fails there.
+const (
+	MaxNodes  = 1000
+	MaxTokens = 10_000
+)
 
 // Step applies ev, which happened at now, to s and appends to out what has to
 // happen outside. Errors are refusals: the event does not fit the state
@@ -36,7 +40,7 @@ func Step(m *model.Model, s *State, ev Event, now time.Time, out []Effect) ([]Ef
 	if s.Variables == nil {
 		s.Variables = map[string]any{}
 	}
-	r := &run{m: m, s: s, ev: &ev, now: now.UTC().Truncate(time.Microsecond), out: out}
+	r := &run{m: m, s: s, ev: &ev, now: now.UTC().Truncate(time.Microsecond), out: out, woken: true}
 	if err := r.apply(); err != nil {
 		return r.out, err
 	}
