@@ -97,7 +97,7 @@ func standardFor(ctx context.Context, u *command.Unit, text *norm.Standard) (*en
 		if err := u.Require(access.DraftStandard, row.RegionPath); err != nil {
 			return nil, err
 		}
-		return row, sameHead(row, text)
+		return row, sameHead(&norm.Standard{Code: row.Code, Authority: norm.Authority(row.Authority), Jurisdiction: row.Jurisdiction}, text)
 	}
 	if !ent.IsNotFound(err) {
 		return nil, fmt.Errorf("look up a standard: %w", err)
@@ -121,11 +121,12 @@ func standardFor(ctx context.Context, u *command.Unit, text *norm.Standard) (*en
 	return row, nil
 }
 
-func sameHead(row *ent.Standard, text *norm.Standard) error {
+// sameHead refuses a text that is of another standard than was.
+func sameHead(was, text *norm.Standard) error {
 	for _, f := range []struct{ field, want, have string }{
-		{"code", row.Code, text.Code},
-		{"authority", string(row.Authority), string(text.Authority)},
-		{"jurisdiction", row.Jurisdiction, text.Jurisdiction},
+		{"code", was.Code, text.Code},
+		{"authority", string(was.Authority), string(text.Authority)},
+		{"jurisdiction", was.Jurisdiction, text.Jurisdiction},
 	} {
 		if f.want != f.have {
 			return fault.E(fault.Invalid, "STANDARD_HEAD_CHANGED", fault.P("field", f.field), fault.P("want", f.want),

@@ -15,6 +15,7 @@ import (
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/internal/workforce"
+	"github.com/openspms/spms/packs"
 )
 
 func TestMain(m *testing.M) {
@@ -89,4 +90,22 @@ func explain(err error) string {
 		out += "\n  " + fault.Text(fault.EN, it)
 	}
 	return out
+}
+
+func shippedNorms(t *testing.T) *packs.Norm {
+	t.Helper()
+	n, err := packs.Norms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func shippedCalendar(t *testing.T, code string) string {
+	t.Helper()
+	text, err := packs.FS.ReadFile("calendar/" + code + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
