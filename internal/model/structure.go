@@ -1,6 +1,8 @@
 package model
 
 import (
+	"strings"
+
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/fault"
 )
@@ -102,7 +104,7 @@ func (c *compiler) branches(n *Node) {
 	for _, f := range n.Out {
 		flow := &c.m.Flows[f]
 		switch {
-		case decides && len(n.Out) > 1 && flow.Condition == nil && f != n.Default:
+		case decides && len(n.Out) > 1 && strings.TrimSpace(c.g.Flows[f].Condition) == "" && f != n.Default:
 			c.fail("FLOW_WITHOUT_CONDITION", flow.ID, fault.P("gateway", n.ID))
 		case flow.Condition != nil && (n.Type == bpmn.ParallelGateway || n.Type == bpmn.EventBasedGateway || n.Type == bpmn.StartEvent):
 			c.fail("FLOW_CONDITION_IGNORED", flow.ID, fault.P("node", n.ID))
