@@ -176,7 +176,7 @@ func encode(s *norm.Standard, v *norm.Version) (string, error) {
 func (r *Room) CreateDraft(ctx context.Context, in CreateDraft) (Result, error) {
 	cmd := command.Command{Operation: "createStandardDraft", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (Result, error) {
-		from, err := version(ctx, u.Client, in.FromVersionID, "fromVersionID")
+		from, err := version(ctx, u.Client, in.FromVersionID, "input", "fromVersionID")
 		if err != nil {
 			return Result{}, err
 		}
@@ -218,18 +218,18 @@ func numbered(code string, number int) predicate.StandardVersion {
 }
 
 // version reads a version under the viewer's limits by its id or as CODE@number.
-func version(ctx context.Context, client *ent.Client, ref, field string) (*ent.StandardVersion, error) {
+func version(ctx context.Context, client *ent.Client, ref string, path ...string) (*ent.StandardVersion, error) {
 	where := standardversion.ID(ref)
 	if code, number, ok := strings.Cut(ref, "@"); ok && !strings.HasPrefix(ref, string(ids.StandardVer)+"_") {
 		n, err := strconv.Atoi(number)
 		if err != nil {
-			return nil, fault.E(fault.NotFound, "STANDARD_VERSION_NOT_FOUND", fault.P("id", ref)).At("input", field)
+			return nil, fault.E(fault.NotFound, "STANDARD_VERSION_NOT_FOUND", fault.P("id", ref)).At(path...)
 		}
 		where = numbered(code, n)
 	}
 	row, err := client.StandardVersion.Query().Where(where).WithStandard().Only(ctx)
 	if err != nil {
-		return nil, notFound(err, "STANDARD_VERSION_NOT_FOUND", ref, "input", field)
+		return nil, notFound(err, "STANDARD_VERSION_NOT_FOUND", ref, path...)
 	}
 	return row, nil
 }

@@ -62,7 +62,7 @@ func (r *Room) edit(ctx context.Context, e edit) (Result, error) {
 // prepare reads the draft and makes the change, outside the command; nil when the
 // version is not the draft the change is based on, which the command will say.
 func (r *Room) prepare(ctx context.Context, e edit) (*edited, error) {
-	row, err := version(ctx, r.door.Store.Client(), e.ref, "versionID")
+	row, err := version(ctx, r.door.Store.Client(), e.ref, "input", "versionID")
 	if err != nil {
 		return nil, err
 	}

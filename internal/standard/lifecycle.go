@@ -19,7 +19,7 @@ import (
 // inState reads a version under the viewer's limits and locks it; it must have
 // the revision (0: any) and one of the states, and the viewer the right.
 func inState(ctx context.Context, u *command.Unit, ref string, revision int, may access.Action, states ...standardversion.State) (*ent.StandardVersion, error) {
-	row, err := version(store.Locking(ctx), u.Client, ref, "versionID")
+	row, err := version(store.Locking(ctx), u.Client, ref, "input", "versionID")
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (p *plan) refusal() error {
 // plan does the heavy part of a publication outside the command; nil when the
 // version is in no state for it, which the command will say.
 func (r *Room) plan(ctx context.Context, in Publish) (*plan, error) {
-	row, err := version(ctx, r.door.Store.Client(), in.VersionID, "versionID")
+	row, err := version(ctx, r.door.Store.Client(), in.VersionID, "input", "versionID")
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type Room struct {
 	texts      sync.Map // digest → *norm.Standard with that one version
 	indicators sync.Map // indicatorKey → row id; rows of published versions stay
 	calendars  sync.Map // code → keptCalendar
+	bound      sync.Map // process version id → *runningProcess; frozen ones only
 }
 
 // inForce is what was published at a generation.
