@@ -47,34 +47,34 @@ versions:
 }
 
 // people are an author and an approver at headquarters.
-func (h *house) people(t *testing.T) (author, approver context.Context) {
+func (h *house) people(t testing.TB) (author, approver context.Context) {
 	return h.as(t, "stf_author", access.StandardAdmin, "CN/"), h.as(t, "stf_approver", access.SystemAdmin, "CN/")
 }
 
 // approved imports a file and takes it to the state approved; it returns its id
 // and revision.
-func (h *house) approved(t *testing.T, text string) (string, int) {
+func (h *house) approved(t testing.TB, text string) (string, int) {
 	t.Helper()
 	author, approver := h.people(t)
 	made := must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{Document: text}))
 	return h.promote(t, author, approver, made.VersionID, 1)
 }
 
-func (h *house) promote(t *testing.T, author, approver context.Context, id string, revision int) (string, int) {
+func (h *house) promote(t testing.TB, author, approver context.Context, id string, revision int) (string, int) {
 	t.Helper()
 	must[standard.Result](t)(h.room.Submit(author, standard.Submit{VersionID: id, Revision: revision}))
 	must[standard.Result](t)(h.room.Approve(approver, standard.Approve{VersionID: id, Revision: revision + 1}))
 	return id, revision + 2
 }
 
-func (h *house) publish(t *testing.T, text string, from time.Time) standard.Result {
+func (h *house) publish(t testing.TB, text string, from time.Time) standard.Result {
 	t.Helper()
 	_, approver := h.people(t)
 	id, revision := h.approved(t, text)
 	return must[standard.Result](t)(h.room.Publish(approver, standard.Publish{VersionID: id, Revision: revision, EffectiveFrom: &from}))
 }
 
-func (h *house) calendar(t *testing.T) {
+func (h *house) calendar(t testing.TB) {
 	t.Helper()
 	must[string](t)(h.room.ImportCalendar(h.system, standard.ImportCalendar{RegionID: "CN", Document: shippedCalendar(t, "cn-statutory")}))
 }

@@ -34,7 +34,7 @@ type house struct {
 
 var noon = time.Date(2026, 3, 3, 4, 0, 0, 0, time.UTC)
 
-func open(t *testing.T, s *store.Store) *house {
+func open(t testing.TB, s *store.Store) *house {
 	t.Helper()
 	now := clock.NewManual(noon)
 	h := &house{door: &command.Door{Store: s, Clock: now, Log: slog.New(slog.DiscardHandler)}, now: now}
@@ -59,7 +59,7 @@ func open(t *testing.T, s *store.Store) *house {
 }
 
 // as is a person who holds a role in the region of path.
-func (h *house) as(t *testing.T, name string, role access.Role, path string) context.Context {
+func (h *house) as(t testing.TB, name string, role access.Role, path string) context.Context {
 	t.Helper()
 	return access.With(t.Context(), &access.Viewer{StaffID: name, Code: name, Name: name,
 		Grants: []access.Grant{{Role: role, RegionPath: path}}})
@@ -72,7 +72,7 @@ func wantCode(t *testing.T, err error, code string) {
 	}
 }
 
-func must[T any](t *testing.T) func(T, error) T {
+func must[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -101,7 +101,7 @@ func shippedNorms(t *testing.T) *packs.Norm {
 	return n
 }
 
-func shippedCalendar(t *testing.T, code string) string {
+func shippedCalendar(t testing.TB, code string) string {
 	t.Helper()
 	text, err := packs.FS.ReadFile("calendar/" + code + ".yaml")
 	if err != nil {
