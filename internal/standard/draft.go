@@ -41,6 +41,9 @@ func (r *Room) read(document string) (*norm.Standard, error) {
 		return nil, err
 	}
 	s, err := norm.ParseStandard([]byte(document), vocabulary)
+	if err == nil {
+		err = checkRules(s.Versions)
+	}
 	if err != nil {
 		return nil, below(err, "input", "document")
 	}

@@ -18,6 +18,8 @@ func TestForeignRegions(t *testing.T) {
 		h := open(t, s)
 		henan := h.as(t, "stf_henan", access.ProvinceAdmin, "CN/CN-HA/")
 		chongqing := h.as(t, "stf_cq", access.ProvinceAdmin, "CN/CN-CQ/")
+		rule := "    rules:\n      - {code: R-1, name: {zh: 规则}, clause: \"1\", on: case, expression: 'stage != \"design\" || variables.slot != null', result: block}\n"
+		must[standard.Result](t)(h.room.ImportStandard(henan, standard.ImportStandard{Document: file("HA-R", "enterprise", "CN-HA", 1, "  []") + rule}))
 		made := must[standard.Result](t)(h.room.ImportStandard(henan, standard.ImportStandard{Document: file("HA-X", "enterprise", "CN-HA", 1, "  []")}))
 		tests := []struct {
 			name string
@@ -61,6 +63,14 @@ func TestForeignRegions(t *testing.T) {
 				_, err := h.room.ImportStandard(henan, standard.ImportStandard{Document: "format: ["})
 				return err
 			}, "NORM_SYNTAX"},
+			{"a rule that does not compile", func() error {
+				rules := "    rules:\n      - {code: R-1, name: {zh: 规则}, clause: \"1\", on: case, expression: 'stage == 3', result: block}\n"
+				_, err := h.room.ImportStandard(henan, standard.ImportStandard{Document: file("HA-Y", "enterprise", "CN-HA", 1, "  []") + rules})
+				if item := fault.From(err).Items; len(item) == 1 && (item[0].Code != "EXPR_TYPE" || item[0].Path[4] != "rules") {
+					t.Errorf("the rule's error is %v, want EXPR_TYPE at the rule", item[0])
+				}
+				return err
+			}, "NORM_INVALID"},
 			{"an unknown event", func() error {
 				text := strings.Replace(file("HA-Y", "enterprise", "CN-HA", 1, limit("Y", 1, "day", "calendar_days")), "order.accepted", "order.dreamt", 1)
 				_, err := h.room.ImportStandard(henan, standard.ImportStandard{Document: text})
@@ -72,8 +82,8 @@ func TestForeignRegions(t *testing.T) {
 				t.Errorf("%s: %v, want %s", tt.name, err, tt.code)
 			}
 		}
-		if n := s.Client().Standard.Query().CountX(h.system); n != 1 {
-			t.Errorf("standards = %d, want the one that was imported: nothing half imported", n)
+		if n := s.Client().Standard.Query().CountX(h.system); n != 2 {
+			t.Errorf("standards = %d, want the two that were imported: nothing half imported", n)
 		}
 	})
 }
