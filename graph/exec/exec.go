@@ -24,13 +24,15 @@ import (
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/servicecase"
-	"github.com/openspms/spms/ent/standard"
+	standard1 "github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/standard"
+	"github.com/openspms/spms/internal/workforce"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -152,6 +154,7 @@ type ComplexityRoot struct {
 		ClauseNumber  func(childComplexity int) int
 		Clock         func(childComplexity int) int
 		ClockID       func(childComplexity int) int
+		CreditFen     func(childComplexity int) int
 		ID            func(childComplexity int) int
 		IndicatorCode func(childComplexity int) int
 		Region        func(childComplexity int) int
@@ -292,6 +295,8 @@ type ComplexityRoot struct {
 		CaseID           func(childComplexity int) int
 		ClauseNumber     func(childComplexity int) int
 		ClauseRef        func(childComplexity int) int
+		CreditFen        func(childComplexity int) int
+		CutoffHour       func(childComplexity int) int
 		DueAt            func(childComplexity int) int
 		ID               func(childComplexity int) int
 		Indicator        func(childComplexity int) int
@@ -303,6 +308,7 @@ type ComplexityRoot struct {
 		Nature           func(childComplexity int) int
 		NextAt           func(childComplexity int) int
 		PauseReasons     func(childComplexity int) int
+		PausedAt         func(childComplexity int) int
 		PausedMicros     func(childComplexity int) int
 		Pauses           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PauseOrder, where *ent.PauseWhereInput) int
 		Provisional      func(childComplexity int) int
@@ -443,6 +449,17 @@ type ComplexityRoot struct {
 		Variable func(childComplexity int) int
 	}
 
+	ImportCalendarPayload struct {
+		Calendar   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ImportStandardPayload struct {
+		Standard         func(childComplexity int) int
+		StandardVersions func(childComplexity int) int
+		UserErrors       func(childComplexity int) int
+	}
+
 	Indicator struct {
 		Address      func(childComplexity int) int
 		Areas        func(childComplexity int) int
@@ -488,6 +505,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	IndicatorStrictness struct {
+		FirstLooser   func(childComplexity int) int
+		FirstStricter func(childComplexity int) int
+		Indicator     func(childComplexity int) int
+		Scopes        func(childComplexity int) int
+		Verdict       func(childComplexity int) int
+	}
+
 	Label struct {
 		En   func(childComplexity int) int
 		Text func(childComplexity int) int
@@ -495,25 +520,50 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AssignTask         func(childComplexity int, input execution.AssignTask) int
-		BeginTask          func(childComplexity int, input execution.TaskRef) int
-		BindProcess        func(childComplexity int, input definition.Bind) int
-		CancelCase         func(childComplexity int, input execution.CancelCase) int
-		ClaimTask          func(childComplexity int, input execution.TaskRef) int
-		CompleteTask       func(childComplexity int, input execution.CompleteTask) int
-		CreateProcess      func(childComplexity int, input definition.CreateProcess) int
-		CreateProcessDraft func(childComplexity int, input definition.CreateDraft) int
-		PauseClock         func(childComplexity int, input execution.PauseClock) int
-		PublishProcess     func(childComplexity int, input definition.Publish) int
-		ReleaseTask        func(childComplexity int, input execution.TaskRef) int
-		ResumeClock        func(childComplexity int, input execution.ResumeClock) int
-		RetireProcess      func(childComplexity int, input definition.Retire) int
-		RetryFailure       func(childComplexity int, input execution.RetryFailure) int
-		ReturnProcess      func(childComplexity int, input definition.Return) int
-		SendMessage        func(childComplexity int, input execution.SendMessage) int
-		StartCase          func(childComplexity int, input execution.StartCase) int
-		SubmitProcess      func(childComplexity int, input definition.Submit) int
-		UpdateProcessDraft func(childComplexity int, input definition.UpdateDraft) int
+		ApproveStandard     func(childComplexity int, input standard.Approve) int
+		AssignRole          func(childComplexity int, input workforce.AssignRole) int
+		AssignTask          func(childComplexity int, input execution.AssignTask) int
+		BeginTask           func(childComplexity int, input execution.TaskRef) int
+		BindProcess         func(childComplexity int, input definition.Bind) int
+		CancelCase          func(childComplexity int, input execution.CancelCase) int
+		ClaimTask           func(childComplexity int, input execution.TaskRef) int
+		CompleteTask        func(childComplexity int, input execution.CompleteTask) int
+		CreateOrgUnit       func(childComplexity int, input workforce.CreateOrgUnit) int
+		CreatePool          func(childComplexity int, input workforce.CreatePool) int
+		CreateProcess       func(childComplexity int, input definition.CreateProcess) int
+		CreateProcessDraft  func(childComplexity int, input definition.CreateDraft) int
+		CreateRegion        func(childComplexity int, input workforce.CreateRegion) int
+		CreateStaff         func(childComplexity int, input workforce.CreateStaff) int
+		CreateStandardDraft func(childComplexity int, input standard.CreateDraft) int
+		CreateToken         func(childComplexity int, input workforce.CreateToken) int
+		EndRole             func(childComplexity int, input workforce.EndRole) int
+		GrantQualification  func(childComplexity int, input workforce.GrantQualification) int
+		ImportCalendar      func(childComplexity int, input standard.ImportCalendar) int
+		ImportStandard      func(childComplexity int, input standard.ImportStandard) int
+		PauseClock          func(childComplexity int, input execution.PauseClock) int
+		PublishProcess      func(childComplexity int, input definition.Publish) int
+		PublishStandard     func(childComplexity int, input standard.Publish) int
+		ReleaseTask         func(childComplexity int, input execution.TaskRef) int
+		RemoveClause        func(childComplexity int, input standard.RemoveClause) int
+		RemoveIndicator     func(childComplexity int, input standard.RemoveIndicator) int
+		ResumeClock         func(childComplexity int, input execution.ResumeClock) int
+		RetireProcess       func(childComplexity int, input definition.Retire) int
+		RetryFailure        func(childComplexity int, input execution.RetryFailure) int
+		ReturnProcess       func(childComplexity int, input definition.Return) int
+		ReturnStandard      func(childComplexity int, input standard.Return) int
+		RevokeQualification func(childComplexity int, input workforce.RevokeQualification) int
+		RevokeToken         func(childComplexity int, input workforce.RevokeToken) int
+		SendMessage         func(childComplexity int, input execution.SendMessage) int
+		SetClause           func(childComplexity int, input standard.SetClause) int
+		SetIndicator        func(childComplexity int, input standard.SetIndicator) int
+		StartCase           func(childComplexity int, input execution.StartCase) int
+		SubmitProcess       func(childComplexity int, input definition.Submit) int
+		SubmitStandard      func(childComplexity int, input standard.Submit) int
+		UpdatePool          func(childComplexity int, input workforce.UpdatePool) int
+		UpdateProcessDraft  func(childComplexity int, input definition.UpdateDraft) int
+		UpdateStaff         func(childComplexity int, input workforce.UpdateStaff) int
+		UpdateStandardDraft func(childComplexity int, input standard.UpdateDraft) int
+		WithdrawStandard    func(childComplexity int, input standard.Withdraw) int
 	}
 
 	OrgUnit struct {
@@ -540,6 +590,11 @@ type ComplexityRoot struct {
 	OrgUnitEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	OrgUnitPayload struct {
+		OrgUnit    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -603,6 +658,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	PoolPayload struct {
+		Pool       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Process struct {
 		Bindings    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BindingOrder, where *ent.BindingWhereInput) int
 		Cases       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput) int
@@ -648,7 +708,6 @@ type ComplexityRoot struct {
 		RegionID    func(childComplexity int) int
 		RegionPath  func(childComplexity int) int
 		Revision    func(childComplexity int) int
-		SVG         func(childComplexity int, lang *string) int
 		State       func(childComplexity int) int
 	}
 
@@ -667,6 +726,12 @@ type ComplexityRoot struct {
 		Findings       func(childComplexity int) int
 		ProcessVersion func(childComplexity int) int
 		UserErrors     func(childComplexity int) int
+	}
+
+	PublishStandardPayload struct {
+		StandardVersion func(childComplexity int) int
+		Strictness      func(childComplexity int) int
+		UserErrors      func(childComplexity int) int
 	}
 
 	Qualification struct {
@@ -694,21 +759,36 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	QualificationPayload struct {
+		Qualification func(childComplexity int) int
+		UserErrors    func(childComplexity int) int
+	}
+
 	Query struct {
-		AuditEntries func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AuditEntryOrder, where *ent.AuditEntryWhereInput) int
-		CaseCounts   func(childComplexity int, regionID *string, processKey *string) int
-		CheckProcess func(childComplexity int, bpmn string, regionID string) int
-		Clocks       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) int
-		ErrorCodes   func(childComplexity int) int
-		Labels       func(childComplexity int, list *string) int
-		Node         func(childComplexity int, id string) int
-		Nodes        func(childComplexity int, ids []string) int
-		Process      func(childComplexity int, key string) int
-		Processes    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
-		ServiceCase  func(childComplexity int, id *string, number *string) int
-		ServiceCases func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string) int
-		Viewer       func(childComplexity int) int
-		Worklist     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) int
+		APITokens       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) int
+		AuditEntries    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AuditEntryOrder, where *ent.AuditEntryWhereInput) int
+		Calendars       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) int
+		CaseCounts      func(childComplexity int, regionID *string, processKey *string) int
+		CheckProcess    func(childComplexity int, bpmn string, regionID string) int
+		Clocks          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) int
+		ErrorCodes      func(childComplexity int) int
+		Labels          func(childComplexity int, list *string) int
+		Node            func(childComplexity int, id string) int
+		Nodes           func(childComplexity int, ids []string) int
+		OrgUnits        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
+		Pools           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) int
+		Process         func(childComplexity int, key string) int
+		Processes       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
+		Regions         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
+		RoleDefinitions func(childComplexity int) int
+		ServiceCase     func(childComplexity int, id *string, number *string) int
+		ServiceCases    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string) int
+		Staff           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) int
+		Standard        func(childComplexity int, code string, at *time.Time) int
+		StandardDiff    func(childComplexity int, fromVersionID string, toVersionID string) int
+		Standards       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) int
+		Viewer          func(childComplexity int) int
+		Worklist        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) int
 	}
 
 	Region struct {
@@ -738,6 +818,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	RegionPayload struct {
+		Region     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	RoleAssignment struct {
 		CreatedAt  func(childComplexity int) int
 		ID         func(childComplexity int) int
@@ -760,6 +845,19 @@ type ComplexityRoot struct {
 	RoleAssignmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	RoleAssignmentPayload struct {
+		RoleAssignment func(childComplexity int) int
+		UserErrors     func(childComplexity int) int
+	}
+
+	RoleDefinition struct {
+		Actions func(childComplexity int) int
+		En      func(childComplexity int) int
+		Label   func(childComplexity int) int
+		Role    func(childComplexity int) int
+		Zh      func(childComplexity int) int
 	}
 
 	SendMessagePayload struct {
@@ -840,12 +938,18 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	StaffPayload struct {
+		Staff      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	StageVisit struct {
 		Case       func(childComplexity int) int
 		CaseID     func(childComplexity int) int
 		EnteredAt  func(childComplexity int) int
 		ID         func(childComplexity int) int
 		LeftAt     func(childComplexity int) int
+		Reason     func(childComplexity int) int
 		Region     func(childComplexity int) int
 		RegionID   func(childComplexity int) int
 		RegionPath func(childComplexity int) int
@@ -879,10 +983,28 @@ type ComplexityRoot struct {
 		Versions     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardVersionOrder, where *ent.StandardVersionWhereInput) int
 	}
 
+	StandardChange struct {
+		Action func(childComplexity int) int
+		After  func(childComplexity int) int
+		Before func(childComplexity int) int
+		Field  func(childComplexity int) int
+		Key    func(childComplexity int) int
+		Name   func(childComplexity int) int
+		Number func(childComplexity int) int
+		Part   func(childComplexity int) int
+	}
+
 	StandardConnection struct {
 		Edges      func(childComplexity int) int
 		PageInfo   func(childComplexity int) int
 		TotalCount func(childComplexity int) int
+	}
+
+	StandardDiff struct {
+		Changes       func(childComplexity int) int
+		FromVersionID func(childComplexity int) int
+		Markdown      func(childComplexity int) int
+		ToVersionID   func(childComplexity int) int
 	}
 
 	StandardEdge struct {
@@ -922,6 +1044,25 @@ type ComplexityRoot struct {
 	StandardVersionEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	StandardVersionPayload struct {
+		StandardVersion func(childComplexity int) int
+		UserErrors      func(childComplexity int) int
+	}
+
+	StrictnessScope struct {
+		Against  func(childComplexity int) int
+		Areas    func(childComplexity int) int
+		Services func(childComplexity int) int
+		Spans    func(childComplexity int) int
+		Verdict  func(childComplexity int) int
+	}
+
+	StrictnessSpan struct {
+		From     func(childComplexity int) int
+		Relation func(childComplexity int) int
+		To       func(childComplexity int) int
 	}
 
 	Subscription struct {
@@ -1072,6 +1213,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	TokenPayload struct {
+		Secret     func(childComplexity int) int
+		Token      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	UserError struct {
 		Code    func(childComplexity int) int
 		Message func(childComplexity int) int
@@ -1122,9 +1269,33 @@ type MutationResolver interface {
 	PublishProcess(ctx context.Context, input definition.Publish) (*model.ProcessVersionPayload, error)
 	RetireProcess(ctx context.Context, input definition.Retire) (*model.ProcessVersionPayload, error)
 	BindProcess(ctx context.Context, input definition.Bind) (*model.BindProcessPayload, error)
+	ImportStandard(ctx context.Context, input standard.ImportStandard) (*model.ImportStandardPayload, error)
+	CreateStandardDraft(ctx context.Context, input standard.CreateDraft) (*model.StandardVersionPayload, error)
+	UpdateStandardDraft(ctx context.Context, input standard.UpdateDraft) (*model.StandardVersionPayload, error)
+	SetClause(ctx context.Context, input standard.SetClause) (*model.StandardVersionPayload, error)
+	RemoveClause(ctx context.Context, input standard.RemoveClause) (*model.StandardVersionPayload, error)
+	SetIndicator(ctx context.Context, input standard.SetIndicator) (*model.StandardVersionPayload, error)
+	RemoveIndicator(ctx context.Context, input standard.RemoveIndicator) (*model.StandardVersionPayload, error)
+	SubmitStandard(ctx context.Context, input standard.Submit) (*model.StandardVersionPayload, error)
+	ReturnStandard(ctx context.Context, input standard.Return) (*model.StandardVersionPayload, error)
+	ApproveStandard(ctx context.Context, input standard.Approve) (*model.StandardVersionPayload, error)
+	PublishStandard(ctx context.Context, input standard.Publish) (*model.PublishStandardPayload, error)
+	WithdrawStandard(ctx context.Context, input standard.Withdraw) (*model.StandardVersionPayload, error)
+	ImportCalendar(ctx context.Context, input standard.ImportCalendar) (*model.ImportCalendarPayload, error)
+	CreateRegion(ctx context.Context, input workforce.CreateRegion) (*model.RegionPayload, error)
+	CreateOrgUnit(ctx context.Context, input workforce.CreateOrgUnit) (*model.OrgUnitPayload, error)
+	CreateStaff(ctx context.Context, input workforce.CreateStaff) (*model.StaffPayload, error)
+	UpdateStaff(ctx context.Context, input workforce.UpdateStaff) (*model.StaffPayload, error)
+	AssignRole(ctx context.Context, input workforce.AssignRole) (*model.RoleAssignmentPayload, error)
+	EndRole(ctx context.Context, input workforce.EndRole) (*model.RoleAssignmentPayload, error)
+	GrantQualification(ctx context.Context, input workforce.GrantQualification) (*model.QualificationPayload, error)
+	RevokeQualification(ctx context.Context, input workforce.RevokeQualification) (*model.QualificationPayload, error)
+	CreatePool(ctx context.Context, input workforce.CreatePool) (*model.PoolPayload, error)
+	UpdatePool(ctx context.Context, input workforce.UpdatePool) (*model.PoolPayload, error)
+	CreateToken(ctx context.Context, input workforce.CreateToken) (*model.TokenPayload, error)
+	RevokeToken(ctx context.Context, input workforce.RevokeToken) (*model.TokenPayload, error)
 }
 type ProcessVersionResolver interface {
-	SVG(ctx context.Context, obj *ent.ProcessVersion, lang *string) (string, error)
 	Findings(ctx context.Context, obj *ent.ProcessVersion, regionID *string) ([]*model.Finding, error)
 }
 type QueryResolver interface {
@@ -1142,6 +1313,16 @@ type QueryResolver interface {
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
 	Process(ctx context.Context, key string) (*ent.Process, error)
 	CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error)
+	Standards(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) (*ent.StandardConnection, error)
+	Standard(ctx context.Context, code string, at *time.Time) (*ent.StandardVersion, error)
+	Calendars(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) (*ent.CalendarConnection, error)
+	StandardDiff(ctx context.Context, fromVersionID string, toVersionID string) (*model.StandardDiff, error)
+	Regions(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) (*ent.RegionConnection, error)
+	OrgUnits(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) (*ent.OrgUnitConnection, error)
+	Staff(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) (*ent.StaffConnection, error)
+	Pools(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) (*ent.PoolConnection, error)
+	APITokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) (*ent.APITokenConnection, error)
+	RoleDefinitions(ctx context.Context) ([]*model.RoleDefinition, error)
 }
 type SubscriptionResolver interface {
 	CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error)
@@ -1549,6 +1730,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Breach.ClockID(childComplexity), true
+	case "Breach.creditFen":
+		if e.ComplexityRoot.Breach.CreditFen == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.CreditFen(childComplexity), true
 	case "Breach.id":
 		if e.ComplexityRoot.Breach.ID == nil {
 			break
@@ -2127,6 +2314,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Clock.ClauseRef(childComplexity), true
+	case "Clock.creditFen":
+		if e.ComplexityRoot.Clock.CreditFen == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Clock.CreditFen(childComplexity), true
+	case "Clock.cutoffHour":
+		if e.ComplexityRoot.Clock.CutoffHour == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Clock.CutoffHour(childComplexity), true
 	case "Clock.dueAt":
 		if e.ComplexityRoot.Clock.DueAt == nil {
 			break
@@ -2193,6 +2392,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Clock.PauseReasons(childComplexity), true
+	case "Clock.pausedAt":
+		if e.ComplexityRoot.Clock.PausedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Clock.PausedAt(childComplexity), true
 	case "Clock.pausedMicros":
 		if e.ComplexityRoot.Clock.PausedMicros == nil {
 			break
@@ -2760,6 +2965,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FormField.Variable(childComplexity), true
 
+	case "ImportCalendarPayload.calendar":
+		if e.ComplexityRoot.ImportCalendarPayload.Calendar == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportCalendarPayload.Calendar(childComplexity), true
+	case "ImportCalendarPayload.userErrors":
+		if e.ComplexityRoot.ImportCalendarPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportCalendarPayload.UserErrors(childComplexity), true
+
+	case "ImportStandardPayload.standard":
+		if e.ComplexityRoot.ImportStandardPayload.Standard == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportStandardPayload.Standard(childComplexity), true
+	case "ImportStandardPayload.standardVersions":
+		if e.ComplexityRoot.ImportStandardPayload.StandardVersions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportStandardPayload.StandardVersions(childComplexity), true
+	case "ImportStandardPayload.userErrors":
+		if e.ComplexityRoot.ImportStandardPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportStandardPayload.UserErrors(childComplexity), true
+
 	case "Indicator.address":
 		if e.ComplexityRoot.Indicator.Address == nil {
 			break
@@ -2979,6 +3216,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IndicatorEdge.Node(childComplexity), true
 
+	case "IndicatorStrictness.firstLooser":
+		if e.ComplexityRoot.IndicatorStrictness.FirstLooser == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorStrictness.FirstLooser(childComplexity), true
+	case "IndicatorStrictness.firstStricter":
+		if e.ComplexityRoot.IndicatorStrictness.FirstStricter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorStrictness.FirstStricter(childComplexity), true
+	case "IndicatorStrictness.indicator":
+		if e.ComplexityRoot.IndicatorStrictness.Indicator == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorStrictness.Indicator(childComplexity), true
+	case "IndicatorStrictness.scopes":
+		if e.ComplexityRoot.IndicatorStrictness.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorStrictness.Scopes(childComplexity), true
+	case "IndicatorStrictness.verdict":
+		if e.ComplexityRoot.IndicatorStrictness.Verdict == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorStrictness.Verdict(childComplexity), true
+
 	case "Label.en":
 		if e.ComplexityRoot.Label.En == nil {
 			break
@@ -2998,6 +3266,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Label.Zh(childComplexity), true
 
+	case "Mutation.approveStandard":
+		if e.ComplexityRoot.Mutation.ApproveStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_approveStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ApproveStandard(childComplexity, args["input"].(standard.Approve)), true
+	case "Mutation.assignRole":
+		if e.ComplexityRoot.Mutation.AssignRole == nil {
+			break
+		}
+
+		args, err := field_Mutation_assignRole_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AssignRole(childComplexity, args["input"].(workforce.AssignRole)), true
 	case "Mutation.assignTask":
 		if e.ComplexityRoot.Mutation.AssignTask == nil {
 			break
@@ -3064,6 +3354,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CompleteTask(childComplexity, args["input"].(execution.CompleteTask)), true
+	case "Mutation.createOrgUnit":
+		if e.ComplexityRoot.Mutation.CreateOrgUnit == nil {
+			break
+		}
+
+		args, err := field_Mutation_createOrgUnit_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateOrgUnit(childComplexity, args["input"].(workforce.CreateOrgUnit)), true
+	case "Mutation.createPool":
+		if e.ComplexityRoot.Mutation.CreatePool == nil {
+			break
+		}
+
+		args, err := field_Mutation_createPool_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreatePool(childComplexity, args["input"].(workforce.CreatePool)), true
 	case "Mutation.createProcess":
 		if e.ComplexityRoot.Mutation.CreateProcess == nil {
 			break
@@ -3086,6 +3398,94 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProcessDraft(childComplexity, args["input"].(definition.CreateDraft)), true
+	case "Mutation.createRegion":
+		if e.ComplexityRoot.Mutation.CreateRegion == nil {
+			break
+		}
+
+		args, err := field_Mutation_createRegion_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateRegion(childComplexity, args["input"].(workforce.CreateRegion)), true
+	case "Mutation.createStaff":
+		if e.ComplexityRoot.Mutation.CreateStaff == nil {
+			break
+		}
+
+		args, err := field_Mutation_createStaff_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateStaff(childComplexity, args["input"].(workforce.CreateStaff)), true
+	case "Mutation.createStandardDraft":
+		if e.ComplexityRoot.Mutation.CreateStandardDraft == nil {
+			break
+		}
+
+		args, err := field_Mutation_createStandardDraft_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateStandardDraft(childComplexity, args["input"].(standard.CreateDraft)), true
+	case "Mutation.createToken":
+		if e.ComplexityRoot.Mutation.CreateToken == nil {
+			break
+		}
+
+		args, err := field_Mutation_createToken_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["input"].(workforce.CreateToken)), true
+	case "Mutation.endRole":
+		if e.ComplexityRoot.Mutation.EndRole == nil {
+			break
+		}
+
+		args, err := field_Mutation_endRole_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndRole(childComplexity, args["input"].(workforce.EndRole)), true
+	case "Mutation.grantQualification":
+		if e.ComplexityRoot.Mutation.GrantQualification == nil {
+			break
+		}
+
+		args, err := field_Mutation_grantQualification_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.GrantQualification(childComplexity, args["input"].(workforce.GrantQualification)), true
+	case "Mutation.importCalendar":
+		if e.ComplexityRoot.Mutation.ImportCalendar == nil {
+			break
+		}
+
+		args, err := field_Mutation_importCalendar_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ImportCalendar(childComplexity, args["input"].(standard.ImportCalendar)), true
+	case "Mutation.importStandard":
+		if e.ComplexityRoot.Mutation.ImportStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_importStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ImportStandard(childComplexity, args["input"].(standard.ImportStandard)), true
 	case "Mutation.pauseClock":
 		if e.ComplexityRoot.Mutation.PauseClock == nil {
 			break
@@ -3108,6 +3508,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PublishProcess(childComplexity, args["input"].(definition.Publish)), true
+	case "Mutation.publishStandard":
+		if e.ComplexityRoot.Mutation.PublishStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_publishStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PublishStandard(childComplexity, args["input"].(standard.Publish)), true
 	case "Mutation.releaseTask":
 		if e.ComplexityRoot.Mutation.ReleaseTask == nil {
 			break
@@ -3119,6 +3530,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReleaseTask(childComplexity, args["input"].(execution.TaskRef)), true
+	case "Mutation.removeClause":
+		if e.ComplexityRoot.Mutation.RemoveClause == nil {
+			break
+		}
+
+		args, err := field_Mutation_removeClause_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveClause(childComplexity, args["input"].(standard.RemoveClause)), true
+	case "Mutation.removeIndicator":
+		if e.ComplexityRoot.Mutation.RemoveIndicator == nil {
+			break
+		}
+
+		args, err := field_Mutation_removeIndicator_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveIndicator(childComplexity, args["input"].(standard.RemoveIndicator)), true
 	case "Mutation.resumeClock":
 		if e.ComplexityRoot.Mutation.ResumeClock == nil {
 			break
@@ -3163,6 +3596,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReturnProcess(childComplexity, args["input"].(definition.Return)), true
+	case "Mutation.returnStandard":
+		if e.ComplexityRoot.Mutation.ReturnStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_returnStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReturnStandard(childComplexity, args["input"].(standard.Return)), true
+	case "Mutation.revokeQualification":
+		if e.ComplexityRoot.Mutation.RevokeQualification == nil {
+			break
+		}
+
+		args, err := field_Mutation_revokeQualification_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeQualification(childComplexity, args["input"].(workforce.RevokeQualification)), true
+	case "Mutation.revokeToken":
+		if e.ComplexityRoot.Mutation.RevokeToken == nil {
+			break
+		}
+
+		args, err := field_Mutation_revokeToken_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeToken(childComplexity, args["input"].(workforce.RevokeToken)), true
 	case "Mutation.sendMessage":
 		if e.ComplexityRoot.Mutation.SendMessage == nil {
 			break
@@ -3174,6 +3640,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SendMessage(childComplexity, args["input"].(execution.SendMessage)), true
+	case "Mutation.setClause":
+		if e.ComplexityRoot.Mutation.SetClause == nil {
+			break
+		}
+
+		args, err := field_Mutation_setClause_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetClause(childComplexity, args["input"].(standard.SetClause)), true
+	case "Mutation.setIndicator":
+		if e.ComplexityRoot.Mutation.SetIndicator == nil {
+			break
+		}
+
+		args, err := field_Mutation_setIndicator_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetIndicator(childComplexity, args["input"].(standard.SetIndicator)), true
 	case "Mutation.startCase":
 		if e.ComplexityRoot.Mutation.StartCase == nil {
 			break
@@ -3196,6 +3684,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SubmitProcess(childComplexity, args["input"].(definition.Submit)), true
+	case "Mutation.submitStandard":
+		if e.ComplexityRoot.Mutation.SubmitStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_submitStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubmitStandard(childComplexity, args["input"].(standard.Submit)), true
+	case "Mutation.updatePool":
+		if e.ComplexityRoot.Mutation.UpdatePool == nil {
+			break
+		}
+
+		args, err := field_Mutation_updatePool_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdatePool(childComplexity, args["input"].(workforce.UpdatePool)), true
 	case "Mutation.updateProcessDraft":
 		if e.ComplexityRoot.Mutation.UpdateProcessDraft == nil {
 			break
@@ -3207,6 +3717,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateProcessDraft(childComplexity, args["input"].(definition.UpdateDraft)), true
+	case "Mutation.updateStaff":
+		if e.ComplexityRoot.Mutation.UpdateStaff == nil {
+			break
+		}
+
+		args, err := field_Mutation_updateStaff_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateStaff(childComplexity, args["input"].(workforce.UpdateStaff)), true
+	case "Mutation.updateStandardDraft":
+		if e.ComplexityRoot.Mutation.UpdateStandardDraft == nil {
+			break
+		}
+
+		args, err := field_Mutation_updateStandardDraft_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateStandardDraft(childComplexity, args["input"].(standard.UpdateDraft)), true
+	case "Mutation.withdrawStandard":
+		if e.ComplexityRoot.Mutation.WithdrawStandard == nil {
+			break
+		}
+
+		args, err := field_Mutation_withdrawStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawStandard(childComplexity, args["input"].(standard.Withdraw)), true
 
 	case "OrgUnit.children":
 		if e.ComplexityRoot.OrgUnit.Children == nil {
@@ -3322,6 +3865,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OrgUnitEdge.Node(childComplexity), true
+
+	case "OrgUnitPayload.orgUnit":
+		if e.ComplexityRoot.OrgUnitPayload.OrgUnit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrgUnitPayload.OrgUnit(childComplexity), true
+	case "OrgUnitPayload.userErrors":
+		if e.ComplexityRoot.OrgUnitPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrgUnitPayload.UserErrors(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -3570,6 +4126,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PoolEdge.Node(childComplexity), true
 
+	case "PoolPayload.pool":
+		if e.ComplexityRoot.PoolPayload.Pool == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolPayload.Pool(childComplexity), true
+	case "PoolPayload.userErrors":
+		if e.ComplexityRoot.PoolPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PoolPayload.UserErrors(childComplexity), true
+
 	case "Process.bindings":
 		if e.ComplexityRoot.Process.Bindings == nil {
 			break
@@ -3813,17 +4382,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.Revision(childComplexity), true
-	case "ProcessVersion.svg":
-		if e.ComplexityRoot.ProcessVersion.SVG == nil {
-			break
-		}
-
-		args, err := field_ProcessVersion_svg_args(ctx, ec, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.ProcessVersion.SVG(childComplexity, args["lang"].(*string)), true
 	case "ProcessVersion.state":
 		if e.ComplexityRoot.ProcessVersion.State == nil {
 			break
@@ -3881,6 +4439,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersionPayload.UserErrors(childComplexity), true
+
+	case "PublishStandardPayload.standardVersion":
+		if e.ComplexityRoot.PublishStandardPayload.StandardVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PublishStandardPayload.StandardVersion(childComplexity), true
+	case "PublishStandardPayload.strictness":
+		if e.ComplexityRoot.PublishStandardPayload.Strictness == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PublishStandardPayload.Strictness(childComplexity), true
+	case "PublishStandardPayload.userErrors":
+		if e.ComplexityRoot.PublishStandardPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PublishStandardPayload.UserErrors(childComplexity), true
 
 	case "Qualification.createdAt":
 		if e.ComplexityRoot.Qualification.CreatedAt == nil {
@@ -3981,6 +4558,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.QualificationEdge.Node(childComplexity), true
 
+	case "QualificationPayload.qualification":
+		if e.ComplexityRoot.QualificationPayload.Qualification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QualificationPayload.Qualification(childComplexity), true
+	case "QualificationPayload.userErrors":
+		if e.ComplexityRoot.QualificationPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QualificationPayload.UserErrors(childComplexity), true
+
+	case "Query.apiTokens":
+		if e.ComplexityRoot.Query.APITokens == nil {
+			break
+		}
+
+		args, err := field_Query_apiTokens_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.APITokens(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.APITokenOrder), args["where"].(*ent.APITokenWhereInput)), true
 	case "Query.auditEntries":
 		if e.ComplexityRoot.Query.AuditEntries == nil {
 			break
@@ -3992,6 +4593,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.AuditEntries(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.AuditEntryOrder), args["where"].(*ent.AuditEntryWhereInput)), true
+	case "Query.calendars":
+		if e.ComplexityRoot.Query.Calendars == nil {
+			break
+		}
+
+		args, err := field_Query_calendars_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Calendars(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.CalendarOrder), args["where"].(*ent.CalendarWhereInput)), true
 	case "Query.caseCounts":
 		if e.ComplexityRoot.Query.CaseCounts == nil {
 			break
@@ -4065,6 +4677,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
+	case "Query.orgUnits":
+		if e.ComplexityRoot.Query.OrgUnits == nil {
+			break
+		}
+
+		args, err := field_Query_orgUnits_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.OrgUnits(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OrgUnitOrder), args["where"].(*ent.OrgUnitWhereInput)), true
+	case "Query.pools":
+		if e.ComplexityRoot.Query.Pools == nil {
+			break
+		}
+
+		args, err := field_Query_pools_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Pools(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PoolOrder), args["where"].(*ent.PoolWhereInput)), true
 	case "Query.process":
 		if e.ComplexityRoot.Query.Process == nil {
 			break
@@ -4087,6 +4721,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Processes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessOrder), args["where"].(*ent.ProcessWhereInput)), true
+	case "Query.regions":
+		if e.ComplexityRoot.Query.Regions == nil {
+			break
+		}
+
+		args, err := field_Query_regions_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Regions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RegionOrder), args["where"].(*ent.RegionWhereInput)), true
+	case "Query.roleDefinitions":
+		if e.ComplexityRoot.Query.RoleDefinitions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.RoleDefinitions(childComplexity), true
 	case "Query.serviceCase":
 		if e.ComplexityRoot.Query.ServiceCase == nil {
 			break
@@ -4109,6 +4760,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.ServiceCases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder), args["where"].(*ent.ServiceCaseWhereInput), args["regionID"].(*string)), true
+	case "Query.staff":
+		if e.ComplexityRoot.Query.Staff == nil {
+			break
+		}
+
+		args, err := field_Query_staff_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Staff(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StaffOrder), args["where"].(*ent.StaffWhereInput), args["role"].(*string), args["regionID"].(*string), args["qualification"].(*string), args["active"].(*bool), args["at"].(*time.Time)), true
+	case "Query.standard":
+		if e.ComplexityRoot.Query.Standard == nil {
+			break
+		}
+
+		args, err := field_Query_standard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Standard(childComplexity, args["code"].(string), args["at"].(*time.Time)), true
+	case "Query.standardDiff":
+		if e.ComplexityRoot.Query.StandardDiff == nil {
+			break
+		}
+
+		args, err := field_Query_standardDiff_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.StandardDiff(childComplexity, args["fromVersionID"].(string), args["toVersionID"].(string)), true
+	case "Query.standards":
+		if e.ComplexityRoot.Query.Standards == nil {
+			break
+		}
+
+		args, err := field_Query_standards_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Standards(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StandardOrder), args["where"].(*ent.StandardWhereInput)), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -4243,6 +4938,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RegionEdge.Node(childComplexity), true
 
+	case "RegionPayload.region":
+		if e.ComplexityRoot.RegionPayload.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegionPayload.Region(childComplexity), true
+	case "RegionPayload.userErrors":
+		if e.ComplexityRoot.RegionPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegionPayload.UserErrors(childComplexity), true
+
 	case "RoleAssignment.createdAt":
 		if e.ComplexityRoot.RoleAssignment.CreatedAt == nil {
 			break
@@ -4335,6 +5043,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RoleAssignmentEdge.Node(childComplexity), true
+
+	case "RoleAssignmentPayload.roleAssignment":
+		if e.ComplexityRoot.RoleAssignmentPayload.RoleAssignment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleAssignmentPayload.RoleAssignment(childComplexity), true
+	case "RoleAssignmentPayload.userErrors":
+		if e.ComplexityRoot.RoleAssignmentPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleAssignmentPayload.UserErrors(childComplexity), true
+
+	case "RoleDefinition.actions":
+		if e.ComplexityRoot.RoleDefinition.Actions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleDefinition.Actions(childComplexity), true
+	case "RoleDefinition.en":
+		if e.ComplexityRoot.RoleDefinition.En == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleDefinition.En(childComplexity), true
+	case "RoleDefinition.label":
+		if e.ComplexityRoot.RoleDefinition.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleDefinition.Label(childComplexity), true
+	case "RoleDefinition.role":
+		if e.ComplexityRoot.RoleDefinition.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleDefinition.Role(childComplexity), true
+	case "RoleDefinition.zh":
+		if e.ComplexityRoot.RoleDefinition.Zh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RoleDefinition.Zh(childComplexity), true
 
 	case "SendMessagePayload.delivered":
 		if e.ComplexityRoot.SendMessagePayload.Delivered == nil {
@@ -4745,6 +5497,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.StaffEdge.Node(childComplexity), true
 
+	case "StaffPayload.staff":
+		if e.ComplexityRoot.StaffPayload.Staff == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StaffPayload.Staff(childComplexity), true
+	case "StaffPayload.userErrors":
+		if e.ComplexityRoot.StaffPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StaffPayload.UserErrors(childComplexity), true
+
 	case "StageVisit.case":
 		if e.ComplexityRoot.StageVisit.Case == nil {
 			break
@@ -4775,6 +5540,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StageVisit.LeftAt(childComplexity), true
+	case "StageVisit.reason":
+		if e.ComplexityRoot.StageVisit.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StageVisit.Reason(childComplexity), true
 	case "StageVisit.region":
 		if e.ComplexityRoot.StageVisit.Region == nil {
 			break
@@ -4916,6 +5687,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Standard.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StandardVersionOrder), args["where"].(*ent.StandardVersionWhereInput)), true
 
+	case "StandardChange.action":
+		if e.ComplexityRoot.StandardChange.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Action(childComplexity), true
+	case "StandardChange.after":
+		if e.ComplexityRoot.StandardChange.After == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.After(childComplexity), true
+	case "StandardChange.before":
+		if e.ComplexityRoot.StandardChange.Before == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Before(childComplexity), true
+	case "StandardChange.field":
+		if e.ComplexityRoot.StandardChange.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Field(childComplexity), true
+	case "StandardChange.key":
+		if e.ComplexityRoot.StandardChange.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Key(childComplexity), true
+	case "StandardChange.name":
+		if e.ComplexityRoot.StandardChange.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Name(childComplexity), true
+	case "StandardChange.number":
+		if e.ComplexityRoot.StandardChange.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Number(childComplexity), true
+	case "StandardChange.part":
+		if e.ComplexityRoot.StandardChange.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardChange.Part(childComplexity), true
+
 	case "StandardConnection.edges":
 		if e.ComplexityRoot.StandardConnection.Edges == nil {
 			break
@@ -4934,6 +5754,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardConnection.TotalCount(childComplexity), true
+
+	case "StandardDiff.changes":
+		if e.ComplexityRoot.StandardDiff.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardDiff.Changes(childComplexity), true
+	case "StandardDiff.fromVersionID":
+		if e.ComplexityRoot.StandardDiff.FromVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardDiff.FromVersionID(childComplexity), true
+	case "StandardDiff.markdown":
+		if e.ComplexityRoot.StandardDiff.Markdown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardDiff.Markdown(childComplexity), true
+	case "StandardDiff.toVersionID":
+		if e.ComplexityRoot.StandardDiff.ToVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardDiff.ToVersionID(childComplexity), true
 
 	case "StandardEdge.cursor":
 		if e.ComplexityRoot.StandardEdge.Cursor == nil {
@@ -5110,6 +5955,69 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardVersionEdge.Node(childComplexity), true
+
+	case "StandardVersionPayload.standardVersion":
+		if e.ComplexityRoot.StandardVersionPayload.StandardVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersionPayload.StandardVersion(childComplexity), true
+	case "StandardVersionPayload.userErrors":
+		if e.ComplexityRoot.StandardVersionPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersionPayload.UserErrors(childComplexity), true
+
+	case "StrictnessScope.against":
+		if e.ComplexityRoot.StrictnessScope.Against == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessScope.Against(childComplexity), true
+	case "StrictnessScope.areas":
+		if e.ComplexityRoot.StrictnessScope.Areas == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessScope.Areas(childComplexity), true
+	case "StrictnessScope.services":
+		if e.ComplexityRoot.StrictnessScope.Services == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessScope.Services(childComplexity), true
+	case "StrictnessScope.spans":
+		if e.ComplexityRoot.StrictnessScope.Spans == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessScope.Spans(childComplexity), true
+	case "StrictnessScope.verdict":
+		if e.ComplexityRoot.StrictnessScope.Verdict == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessScope.Verdict(childComplexity), true
+
+	case "StrictnessSpan.from":
+		if e.ComplexityRoot.StrictnessSpan.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessSpan.From(childComplexity), true
+	case "StrictnessSpan.relation":
+		if e.ComplexityRoot.StrictnessSpan.Relation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessSpan.Relation(childComplexity), true
+	case "StrictnessSpan.to":
+		if e.ComplexityRoot.StrictnessSpan.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StrictnessSpan.To(childComplexity), true
 
 	case "Subscription.caseChanged":
 		if e.ComplexityRoot.Subscription.CaseChanged == nil {
@@ -5747,6 +6655,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TokenEdge.Node(childComplexity), true
 
+	case "TokenPayload.secret":
+		if e.ComplexityRoot.TokenPayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenPayload.Secret(childComplexity), true
+	case "TokenPayload.token":
+		if e.ComplexityRoot.TokenPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenPayload.Token(childComplexity), true
+	case "TokenPayload.userErrors":
+		if e.ComplexityRoot.TokenPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenPayload.UserErrors(childComplexity), true
+
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
 			break
@@ -5833,6 +6760,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("APITokenOrder", graphql.BindUnmarshaler(ec, unmarshalInputAPITokenOrder)),
 			graphql.NewInputUnmarshaler("APITokenWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAPITokenWhereInput)),
+			graphql.NewInputUnmarshaler("ApproveStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputApproveStandardInput)),
+			graphql.NewInputUnmarshaler("AssignRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignRoleInput)),
 			graphql.NewInputUnmarshaler("AssignTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignTaskInput)),
 			graphql.NewInputUnmarshaler("AuditEntryOrder", graphql.BindUnmarshaler(ec, unmarshalInputAuditEntryOrder)),
 			graphql.NewInputUnmarshaler("AuditEntryWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAuditEntryWhereInput)),
@@ -5853,13 +6782,25 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ClockOrder", graphql.BindUnmarshaler(ec, unmarshalInputClockOrder)),
 			graphql.NewInputUnmarshaler("ClockWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputClockWhereInput)),
 			graphql.NewInputUnmarshaler("CompleteTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputCompleteTaskInput)),
+			graphql.NewInputUnmarshaler("CreateOrgUnitInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateOrgUnitInput)),
+			graphql.NewInputUnmarshaler("CreatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputCreatePoolInput)),
 			graphql.NewInputUnmarshaler("CreateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessDraftInput)),
 			graphql.NewInputUnmarshaler("CreateProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessInput)),
+			graphql.NewInputUnmarshaler("CreateRegionInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateRegionInput)),
+			graphql.NewInputUnmarshaler("CreateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStaffInput)),
+			graphql.NewInputUnmarshaler("CreateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStandardDraftInput)),
+			graphql.NewInputUnmarshaler("CreateTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateTokenInput)),
+			graphql.NewInputUnmarshaler("EndRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputEndRoleInput)),
 			graphql.NewInputUnmarshaler("EvidenceInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceInput)),
 			graphql.NewInputUnmarshaler("EvidenceOrder", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceOrder)),
 			graphql.NewInputUnmarshaler("EvidenceWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceWhereInput)),
 			graphql.NewInputUnmarshaler("FailureOrder", graphql.BindUnmarshaler(ec, unmarshalInputFailureOrder)),
 			graphql.NewInputUnmarshaler("FailureWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputFailureWhereInput)),
+			graphql.NewInputUnmarshaler("GrantQualificationInput", graphql.BindUnmarshaler(ec, unmarshalInputGrantQualificationInput)),
+			graphql.NewInputUnmarshaler("ImportCalendarInput", graphql.BindUnmarshaler(ec, unmarshalInputImportCalendarInput)),
+			graphql.NewInputUnmarshaler("ImportStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputImportStandardInput)),
+			graphql.NewInputUnmarshaler("IndicatorConditionInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConditionInput)),
+			graphql.NewInputUnmarshaler("IndicatorConsequenceInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConsequenceInput)),
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
@@ -5874,20 +6815,28 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ProcessVersionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessVersionWhereInput)),
 			graphql.NewInputUnmarshaler("ProcessWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessWhereInput)),
 			graphql.NewInputUnmarshaler("PublishProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputPublishProcessInput)),
+			graphql.NewInputUnmarshaler("PublishStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputPublishStandardInput)),
 			graphql.NewInputUnmarshaler("QualificationOrder", graphql.BindUnmarshaler(ec, unmarshalInputQualificationOrder)),
 			graphql.NewInputUnmarshaler("QualificationWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputQualificationWhereInput)),
 			graphql.NewInputUnmarshaler("RegionOrder", graphql.BindUnmarshaler(ec, unmarshalInputRegionOrder)),
 			graphql.NewInputUnmarshaler("RegionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputRegionWhereInput)),
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
+			graphql.NewInputUnmarshaler("RemoveClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveClauseInput)),
+			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
 			graphql.NewInputUnmarshaler("ResumeClockInput", graphql.BindUnmarshaler(ec, unmarshalInputResumeClockInput)),
 			graphql.NewInputUnmarshaler("RetireProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputRetireProcessInput)),
 			graphql.NewInputUnmarshaler("RetryFailureInput", graphql.BindUnmarshaler(ec, unmarshalInputRetryFailureInput)),
 			graphql.NewInputUnmarshaler("ReturnProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputReturnProcessInput)),
+			graphql.NewInputUnmarshaler("ReturnStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputReturnStandardInput)),
+			graphql.NewInputUnmarshaler("RevokeQualificationInput", graphql.BindUnmarshaler(ec, unmarshalInputRevokeQualificationInput)),
+			graphql.NewInputUnmarshaler("RevokeTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputRevokeTokenInput)),
 			graphql.NewInputUnmarshaler("RoleAssignmentOrder", graphql.BindUnmarshaler(ec, unmarshalInputRoleAssignmentOrder)),
 			graphql.NewInputUnmarshaler("RoleAssignmentWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputRoleAssignmentWhereInput)),
 			graphql.NewInputUnmarshaler("SendMessageInput", graphql.BindUnmarshaler(ec, unmarshalInputSendMessageInput)),
 			graphql.NewInputUnmarshaler("ServiceCaseOrder", graphql.BindUnmarshaler(ec, unmarshalInputServiceCaseOrder)),
 			graphql.NewInputUnmarshaler("ServiceCaseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputServiceCaseWhereInput)),
+			graphql.NewInputUnmarshaler("SetClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputSetClauseInput)),
+			graphql.NewInputUnmarshaler("SetIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputSetIndicatorInput)),
 			graphql.NewInputUnmarshaler("StaffOrder", graphql.BindUnmarshaler(ec, unmarshalInputStaffOrder)),
 			graphql.NewInputUnmarshaler("StaffWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStaffWhereInput)),
 			graphql.NewInputUnmarshaler("StageVisitOrder", graphql.BindUnmarshaler(ec, unmarshalInputStageVisitOrder)),
@@ -5898,15 +6847,21 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("StandardWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStandardWhereInput)),
 			graphql.NewInputUnmarshaler("StartCaseInput", graphql.BindUnmarshaler(ec, unmarshalInputStartCaseInput)),
 			graphql.NewInputUnmarshaler("SubmitProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputSubmitProcessInput)),
+			graphql.NewInputUnmarshaler("SubmitStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputSubmitStandardInput)),
 			graphql.NewInputUnmarshaler("SurveyResponseOrder", graphql.BindUnmarshaler(ec, unmarshalInputSurveyResponseOrder)),
 			graphql.NewInputUnmarshaler("SurveyResponseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputSurveyResponseWhereInput)),
 			graphql.NewInputUnmarshaler("TaskOrder", graphql.BindUnmarshaler(ec, unmarshalInputTaskOrder)),
 			graphql.NewInputUnmarshaler("TaskWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskWhereInput)),
+			graphql.NewInputUnmarshaler("TextInput", graphql.BindUnmarshaler(ec, unmarshalInputTextInput)),
 			graphql.NewInputUnmarshaler("TimerRowOrder", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowOrder)),
 			graphql.NewInputUnmarshaler("TimerRowWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowWhereInput)),
 			graphql.NewInputUnmarshaler("TokenOrder", graphql.BindUnmarshaler(ec, unmarshalInputTokenOrder)),
 			graphql.NewInputUnmarshaler("TokenWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTokenWhereInput)),
+			graphql.NewInputUnmarshaler("UpdatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdatePoolInput)),
 			graphql.NewInputUnmarshaler("UpdateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateProcessDraftInput)),
+			graphql.NewInputUnmarshaler("UpdateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStaffInput)),
+			graphql.NewInputUnmarshaler("UpdateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStandardDraftInput)),
+			graphql.NewInputUnmarshaler("WithdrawStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputWithdrawStandardInput)),
 		)
 	}
 	first := true
@@ -6000,7 +6955,16 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../sdl/base.graphql", Input: `"One error of a mutation that its sender can mend. message is in the language of Accept-Language, Chinese by default."
+	{Name: "../sdl/base.graphql", Input: `"An instant, RFC 3339."
+scalar Time
+
+"A JSON object."
+scalar Map
+
+"Any JSON value."
+scalar Any
+
+"One error of a mutation that its sender can mend. message is in the language of Accept-Language, Chinese by default."
 type UserError {
   "Stable code; errorCodes lists them all with their texts."
   code: String!
@@ -6082,7 +7046,10 @@ type Subscription
 input StartCaseInput {
   "Key of the process, such as ftth-install; the version bound to the region runs."
   processKey: String!
+  "Id or code of the region, such as CN-HA-ZZ."
   regionID: ID!
+  "The order number of the front end; made up when absent."
+  number: String
   title: String
   "urban, rural or any; the region's own when absent."
   area: String
@@ -6099,29 +7066,44 @@ input CancelCaseInput {
 }
 
 input ClaimTaskInput {
-  taskID: ID!
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
   idempotencyKey: String
 }
 
 input ReleaseTaskInput {
-  taskID: ID!
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
   idempotencyKey: String
 }
 
 input BeginTaskInput {
-  taskID: ID!
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
   idempotencyKey: String
 }
 
 input AssignTaskInput {
-  taskID: ID!
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
   staffID: ID!
   reason: String
   idempotencyKey: String
 }
 
 input CompleteTaskInput {
-  taskID: ID!
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
   "Values of the task's form, nested or by dotted name."
   variables: Map
   evidence: [EvidenceInput!]
@@ -6131,8 +7113,9 @@ input CompleteTaskInput {
 input SendMessageInput {
   "Name of the message, such as slot.chosen."
   name: String!
-  "The case; or correlate by key."
+  "The case by id or number; or correlate by key."
   caseID: ID
+  caseNumber: String
   correlationKey: String
   payload: Map
   idempotencyKey: String
@@ -6271,7 +7254,7 @@ type ClockChange {
   lost: Boolean!
 }
 
-scalar Any
+
 
 extend type Query {
   "Cases the viewer may see."
@@ -6808,6 +7791,10 @@ type Breach implements Node {
   standardCode: String!
   clauseNumber: String!
   binding: Boolean!
+  """
+  Credited to the customer once, in fen.
+  """
+  creditFen: Int!
   at: Time!
   region: Region!
   case: ServiceCase!
@@ -7448,6 +8435,11 @@ type Clock implements Node {
   basis: String!
   value: Float!
   unit: String!
+  cutoffHour: Int!
+  """
+  What a breach credits to the customer, in fen.
+  """
+  creditFen: Int!
   state: ClockState!
   startedAt: Time!
   dueAt: Time!
@@ -7463,6 +8455,10 @@ type Clock implements Node {
   nextAt: Time!
   warnedAt: Time
   breachedAt: Time
+  """
+  Since when the clock has been standing; null while it runs.
+  """
+  pausedAt: Time
   stoppedAt: Time
   """
   The strictest of the clocks that measure the same.
@@ -8390,10 +9386,6 @@ input IndicatorWhereInput {
   hasClause: Boolean
   hasClauseWith: [ClauseWhereInput!]
 }
-"""
-The builtin Map type
-"""
-scalar Map
 """
 An object with an ID.
 Follows the [Relay Global Object Identification Specification](https://relay.dev/graphql/objectidentification.htm)
@@ -10738,6 +11730,10 @@ type StageVisit implements Node {
   caseID: ID!
   seq: Int!
   stage: String!
+  """
+  Why the case went back to an earlier stage; empty otherwise.
+  """
+  reason: String!
   enteredAt: Time!
   leftAt: Time
   region: Region!
@@ -11727,10 +12723,6 @@ input TaskWhereInput {
   hasEvidence: Boolean
   hasEvidenceWith: [EvidenceWhereInput!]
 }
-"""
-The builtin Time type
-"""
-scalar Time
 type TimerRow implements Node {
   id: ID!
   regionID: ID!
@@ -12132,8 +13124,6 @@ type BindProcessPayload {
 }
 
 extend type ProcessVersion {
-  "The diagram as SVG, in zh (default) or en."
-  svg(lang: String): String!
   "What the check finds today, with the standards in force in region (the owner's when absent)."
   findings(regionID: ID): [Finding!]!
 }
@@ -12173,6 +13163,585 @@ extend type Mutation {
   bindProcess(input: BindProcessInput!): BindProcessPayload!
 }
 `, BuiltIn: false},
+	{Name: "../sdl/standard.graphql", Input: `"A text in Chinese and English, as input."
+input TextInput {
+  zh: String!
+  en: String!
+}
+
+input ImportStandardInput {
+  "A standard file, YAML or JSON; each of its versions that is new becomes a draft."
+  document: String!
+  idempotencyKey: String
+}
+
+input CreateStandardDraftInput {
+  "Id or CODE@number of the version that the draft starts from."
+  fromVersionID: ID!
+  idempotencyKey: String
+}
+
+input UpdateStandardDraftInput {
+  "Id or CODE@number."
+  versionID: ID!
+  "The revision the change is based on."
+  revision: Int!
+  "The standard file with this version alone."
+  document: String!
+  idempotencyKey: String
+}
+
+"Adds the clause of a number, or replaces it in its place."
+input SetClauseInput {
+  "Id or CODE@number."
+  versionID: ID!
+  "The revision the change is based on."
+  revision: Int!
+  number: String!
+  "Number of the clause above."
+  parent: String
+  "Of a new clause: the number of the one it follows; last when absent."
+  after: String
+  title: TextInput
+  text: TextInput!
+  "True when absent."
+  mandatory: Boolean
+  roles: [String!]
+  "pinned (default) or immediate: what running cases do when the clause changes."
+  policy: String
+  source: String
+  address: String
+  idempotencyKey: String
+}
+
+input RemoveClauseInput {
+  versionID: ID!
+  revision: Int!
+  number: String!
+  idempotencyKey: String
+}
+
+"Restricts an indicator to cases whose attribute has one of the values."
+input IndicatorConditionInput {
+  attribute: String!
+  in: [String!]!
+  text: TextInput
+}
+
+"What follows from a breach."
+input IndicatorConsequenceInput {
+  text: TextInput!
+  "Credited to the customer once, in fen."
+  creditFen: Int
+}
+
+"Adds the indicator of a code, or replaces it in its place. Words are those of the standard file."
+input SetIndicatorInput {
+  "Id or CODE@number."
+  versionID: ID!
+  "The revision the change is based on."
+  revision: Int!
+  code: String!
+  name: TextInput!
+  "Number of its clause."
+  clause: String!
+  kind: String!
+  statistic: String!
+  comparator: String!
+  value: Float!
+  unit: String!
+  basis: String!
+  "Of same_day: a start at or after this hour belongs to the next day."
+  cutoffHour: Int
+  "Share of cases that must keep the limit, 0 to 1; makes a pledge of a limit."
+  target: Float
+  startEvent: String
+  stopEvent: String
+  services: [String!]!
+  areas: [String!]!
+  when: IndicatorConditionInput
+  pauseReasons: [String!]
+  exclusions: [TextInput!]
+  consequence: IndicatorConsequenceInput
+  definition: TextInput
+  "Code of the indicator that this one takes over."
+  adopts: String
+  validFrom: Time
+  validTo: Time
+  "True when absent."
+  enabled: Boolean
+  "How well the value is known; own when absent."
+  verification: String
+  source: String
+  address: String
+  idempotencyKey: String
+}
+
+input RemoveIndicatorInput {
+  versionID: ID!
+  revision: Int!
+  code: String!
+  idempotencyKey: String
+}
+
+input SubmitStandardInput {
+  versionID: ID!
+  revision: Int!
+  idempotencyKey: String
+}
+
+input ReturnStandardInput {
+  versionID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input ApproveStandardInput {
+  versionID: ID!
+  "The revision that was read."
+  revision: Int!
+  idempotencyKey: String
+}
+
+input PublishStandardInput {
+  versionID: ID!
+  revision: Int!
+  "First instant in force; that of the document when absent, else now."
+  effectiveFrom: Time
+  "Exclusive end; open when absent."
+  effectiveTo: Time
+  idempotencyKey: String
+}
+
+input WithdrawStandardInput {
+  versionID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input ImportCalendarInput {
+  "Id or code of the region that owns a new calendar."
+  regionID: ID!
+  "A calendar file, YAML or JSON."
+  document: String!
+  "The revision that a change is based on."
+  revision: Int
+  idempotencyKey: String
+}
+
+"The answer of a change of a standard version."
+type StandardVersionPayload {
+  standardVersion: StandardVersion
+  userErrors: [UserError!]!
+}
+
+"The answer of importStandard: the drafts that were made."
+type ImportStandardPayload {
+  standard: Standard
+  standardVersions: [StandardVersion!]!
+  userErrors: [UserError!]!
+}
+
+"The answer of publishStandard."
+type PublishStandardPayload {
+  standardVersion: StandardVersion
+  "Of an enterprise standard: how each indicator compares with what is above it."
+  strictness: [IndicatorStrictness!]!
+  userErrors: [UserError!]!
+}
+
+"The answer of importCalendar."
+type ImportCalendarPayload {
+  calendar: Calendar
+  userErrors: [UserError!]!
+}
+
+"How an enterprise indicator compares with what is above it."
+type IndicatorStrictness {
+  "Code of the indicator."
+  indicator: String!
+  "always or sometimes."
+  verdict: String!
+  "First start at which it binds."
+  firstStricter: Time
+  "First start at which what is above binds."
+  firstLooser: Time
+  scopes: [StrictnessScope!]!
+}
+
+"The comparison for the services and areas in which the same indicators are above."
+type StrictnessScope {
+  services: [String!]!
+  areas: [String!]!
+  "Codes of the indicators above."
+  against: [String!]!
+  verdict: String!
+  "Over the announced calendar; empty for figures."
+  spans: [StrictnessSpan!]!
+}
+
+"A run of starting days with one relation, both ends included."
+type StrictnessSpan {
+  from: String!
+  to: String!
+  "stricter, equal, looser or mixed."
+  relation: String!
+}
+
+"What changed between two versions of a standard."
+type StandardDiff {
+  fromVersionID: ID!
+  toVersionID: ID!
+  changes: [StandardChange!]!
+  "The changes as Markdown, in zh (default) or en."
+  markdown: String!
+}
+
+"One difference between two versions."
+type StandardChange {
+  "clause, indicator or rule."
+  part: String!
+  "Clause number, indicator or rule code."
+  key: String!
+  name: Label!
+  "added, removed or changed."
+  action: String!
+  "Of a changed part: its field in the standard file."
+  field: String!
+  before: String!
+  after: String!
+  "The field is a figure rather than words."
+  number: Boolean!
+}
+
+extend type Query {
+  "All standards the viewer may see."
+  standards(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [StandardOrder!]
+    where: StandardWhereInput
+  ): StandardConnection!
+  "The version of a standard that applied at an instant, now by default; null when none did."
+  standard(code: String!, at: Time): StandardVersion
+  "All calendars the viewer may see."
+  calendars(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [CalendarOrder!]
+    where: CalendarWhereInput
+  ): CalendarConnection!
+  "What changed between two versions of one standard, named by id or CODE@number."
+  standardDiff(fromVersionID: ID!, toVersionID: ID!): StandardDiff!
+}
+
+extend type Mutation {
+  "Imports a standard file; its new versions become drafts, or nothing does."
+  importStandard(input: ImportStandardInput!): ImportStandardPayload!
+  "Creates a draft from an earlier version."
+  createStandardDraft(input: CreateStandardDraftInput!): StandardVersionPayload!
+  "Replaces the document of a draft."
+  updateStandardDraft(input: UpdateStandardDraftInput!): StandardVersionPayload!
+  "Adds a clause to a draft or replaces it."
+  setClause(input: SetClauseInput!): StandardVersionPayload!
+  "Takes a clause that nothing names out of a draft."
+  removeClause(input: RemoveClauseInput!): StandardVersionPayload!
+  "Adds an indicator to a draft or replaces it."
+  setIndicator(input: SetIndicatorInput!): StandardVersionPayload!
+  "Takes an indicator out of a draft."
+  removeIndicator(input: RemoveIndicatorInput!): StandardVersionPayload!
+  "Hands a draft in for review."
+  submitStandard(input: SubmitStandardInput!): StandardVersionPayload!
+  "Returns a version under review or approved to its author."
+  returnStandard(input: ReturnStandardInput!): StandardVersionPayload!
+  "Approves a version under review; another person than its author must do it."
+  approveStandard(input: ApproveStandardInput!): StandardVersionPayload!
+  "Puts an approved version in force; the one before it ends where it begins."
+  publishStandard(input: PublishStandardInput!): PublishStandardPayload!
+  "Ends a version now; what it said of earlier instants stays."
+  withdrawStandard(input: WithdrawStandardInput!): StandardVersionPayload!
+  "Creates a calendar, or replaces it by one with more announced days."
+  importCalendar(input: ImportCalendarInput!): ImportCalendarPayload!
+}
+`, BuiltIn: false},
+	{Name: "../sdl/workforce.graphql", Input: `input CreateRegionInput {
+  "Code, unique over all regions, such as CN-HA-ZZ; it becomes part of the region's path."
+  code: String!
+  "Id or code of the region above; only the server makes a root."
+  parentID: ID
+  nameZh: String!
+  nameEn: String!
+  "Level below the parent's: headquarters, province, city or county."
+  level: String!
+  "any, urban or rural; any when absent."
+  area: String
+  "IANA time zone; the parent's when absent."
+  timezone: String
+  "Statutory calendar; the parent's when absent."
+  calendarCode: String
+  idempotencyKey: String
+}
+
+input CreateOrgUnitInput {
+  code: String!
+  nameZh: String!
+  nameEn: String
+  "Id or code of the region."
+  regionID: ID!
+  "Unit above, in the same region or one above it."
+  parentID: ID
+  idempotencyKey: String
+}
+
+input CreateStaffInput {
+  "Code to sign in and be named by, unique over all regions."
+  code: String!
+  name: String!
+  "Id or code of the home region."
+  regionID: ID!
+  orgUnitID: ID
+  idempotencyKey: String
+}
+
+"What is absent stays as it is."
+input UpdateStaffInput {
+  staffID: ID!
+  name: String
+  "Empty takes the person out of the unit."
+  orgUnitID: ID
+  "Who is not active has no rights."
+  active: Boolean
+  idempotencyKey: String
+}
+
+input AssignRoleInput {
+  staffID: ID!
+  "One of roleDefinitions."
+  role: String!
+  "Id or code of the region; the role holds there and below."
+  regionID: ID!
+  "Now when absent."
+  validFrom: Time
+  "Exclusive end; open when absent."
+  validTo: Time
+  idempotencyKey: String
+}
+
+input EndRoleInput {
+  assignmentID: ID!
+  "Now when absent, never in the past."
+  at: Time
+  idempotencyKey: String
+}
+
+input GrantQualificationInput {
+  staffID: ID!
+  "Kind of certificate, such as 光纤熔接证."
+  kind: String!
+  "Number of the certificate."
+  number: String
+  validFrom: Time!
+  "Exclusive end."
+  validTo: Time!
+  idempotencyKey: String
+}
+
+input RevokeQualificationInput {
+  qualificationID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input CreatePoolInput {
+  code: String!
+  nameZh: String!
+  nameEn: String
+  "Id or code of the region; the pool serves it and all below."
+  regionID: ID!
+  "One of roleDefinitions."
+  role: String!
+  "Number of people."
+  size: Int!
+  "Calendar with the opening hours."
+  calendarCode: String!
+  "Begun work is finished after closing time."
+  finishOver: Boolean
+  costPerHourFen: Int
+  idempotencyKey: String
+}
+
+"What is absent stays as it is."
+input UpdatePoolInput {
+  poolID: ID!
+  nameZh: String
+  nameEn: String
+  role: String
+  size: Int
+  calendarCode: String
+  finishOver: Boolean
+  costPerHourFen: Int
+  idempotencyKey: String
+}
+
+input CreateTokenInput {
+  "The person that the bearer acts as."
+  staffID: ID!
+  "What the token is for."
+  label: String!
+  "Never when absent."
+  expiresAt: Time
+  idempotencyKey: String
+}
+
+input RevokeTokenInput {
+  tokenID: ID!
+  idempotencyKey: String
+}
+
+"The answer of createRegion."
+type RegionPayload {
+  region: Region
+  userErrors: [UserError!]!
+}
+
+"The answer of createOrgUnit."
+type OrgUnitPayload {
+  orgUnit: OrgUnit
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of a person."
+type StaffPayload {
+  staff: Staff
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of a role."
+type RoleAssignmentPayload {
+  roleAssignment: RoleAssignment
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of a qualification."
+type QualificationPayload {
+  qualification: Qualification
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of a pool."
+type PoolPayload {
+  pool: Pool
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of an API token."
+type TokenPayload {
+  token: APIToken
+  "The secret, shown this once: a repeated idempotency key answers with null."
+  secret: String
+  userErrors: [UserError!]!
+}
+
+"One role of the fixed table and what it may do."
+type RoleDefinition {
+  role: String!
+  zh: String!
+  en: String!
+  label: Label!
+  "The actions allowed; those that end in .read let rows be seen."
+  actions: [String!]!
+}
+
+extend type Query {
+  "All regions the viewer may see."
+  regions(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [RegionOrder!]
+    where: RegionWhereInput
+  ): RegionConnection!
+  "Departments and teams of the viewer's regions."
+  orgUnits(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [OrgUnitOrder!]
+    where: OrgUnitWhereInput
+  ): OrgUnitConnection!
+  "People the viewer may see: of his regions, those who hold a role there, and himself."
+  staff(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [StaffOrder!]
+    where: StaffWhereInput
+    "Holds this role at the instant."
+    role: String
+    "Id or code of a region: holds the role there or below; without a role, is at home or holds any there or below."
+    regionID: ID
+    "Holds a qualification of this kind valid at the instant."
+    qualification: String
+    active: Boolean
+    "The instant meant by role and qualification; now when absent."
+    at: Time
+  ): StaffConnection!
+  "Pools of the viewer's regions."
+  pools(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [PoolOrder!]
+    where: PoolWhereInput
+  ): PoolConnection!
+  "API tokens the viewer may see, never with their secrets."
+  apiTokens(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [APITokenOrder!]
+    where: APITokenWhereInput
+  ): APITokenConnection!
+  "The fixed table of roles."
+  roleDefinitions: [RoleDefinition!]!
+}
+
+extend type Mutation {
+  "Adds a region to the tree."
+  createRegion(input: CreateRegionInput!): RegionPayload!
+  "Adds a department or team."
+  createOrgUnit(input: CreateOrgUnitInput!): OrgUnitPayload!
+  "Adds a person."
+  createStaff(input: CreateStaffInput!): StaffPayload!
+  "Changes a person's name, unit or whether he is active."
+  updateStaff(input: UpdateStaffInput!): StaffPayload!
+  "Gives a person a role in a region and below; nobody gives more than he has."
+  assignRole(input: AssignRoleInput!): RoleAssignmentPayload!
+  "Ends a role."
+  endRole(input: EndRoleInput!): RoleAssignmentPayload!
+  "Records a certificate of a person."
+  grantQualification(input: GrantQualificationInput!): QualificationPayload!
+  "Ends a certificate now."
+  revokeQualification(input: RevokeQualificationInput!): QualificationPayload!
+  "Adds a pool of people of one role."
+  createPool(input: CreatePoolInput!): PoolPayload!
+  "Changes a pool."
+  updatePool(input: UpdatePoolInput!): PoolPayload!
+  "Makes an API token; its secret is shown once."
+  createToken(input: CreateTokenInput!): TokenPayload!
+  "Ends an API token at once."
+  revokeToken(input: RevokeTokenInput!): TokenPayload!
+}
+`, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
@@ -12204,6 +13773,18 @@ func childFields_APIToken(ctx context.Context, ec *executionContext, field graph
 		return fieldContext_APIToken_staff(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type APIToken", field.Name)
+}
+
+func childFields_APITokenConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_APITokenConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_APITokenConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_APITokenConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type APITokenConnection", field.Name)
 }
 
 func childFields_APITokenEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12362,6 +13943,8 @@ func childFields_Breach(ctx context.Context, ec *executionContext, field graphql
 		return fieldContext_Breach_clauseNumber(ctx, ec, field)
 	case "binding":
 		return fieldContext_Breach_binding(ctx, ec, field)
+	case "creditFen":
+		return fieldContext_Breach_creditFen(ctx, ec, field)
 	case "at":
 		return fieldContext_Breach_at(ctx, ec, field)
 	case "region":
@@ -12428,6 +14011,18 @@ func childFields_Calendar(ctx context.Context, ec *executionContext, field graph
 		return fieldContext_Calendar_region(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Calendar", field.Name)
+}
+
+func childFields_CalendarConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_CalendarConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_CalendarConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_CalendarConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CalendarConnection", field.Name)
 }
 
 func childFields_CalendarEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12642,6 +14237,10 @@ func childFields_Clock(ctx context.Context, ec *executionContext, field graphql.
 		return fieldContext_Clock_value(ctx, ec, field)
 	case "unit":
 		return fieldContext_Clock_unit(ctx, ec, field)
+	case "cutoffHour":
+		return fieldContext_Clock_cutoffHour(ctx, ec, field)
+	case "creditFen":
+		return fieldContext_Clock_creditFen(ctx, ec, field)
 	case "state":
 		return fieldContext_Clock_state(ctx, ec, field)
 	case "startedAt":
@@ -12660,6 +14259,8 @@ func childFields_Clock(ctx context.Context, ec *executionContext, field graphql.
 		return fieldContext_Clock_warnedAt(ctx, ec, field)
 	case "breachedAt":
 		return fieldContext_Clock_breachedAt(ctx, ec, field)
+	case "pausedAt":
+		return fieldContext_Clock_pausedAt(ctx, ec, field)
 	case "stoppedAt":
 		return fieldContext_Clock_stoppedAt(ctx, ec, field)
 	case "binding":
@@ -12928,6 +14529,28 @@ func childFields_FormField(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type FormField", field.Name)
 }
 
+func childFields_ImportCalendarPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "calendar":
+		return fieldContext_ImportCalendarPayload_calendar(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_ImportCalendarPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImportCalendarPayload", field.Name)
+}
+
+func childFields_ImportStandardPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "standard":
+		return fieldContext_ImportStandardPayload_standard(ctx, ec, field)
+	case "standardVersions":
+		return fieldContext_ImportStandardPayload_standardVersions(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_ImportStandardPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImportStandardPayload", field.Name)
+}
+
 func childFields_Indicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -13018,6 +14641,22 @@ func childFields_IndicatorEdge(ctx context.Context, ec *executionContext, field 
 	return nil, fmt.Errorf("no field named %q was found under type IndicatorEdge", field.Name)
 }
 
+func childFields_IndicatorStrictness(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "indicator":
+		return fieldContext_IndicatorStrictness_indicator(ctx, ec, field)
+	case "verdict":
+		return fieldContext_IndicatorStrictness_verdict(ctx, ec, field)
+	case "firstStricter":
+		return fieldContext_IndicatorStrictness_firstStricter(ctx, ec, field)
+	case "firstLooser":
+		return fieldContext_IndicatorStrictness_firstLooser(ctx, ec, field)
+	case "scopes":
+		return fieldContext_IndicatorStrictness_scopes(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IndicatorStrictness", field.Name)
+}
+
 func childFields_Label(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "zh":
@@ -13080,6 +14719,16 @@ func childFields_OrgUnitEdge(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_OrgUnitEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type OrgUnitEdge", field.Name)
+}
+
+func childFields_OrgUnitPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "orgUnit":
+		return fieldContext_OrgUnitPayload_orgUnit(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_OrgUnitPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OrgUnitPayload", field.Name)
 }
 
 func childFields_PageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13182,6 +14831,18 @@ func childFields_Pool(ctx context.Context, ec *executionContext, field graphql.C
 	return nil, fmt.Errorf("no field named %q was found under type Pool", field.Name)
 }
 
+func childFields_PoolConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_PoolConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_PoolConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_PoolConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PoolConnection", field.Name)
+}
+
 func childFields_PoolEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "node":
@@ -13190,6 +14851,16 @@ func childFields_PoolEdge(ctx context.Context, ec *executionContext, field graph
 		return fieldContext_PoolEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PoolEdge", field.Name)
+}
+
+func childFields_PoolPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pool":
+		return fieldContext_PoolPayload_pool(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_PoolPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PoolPayload", field.Name)
 }
 
 func childFields_Process(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13282,8 +14953,6 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_bindings(ctx, ec, field)
 	case "cases":
 		return fieldContext_ProcessVersion_cases(ctx, ec, field)
-	case "svg":
-		return fieldContext_ProcessVersion_svg(ctx, ec, field)
 	case "findings":
 		return fieldContext_ProcessVersion_findings(ctx, ec, field)
 	}
@@ -13322,6 +14991,18 @@ func childFields_ProcessVersionPayload(ctx context.Context, ec *executionContext
 		return fieldContext_ProcessVersionPayload_userErrors(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProcessVersionPayload", field.Name)
+}
+
+func childFields_PublishStandardPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "standardVersion":
+		return fieldContext_PublishStandardPayload_standardVersion(ctx, ec, field)
+	case "strictness":
+		return fieldContext_PublishStandardPayload_strictness(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_PublishStandardPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PublishStandardPayload", field.Name)
 }
 
 func childFields_Qualification(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13372,6 +15053,16 @@ func childFields_QualificationEdge(ctx context.Context, ec *executionContext, fi
 		return fieldContext_QualificationEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type QualificationEdge", field.Name)
+}
+
+func childFields_QualificationPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "qualification":
+		return fieldContext_QualificationPayload_qualification(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_QualificationPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QualificationPayload", field.Name)
 }
 
 func childFields_Region(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13428,6 +15119,16 @@ func childFields_RegionEdge(ctx context.Context, ec *executionContext, field gra
 	return nil, fmt.Errorf("no field named %q was found under type RegionEdge", field.Name)
 }
 
+func childFields_RegionPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "region":
+		return fieldContext_RegionPayload_region(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_RegionPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RegionPayload", field.Name)
+}
+
 func childFields_RoleAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -13474,6 +15175,32 @@ func childFields_RoleAssignmentEdge(ctx context.Context, ec *executionContext, f
 		return fieldContext_RoleAssignmentEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RoleAssignmentEdge", field.Name)
+}
+
+func childFields_RoleAssignmentPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "roleAssignment":
+		return fieldContext_RoleAssignmentPayload_roleAssignment(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_RoleAssignmentPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RoleAssignmentPayload", field.Name)
+}
+
+func childFields_RoleDefinition(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "role":
+		return fieldContext_RoleDefinition_role(ctx, ec, field)
+	case "zh":
+		return fieldContext_RoleDefinition_zh(ctx, ec, field)
+	case "en":
+		return fieldContext_RoleDefinition_en(ctx, ec, field)
+	case "label":
+		return fieldContext_RoleDefinition_label(ctx, ec, field)
+	case "actions":
+		return fieldContext_RoleDefinition_actions(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RoleDefinition", field.Name)
 }
 
 func childFields_SendMessagePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13632,6 +15359,16 @@ func childFields_StaffEdge(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type StaffEdge", field.Name)
 }
 
+func childFields_StaffPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "staff":
+		return fieldContext_StaffPayload_staff(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_StaffPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StaffPayload", field.Name)
+}
+
 func childFields_StageVisit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -13646,6 +15383,8 @@ func childFields_StageVisit(ctx context.Context, ec *executionContext, field gra
 		return fieldContext_StageVisit_seq(ctx, ec, field)
 	case "stage":
 		return fieldContext_StageVisit_stage(ctx, ec, field)
+	case "reason":
+		return fieldContext_StageVisit_reason(ctx, ec, field)
 	case "enteredAt":
 		return fieldContext_StageVisit_enteredAt(ctx, ec, field)
 	case "leftAt":
@@ -13708,6 +15447,54 @@ func childFields_Standard(ctx context.Context, ec *executionContext, field graph
 		return fieldContext_Standard_versions(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Standard", field.Name)
+}
+
+func childFields_StandardChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "part":
+		return fieldContext_StandardChange_part(ctx, ec, field)
+	case "key":
+		return fieldContext_StandardChange_key(ctx, ec, field)
+	case "name":
+		return fieldContext_StandardChange_name(ctx, ec, field)
+	case "action":
+		return fieldContext_StandardChange_action(ctx, ec, field)
+	case "field":
+		return fieldContext_StandardChange_field(ctx, ec, field)
+	case "before":
+		return fieldContext_StandardChange_before(ctx, ec, field)
+	case "after":
+		return fieldContext_StandardChange_after(ctx, ec, field)
+	case "number":
+		return fieldContext_StandardChange_number(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardChange", field.Name)
+}
+
+func childFields_StandardConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_StandardConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_StandardConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_StandardConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardConnection", field.Name)
+}
+
+func childFields_StandardDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fromVersionID":
+		return fieldContext_StandardDiff_fromVersionID(ctx, ec, field)
+	case "toVersionID":
+		return fieldContext_StandardDiff_toVersionID(ctx, ec, field)
+	case "changes":
+		return fieldContext_StandardDiff_changes(ctx, ec, field)
+	case "markdown":
+		return fieldContext_StandardDiff_markdown(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardDiff", field.Name)
 }
 
 func childFields_StandardEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13786,6 +15573,44 @@ func childFields_StandardVersionEdge(ctx context.Context, ec *executionContext, 
 		return fieldContext_StandardVersionEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type StandardVersionEdge", field.Name)
+}
+
+func childFields_StandardVersionPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "standardVersion":
+		return fieldContext_StandardVersionPayload_standardVersion(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_StandardVersionPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardVersionPayload", field.Name)
+}
+
+func childFields_StrictnessScope(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "services":
+		return fieldContext_StrictnessScope_services(ctx, ec, field)
+	case "areas":
+		return fieldContext_StrictnessScope_areas(ctx, ec, field)
+	case "against":
+		return fieldContext_StrictnessScope_against(ctx, ec, field)
+	case "verdict":
+		return fieldContext_StrictnessScope_verdict(ctx, ec, field)
+	case "spans":
+		return fieldContext_StrictnessScope_spans(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StrictnessScope", field.Name)
+}
+
+func childFields_StrictnessSpan(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return fieldContext_StrictnessSpan_from(ctx, ec, field)
+	case "to":
+		return fieldContext_StrictnessSpan_to(ctx, ec, field)
+	case "relation":
+		return fieldContext_StrictnessSpan_relation(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StrictnessSpan", field.Name)
 }
 
 func childFields_SurveyResponse(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -14070,6 +15895,18 @@ func childFields_TokenEdge(ctx context.Context, ec *executionContext, field grap
 		return fieldContext_TokenEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TokenEdge", field.Name)
+}
+
+func childFields_TokenPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "token":
+		return fieldContext_TokenPayload_token(ctx, ec, field)
+	case "secret":
+		return fieldContext_TokenPayload_secret(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_TokenPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenPayload", field.Name)
 }
 
 func childFields_UserError(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -14446,6 +16283,34 @@ func field_Clock_shadows_args(ctx context.Context, ec *executionContext, rawArgs
 	return args, nil
 }
 
+func field_Mutation_approveStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.Approve, error) {
+			return unmarshalNApproveStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐApprove(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_assignRole_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.AssignRole, error) {
+			return unmarshalNAssignRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐAssignRole(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_assignTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -14530,6 +16395,34 @@ func field_Mutation_completeTask_args(ctx context.Context, ec *executionContext,
 	return args, nil
 }
 
+func field_Mutation_createOrgUnit_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.CreateOrgUnit, error) {
+			return unmarshalNCreateOrgUnitInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateOrgUnit(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createPool_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.CreatePool, error) {
+			return unmarshalNCreatePoolInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreatePool(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_createProcessDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -14550,6 +16443,118 @@ func field_Mutation_createProcess_args(ctx context.Context, ec *executionContext
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (definition.CreateProcess, error) {
 			return unmarshalNCreateProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateProcess(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createRegion_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.CreateRegion, error) {
+			return unmarshalNCreateRegionInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateRegion(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createStaff_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.CreateStaff, error) {
+			return unmarshalNCreateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateStaff(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createStandardDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.CreateDraft, error) {
+			return unmarshalNCreateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCreateDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createToken_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.CreateToken, error) {
+			return unmarshalNCreateTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateToken(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_endRole_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.EndRole, error) {
+			return unmarshalNEndRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndRole(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_grantQualification_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.GrantQualification, error) {
+			return unmarshalNGrantQualificationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐGrantQualification(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_importCalendar_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.ImportCalendar, error) {
+			return unmarshalNImportCalendarInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImportCalendar(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_importStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.ImportStandard, error) {
+			return unmarshalNImportStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImportStandard(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -14586,12 +16591,54 @@ func field_Mutation_publishProcess_args(ctx context.Context, ec *executionContex
 	return args, nil
 }
 
+func field_Mutation_publishStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.Publish, error) {
+			return unmarshalNPublishStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐPublish(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_releaseTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.TaskRef, error) {
 			return unmarshalNReleaseTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐTaskRef(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_removeClause_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.RemoveClause, error) {
+			return unmarshalNRemoveClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveClause(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_removeIndicator_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.RemoveIndicator, error) {
+			return unmarshalNRemoveIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveIndicator(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -14656,12 +16703,82 @@ func field_Mutation_returnProcess_args(ctx context.Context, ec *executionContext
 	return args, nil
 }
 
+func field_Mutation_returnStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.Return, error) {
+			return unmarshalNReturnStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐReturn(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_revokeQualification_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.RevokeQualification, error) {
+			return unmarshalNRevokeQualificationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRevokeQualification(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_revokeToken_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.RevokeToken, error) {
+			return unmarshalNRevokeTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRevokeToken(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_sendMessage_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.SendMessage, error) {
 			return unmarshalNSendMessageInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSendMessage(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_setClause_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.SetClause, error) {
+			return unmarshalNSetClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetClause(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_setIndicator_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.SetIndicator, error) {
+			return unmarshalNSetIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetIndicator(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -14698,12 +16815,82 @@ func field_Mutation_submitProcess_args(ctx context.Context, ec *executionContext
 	return args, nil
 }
 
+func field_Mutation_submitStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.Submit, error) {
+			return unmarshalNSubmitStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSubmit(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_updatePool_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.UpdatePool, error) {
+			return unmarshalNUpdatePoolInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐUpdatePool(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_updateProcessDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (definition.UpdateDraft, error) {
 			return unmarshalNUpdateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐUpdateDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_updateStaff_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.UpdateStaff, error) {
+			return unmarshalNUpdateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐUpdateStaff(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_updateStandardDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.UpdateDraft, error) {
+			return unmarshalNUpdateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐUpdateDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_withdrawStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.Withdraw, error) {
+			return unmarshalNWithdrawStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐWithdraw(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -14942,20 +17129,6 @@ func field_ProcessVersion_findings_args(ctx context.Context, ec *executionContex
 	return args, nil
 }
 
-func field_ProcessVersion_svg_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
-	var err error
-	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "lang",
-		func(ctx context.Context, v any) (*string, error) {
-			return unmarshalOString2ᚖstring(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["lang"] = arg0
-	return args, nil
-}
-
 func field_Process_bindings_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -15132,6 +17305,60 @@ func field_Query___type_args(ctx context.Context, ec *executionContext, rawArgs 
 	return args, nil
 }
 
+func field_Query_apiTokens_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.APITokenOrder, error) {
+			return unmarshalOAPITokenOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.APITokenWhereInput, error) {
+			return unmarshalOAPITokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
 func field_Query_auditEntries_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -15178,6 +17405,60 @@ func field_Query_auditEntries_args(ctx context.Context, ec *executionContext, ra
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
 		func(ctx context.Context, v any) (*ent.AuditEntryWhereInput, error) {
 			return unmarshalOAuditEntryWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAuditEntryWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_calendars_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.CalendarOrder, error) {
+			return unmarshalOCalendarOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.CalendarWhereInput, error) {
+			return unmarshalOCalendarWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarWhereInput(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -15334,6 +17615,114 @@ func field_Query_nodes_args(ctx context.Context, ec *executionContext, rawArgs m
 	return args, nil
 }
 
+func field_Query_orgUnits_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.OrgUnitOrder, error) {
+			return unmarshalOOrgUnitOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.OrgUnitWhereInput, error) {
+			return unmarshalOOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_pools_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PoolOrder, error) {
+			return unmarshalOPoolOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.PoolWhereInput, error) {
+			return unmarshalOPoolWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
 func field_Query_process_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -15394,6 +17783,60 @@ func field_Query_processes_args(ctx context.Context, ec *executionContext, rawAr
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
 		func(ctx context.Context, v any) (*ent.ProcessWhereInput, error) {
 			return unmarshalOProcessWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_regions_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.RegionOrder, error) {
+			return unmarshalORegionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.RegionWhereInput, error) {
+			return unmarshalORegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInput(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -15483,6 +17926,198 @@ func field_Query_serviceCases_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["regionID"] = arg6
+	return args, nil
+}
+
+func field_Query_staff_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.StaffOrder, error) {
+			return unmarshalOStaffOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.StaffWhereInput, error) {
+			return unmarshalOStaffWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "role",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["role"] = arg6
+	arg7, err := graphql.ProcessArgField(ctx, rawArgs, "regionID",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOID2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["regionID"] = arg7
+	arg8, err := graphql.ProcessArgField(ctx, rawArgs, "qualification",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["qualification"] = arg8
+	arg9, err := graphql.ProcessArgField(ctx, rawArgs, "active",
+		func(ctx context.Context, v any) (*bool, error) {
+			return unmarshalOBoolean2ᚖbool(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["active"] = arg9
+	arg10, err := graphql.ProcessArgField(ctx, rawArgs, "at",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["at"] = arg10
+	return args, nil
+}
+
+func field_Query_standardDiff_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "fromVersionID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["fromVersionID"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "toVersionID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["toVersionID"] = arg1
+	return args, nil
+}
+
+func field_Query_standard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "code",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNString2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["code"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "at",
+		func(ctx context.Context, v any) (*time.Time, error) {
+			return unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["at"] = arg1
+	return args, nil
+}
+
+func field_Query_standards_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.StandardOrder, error) {
+			return unmarshalOStandardOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.StandardWhereInput, error) {
+			return unmarshalOStandardWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
 	return args, nil
 }
 
@@ -17450,8 +20085,8 @@ func _AvailableAction_label(ctx context.Context, ec *executionContext, field gra
 			return obj.Label, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.Label) graphql.Marshaler {
-			return marshalNLabel2githubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -18239,6 +20874,29 @@ func _Breach_binding(ctx context.Context, ec *executionContext, field graphql.Co
 }
 func fieldContext_Breach_binding(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Breach", field, false, false, "Boolean")
+}
+
+func _Breach_creditFen(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_creditFen(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreditFen, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Breach_creditFen(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Breach", field, false, false, "Int")
 }
 
 func _Breach_at(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
@@ -19065,8 +21723,8 @@ func _CaseCount_region(ctx context.Context, ec *executionContext, field graphql.
 			return obj.Region, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ent.Region) graphql.Marshaler {
-			return marshalNRegion2githubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -20741,6 +23399,52 @@ func fieldContext_Clock_unit(_ context.Context, ec *executionContext, field grap
 	return graphql.NewScalarFieldContext("Clock", field, false, false, "String")
 }
 
+func _Clock_cutoffHour(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Clock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Clock_cutoffHour(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CutoffHour, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Clock_cutoffHour(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Clock", field, false, false, "Int")
+}
+
+func _Clock_creditFen(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Clock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Clock_creditFen(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreditFen, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Clock_creditFen(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Clock", field, false, false, "Int")
+}
+
 func _Clock_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Clock) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20945,6 +23649,29 @@ func _Clock_breachedAt(ctx context.Context, ec *executionContext, field graphql.
 	)
 }
 func fieldContext_Clock_breachedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Clock", field, false, false, "Time")
+}
+
+func _Clock_pausedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Clock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Clock_pausedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PausedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Clock_pausedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Clock", field, false, false, "Time")
 }
 
@@ -21688,8 +24415,8 @@ func _CodeLabel_label(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Label, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.Label) graphql.Marshaler {
-			return marshalNLabel2githubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -23065,8 +25792,8 @@ func _FormField_label(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Label, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.Label) graphql.Marshaler {
-			return marshalNLabel2githubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -23175,6 +25902,166 @@ func _FormField_value(ctx context.Context, ec *executionContext, field graphql.C
 }
 func fieldContext_FormField_value(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("FormField", field, false, false, "Any")
+}
+
+func _ImportCalendarPayload_calendar(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportCalendarPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImportCalendarPayload_calendar(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Calendar, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Calendar) graphql.Marshaler {
+			return marshalOCalendar2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendar(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ImportCalendarPayload_calendar(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImportCalendarPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Calendar(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ImportCalendarPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportCalendarPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImportCalendarPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImportCalendarPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImportCalendarPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ImportStandardPayload_standard(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImportStandardPayload_standard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Standard, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Standard) graphql.Marshaler {
+			return marshalOStandard2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandard(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ImportStandardPayload_standard(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImportStandardPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Standard(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ImportStandardPayload_standardVersions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImportStandardPayload_standardVersions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StandardVersions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.StandardVersion) graphql.Marshaler {
+			return marshalNStandardVersion2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImportStandardPayload_standardVersions(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImportStandardPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ImportStandardPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImportStandardPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImportStandardPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ImportStandardPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Indicator_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Indicator) (ret graphql.Marshaler) {
@@ -24057,6 +26944,130 @@ func _IndicatorEdge_cursor(ctx context.Context, ec *executionContext, field grap
 }
 func fieldContext_IndicatorEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IndicatorEdge", field, false, false, "Cursor")
+}
+
+func _IndicatorStrictness_indicator(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorStrictness_indicator(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Indicator, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorStrictness_indicator(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorStrictness", field, false, false, "String")
+}
+
+func _IndicatorStrictness_verdict(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorStrictness_verdict(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Verdict, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorStrictness_verdict(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorStrictness", field, false, false, "String")
+}
+
+func _IndicatorStrictness_firstStricter(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorStrictness_firstStricter(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstStricter, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_IndicatorStrictness_firstStricter(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorStrictness", field, false, false, "Time")
+}
+
+func _IndicatorStrictness_firstLooser(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorStrictness_firstLooser(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstLooser, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_IndicatorStrictness_firstLooser(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorStrictness", field, false, false, "Time")
+}
+
+func _IndicatorStrictness_scopes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorStrictness_scopes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Scopes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.StrictnessScope) graphql.Marshaler {
+			return marshalNStrictnessScope2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessScopeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorStrictness_scopes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "IndicatorStrictness",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StrictnessScope(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Label_zh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Label) (ret graphql.Marshaler) {
@@ -24964,6 +27975,1106 @@ func fieldContext_Mutation_bindProcess(ctx context.Context, ec *executionContext
 	return fc, nil
 }
 
+func _Mutation_importStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_importStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ImportStandard(ctx, fc.Args["input"].(standard.ImportStandard))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ImportStandardPayload) graphql.Marshaler {
+			return marshalNImportStandardPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐImportStandardPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_importStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ImportStandardPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_importStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createStandardDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createStandardDraft(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateStandardDraft(ctx, fc.Args["input"].(standard.CreateDraft))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createStandardDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createStandardDraft_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_updateStandardDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_updateStandardDraft(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateStandardDraft(ctx, fc.Args["input"].(standard.UpdateDraft))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_updateStandardDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_updateStandardDraft_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_setClause(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_setClause(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetClause(ctx, fc.Args["input"].(standard.SetClause))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_setClause(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_setClause_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_removeClause(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_removeClause(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RemoveClause(ctx, fc.Args["input"].(standard.RemoveClause))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_removeClause(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_removeClause_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_setIndicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_setIndicator(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetIndicator(ctx, fc.Args["input"].(standard.SetIndicator))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_setIndicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_setIndicator_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_removeIndicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_removeIndicator(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RemoveIndicator(ctx, fc.Args["input"].(standard.RemoveIndicator))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_removeIndicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_removeIndicator_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_submitStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_submitStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SubmitStandard(ctx, fc.Args["input"].(standard.Submit))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_submitStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_submitStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_returnStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_returnStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReturnStandard(ctx, fc.Args["input"].(standard.Return))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_returnStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_returnStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_approveStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_approveStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ApproveStandard(ctx, fc.Args["input"].(standard.Approve))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_approveStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_approveStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_publishStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_publishStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PublishStandard(ctx, fc.Args["input"].(standard.Publish))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PublishStandardPayload) graphql.Marshaler {
+			return marshalNPublishStandardPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPublishStandardPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_publishStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PublishStandardPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_publishStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_withdrawStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_withdrawStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().WithdrawStandard(ctx, fc.Args["input"].(standard.Withdraw))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_withdrawStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_withdrawStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_importCalendar(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_importCalendar(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ImportCalendar(ctx, fc.Args["input"].(standard.ImportCalendar))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ImportCalendarPayload) graphql.Marshaler {
+			return marshalNImportCalendarPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐImportCalendarPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_importCalendar(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ImportCalendarPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_importCalendar_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createRegion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createRegion(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateRegion(ctx, fc.Args["input"].(workforce.CreateRegion))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RegionPayload) graphql.Marshaler {
+			return marshalNRegionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRegionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createRegion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RegionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createRegion_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createOrgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createOrgUnit(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateOrgUnit(ctx, fc.Args["input"].(workforce.CreateOrgUnit))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.OrgUnitPayload) graphql.Marshaler {
+			return marshalNOrgUnitPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐOrgUnitPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createOrgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OrgUnitPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createOrgUnit_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createStaff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createStaff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateStaff(ctx, fc.Args["input"].(workforce.CreateStaff))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StaffPayload) graphql.Marshaler {
+			return marshalNStaffPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStaffPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createStaff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StaffPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createStaff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_updateStaff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_updateStaff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateStaff(ctx, fc.Args["input"].(workforce.UpdateStaff))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StaffPayload) graphql.Marshaler {
+			return marshalNStaffPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStaffPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_updateStaff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StaffPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_updateStaff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_assignRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_assignRole(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AssignRole(ctx, fc.Args["input"].(workforce.AssignRole))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RoleAssignmentPayload) graphql.Marshaler {
+			return marshalNRoleAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleAssignmentPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_assignRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RoleAssignmentPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_assignRole_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_endRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_endRole(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EndRole(ctx, fc.Args["input"].(workforce.EndRole))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RoleAssignmentPayload) graphql.Marshaler {
+			return marshalNRoleAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleAssignmentPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_endRole(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RoleAssignmentPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_endRole_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_grantQualification(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_grantQualification(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().GrantQualification(ctx, fc.Args["input"].(workforce.GrantQualification))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QualificationPayload) graphql.Marshaler {
+			return marshalNQualificationPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐQualificationPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_grantQualification(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_QualificationPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_grantQualification_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_revokeQualification(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_revokeQualification(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RevokeQualification(ctx, fc.Args["input"].(workforce.RevokeQualification))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QualificationPayload) graphql.Marshaler {
+			return marshalNQualificationPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐQualificationPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_revokeQualification(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_QualificationPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_revokeQualification_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createPool(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createPool(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreatePool(ctx, fc.Args["input"].(workforce.CreatePool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PoolPayload) graphql.Marshaler {
+			return marshalNPoolPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPoolPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createPool(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PoolPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createPool_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_updatePool(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_updatePool(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdatePool(ctx, fc.Args["input"].(workforce.UpdatePool))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PoolPayload) graphql.Marshaler {
+			return marshalNPoolPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPoolPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_updatePool(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PoolPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_updatePool_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createToken(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateToken(ctx, fc.Args["input"].(workforce.CreateToken))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TokenPayload) graphql.Marshaler {
+			return marshalNTokenPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTokenPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TokenPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createToken_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_revokeToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_revokeToken(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RevokeToken(ctx, fc.Args["input"].(workforce.RevokeToken))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TokenPayload) graphql.Marshaler {
+			return marshalNTokenPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTokenPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_revokeToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TokenPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_revokeToken_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _OrgUnit_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OrgUnit) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -25440,6 +29551,70 @@ func _OrgUnitEdge_cursor(ctx context.Context, ec *executionContext, field graphq
 }
 func fieldContext_OrgUnitEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("OrgUnitEdge", field, false, false, "Cursor")
+}
+
+func _OrgUnitPayload_orgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.OrgUnitPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OrgUnitPayload_orgUnit(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OrgUnit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OrgUnit) graphql.Marshaler {
+			return marshalOOrgUnit2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnit(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_OrgUnitPayload_orgUnit(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OrgUnitPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OrgUnit(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OrgUnitPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.OrgUnitPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OrgUnitPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OrgUnitPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OrgUnitPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _PageInfo_hasNextPage(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *entgql.PageInfo[string]) (ret graphql.Marshaler) {
@@ -26443,6 +30618,70 @@ func fieldContext_PoolEdge_cursor(_ context.Context, ec *executionContext, field
 	return graphql.NewScalarFieldContext("PoolEdge", field, false, false, "Cursor")
 }
 
+func _PoolPayload_pool(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PoolPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PoolPayload_pool(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pool, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Pool) graphql.Marshaler {
+			return marshalOPool2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPool(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PoolPayload_pool(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PoolPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Pool(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PoolPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PoolPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PoolPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PoolPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PoolPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _Process_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Process) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -27407,50 +31646,6 @@ func fieldContext_ProcessVersion_cases(ctx context.Context, ec *executionContext
 	return fc, nil
 }
 
-func _ProcessVersion_svg(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return fieldContext_ProcessVersion_svg(ctx, ec, field)
-		},
-		func(ctx context.Context) (any, error) {
-			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.ProcessVersion().SVG(ctx, obj, fc.Args["lang"].(*string))
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return marshalNString2string(ctx, ec, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func fieldContext_ProcessVersion_svg(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "ProcessVersion",
-		Field:      field,
-		IsMethod:   true,
-		IsResolver: true,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type String does not have child fields")
-		},
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = ec.Recover(ctx, r)
-			ec.Error(ctx, err)
-		}
-	}()
-	ctx = graphql.WithFieldContext(ctx, fc)
-	if fc.Args, err = field_ProcessVersion_svg_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
-		ec.Error(ctx, err)
-		return fc, err
-	}
-	return fc, nil
-}
-
 func _ProcessVersion_findings(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -27723,6 +31918,102 @@ func _ProcessVersionPayload_userErrors(ctx context.Context, ec *executionContext
 func fieldContext_ProcessVersionPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ProcessVersionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PublishStandardPayload_standardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PublishStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PublishStandardPayload_standardVersion(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StandardVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.StandardVersion) graphql.Marshaler {
+			return marshalOStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PublishStandardPayload_standardVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PublishStandardPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PublishStandardPayload_strictness(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PublishStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PublishStandardPayload_strictness(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Strictness, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.IndicatorStrictness) graphql.Marshaler {
+			return marshalNIndicatorStrictness2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐIndicatorStrictnessᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PublishStandardPayload_strictness(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PublishStandardPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_IndicatorStrictness(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PublishStandardPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PublishStandardPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PublishStandardPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PublishStandardPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PublishStandardPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -28144,6 +32435,70 @@ func _QualificationEdge_cursor(ctx context.Context, ec *executionContext, field 
 }
 func fieldContext_QualificationEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("QualificationEdge", field, false, false, "Cursor")
+}
+
+func _QualificationPayload_qualification(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.QualificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_QualificationPayload_qualification(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Qualification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Qualification) graphql.Marshaler {
+			return marshalOQualification2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualification(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_QualificationPayload_qualification(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "QualificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Qualification(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _QualificationPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.QualificationPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_QualificationPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_QualificationPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "QualificationPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Query_node(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -28738,6 +33093,434 @@ func fieldContext_Query_checkProcess(ctx context.Context, ec *executionContext, 
 	return fc, nil
 }
 
+func _Query_standards(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_standards(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Standards(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StandardOrder), fc.Args["where"].(*ent.StandardWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.StandardConnection) graphql.Marshaler {
+			return marshalNStandardConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_standards(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_standards_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_standard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_standard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Standard(ctx, fc.Args["code"].(string), fc.Args["at"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.StandardVersion) graphql.Marshaler {
+			return marshalOStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Query_standard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersion(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_standard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_calendars(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_calendars(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Calendars(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.CalendarOrder), fc.Args["where"].(*ent.CalendarWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.CalendarConnection) graphql.Marshaler {
+			return marshalNCalendarConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_calendars(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CalendarConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_calendars_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_standardDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_standardDiff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().StandardDiff(ctx, fc.Args["fromVersionID"].(string), fc.Args["toVersionID"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardDiff) graphql.Marshaler {
+			return marshalNStandardDiff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardDiff(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_standardDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardDiff(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_standardDiff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_regions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_regions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Regions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.RegionOrder), fc.Args["where"].(*ent.RegionWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.RegionConnection) graphql.Marshaler {
+			return marshalNRegionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_regions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RegionConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_regions_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_orgUnits(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_orgUnits(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().OrgUnits(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.OrgUnitOrder), fc.Args["where"].(*ent.OrgUnitWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OrgUnitConnection) graphql.Marshaler {
+			return marshalNOrgUnitConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_orgUnits(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OrgUnitConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_orgUnits_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_staff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_staff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Staff(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StaffOrder), fc.Args["where"].(*ent.StaffWhereInput), fc.Args["role"].(*string), fc.Args["regionID"].(*string), fc.Args["qualification"].(*string), fc.Args["active"].(*bool), fc.Args["at"].(*time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.StaffConnection) graphql.Marshaler {
+			return marshalNStaffConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_staff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StaffConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_staff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_pools(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_pools(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Pools(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PoolOrder), fc.Args["where"].(*ent.PoolWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PoolConnection) graphql.Marshaler {
+			return marshalNPoolConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_pools(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PoolConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_pools_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_apiTokens(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_apiTokens(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().APITokens(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.APITokenOrder), fc.Args["where"].(*ent.APITokenWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.APITokenConnection) graphql.Marshaler {
+			return marshalNAPITokenConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_apiTokens(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_APITokenConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_apiTokens_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_roleDefinitions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_roleDefinitions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().RoleDefinitions(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RoleDefinition) graphql.Marshaler {
+			return marshalNRoleDefinition2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleDefinitionᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_roleDefinitions(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RoleDefinition(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _Query___type(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -29285,6 +34068,70 @@ func fieldContext_RegionEdge_cursor(_ context.Context, ec *executionContext, fie
 	return graphql.NewScalarFieldContext("RegionEdge", field, false, false, "Cursor")
 }
 
+func _RegionPayload_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RegionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RegionPayload_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalORegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_RegionPayload_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RegionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RegionPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RegionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RegionPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RegionPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RegionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _RoleAssignment_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.RoleAssignment) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -29673,6 +34520,194 @@ func _RoleAssignmentEdge_cursor(ctx context.Context, ec *executionContext, field
 }
 func fieldContext_RoleAssignmentEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RoleAssignmentEdge", field, false, false, "Cursor")
+}
+
+func _RoleAssignmentPayload_roleAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleAssignmentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleAssignmentPayload_roleAssignment(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RoleAssignment, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.RoleAssignment) graphql.Marshaler {
+			return marshalORoleAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRoleAssignment(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_RoleAssignmentPayload_roleAssignment(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RoleAssignmentPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RoleAssignment(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RoleAssignmentPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleAssignmentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleAssignmentPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleAssignmentPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RoleAssignmentPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RoleDefinition_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleDefinition) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleDefinition_role(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Role, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleDefinition_role(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleDefinition", field, false, false, "String")
+}
+
+func _RoleDefinition_zh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleDefinition) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleDefinition_zh(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Zh, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleDefinition_zh(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleDefinition", field, false, false, "String")
+}
+
+func _RoleDefinition_en(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleDefinition) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleDefinition_en(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.En, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleDefinition_en(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleDefinition", field, false, false, "String")
+}
+
+func _RoleDefinition_label(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleDefinition) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleDefinition_label(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Label, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleDefinition_label(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RoleDefinition",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RoleDefinition_actions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RoleDefinition) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RoleDefinition_actions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RoleDefinition_actions(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RoleDefinition", field, false, false, "String")
 }
 
 func _SendMessagePayload_serviceCase(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
@@ -31364,6 +36399,70 @@ func fieldContext_StaffEdge_cursor(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("StaffEdge", field, false, false, "Cursor")
 }
 
+func _StaffPayload_staff(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StaffPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StaffPayload_staff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Staff, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Staff) graphql.Marshaler {
+			return marshalOStaff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaff(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_StaffPayload_staff(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StaffPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Staff(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StaffPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StaffPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StaffPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StaffPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StaffPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _StageVisit_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StageVisit) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -31499,6 +36598,29 @@ func _StageVisit_stage(ctx context.Context, ec *executionContext, field graphql.
 	)
 }
 func fieldContext_StageVisit_stage(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StageVisit", field, false, false, "String")
+}
+
+func _StageVisit_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StageVisit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StageVisit_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StageVisit_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StageVisit", field, false, false, "String")
 }
 
@@ -31927,7 +37049,7 @@ func _Standard_authority(ctx context.Context, ec *executionContext, field graphq
 			return obj.Authority, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v standard.Authority) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v standard1.Authority) graphql.Marshaler {
 			return marshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx, ec, selections, v)
 		},
 		true,
@@ -32060,6 +37182,199 @@ func fieldContext_Standard_versions(ctx context.Context, ec *executionContext, f
 	return fc, nil
 }
 
+func _StandardChange_part(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_part(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Part, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_part(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_key(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_key(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_key(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardChange",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardChange_action(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_action(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_action(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_field(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_field(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Field, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_field(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_before(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_before(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Before, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_before(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_after(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_after(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.After, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_after(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "String")
+}
+
+func _StandardChange_number(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardChange_number(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardChange_number(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardChange", field, false, false, "Boolean")
+}
+
 func _StandardConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -32145,6 +37460,107 @@ func _StandardConnection_totalCount(ctx context.Context, ec *executionContext, f
 }
 func fieldContext_StandardConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StandardConnection", field, false, false, "Int")
+}
+
+func _StandardDiff_fromVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardDiff_fromVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FromVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardDiff_fromVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardDiff", field, false, false, "ID")
+}
+
+func _StandardDiff_toVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardDiff_toVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardDiff_toVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardDiff", field, false, false, "ID")
+}
+
+func _StandardDiff_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardDiff_changes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Changes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.StandardChange) graphql.Marshaler {
+			return marshalNStandardChange2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardChangeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardDiff_changes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardDiff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardChange(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardDiff_markdown(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardDiff_markdown(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Markdown, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardDiff_markdown(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardDiff", field, false, false, "String")
 }
 
 func _StandardEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardEdge) (ret graphql.Marshaler) {
@@ -32862,6 +38278,263 @@ func _StandardVersionEdge_cursor(ctx context.Context, ec *executionContext, fiel
 }
 func fieldContext_StandardVersionEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StandardVersionEdge", field, false, false, "Cursor")
+}
+
+func _StandardVersionPayload_standardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardVersionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersionPayload_standardVersion(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StandardVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.StandardVersion) graphql.Marshaler {
+			return marshalOStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_StandardVersionPayload_standardVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardVersionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardVersionPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StandardVersionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersionPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardVersionPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardVersionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StrictnessScope_services(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessScope) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessScope_services(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Services, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessScope_services(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessScope", field, false, false, "String")
+}
+
+func _StrictnessScope_areas(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessScope) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessScope_areas(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Areas, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessScope_areas(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessScope", field, false, false, "String")
+}
+
+func _StrictnessScope_against(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessScope) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessScope_against(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Against, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessScope_against(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessScope", field, false, false, "String")
+}
+
+func _StrictnessScope_verdict(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessScope) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessScope_verdict(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Verdict, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessScope_verdict(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessScope", field, false, false, "String")
+}
+
+func _StrictnessScope_spans(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessScope) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessScope_spans(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Spans, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.StrictnessSpan) graphql.Marshaler {
+			return marshalNStrictnessSpan2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessSpanᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessScope_spans(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StrictnessScope",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StrictnessSpan(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StrictnessSpan_from(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessSpan) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessSpan_from(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessSpan_from(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessSpan", field, false, false, "String")
+}
+
+func _StrictnessSpan_to(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessSpan) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessSpan_to(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessSpan_to(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessSpan", field, false, false, "String")
+}
+
+func _StrictnessSpan_relation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.StrictnessSpan) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StrictnessSpan_relation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Relation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StrictnessSpan_relation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StrictnessSpan", field, false, false, "String")
 }
 
 func _Subscription_caseChanged(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
@@ -35527,6 +41200,93 @@ func fieldContext_TokenEdge_cursor(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("TokenEdge", field, false, false, "Cursor")
 }
 
+func _TokenPayload_token(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TokenPayload_token(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.APIToken) graphql.Marshaler {
+			return marshalOAPIToken2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPIToken(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TokenPayload_token(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_APIToken(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TokenPayload_secret(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TokenPayload_secret(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Secret, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TokenPayload_secret(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TokenPayload", field, false, false, "String")
+}
+
+func _TokenPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TokenPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TokenPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _UserError_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -35764,8 +41524,8 @@ func _ViewerGrant_roleLabel(ctx context.Context, ec *executionContext, field gra
 			return obj.RoleLabel, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.Label) graphql.Marshaler {
-			return marshalNLabel2githubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -37292,6 +43052,139 @@ func UnmarshalAPITokenWhereInput(ctx context.Context, raw any) (ent.APITokenWher
 	return out, err
 }
 
+func unmarshalInputApproveStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Approve, error) {
+	var it standard.Approve
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalApproveStandardInput unmarshals raw into the ApproveStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalApproveStandardInput(ctx context.Context, raw any) (standard.Approve, error) {
+	var out standard.Approve
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ApproveStandardInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputAssignRoleInput(ctx context.Context, ec *executionContext, obj any) (workforce.AssignRole, error) {
+	var it workforce.AssignRole
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"staffID", "role", "regionID", "validFrom", "validTo", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "role":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Role = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "validFrom":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validFrom"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidFrom = data
+		case "validTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validTo"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidTo = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAssignRoleInput unmarshals raw into the AssignRoleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAssignRoleInput(ctx context.Context, raw any) (workforce.AssignRole, error) {
+	var out workforce.AssignRole
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AssignRoleInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputAssignTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.AssignTask, error) {
 	var it execution.AssignTask
 	if obj == nil {
@@ -37303,7 +43196,7 @@ func unmarshalInputAssignTaskInput(ctx context.Context, ec *executionContext, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "staffID", "reason", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "staffID", "reason", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -37312,11 +43205,25 @@ func unmarshalInputAssignTaskInput(ctx context.Context, ec *executionContext, ob
 		switch k {
 		case "taskID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
-			data, err := unmarshalNID2string(ctx, ec, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
 		case "staffID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
 			data, err := unmarshalNID2string(ctx, ec, v)
@@ -37937,7 +43844,7 @@ func unmarshalInputBeginTaskInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -37946,11 +43853,25 @@ func unmarshalInputBeginTaskInput(ctx context.Context, ec *executionContext, obj
 		switch k {
 		case "taskID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
-			data, err := unmarshalNID2string(ctx, ec, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -40039,7 +45960,7 @@ func unmarshalInputClaimTaskInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -40048,11 +45969,25 @@ func unmarshalInputClaimTaskInput(ctx context.Context, ec *executionContext, obj
 		switch k {
 		case "taskID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
-			data, err := unmarshalNID2string(ctx, ec, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -41384,7 +47319,7 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "variables", "evidence", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "variables", "evidence", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -41393,11 +47328,25 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 		switch k {
 		case "taskID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
-			data, err := unmarshalNID2string(ctx, ec, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
 		case "variables":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variables"))
 			data, err := unmarshalOMap2map(ctx, ec, v)
@@ -41433,6 +47382,188 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 func UnmarshalCompleteTaskInput(ctx context.Context, raw any) (execution.CompleteTask, error) {
 	var out execution.CompleteTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CompleteTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreateOrgUnitInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreateOrgUnit, error) {
+	var it workforce.CreateOrgUnit
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"code", "nameZh", "nameEn", "regionID", "parentID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "nameZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameZh"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameZh = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "parentID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parentID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ParentID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateOrgUnitInput unmarshals raw into the CreateOrgUnitInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateOrgUnitInput(ctx context.Context, raw any) (workforce.CreateOrgUnit, error) {
+	var out workforce.CreateOrgUnit
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateOrgUnitInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreatePoolInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreatePool, error) {
+	var it workforce.CreatePool
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"code", "nameZh", "nameEn", "regionID", "role", "size", "calendarCode", "finishOver", "costPerHourFen", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "nameZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameZh"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameZh = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "role":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Role = data
+		case "size":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("size"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Size = data
+		case "calendarCode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("calendarCode"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CalendarCode = data
+		case "finishOver":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("finishOver"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FinishOver = data
+		case "costPerHourFen":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("costPerHourFen"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CostPerHourFen = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreatePoolInput unmarshals raw into the CreatePoolInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreatePoolInput(ctx context.Context, raw any) (workforce.CreatePool, error) {
+	var out workforce.CreatePool
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreatePoolInput", raw, &out)
 	return out, err
 }
 
@@ -41552,6 +47683,342 @@ func unmarshalInputCreateProcessInput(ctx context.Context, ec *executionContext,
 func UnmarshalCreateProcessInput(ctx context.Context, raw any) (definition.CreateProcess, error) {
 	var out definition.CreateProcess
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateProcessInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreateRegionInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreateRegion, error) {
+	var it workforce.CreateRegion
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"code", "parentID", "nameZh", "nameEn", "level", "area", "timezone", "calendarCode", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "parentID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parentID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ParentID = data
+		case "nameZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameZh"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameZh = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "level":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("level"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Level = data
+		case "area":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("area"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Area = data
+		case "timezone":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timezone"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Timezone = data
+		case "calendarCode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("calendarCode"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CalendarCode = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateRegionInput unmarshals raw into the CreateRegionInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateRegionInput(ctx context.Context, raw any) (workforce.CreateRegion, error) {
+	var out workforce.CreateRegion
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateRegionInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreateStaffInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreateStaff, error) {
+	var it workforce.CreateStaff
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"code", "name", "regionID", "orgUnitID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "orgUnitID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("orgUnitID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OrgUnitID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateStaffInput unmarshals raw into the CreateStaffInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateStaffInput(ctx context.Context, raw any) (workforce.CreateStaff, error) {
+	var out workforce.CreateStaff
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateStaffInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreateStandardDraftInput(ctx context.Context, ec *executionContext, obj any) (standard.CreateDraft, error) {
+	var it standard.CreateDraft
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"fromVersionID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "fromVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fromVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FromVersionID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateStandardDraftInput unmarshals raw into the CreateStandardDraftInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateStandardDraftInput(ctx context.Context, raw any) (standard.CreateDraft, error) {
+	var out standard.CreateDraft
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateStandardDraftInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCreateTokenInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreateToken, error) {
+	var it workforce.CreateToken
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"staffID", "label", "expiresAt", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "label":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("label"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Label = data
+		case "expiresAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expiresAt"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpiresAt = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateTokenInput unmarshals raw into the CreateTokenInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateTokenInput(ctx context.Context, raw any) (workforce.CreateToken, error) {
+	var out workforce.CreateToken
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateTokenInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputEndRoleInput(ctx context.Context, ec *executionContext, obj any) (workforce.EndRole, error) {
+	var it workforce.EndRole
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"assignmentID", "at", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "assignmentID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentID = data
+		case "at":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("at"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.At = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEndRoleInput unmarshals raw into the EndRoleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEndRoleInput(ctx context.Context, raw any) (workforce.EndRole, error) {
+	var out workforce.EndRole
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EndRoleInput", raw, &out)
 	return out, err
 }
 
@@ -42806,6 +49273,300 @@ func unmarshalInputFailureWhereInput(ctx context.Context, ec *executionContext, 
 func UnmarshalFailureWhereInput(ctx context.Context, raw any) (ent.FailureWhereInput, error) {
 	var out ent.FailureWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "FailureWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputGrantQualificationInput(ctx context.Context, ec *executionContext, obj any) (workforce.GrantQualification, error) {
+	var it workforce.GrantQualification
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"staffID", "kind", "number", "validFrom", "validTo", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "number":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("number"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Number = data
+		case "validFrom":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validFrom"))
+			data, err := unmarshalNTime2timeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidFrom = data
+		case "validTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validTo"))
+			data, err := unmarshalNTime2timeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidTo = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalGrantQualificationInput unmarshals raw into the GrantQualificationInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalGrantQualificationInput(ctx context.Context, raw any) (workforce.GrantQualification, error) {
+	var out workforce.GrantQualification
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "GrantQualificationInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputImportCalendarInput(ctx context.Context, ec *executionContext, obj any) (standard.ImportCalendar, error) {
+	var it standard.ImportCalendar
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"regionID", "document", "revision", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "document":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("document"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Document = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalImportCalendarInput unmarshals raw into the ImportCalendarInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalImportCalendarInput(ctx context.Context, raw any) (standard.ImportCalendar, error) {
+	var out standard.ImportCalendar
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ImportCalendarInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputImportStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.ImportStandard, error) {
+	var it standard.ImportStandard
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"document", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "document":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("document"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Document = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalImportStandardInput unmarshals raw into the ImportStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalImportStandardInput(ctx context.Context, raw any) (standard.ImportStandard, error) {
+	var out standard.ImportStandard
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ImportStandardInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputIndicatorConditionInput(ctx context.Context, ec *executionContext, obj any) (standard.IndicatorCondition, error) {
+	var it standard.IndicatorCondition
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"attribute", "in", "text"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "attribute":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attribute"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Attribute = data
+		case "in":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
+			data, err := unmarshalNString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.In = data
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := unmarshalOTextInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalIndicatorConditionInput unmarshals raw into the IndicatorConditionInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalIndicatorConditionInput(ctx context.Context, raw any) (standard.IndicatorCondition, error) {
+	var out standard.IndicatorCondition
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "IndicatorConditionInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputIndicatorConsequenceInput(ctx context.Context, ec *executionContext, obj any) (standard.IndicatorConsequence, error) {
+	var it standard.IndicatorConsequence
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"text", "creditFen"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = data
+		case "creditFen":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("creditFen"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CreditFen = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalIndicatorConsequenceInput unmarshals raw into the IndicatorConsequenceInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalIndicatorConsequenceInput(ctx context.Context, raw any) (standard.IndicatorConsequence, error) {
+	var out standard.IndicatorConsequence
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "IndicatorConsequenceInput", raw, &out)
 	return out, err
 }
 
@@ -46137,6 +52898,76 @@ func UnmarshalPublishProcessInput(ctx context.Context, raw any) (definition.Publ
 	return out, err
 }
 
+func unmarshalInputPublishStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Publish, error) {
+	var it standard.Publish
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "effectiveFrom", "effectiveTo", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "effectiveFrom":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("effectiveFrom"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EffectiveFrom = data
+		case "effectiveTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("effectiveTo"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EffectiveTo = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPublishStandardInput unmarshals raw into the PublishStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPublishStandardInput(ctx context.Context, raw any) (standard.Publish, error) {
+	var out standard.Publish
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PublishStandardInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputQualificationOrder(ctx context.Context, ec *executionContext, obj any) (ent.QualificationOrder, error) {
 	var it ent.QualificationOrder
 	if obj == nil {
@@ -47115,7 +53946,7 @@ func unmarshalInputReleaseTaskInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -47124,11 +53955,25 @@ func unmarshalInputReleaseTaskInput(ctx context.Context, ec *executionContext, o
 		switch k {
 		case "taskID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
-			data, err := unmarshalNID2string(ctx, ec, v)
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
 			if err != nil {
 				return it, err
 			}
 			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -47150,6 +53995,132 @@ func unmarshalInputReleaseTaskInput(ctx context.Context, ec *executionContext, o
 func UnmarshalReleaseTaskInput(ctx context.Context, raw any) (execution.TaskRef, error) {
 	var out execution.TaskRef
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReleaseTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRemoveClauseInput(ctx context.Context, ec *executionContext, obj any) (standard.RemoveClause, error) {
+	var it standard.RemoveClause
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "number", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "number":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("number"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Number = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRemoveClauseInput unmarshals raw into the RemoveClauseInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRemoveClauseInput(ctx context.Context, raw any) (standard.RemoveClause, error) {
+	var out standard.RemoveClause
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveClauseInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRemoveIndicatorInput(ctx context.Context, ec *executionContext, obj any) (standard.RemoveIndicator, error) {
+	var it standard.RemoveIndicator
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "code", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRemoveIndicatorInput unmarshals raw into the RemoveIndicatorInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRemoveIndicatorInput(ctx context.Context, raw any) (standard.RemoveIndicator, error) {
+	var out standard.RemoveIndicator
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveIndicatorInput", raw, &out)
 	return out, err
 }
 
@@ -47367,6 +54338,167 @@ func unmarshalInputReturnProcessInput(ctx context.Context, ec *executionContext,
 func UnmarshalReturnProcessInput(ctx context.Context, raw any) (definition.Return, error) {
 	var out definition.Return
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReturnProcessInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputReturnStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Return, error) {
+	var it standard.Return
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReturnStandardInput unmarshals raw into the ReturnStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReturnStandardInput(ctx context.Context, raw any) (standard.Return, error) {
+	var out standard.Return
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReturnStandardInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRevokeQualificationInput(ctx context.Context, ec *executionContext, obj any) (workforce.RevokeQualification, error) {
+	var it workforce.RevokeQualification
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"qualificationID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "qualificationID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("qualificationID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.QualificationID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRevokeQualificationInput unmarshals raw into the RevokeQualificationInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRevokeQualificationInput(ctx context.Context, raw any) (workforce.RevokeQualification, error) {
+	var out workforce.RevokeQualification
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RevokeQualificationInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRevokeTokenInput(ctx context.Context, ec *executionContext, obj any) (workforce.RevokeToken, error) {
+	var it workforce.RevokeToken
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"tokenID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "tokenID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("tokenID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TokenID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRevokeTokenInput unmarshals raw into the RevokeTokenInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRevokeTokenInput(ctx context.Context, raw any) (workforce.RevokeToken, error) {
+	var out workforce.RevokeToken
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RevokeTokenInput", raw, &out)
 	return out, err
 }
 
@@ -47861,7 +54993,7 @@ func unmarshalInputSendMessageInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "caseID", "correlationKey", "payload", "idempotencyKey"}
+	fieldsInOrder := [...]string{"name", "caseID", "caseNumber", "correlationKey", "payload", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -47882,6 +55014,13 @@ func unmarshalInputSendMessageInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.CaseID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
 		case "correlationKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correlationKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -48971,6 +56110,377 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 func UnmarshalServiceCaseWhereInput(ctx context.Context, raw any) (ent.ServiceCaseWhereInput, error) {
 	var out ent.ServiceCaseWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ServiceCaseWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSetClauseInput(ctx context.Context, ec *executionContext, obj any) (standard.SetClause, error) {
+	var it standard.SetClause
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "number", "parent", "after", "title", "text", "mandatory", "roles", "policy", "source", "address", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "number":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("number"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Number = data
+		case "parent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parent"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Parent = data
+		case "after":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("after"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.After = data
+		case "title":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
+			data, err := unmarshalOTextInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Title = data
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = data
+		case "mandatory":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mandatory"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Mandatory = data
+		case "roles":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("roles"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Roles = data
+		case "policy":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("policy"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Policy = data
+		case "source":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("source"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Source = data
+		case "address":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Address = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSetClauseInput unmarshals raw into the SetClauseInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSetClauseInput(ctx context.Context, raw any) (standard.SetClause, error) {
+	var out standard.SetClause
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetClauseInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSetIndicatorInput(ctx context.Context, ec *executionContext, obj any) (standard.SetIndicator, error) {
+	var it standard.SetIndicator
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "code", "name", "clause", "kind", "statistic", "comparator", "value", "unit", "basis", "cutoffHour", "target", "startEvent", "stopEvent", "services", "areas", "when", "pauseReasons", "exclusions", "consequence", "definition", "adopts", "validFrom", "validTo", "enabled", "verification", "source", "address", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "clause":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("clause"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Clause = data
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "statistic":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("statistic"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Statistic = data
+		case "comparator":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("comparator"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Comparator = data
+		case "value":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("value"))
+			data, err := unmarshalNFloat2float64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Value = data
+		case "unit":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("unit"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Unit = data
+		case "basis":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("basis"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Basis = data
+		case "cutoffHour":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cutoffHour"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CutoffHour = data
+		case "target":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("target"))
+			data, err := unmarshalOFloat2ᚖfloat64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Target = data
+		case "startEvent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startEvent"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StartEvent = data
+		case "stopEvent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stopEvent"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StopEvent = data
+		case "services":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("services"))
+			data, err := unmarshalNString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Services = data
+		case "areas":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("areas"))
+			data, err := unmarshalNString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Areas = data
+		case "when":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("when"))
+			data, err := unmarshalOIndicatorConditionInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorCondition(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.When = data
+		case "pauseReasons":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pauseReasons"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PauseReasons = data
+		case "exclusions":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("exclusions"))
+			data, err := unmarshalOTextInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐTextᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Exclusions = data
+		case "consequence":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("consequence"))
+			data, err := unmarshalOIndicatorConsequenceInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorConsequence(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Consequence = data
+		case "definition":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("definition"))
+			data, err := unmarshalOTextInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Definition = data
+		case "adopts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("adopts"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Adopts = data
+		case "validFrom":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validFrom"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidFrom = data
+		case "validTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("validTo"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ValidTo = data
+		case "enabled":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("enabled"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Enabled = data
+		case "verification":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("verification"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Verification = data
+		case "source":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("source"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Source = data
+		case "address":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("address"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Address = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSetIndicatorInput unmarshals raw into the SetIndicatorInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSetIndicatorInput(ctx context.Context, raw any) (standard.SetIndicator, error) {
+	var out standard.SetIndicator
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetIndicatorInput", raw, &out)
 	return out, err
 }
 
@@ -50863,7 +58373,7 @@ func unmarshalInputStartCaseInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"processKey", "regionID", "title", "area", "channel", "variables", "idempotencyKey"}
+	fieldsInOrder := [...]string{"processKey", "regionID", "number", "title", "area", "channel", "variables", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -50884,6 +58394,13 @@ func unmarshalInputStartCaseInput(ctx context.Context, ec *executionContext, obj
 				return it, err
 			}
 			it.RegionID = data
+		case "number":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("number"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Number = data
 		case "title":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -50989,6 +58506,62 @@ func unmarshalInputSubmitProcessInput(ctx context.Context, ec *executionContext,
 func UnmarshalSubmitProcessInput(ctx context.Context, raw any) (definition.Submit, error) {
 	var out definition.Submit
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "SubmitProcessInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSubmitStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Submit, error) {
+	var it standard.Submit
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSubmitStandardInput unmarshals raw into the SubmitStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSubmitStandardInput(ctx context.Context, raw any) (standard.Submit, error) {
+	var out standard.Submit
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SubmitStandardInput", raw, &out)
 	return out, err
 }
 
@@ -52393,6 +59966,55 @@ func UnmarshalTaskWhereInput(ctx context.Context, raw any) (ent.TaskWhereInput, 
 	return out, err
 }
 
+func unmarshalInputTextInput(ctx context.Context, ec *executionContext, obj any) (standard.Text, error) {
+	var it standard.Text
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"zh", "en"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "zh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("zh"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Zh = data
+		case "en":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("en"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.En = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTextInput unmarshals raw into the TextInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTextInput(ctx context.Context, raw any) (standard.Text, error) {
+	var out standard.Text
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TextInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputTimerRowOrder(ctx context.Context, ec *executionContext, obj any) (ent.TimerRowOrder, error) {
 	var it ent.TimerRowOrder
 	if obj == nil {
@@ -53381,6 +61003,104 @@ func UnmarshalTokenWhereInput(ctx context.Context, raw any) (ent.TokenWhereInput
 	return out, err
 }
 
+func unmarshalInputUpdatePoolInput(ctx context.Context, ec *executionContext, obj any) (workforce.UpdatePool, error) {
+	var it workforce.UpdatePool
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"poolID", "nameZh", "nameEn", "role", "size", "calendarCode", "finishOver", "costPerHourFen", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "poolID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("poolID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PoolID = data
+		case "nameZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameZh"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameZh = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "role":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Role = data
+		case "size":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("size"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Size = data
+		case "calendarCode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("calendarCode"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CalendarCode = data
+		case "finishOver":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("finishOver"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FinishOver = data
+		case "costPerHourFen":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("costPerHourFen"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CostPerHourFen = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdatePoolInput unmarshals raw into the UpdatePoolInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdatePoolInput(ctx context.Context, raw any) (workforce.UpdatePool, error) {
+	var out workforce.UpdatePool
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdatePoolInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputUpdateProcessDraftInput(ctx context.Context, ec *executionContext, obj any) (definition.UpdateDraft, error) {
 	var it definition.UpdateDraft
 	if obj == nil {
@@ -53448,6 +61168,195 @@ func unmarshalInputUpdateProcessDraftInput(ctx context.Context, ec *executionCon
 func UnmarshalUpdateProcessDraftInput(ctx context.Context, raw any) (definition.UpdateDraft, error) {
 	var out definition.UpdateDraft
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateProcessDraftInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputUpdateStaffInput(ctx context.Context, ec *executionContext, obj any) (workforce.UpdateStaff, error) {
+	var it workforce.UpdateStaff
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"staffID", "name", "orgUnitID", "active", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "orgUnitID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("orgUnitID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OrgUnitID = data
+		case "active":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("active"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Active = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdateStaffInput unmarshals raw into the UpdateStaffInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdateStaffInput(ctx context.Context, raw any) (workforce.UpdateStaff, error) {
+	var out workforce.UpdateStaff
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateStaffInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputUpdateStandardDraftInput(ctx context.Context, ec *executionContext, obj any) (standard.UpdateDraft, error) {
+	var it standard.UpdateDraft
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "document", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "document":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("document"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Document = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUpdateStandardDraftInput unmarshals raw into the UpdateStandardDraftInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUpdateStandardDraftInput(ctx context.Context, raw any) (standard.UpdateDraft, error) {
+	var out standard.UpdateDraft
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UpdateStandardDraftInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputWithdrawStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Withdraw, error) {
+	var it standard.Withdraw
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalWithdrawStandardInput unmarshals raw into the WithdrawStandardInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalWithdrawStandardInput(ctx context.Context, raw any) (standard.Withdraw, error) {
+	var out standard.Withdraw
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "WithdrawStandardInput", raw, &out)
 	return out, err
 }
 
@@ -54248,6 +62157,11 @@ func _Breach(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			}
 		case "binding":
 			out.Values[i] = _Breach_binding(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "creditFen":
+			out.Values[i] = _Breach_creditFen(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -55198,6 +63112,16 @@ func _Clock(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "cutoffHour":
+			out.Values[i] = _Clock_cutoffHour(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "creditFen":
+			out.Values[i] = _Clock_creditFen(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "state":
 			out.Values[i] = _Clock_state(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -55240,6 +63164,11 @@ func _Clock(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj
 			}
 		case "breachedAt":
 			out.Values[i] = _Clock_breachedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pausedAt":
+			out.Values[i] = _Clock_pausedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -56142,6 +64071,87 @@ func _FormField(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var importCalendarPayloadImplementors = []string{"ImportCalendarPayload"}
+
+func _ImportCalendarPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ImportCalendarPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, importCalendarPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImportCalendarPayload")
+		case "calendar":
+			out.Values[i] = _ImportCalendarPayload_calendar(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _ImportCalendarPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var importStandardPayloadImplementors = []string{"ImportStandardPayload"}
+
+func _ImportStandardPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ImportStandardPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, importStandardPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImportStandardPayload")
+		case "standard":
+			out.Values[i] = _ImportStandardPayload_standard(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "standardVersions":
+			out.Values[i] = _ImportStandardPayload_standardVersions(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _ImportStandardPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var indicatorImplementors = []string{"Indicator", "Node"}
 
 func _Indicator(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Indicator) graphql.Marshaler {
@@ -56409,6 +64419,59 @@ func _IndicatorEdge(ctx context.Context, ec *executionContext, sel ast.Selection
 	return out
 }
 
+var indicatorStrictnessImplementors = []string{"IndicatorStrictness"}
+
+func _IndicatorStrictness(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.IndicatorStrictness) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, indicatorStrictnessImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IndicatorStrictness")
+		case "indicator":
+			out.Values[i] = _IndicatorStrictness_indicator(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verdict":
+			out.Values[i] = _IndicatorStrictness_verdict(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "firstStricter":
+			out.Values[i] = _IndicatorStrictness_firstStricter(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "firstLooser":
+			out.Values[i] = _IndicatorStrictness_firstLooser(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "scopes":
+			out.Values[i] = _IndicatorStrictness_scopes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var labelImplementors = []string{"Label"}
 
 func _Label(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Label) graphql.Marshaler {
@@ -56604,6 +64667,181 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "importStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_importStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createStandardDraft":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createStandardDraft(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updateStandardDraft":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_updateStandardDraft(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "setClause":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_setClause(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "removeClause":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_removeClause(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "setIndicator":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_setIndicator(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "removeIndicator":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_removeIndicator(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "submitStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_submitStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "returnStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_returnStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "approveStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_approveStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "publishStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_publishStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "withdrawStandard":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_withdrawStandard(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "importCalendar":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_importCalendar(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createRegion":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createRegion(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createOrgUnit":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createOrgUnit(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createStaff":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createStaff(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updateStaff":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_updateStaff(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "assignRole":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_assignRole(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "endRole":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_endRole(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "grantQualification":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_grantQualification(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokeQualification":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_revokeQualification(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createPool":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createPool(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "updatePool":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_updatePool(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createToken(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokeToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_revokeToken(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -56774,6 +65012,44 @@ func _OrgUnitEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 			}
 		case "cursor":
 			out.Values[i] = _OrgUnitEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var orgUnitPayloadImplementors = []string{"OrgUnitPayload"}
+
+func _OrgUnitPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.OrgUnitPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, orgUnitPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OrgUnitPayload")
+		case "orgUnit":
+			out.Values[i] = _OrgUnitPayload_orgUnit(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _OrgUnitPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -57193,6 +65469,44 @@ func _PoolEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, 
 	return out
 }
 
+var poolPayloadImplementors = []string{"PoolPayload"}
+
+func _PoolPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PoolPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, poolPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PoolPayload")
+		case "pool":
+			out.Values[i] = _PoolPayload_pool(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _PoolPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var processImplementors = []string{"Process", "Node"}
 
 func _Process(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Process) graphql.Marshaler {
@@ -57471,12 +65785,6 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 				func(ctx context.Context) graphql.Marshaler {
 					return _ProcessVersion_cases(ctx, ec, field, obj)
 				})
-		case "svg":
-			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
-				func(ctx context.Context) graphql.Marshaler {
-					return _ProcessVersion_svg(ctx, ec, field, obj)
-				})
 		case "findings":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, true,
@@ -57604,6 +65912,49 @@ func _ProcessVersionPayload(ctx context.Context, ec *executionContext, sel ast.S
 			}
 		case "userErrors":
 			out.Values[i] = _ProcessVersionPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var publishStandardPayloadImplementors = []string{"PublishStandardPayload"}
+
+func _PublishStandardPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PublishStandardPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, publishStandardPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PublishStandardPayload")
+		case "standardVersion":
+			out.Values[i] = _PublishStandardPayload_standardVersion(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "strictness":
+			out.Values[i] = _PublishStandardPayload_strictness(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _PublishStandardPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -57790,6 +66141,44 @@ func _QualificationEdge(ctx context.Context, ec *executionContext, sel ast.Selec
 	return out
 }
 
+var qualificationPayloadImplementors = []string{"QualificationPayload"}
+
+func _QualificationPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.QualificationPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, qualificationPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("QualificationPayload")
+		case "qualification":
+			out.Values[i] = _QualificationPayload_qualification(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _QualificationPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) graphql.Marshaler {
@@ -57892,6 +66281,66 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_checkProcess(ctx, ec, field)
+				})
+		case "standards":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_standards(ctx, ec, field)
+				})
+		case "standard":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_standard(ctx, ec, field)
+				})
+		case "calendars":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_calendars(ctx, ec, field)
+				})
+		case "standardDiff":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_standardDiff(ctx, ec, field)
+				})
+		case "regions":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_regions(ctx, ec, field)
+				})
+		case "orgUnits":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_orgUnits(ctx, ec, field)
+				})
+		case "staff":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_staff(ctx, ec, field)
+				})
+		case "pools":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_pools(ctx, ec, field)
+				})
+		case "apiTokens":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_apiTokens(ctx, ec, field)
+				})
+		case "roleDefinitions":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_roleDefinitions(ctx, ec, field)
 				})
 		case "__type":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
@@ -58100,6 +66549,44 @@ func _RegionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 	return out
 }
 
+var regionPayloadImplementors = []string{"RegionPayload"}
+
+func _RegionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RegionPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, regionPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RegionPayload")
+		case "region":
+			out.Values[i] = _RegionPayload_region(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _RegionPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var roleAssignmentImplementors = []string{"RoleAssignment", "Node"}
 
 func _RoleAssignment(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.RoleAssignment) graphql.Marshaler {
@@ -58241,6 +66728,97 @@ func _RoleAssignmentEdge(ctx context.Context, ec *executionContext, sel ast.Sele
 			}
 		case "cursor":
 			out.Values[i] = _RoleAssignmentEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var roleAssignmentPayloadImplementors = []string{"RoleAssignmentPayload"}
+
+func _RoleAssignmentPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RoleAssignmentPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, roleAssignmentPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RoleAssignmentPayload")
+		case "roleAssignment":
+			out.Values[i] = _RoleAssignmentPayload_roleAssignment(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _RoleAssignmentPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var roleDefinitionImplementors = []string{"RoleDefinition"}
+
+func _RoleDefinition(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RoleDefinition) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, roleDefinitionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RoleDefinition")
+		case "role":
+			out.Values[i] = _RoleDefinition_role(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "zh":
+			out.Values[i] = _RoleDefinition_zh(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "en":
+			out.Values[i] = _RoleDefinition_en(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "label":
+			out.Values[i] = _RoleDefinition_label(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "actions":
+			out.Values[i] = _RoleDefinition_actions(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -58760,6 +67338,44 @@ func _StaffEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var staffPayloadImplementors = []string{"StaffPayload"}
+
+func _StaffPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StaffPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, staffPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StaffPayload")
+		case "staff":
+			out.Values[i] = _StaffPayload_staff(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _StaffPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var stageVisitImplementors = []string{"StageVisit", "Node"}
 
 func _StageVisit(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.StageVisit) graphql.Marshaler {
@@ -58798,6 +67414,11 @@ func _StageVisit(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 			}
 		case "stage":
 			out.Values[i] = _StageVisit_stage(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _StageVisit_reason(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -59011,6 +67632,74 @@ func _Standard(ctx context.Context, ec *executionContext, sel ast.SelectionSet, 
 	return out
 }
 
+var standardChangeImplementors = []string{"StandardChange"}
+
+func _StandardChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StandardChange) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, standardChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StandardChange")
+		case "part":
+			out.Values[i] = _StandardChange_part(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "key":
+			out.Values[i] = _StandardChange_key(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = _StandardChange_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "action":
+			out.Values[i] = _StandardChange_action(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "field":
+			out.Values[i] = _StandardChange_field(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "before":
+			out.Values[i] = _StandardChange_before(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "after":
+			out.Values[i] = _StandardChange_after(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "number":
+			out.Values[i] = _StandardChange_number(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var standardConnectionImplementors = []string{"StandardConnection"}
 
 func _StandardConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.StandardConnection) graphql.Marshaler {
@@ -59034,6 +67723,54 @@ func _StandardConnection(ctx context.Context, ec *executionContext, sel ast.Sele
 			}
 		case "totalCount":
 			out.Values[i] = _StandardConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var standardDiffImplementors = []string{"StandardDiff"}
+
+func _StandardDiff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StandardDiff) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, standardDiffImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StandardDiff")
+		case "fromVersionID":
+			out.Values[i] = _StandardDiff_fromVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "toVersionID":
+			out.Values[i] = _StandardDiff_toVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "changes":
+			out.Values[i] = _StandardDiff_changes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "markdown":
+			out.Values[i] = _StandardDiff_markdown(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -59285,6 +68022,140 @@ func _StandardVersionEdge(ctx context.Context, ec *executionContext, sel ast.Sel
 			}
 		case "cursor":
 			out.Values[i] = _StandardVersionEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var standardVersionPayloadImplementors = []string{"StandardVersionPayload"}
+
+func _StandardVersionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StandardVersionPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, standardVersionPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StandardVersionPayload")
+		case "standardVersion":
+			out.Values[i] = _StandardVersionPayload_standardVersion(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _StandardVersionPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var strictnessScopeImplementors = []string{"StrictnessScope"}
+
+func _StrictnessScope(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StrictnessScope) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, strictnessScopeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StrictnessScope")
+		case "services":
+			out.Values[i] = _StrictnessScope_services(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "areas":
+			out.Values[i] = _StrictnessScope_areas(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "against":
+			out.Values[i] = _StrictnessScope_against(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "verdict":
+			out.Values[i] = _StrictnessScope_verdict(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "spans":
+			out.Values[i] = _StrictnessScope_spans(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var strictnessSpanImplementors = []string{"StrictnessSpan"}
+
+func _StrictnessSpan(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.StrictnessSpan) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, strictnessSpanImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StrictnessSpan")
+		case "from":
+			out.Values[i] = _StrictnessSpan_from(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = _StrictnessSpan_to(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "relation":
+			out.Values[i] = _StrictnessSpan_relation(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -60248,6 +69119,49 @@ func _TokenEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var tokenPayloadImplementors = []string{"TokenPayload"}
+
+func _TokenPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TokenPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, tokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TokenPayload")
+		case "token":
+			out.Values[i] = _TokenPayload_token(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "secret":
+			out.Values[i] = _TokenPayload_secret(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _TokenPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var userErrorImplementors = []string{"UserError"}
 
 func _UserError(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.UserError) graphql.Marshaler {
@@ -60754,6 +69668,19 @@ func ___Type(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 
 // region    ***************************** type.gotpl *****************************
 
+func marshalNAPITokenConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.APITokenConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "APITokenConnection!")
+		return graphql.Null
+	}
+	return _APITokenConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNAPITokenOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenOrder(ctx context.Context, ec *executionContext, v any) (*ent.APITokenOrder, error) {
+	res, err := unmarshalInputAPITokenOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNAPITokenOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenOrderField(ctx context.Context, ec *executionContext, v any) (*ent.APITokenOrderField, error) {
 	var res = new(ent.APITokenOrderField)
 	err := res.UnmarshalGQL(v)
@@ -60771,6 +69698,16 @@ func marshalNAPITokenOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITok
 func unmarshalNAPITokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.APITokenWhereInput, error) {
 	res, err := unmarshalInputAPITokenWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNApproveStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐApprove(ctx context.Context, ec *executionContext, v any) (standard.Approve, error) {
+	res, err := unmarshalInputApproveStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNAssignRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐAssignRole(ctx context.Context, ec *executionContext, v any) (workforce.AssignRole, error) {
+	res, err := unmarshalInputAssignRoleInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNAssignTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAssignTask(ctx context.Context, ec *executionContext, v any) (execution.AssignTask, error) {
@@ -60940,6 +69877,14 @@ func unmarshalNBreachWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreach
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNCalendarConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.CalendarConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "CalendarConnection!")
+		return graphql.Null
+	}
+	return _CalendarConnection(ctx, ec, sel, v)
+}
+
 func unmarshalNCalendarKind2githubᚗcomᚋopenspmsᚋspmsᚋentᚋcalendarᚐKind(ctx context.Context, ec *executionContext, v any) (calendar.Kind, error) {
 	var res calendar.Kind
 	err := res.UnmarshalGQL(v)
@@ -60948,6 +69893,11 @@ func unmarshalNCalendarKind2githubᚗcomᚋopenspmsᚋspmsᚋentᚋcalendarᚐKi
 
 func marshalNCalendarKind2githubᚗcomᚋopenspmsᚋspmsᚋentᚋcalendarᚐKind(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v calendar.Kind) graphql.Marshaler {
 	return v
+}
+
+func unmarshalNCalendarOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarOrder(ctx context.Context, ec *executionContext, v any) (*ent.CalendarOrder, error) {
+	res, err := unmarshalInputCalendarOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNCalendarOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarOrderField(ctx context.Context, ec *executionContext, v any) (*ent.CalendarOrderField, error) {
@@ -61204,6 +70154,16 @@ func unmarshalNCompleteTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexe
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNCreateOrgUnitInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateOrgUnit(ctx context.Context, ec *executionContext, v any) (workforce.CreateOrgUnit, error) {
+	res, err := unmarshalInputCreateOrgUnitInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCreatePoolInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreatePool(ctx context.Context, ec *executionContext, v any) (workforce.CreatePool, error) {
+	res, err := unmarshalInputCreatePoolInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNCreateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateDraft(ctx context.Context, ec *executionContext, v any) (definition.CreateDraft, error) {
 	res, err := unmarshalInputCreateProcessDraftInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -61211,6 +70171,26 @@ func unmarshalNCreateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternal
 
 func unmarshalNCreateProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateProcess(ctx context.Context, ec *executionContext, v any) (definition.CreateProcess, error) {
 	res, err := unmarshalInputCreateProcessInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCreateRegionInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateRegion(ctx context.Context, ec *executionContext, v any) (workforce.CreateRegion, error) {
+	res, err := unmarshalInputCreateRegionInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCreateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateStaff(ctx context.Context, ec *executionContext, v any) (workforce.CreateStaff, error) {
+	res, err := unmarshalInputCreateStaffInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCreateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCreateDraft(ctx context.Context, ec *executionContext, v any) (standard.CreateDraft, error) {
+	res, err := unmarshalInputCreateStandardDraftInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCreateTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateToken(ctx context.Context, ec *executionContext, v any) (workforce.CreateToken, error) {
+	res, err := unmarshalInputCreateTokenInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -61222,6 +70202,11 @@ func unmarshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Context
 
 func marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
 	return v
+}
+
+func unmarshalNEndRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndRole(ctx context.Context, ec *executionContext, v any) (workforce.EndRole, error) {
+	res, err := unmarshalInputEndRoleInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalNErrorCode2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐErrorCodeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.ErrorCode) graphql.Marshaler {
@@ -61421,6 +70406,11 @@ func marshalNFormField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFormF
 	return _FormField(ctx, ec, sel, v)
 }
 
+func unmarshalNGrantQualificationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐGrantQualification(ctx context.Context, ec *executionContext, v any) (workforce.GrantQualification, error) {
+	res, err := unmarshalInputGrantQualificationInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNID2string(ctx context.Context, ec *executionContext, v any) (string, error) {
 	res, err := graphql.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -61464,6 +70454,32 @@ func marshalNID2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.
 	return ret
 }
 
+func unmarshalNImportCalendarInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImportCalendar(ctx context.Context, ec *executionContext, v any) (standard.ImportCalendar, error) {
+	res, err := unmarshalInputImportCalendarInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNImportCalendarPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐImportCalendarPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ImportCalendarPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImportCalendarPayload!")
+		return graphql.Null
+	}
+	return _ImportCalendarPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNImportStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImportStandard(ctx context.Context, ec *executionContext, v any) (standard.ImportStandard, error) {
+	res, err := unmarshalInputImportStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNImportStandardPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐImportStandardPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ImportStandardPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ImportStandardPayload!")
+		return graphql.Null
+	}
+	return _ImportStandardPayload(ctx, ec, sel, v)
+}
+
 func marshalNIndicator2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicator(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Indicator) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Indicator!")
@@ -61497,6 +70513,30 @@ func marshalNIndicatorOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndic
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNIndicatorStrictness2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐIndicatorStrictnessᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.IndicatorStrictness) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNIndicatorStrictness2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐIndicatorStrictness(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNIndicatorStrictness2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐIndicatorStrictness(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.IndicatorStrictness) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "IndicatorStrictness!")
+		return graphql.Null
+	}
+	return _IndicatorStrictness(ctx, ec, sel, v)
 }
 
 func unmarshalNIndicatorWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.IndicatorWhereInput, error) {
@@ -61561,8 +70601,12 @@ func marshalNInt2ᚕintᚄ(ctx context.Context, ec *executionContext, sel ast.Se
 	return ret
 }
 
-func marshalNLabel2githubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Label) graphql.Marshaler {
-	return _Label(ctx, ec, sel, &v)
+func marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Label) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Label!")
+		return graphql.Null
+	}
+	return _Label(ctx, ec, sel, v)
 }
 
 func unmarshalNMap2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
@@ -61630,6 +70674,14 @@ func marshalNOrgUnitOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnit
 	return v
 }
 
+func marshalNOrgUnitPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐOrgUnitPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.OrgUnitPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OrgUnitPayload!")
+		return graphql.Null
+	}
+	return _OrgUnitPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.OrgUnitWhereInput, error) {
 	res, err := unmarshalInputOrgUnitWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
@@ -61676,6 +70728,19 @@ func unmarshalNPauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWh
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNPoolConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PoolConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PoolConnection!")
+		return graphql.Null
+	}
+	return _PoolConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNPoolOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrder(ctx context.Context, ec *executionContext, v any) (*ent.PoolOrder, error) {
+	res, err := unmarshalInputPoolOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNPoolOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrderField(ctx context.Context, ec *executionContext, v any) (*ent.PoolOrderField, error) {
 	var res = new(ent.PoolOrderField)
 	err := res.UnmarshalGQL(v)
@@ -61688,6 +70753,14 @@ func marshalNPoolOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrderF
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNPoolPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPoolPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PoolPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PoolPayload!")
+		return graphql.Null
+	}
+	return _PoolPayload(ctx, ec, sel, v)
 }
 
 func unmarshalNPoolWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PoolWhereInput, error) {
@@ -61798,6 +70871,19 @@ func unmarshalNPublishProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋd
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNPublishStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐPublish(ctx context.Context, ec *executionContext, v any) (standard.Publish, error) {
+	res, err := unmarshalInputPublishStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPublishStandardPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPublishStandardPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PublishStandardPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PublishStandardPayload!")
+		return graphql.Null
+	}
+	return _PublishStandardPayload(ctx, ec, sel, v)
+}
+
 func marshalNQualificationConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualificationConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.QualificationConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "QualificationConnection!")
@@ -61825,13 +70911,17 @@ func marshalNQualificationOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQ
 	return v
 }
 
+func marshalNQualificationPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐQualificationPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.QualificationPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "QualificationPayload!")
+		return graphql.Null
+	}
+	return _QualificationPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNQualificationWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualificationWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.QualificationWhereInput, error) {
 	res, err := unmarshalInputQualificationWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
-}
-
-func marshalNRegion2githubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v ent.Region) graphql.Marshaler {
-	return _Region(ctx, ec, sel, &v)
 }
 
 func marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Region) graphql.Marshaler {
@@ -61889,6 +70979,14 @@ func marshalNRegionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionOr
 	return v
 }
 
+func marshalNRegionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRegionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RegionPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RegionPayload!")
+		return graphql.Null
+	}
+	return _RegionPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNRegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.RegionWhereInput, error) {
 	res, err := unmarshalInputRegionWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
@@ -61896,6 +70994,16 @@ func unmarshalNRegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion
 
 func unmarshalNReleaseTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐTaskRef(ctx context.Context, ec *executionContext, v any) (execution.TaskRef, error) {
 	res, err := unmarshalInputReleaseTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRemoveClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveClause(ctx context.Context, ec *executionContext, v any) (standard.RemoveClause, error) {
+	res, err := unmarshalInputRemoveClauseInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRemoveIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveIndicator(ctx context.Context, ec *executionContext, v any) (standard.RemoveIndicator, error) {
+	res, err := unmarshalInputRemoveIndicatorInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -61916,6 +71024,21 @@ func unmarshalNRetryFailureInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexe
 
 func unmarshalNReturnProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐReturn(ctx context.Context, ec *executionContext, v any) (definition.Return, error) {
 	res, err := unmarshalInputReturnProcessInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNReturnStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐReturn(ctx context.Context, ec *executionContext, v any) (standard.Return, error) {
+	res, err := unmarshalInputReturnStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRevokeQualificationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRevokeQualification(ctx context.Context, ec *executionContext, v any) (workforce.RevokeQualification, error) {
+	res, err := unmarshalInputRevokeQualificationInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRevokeTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRevokeToken(ctx context.Context, ec *executionContext, v any) (workforce.RevokeToken, error) {
+	res, err := unmarshalInputRevokeTokenInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -61946,9 +71069,41 @@ func marshalNRoleAssignmentOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐ
 	return v
 }
 
+func marshalNRoleAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleAssignmentPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RoleAssignmentPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RoleAssignmentPayload!")
+		return graphql.Null
+	}
+	return _RoleAssignmentPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNRoleAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRoleAssignmentWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.RoleAssignmentWhereInput, error) {
 	res, err := unmarshalInputRoleAssignmentWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNRoleDefinition2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleDefinitionᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.RoleDefinition) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNRoleDefinition2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleDefinition(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNRoleDefinition2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRoleDefinition(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RoleDefinition) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RoleDefinition!")
+		return graphql.Null
+	}
+	return _RoleDefinition(ctx, ec, sel, v)
 }
 
 func unmarshalNSendMessageInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSendMessage(ctx context.Context, ec *executionContext, v any) (execution.SendMessage, error) {
@@ -62014,6 +71169,16 @@ func unmarshalNServiceCaseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐS
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNSetClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetClause(ctx context.Context, ec *executionContext, v any) (standard.SetClause, error) {
+	res, err := unmarshalInputSetClauseInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNSetIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetIndicator(ctx context.Context, ec *executionContext, v any) (standard.SetIndicator, error) {
+	res, err := unmarshalInputSetIndicatorInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNStaff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Staff) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Staff!")
@@ -62047,6 +71212,14 @@ func marshalNStaffOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffOrde
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNStaffPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStaffPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StaffPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StaffPayload!")
+		return graphql.Null
+	}
+	return _StaffPayload(ctx, ec, sel, v)
 }
 
 func unmarshalNStaffWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.StaffWhereInput, error) {
@@ -62094,14 +71267,59 @@ func marshalNStandard2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandard(ctx con
 	return _Standard(ctx, ec, sel, v)
 }
 
-func unmarshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, v any) (standard.Authority, error) {
-	var res standard.Authority
+func unmarshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, v any) (standard1.Authority, error) {
+	var res standard1.Authority
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func marshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.Authority) graphql.Marshaler {
+func marshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard1.Authority) graphql.Marshaler {
 	return v
+}
+
+func marshalNStandardChange2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardChangeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.StandardChange) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNStandardChange2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardChange(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNStandardChange2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StandardChange) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardChange!")
+		return graphql.Null
+	}
+	return _StandardChange(ctx, ec, sel, v)
+}
+
+func marshalNStandardConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.StandardConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardConnection!")
+		return graphql.Null
+	}
+	return _StandardConnection(ctx, ec, sel, v)
+}
+
+func marshalNStandardDiff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardDiff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StandardDiff) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardDiff!")
+		return graphql.Null
+	}
+	return _StandardDiff(ctx, ec, sel, v)
+}
+
+func unmarshalNStandardOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrder(ctx context.Context, ec *executionContext, v any) (*ent.StandardOrder, error) {
+	res, err := unmarshalInputStandardOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNStandardOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrderField(ctx context.Context, ec *executionContext, v any) (*ent.StandardOrderField, error) {
@@ -62116,6 +71334,22 @@ func marshalNStandardOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStanda
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNStandardVersion2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.StandardVersion) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func marshalNStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.StandardVersion) graphql.Marshaler {
@@ -62153,6 +71387,14 @@ func marshalNStandardVersionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋent�
 	return v
 }
 
+func marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardVersionPayload!")
+		return graphql.Null
+	}
+	return _StandardVersionPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNStandardVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardversionᚐState(ctx context.Context, ec *executionContext, v any) (standardversion.State, error) {
 	var res standardversion.State
 	err := res.UnmarshalGQL(v)
@@ -62176,6 +71418,54 @@ func unmarshalNStandardWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStan
 func unmarshalNStartCaseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐStartCase(ctx context.Context, ec *executionContext, v any) (execution.StartCase, error) {
 	res, err := unmarshalInputStartCaseInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNStrictnessScope2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessScopeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.StrictnessScope) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNStrictnessScope2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessScope(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNStrictnessScope2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessScope(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StrictnessScope) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StrictnessScope!")
+		return graphql.Null
+	}
+	return _StrictnessScope(ctx, ec, sel, v)
+}
+
+func marshalNStrictnessSpan2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessSpanᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.StrictnessSpan) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNStrictnessSpan2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessSpan(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNStrictnessSpan2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStrictnessSpan(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.StrictnessSpan) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StrictnessSpan!")
+		return graphql.Null
+	}
+	return _StrictnessSpan(ctx, ec, sel, v)
 }
 
 func unmarshalNString2string(ctx context.Context, ec *executionContext, v any) (string, error) {
@@ -62223,6 +71513,11 @@ func marshalNString2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel 
 
 func unmarshalNSubmitProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐSubmit(ctx context.Context, ec *executionContext, v any) (definition.Submit, error) {
 	res, err := unmarshalInputSubmitProcessInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNSubmitStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSubmit(ctx context.Context, ec *executionContext, v any) (standard.Submit, error) {
+	res, err := unmarshalInputSubmitStandardInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -62358,6 +71653,11 @@ func unmarshalNTaskWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWher
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx context.Context, ec *executionContext, v any) (standard.Text, error) {
+	res, err := unmarshalInputTextInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNTime2timeᚐTime(ctx context.Context, ec *executionContext, v any) (time.Time, error) {
 	res, err := graphql.UnmarshalTime(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -62441,13 +71741,36 @@ func marshalNTokenOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTokenOrde
 	return v
 }
 
+func marshalNTokenPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTokenPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TokenPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TokenPayload!")
+		return graphql.Null
+	}
+	return _TokenPayload(ctx, ec, sel, v)
+}
+
 func unmarshalNTokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTokenWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.TokenWhereInput, error) {
 	res, err := unmarshalInputTokenWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNUpdatePoolInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐUpdatePool(ctx context.Context, ec *executionContext, v any) (workforce.UpdatePool, error) {
+	res, err := unmarshalInputUpdatePoolInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNUpdateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐUpdateDraft(ctx context.Context, ec *executionContext, v any) (definition.UpdateDraft, error) {
 	res, err := unmarshalInputUpdateProcessDraftInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNUpdateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐUpdateStaff(ctx context.Context, ec *executionContext, v any) (workforce.UpdateStaff, error) {
+	res, err := unmarshalInputUpdateStaffInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNUpdateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐUpdateDraft(ctx context.Context, ec *executionContext, v any) (standard.UpdateDraft, error) {
+	res, err := unmarshalInputUpdateStandardDraftInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -62505,6 +71828,11 @@ func marshalNViewerGrant2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐVie
 		return graphql.Null
 	}
 	return _ViewerGrant(ctx, ec, sel, v)
+}
+
+func unmarshalNWithdrawStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐWithdraw(ctx context.Context, ec *executionContext, v any) (standard.Withdraw, error) {
+	res, err := unmarshalInputWithdrawStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v introspection.Directive) graphql.Marshaler {
@@ -62674,6 +72002,23 @@ func marshalOAPITokenEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenEdge
 		return graphql.Null
 	}
 	return _APITokenEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOAPITokenOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.APITokenOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.APITokenOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNAPITokenOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func unmarshalOAPITokenWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPITokenWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.APITokenWhereInput, error) {
@@ -63033,6 +72378,23 @@ func marshalOCalendarEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarEdge
 		return graphql.Null
 	}
 	return _CalendarEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOCalendarOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.CalendarOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.CalendarOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNCalendarOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func unmarshalOCalendarWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCalendarWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.CalendarWhereInput, error) {
@@ -63619,6 +72981,22 @@ func marshalOIndicator2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicator(ctx c
 	return _Indicator(ctx, ec, sel, v)
 }
 
+func unmarshalOIndicatorConditionInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorCondition(ctx context.Context, ec *executionContext, v any) (*standard.IndicatorCondition, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputIndicatorConditionInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOIndicatorConsequenceInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorConsequence(ctx context.Context, ec *executionContext, v any) (*standard.IndicatorConsequence, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputIndicatorConsequenceInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalOIndicatorEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.IndicatorEdge) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -63922,6 +73300,23 @@ func marshalOPoolEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolEdge(ctx con
 		return graphql.Null
 	}
 	return _PoolEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOPoolOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PoolOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PoolOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPoolOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func unmarshalOPoolWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PoolWhereInput, error) {
@@ -64664,13 +74059,13 @@ func marshalOStandard2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandard(ctx con
 	return _Standard(ctx, ec, sel, v)
 }
 
-func unmarshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthorityᚄ(ctx context.Context, ec *executionContext, v any) ([]standard.Authority, error) {
+func unmarshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthorityᚄ(ctx context.Context, ec *executionContext, v any) ([]standard1.Authority, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]standard.Authority, len(vSlice))
+	res := make([]standard1.Authority, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = unmarshalNStandardAuthority2githubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx, ec, vSlice[i])
@@ -64681,7 +74076,7 @@ func unmarshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstand
 	return res, nil
 }
 
-func marshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthorityᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.Authority) graphql.Marshaler {
+func marshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthorityᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard1.Authority) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -64700,16 +74095,16 @@ func marshalOStandardAuthority2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandar
 	return ret
 }
 
-func unmarshalOStandardAuthority2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, v any) (*standard.Authority, error) {
+func unmarshalOStandardAuthority2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, v any) (*standard1.Authority, error) {
 	if v == nil {
 		return nil, nil
 	}
-	var res = new(standard.Authority)
+	var res = new(standard1.Authority)
 	err := res.UnmarshalGQL(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func marshalOStandardAuthority2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard.Authority) graphql.Marshaler {
+func marshalOStandardAuthority2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋstandardᚐAuthority(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard1.Authority) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -64734,6 +74129,23 @@ func marshalOStandardEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardEdge
 		return graphql.Null
 	}
 	return _StandardEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOStandardOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.StandardOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.StandardOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNStandardOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func marshalOStandardVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.StandardVersion) graphql.Marshaler {
@@ -65174,6 +74586,31 @@ func unmarshalOTaskWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWher
 		return nil, nil
 	}
 	res, err := unmarshalInputTaskWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOTextInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐTextᚄ(ctx context.Context, ec *executionContext, v any) ([]standard.Text, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]standard.Text, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOTextInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx context.Context, ec *executionContext, v any) (*standard.Text, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputTextInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

@@ -3,13 +3,15 @@
 package model
 
 import (
+	"time"
+
 	"github.com/openspms/spms/ent"
 )
 
 // One thing the viewer can try with a task; refused says why not.
 type AvailableAction struct {
 	Action  string     `json:"action"`
-	Label   Label      `json:"label"`
+	Label   *Label     `json:"label"`
 	Allowed bool       `json:"allowed"`
 	Refused *UserError `json:"refused,omitempty"`
 }
@@ -31,10 +33,10 @@ type CaseChange struct {
 
 // How many cases of a region are in a state and stage.
 type CaseCount struct {
-	Region ent.Region `json:"region"`
-	State  string     `json:"state"`
-	Stage  string     `json:"stage"`
-	Count  int        `json:"count"`
+	Region *ent.Region `json:"region"`
+	State  string      `json:"state"`
+	Stage  string      `json:"stage"`
+	Count  int         `json:"count"`
 }
 
 type CasePayload struct {
@@ -63,7 +65,7 @@ type ClockPayload struct {
 type CodeLabel struct {
 	List  string `json:"list"`
 	Value string `json:"value"`
-	Label Label  `json:"label"`
+	Label *Label `json:"label"`
 }
 
 // One error code with its texts; braces mark the parameters.
@@ -102,7 +104,7 @@ type Finding struct {
 // One field of a form.
 type FormField struct {
 	Variable string `json:"variable"`
-	Label    Label  `json:"label"`
+	Label    *Label `json:"label"`
 	Type     string `json:"type"`
 	Required bool   `json:"required"`
 	ReadOnly bool   `json:"readOnly"`
@@ -110,11 +112,49 @@ type FormField struct {
 	Value any `json:"value,omitempty"`
 }
 
+// The answer of importCalendar.
+type ImportCalendarPayload struct {
+	Calendar   *ent.Calendar `json:"calendar,omitempty"`
+	UserErrors []*UserError  `json:"userErrors"`
+}
+
+// The answer of importStandard: the drafts that were made.
+type ImportStandardPayload struct {
+	Standard         *ent.Standard          `json:"standard,omitempty"`
+	StandardVersions []*ent.StandardVersion `json:"standardVersions"`
+	UserErrors       []*UserError           `json:"userErrors"`
+}
+
+// How an enterprise indicator compares with what is above it.
+type IndicatorStrictness struct {
+	// Code of the indicator.
+	Indicator string `json:"indicator"`
+	// always or sometimes.
+	Verdict string `json:"verdict"`
+	// First start at which it binds.
+	FirstStricter *time.Time `json:"firstStricter,omitempty"`
+	// First start at which what is above binds.
+	FirstLooser *time.Time         `json:"firstLooser,omitempty"`
+	Scopes      []*StrictnessScope `json:"scopes"`
+}
+
 // A text in both languages; text is the one that Accept-Language asks for.
 type Label struct {
 	Zh   string `json:"zh"`
 	En   string `json:"en"`
 	Text string `json:"text"`
+}
+
+// The answer of createOrgUnit.
+type OrgUnitPayload struct {
+	OrgUnit    *ent.OrgUnit `json:"orgUnit,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of a change of a pool.
+type PoolPayload struct {
+	Pool       *ent.Pool    `json:"pool,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // The answer of a change of a process version.
@@ -125,11 +165,104 @@ type ProcessVersionPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// The answer of publishStandard.
+type PublishStandardPayload struct {
+	StandardVersion *ent.StandardVersion `json:"standardVersion,omitempty"`
+	// Of an enterprise standard: how each indicator compares with what is above it.
+	Strictness []*IndicatorStrictness `json:"strictness"`
+	UserErrors []*UserError           `json:"userErrors"`
+}
+
+// The answer of a change of a qualification.
+type QualificationPayload struct {
+	Qualification *ent.Qualification `json:"qualification,omitempty"`
+	UserErrors    []*UserError       `json:"userErrors"`
+}
+
+// The answer of createRegion.
+type RegionPayload struct {
+	Region     *ent.Region  `json:"region,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of a change of a role.
+type RoleAssignmentPayload struct {
+	RoleAssignment *ent.RoleAssignment `json:"roleAssignment,omitempty"`
+	UserErrors     []*UserError        `json:"userErrors"`
+}
+
+// One role of the fixed table and what it may do.
+type RoleDefinition struct {
+	Role  string `json:"role"`
+	Zh    string `json:"zh"`
+	En    string `json:"en"`
+	Label *Label `json:"label"`
+	// The actions allowed; those that end in .read let rows be seen.
+	Actions []string `json:"actions"`
+}
+
 type SendMessagePayload struct {
 	ServiceCase *ent.ServiceCase `json:"serviceCase,omitempty"`
 	// How many waiting tokens took the message.
 	Delivered  int          `json:"delivered"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of a change of a person.
+type StaffPayload struct {
+	Staff      *ent.Staff   `json:"staff,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// One difference between two versions.
+type StandardChange struct {
+	// clause, indicator or rule.
+	Part string `json:"part"`
+	// Clause number, indicator or rule code.
+	Key  string `json:"key"`
+	Name *Label `json:"name"`
+	// added, removed or changed.
+	Action string `json:"action"`
+	// Of a changed part: its field in the standard file.
+	Field  string `json:"field"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+	// The field is a figure rather than words.
+	Number bool `json:"number"`
+}
+
+// What changed between two versions of a standard.
+type StandardDiff struct {
+	FromVersionID string            `json:"fromVersionID"`
+	ToVersionID   string            `json:"toVersionID"`
+	Changes       []*StandardChange `json:"changes"`
+	// The changes as Markdown, in zh (default) or en.
+	Markdown string `json:"markdown"`
+}
+
+// The answer of a change of a standard version.
+type StandardVersionPayload struct {
+	StandardVersion *ent.StandardVersion `json:"standardVersion,omitempty"`
+	UserErrors      []*UserError         `json:"userErrors"`
+}
+
+// The comparison for the services and areas in which the same indicators are above.
+type StrictnessScope struct {
+	Services []string `json:"services"`
+	Areas    []string `json:"areas"`
+	// Codes of the indicators above.
+	Against []string `json:"against"`
+	Verdict string   `json:"verdict"`
+	// Over the announced calendar; empty for figures.
+	Spans []*StrictnessSpan `json:"spans"`
+}
+
+// A run of starting days with one relation, both ends included.
+type StrictnessSpan struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// stricter, equal, looser or mixed.
+	Relation string `json:"relation"`
 }
 
 type Subscription struct {
@@ -158,6 +291,14 @@ type TaskPayload struct {
 	UserErrors  []*UserError     `json:"userErrors"`
 }
 
+// The answer of a change of an API token.
+type TokenPayload struct {
+	Token *ent.APIToken `json:"token,omitempty"`
+	// The secret, shown this once: a repeated idempotency key answers with null.
+	Secret     *string      `json:"secret,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // One error of a mutation that its sender can mend. message is in the language of Accept-Language, Chinese by default.
 type UserError struct {
 	// Stable code; errorCodes lists them all with their texts.
@@ -180,7 +321,7 @@ type Viewer struct {
 // One role of the viewer in a region and below it.
 type ViewerGrant struct {
 	Role       string   `json:"role"`
-	RoleLabel  Label    `json:"roleLabel"`
+	RoleLabel  *Label   `json:"roleLabel"`
 	RegionPath string   `json:"regionPath"`
 	Actions    []string `json:"actions"`
 }

@@ -10,6 +10,7 @@ type EvidenceItem struct {
 // StartCase is the input of Room.StartCase.
 type StartCase struct {
 	ProcessKey     string         `json:"processKey" validate:"required,max=64"`
+	Number         *string        `json:"number,omitempty" validate:"omitempty,min=4,max=64,printascii"`
 	RegionID       string         `json:"regionID" validate:"required,max=64"`
 	Title          *string        `json:"title,omitempty" validate:"omitempty,max=256"`
 	Area           *string        `json:"area,omitempty" validate:"omitempty,oneof=any urban rural"`
@@ -27,13 +28,17 @@ type CancelCase struct {
 
 // TaskRef is the input of Room.ClaimTask, Room.ReleaseTask and Room.BeginTask.
 type TaskRef struct {
-	TaskID         string  `json:"taskID" validate:"required,max=64"`
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
 // AssignTask is the input of Room.AssignTask.
 type AssignTask struct {
-	TaskID         string  `json:"taskID" validate:"required,max=64"`
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
 	StaffID        string  `json:"staffID" validate:"required,max=64"`
 	Reason         *string `json:"reason,omitempty" validate:"omitempty,max=2000"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
@@ -41,7 +46,9 @@ type AssignTask struct {
 
 // CompleteTask is the input of Room.CompleteTask.
 type CompleteTask struct {
-	TaskID         string          `json:"taskID" validate:"required,max=64"`
+	TaskID         *string         `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string         `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string         `json:"nodeID,omitempty" validate:"omitempty,max=128"`
 	Variables      map[string]any  `json:"variables,omitempty"`
 	Evidence       []*EvidenceItem `json:"evidence,omitempty" validate:"omitempty,max=50,dive"`
 	IdempotencyKey *string         `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
@@ -51,6 +58,7 @@ type CompleteTask struct {
 type SendMessage struct {
 	Name           string         `json:"name" validate:"required,max=128"`
 	CaseID         *string        `json:"caseID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string        `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
 	CorrelationKey *string        `json:"correlationKey,omitempty" validate:"omitempty,max=256"`
 	Payload        map[string]any `json:"payload,omitempty"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`

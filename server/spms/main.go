@@ -16,5 +16,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(server.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, server.Commands{}))
+	os.Exit(server.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, server.AllCommands()))
 }

@@ -1,0 +1,120 @@
+package graph
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/norm"
+)
+
+// term is one value of a list with its labels.
+type term struct{ value, zh, en string }
+
+// vocabulary is the labels of every enum of GraphQL that this room states, by
+// the enum's name; the lists of roles, actions and norm words are added to it.
+var vocabulary = map[string][]term{
+	"RegionLevel":          {{"headquarters", "总部", "Headquarters"}, {"province", "省", "Province"}, {"city", "市", "City"}, {"county", "县", "County"}},
+	"RegionArea":           {{"any", "不限", "Any"}, {"urban", "城镇", "Urban"}, {"rural", "农村", "Rural"}},
+	"CalendarKind":         {{"statutory", "法定日历", "Statutory calendar"}, {"hours", "营业时间", "Opening hours"}},
+	"ClausePolicy":         {{"pinned", "沿用旧版", "Pinned"}, {"immediate", "立即适用", "Immediate"}},
+	"StandardAuthority":    {{"law", "法律", "Law"}, {"administrative_regulation", "行政法规", "Administrative regulation"}, {"ministry_rule", "部门规章", "Ministry rule"}, {"local_regulation", "地方性法规", "Local regulation"}, {"industry", "行业标准", "Industry standard"}, {"enterprise", "企业标准", "Enterprise standard"}},
+	"StandardVersionState": {{"draft", "草稿", "Draft"}, {"in_review", "审核中", "In review"}, {"approved", "已批准", "Approved"}, {"published", "已发布", "Published"}, {"superseded", "已替代", "Superseded"}, {"withdrawn", "已废止", "Withdrawn"}},
+	"ProcessVersionState":  {{"draft", "草稿", "Draft"}, {"in_review", "审核中", "In review"}, {"published", "已发布", "Published"}, {"retired", "已停用", "Retired"}},
+	"ServiceCaseState":     {{"active", "进行中", "Active"}, {"completed", "已办结", "Completed"}, {"cancelled", "已撤销", "Cancelled"}},
+	"TaskKind":             {{"human", "人工任务", "Human task"}, {"service", "系统任务", "Service task"}},
+	"TaskState":            {{"created", "待签收", "Waiting"}, {"claimed", "已签收", "Claimed"}, {"started", "处理中", "In progress"}, {"completed", "已完成", "Completed"}, {"cancelled", "已取消", "Cancelled"}},
+	"ClockState":           {{"running", "计时中", "Running"}, {"paused", "已暂停", "Paused"}, {"met", "已达标", "Met"}, {"breached", "已超时", "Breached"}, {"cancelled", "已取消", "Cancelled"}},
+	"TimerRowState":        {{"waiting", "等待中", "Waiting"}, {"fired", "已触发", "Fired"}, {"cancelled", "已取消", "Cancelled"}},
+	"FailureState":         {{"open", "未处理", "Open"}, {"retried", "已重试", "Retried"}, {"resolved", "已解决", "Resolved"}},
+	"AuditEntryOutcome":    {{"applied", "已执行", "Applied"}, {"refused", "已拒绝", "Refused"}},
+	"OrderDirection":       {{"ASC", "升序", "Ascending"}, {"DESC", "降序", "Descending"}},
+	"stage":                {{"demand", "需求识别与评估", "Demand"}, {"design", "服务方案设计", "Design"}, {"delivery", "服务交付与实施", "Delivery"}, {"followup", "服务后续管理", "Follow-up"}, {"satisfaction", "客户满意度评估与反馈", "Satisfaction"}},
+	"severity":             {{"error", "错误", "Error"}, {"warning", "警告", "Warning"}, {"note", "提示", "Note"}},
+	"party":                {{"customer", "用户侧", "Customer"}, {"operator", "企业侧", "Operator"}, {"third_party", "第三方", "Third party"}},
+	"media":                {{"text", "文字", "Text"}, {"number", "数值", "Number"}, {"photo", "照片", "Photo"}, {"location", "定位", "Location"}, {"document", "文件", "Document"}},
+	"action": {
+		{string(access.ReadNorms), "查看规范", "Read standards"},
+		{string(access.ReadProcesses), "查看流程", "Read processes"},
+		{string(access.ReadStaff), "查看人员", "Read staff"},
+		{string(access.ReadCases), "查看服务单", "Read cases"},
+		{string(access.ReadAudit), "查看审计", "Read the audit trail"},
+		{string(access.ReadTokens), "查看令牌", "Read API tokens"},
+		{string(access.DraftStandard), "起草规范", "Draft standards"},
+		{string(access.ApproveStandard), "审批规范", "Approve standards"},
+		{string(access.PublishStandard), "发布规范", "Publish standards"},
+		{string(access.DraftProcess), "设计流程", "Draft processes"},
+		{string(access.PublishProcess), "发布流程", "Publish processes"},
+		{string(access.BindProcess), "绑定区域", "Bind processes to regions"},
+		{string(access.KeepCalendar), "维护日历", "Keep calendars"},
+		{string(access.KeepStaff), "维护人员", "Keep staff"},
+		{string(access.AssignRole), "分配角色", "Assign roles"},
+		{string(access.Qualify), "授予资质", "Grant qualifications"},
+		{string(access.KeepTokens), "维护接口令牌", "Keep API tokens"},
+		{string(access.StartCase), "受理建单", "Start cases"},
+		{string(access.CancelCase), "撤销服务单", "Cancel cases"},
+		{string(access.SendMessage), "发送消息", "Send messages"},
+		{string(access.WorkTask), "处理任务", "Work on tasks"},
+		{string(access.AssignTask), "派单", "Assign tasks"},
+		{string(access.PauseClock), "暂停计时", "Pause clocks"},
+		{string(access.ResolveFailure), "处理技术异常", "Resolve failures"},
+	},
+}
+
+// lists returns every list of labelled values in a fixed order of their names.
+func lists() map[string][]term {
+	out := make(map[string][]term, len(vocabulary)+8)
+	for name, terms := range vocabulary {
+		out[name] = terms
+	}
+	for _, d := range access.Definitions {
+		out["role"] = append(out["role"], term{string(d.Role), d.Zh, d.En})
+	}
+	for name, labels := range norm.Labels {
+		for _, l := range labels {
+			out[name] = append(out[name], term{l.Word, l.Text.ZH, l.Text.EN})
+		}
+	}
+	return out
+}
+
+// labelsOf lists labelled values; only names one list.
+func labelsOf(ctx context.Context, only *string) []*model.CodeLabel {
+	all := lists()
+	var out []*model.CodeLabel
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if only != nil && *only != name {
+			continue
+		}
+		for _, t := range all[name] {
+			out = append(out, &model.CodeLabel{List: name, Value: t.value, Label: label(ctx, t.zh, t.en)})
+		}
+	}
+	return out
+}
+
+// errorCodes lists the catalogue of error codes.
+func errorCodes() []*model.ErrorCode {
+	codes := fault.Codes()
+	out := make([]*model.ErrorCode, 0, len(codes))
+	for _, c := range codes {
+		out = append(out, &model.ErrorCode{Code: c.Code, Zh: c.ZH, En: c.EN})
+	}
+	return out
+}
+
+// roleDefinitions lists the fixed table of roles.
+func roleDefinitions(ctx context.Context) []*model.RoleDefinition {
+	out := make([]*model.RoleDefinition, 0, len(access.Definitions))
+	for _, d := range access.Definitions {
+		actions := make([]string, 0, len(d.May))
+		for _, a := range d.May {
+			actions = append(actions, string(a))
+		}
+		out = append(out, &model.RoleDefinition{Role: string(d.Role), Zh: d.Zh, En: d.En, Label: label(ctx, d.Zh, d.En), Actions: actions})
+	}
+	return out
+}

@@ -1,0 +1,179 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/graph/problem"
+	"github.com/openspms/spms/internal/definition"
+	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/fault"
+	compiled "github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/standard"
+)
+
+// casePayload shows the case that a mutation has changed.
+func (r *Resolver) casePayload(out execution.CaseResult, refused []*model.UserError, err error) func(context.Context) (*model.CasePayload, error) {
+	return func(ctx context.Context) (*model.CasePayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
+		return &model.CasePayload{ServiceCase: row, UserErrors: refused}, err
+	}
+}
+
+// taskPayload shows the task that a mutation has changed, its case, and the
+// person's next tasks.
+func (r *Resolver) taskPayload(out execution.TaskResult, refused []*model.UserError, err error) func(context.Context) (*model.TaskPayload, error) {
+	return func(ctx context.Context) (*model.TaskPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		p := &model.TaskPayload{UserErrors: refused, NextTasks: []*ent.Task{}}
+		client := r.Store.Client()
+		if p.Task, err = shown(ctx, out.TaskID, client.Task.Get); err != nil {
+			return nil, err
+		}
+		if p.ServiceCase, err = shown(ctx, out.CaseID, client.ServiceCase.Get); err != nil || len(out.Next) == 0 {
+			return p, err
+		}
+		p.NextTasks, err = client.Task.Query().Where(task.IDIn(out.Next...)).Order(task.ByDueOrder(), task.ByID()).All(ctx)
+		return p, err
+	}
+}
+
+// versionPayload shows the process version that a mutation has changed.
+func (r *Resolver) versionPayload(out definition.Result, refused []*model.UserError, err error) func(context.Context) (*model.ProcessVersionPayload, error) {
+	return func(ctx context.Context) (*model.ProcessVersionPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, out.VersionID, r.Store.Client().ProcessVersion.Get)
+		return &model.ProcessVersionPayload{ProcessVersion: row, Findings: findings(ctx, out.Findings), UserErrors: refused}, err
+	}
+}
+
+// standardPayload shows the standard version that a mutation has changed.
+func (r *Resolver) standardPayload(out standard.Result, refused []*model.UserError, err error) func(context.Context) (*model.StandardVersionPayload, error) {
+	return func(ctx context.Context) (*model.StandardVersionPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, out.VersionID, r.Store.Client().StandardVersion.Get)
+		return &model.StandardVersionPayload{StandardVersion: row, UserErrors: refused}, err
+	}
+}
+
+// importPayload shows the standard and the drafts that an import has made.
+func (r *Resolver) importPayload(out standard.Result, refused []*model.UserError, err error) func(context.Context) (*model.ImportStandardPayload, error) {
+	return func(ctx context.Context) (*model.ImportStandardPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		p := &model.ImportStandardPayload{StandardVersions: []*ent.StandardVersion{}, UserErrors: refused}
+		if p.Standard, err = shown(ctx, out.StandardID, r.Store.Client().Standard.Get); err != nil || len(out.VersionIDs) == 0 {
+			return p, err
+		}
+		p.StandardVersions, err = r.Store.Client().StandardVersion.Query().Where(standardversion.IDIn(out.VersionIDs...)).
+			Order(standardversion.ByNumber()).All(ctx)
+		return p, err
+	}
+}
+
+// strictness shows how an enterprise standard compares with what is above it.
+func strictness(list []standard.IndicatorStrictness) []*model.IndicatorStrictness {
+	out := make([]*model.IndicatorStrictness, 0, len(list))
+	for _, i := range list {
+		m := &model.IndicatorStrictness{Indicator: i.Indicator, Verdict: i.Verdict, FirstStricter: i.FirstStricter, FirstLooser: i.FirstLooser,
+			Scopes: []*model.StrictnessScope{}}
+		for _, sc := range i.Scopes {
+			scope := &model.StrictnessScope{Services: sc.Services, Areas: sc.Areas, Against: sc.Against, Verdict: sc.Verdict, Spans: []*model.StrictnessSpan{}}
+			for _, sp := range sc.Spans {
+				scope.Spans = append(scope.Spans, &model.StrictnessSpan{From: sp.From, To: sp.To, Relation: sp.Relation})
+			}
+			m.Scopes = append(m.Scopes, scope)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// standardDiff shows what changed between two versions of a standard.
+func standardDiff(ctx context.Context, d *standard.StandardDiff) *model.StandardDiff {
+	if d == nil {
+		return nil
+	}
+	out := &model.StandardDiff{FromVersionID: d.FromVersionID, ToVersionID: d.ToVersionID, Changes: []*model.StandardChange{},
+		Markdown: d.Markdown(string(problem.LangOf(ctx)))}
+	for _, c := range d.Changes {
+		out.Changes = append(out.Changes, &model.StandardChange{
+			Part: string(c.Part), Key: c.Key, Name: label(ctx, c.Name.ZH, c.Name.EN), Action: string(c.Action),
+			Field: c.Field, Before: c.Before, After: c.After, Number: c.Number,
+		})
+	}
+	return out
+}
+
+// findings says what a check found in the language of ctx.
+func findings(ctx context.Context, found []compiled.Finding) []*model.Finding {
+	lang := problem.LangOf(ctx)
+	out := make([]*model.Finding, 0, len(found))
+	for _, f := range found {
+		out = append(out, &model.Finding{
+			Code: f.Code, Severity: string(f.Severity), Elements: append([]string{}, f.Elements...),
+			Clause: f.Clause, Message: fault.Text(lang, f.Fault()),
+		})
+	}
+	return out
+}
+
+// formOf shows the form of a task with the present values of its fields.
+func formOf(ctx context.Context, cases *execution.Room, t *ent.Task) (*model.TaskForm, error) {
+	f, err := cases.Form(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.TaskForm{Schema: f.Schema, Order: f.Order, Fields: []*model.FormField{}}
+	for _, x := range f.Fields {
+		out.Fields = append(out.Fields, &model.FormField{
+			Variable: x.Variable, Label: label(ctx, x.LabelZh, x.LabelEn), Type: string(x.Type),
+			Required: x.Required, ReadOnly: x.ReadOnly, Value: dotted(f.Variables, x.Variable),
+		})
+	}
+	return out, nil
+}
+
+// evidenceOf lists the evidence that a task needs, and what is given already.
+func evidenceOf(ctx context.Context, cases *execution.Room, t *ent.Task) ([]*model.EvidenceRequirement, error) {
+	needed, err := cases.EvidenceNeeded(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*model.EvidenceRequirement, 0, len(needed))
+	for _, n := range needed {
+		out = append(out, &model.EvidenceRequirement{Kind: n.Kind, Media: n.Media, Required: n.Required, Given: n.Given})
+	}
+	return out, nil
+}
+
+// actionsOf lists what the viewer can try with a task.
+func actionsOf(ctx context.Context, cases *execution.Room, t *ent.Task) ([]*model.AvailableAction, error) {
+	lang := problem.LangOf(ctx)
+	var out []*model.AvailableAction
+	for _, a := range cases.Actions(ctx, t) {
+		shown := &model.AvailableAction{Action: a.Name, Label: label(ctx, a.Zh, a.En), Allowed: a.Refused == nil}
+		if a.Refused != nil {
+			e := fault.From(a.Refused)
+			if e.Kind == fault.Internal {
+				return nil, a.Refused
+			}
+			shown.Refused = &model.UserError{Code: e.Code, Message: fault.Text(lang, e), Path: append([]string{}, e.Path...)}
+		}
+		out = append(out, shown)
+	}
+	return out, nil
+}

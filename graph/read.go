@@ -1,0 +1,214 @@
+package graph
+
+import (
+	"context"
+	"strings"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/region"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/graph/problem"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema/ids"
+)
+
+// predicateSQL is a predicate on any table, as ent takes it.
+type predicateSQL = func(*sql.Selector)
+
+// nodeTable finds the table of an id by its prefix.
+func nodeTable(_ context.Context, id string) (string, error) {
+	t, ok := ids.Table(id)
+	if !ok {
+		return "", fault.E(fault.Invalid, "ID_UNREADABLE", fault.P("id", id))
+	}
+	return t, nil
+}
+
+// nodeError says a missing or invisible row in our words.
+func nodeError(err error, id string) error {
+	if ent.IsNotFound(err) {
+		return fault.E(fault.NotFound, "NODE_NOT_FOUND", fault.P("id", id))
+	}
+	return err
+}
+
+// one turns a missing or invisible row into null.
+func one[T any](row *T, err error) (*T, error) {
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return row, err
+}
+
+// value is *p, or the zero value for nil.
+func value[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+// pathOf returns the path of a region the viewer may see, "" for "".
+func pathOf(ctx context.Context, client *ent.Client, regionID string) (string, error) {
+	if regionID == "" {
+		return "", nil
+	}
+	row, err := client.Region.Query().Where(store.RegionRef(regionID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return "", fault.E(fault.NotFound, "REGION_NOT_FOUND", fault.P("id", regionID))
+	}
+	if err != nil {
+		return "", err
+	}
+	return row.RegionPath, nil
+}
+
+// under narrows a query to a region and all below it; nil leaves it as it is.
+func under(ctx context.Context, client *ent.Client, regionID *string, where func(predicateSQL)) error {
+	path, err := pathOf(ctx, client, value(regionID))
+	if err != nil || path == "" {
+		return err
+	}
+	where(store.Within([]string{path}))
+	return nil
+}
+
+// worklistFilter are the arguments of the worklist besides its generated filter.
+type worklistFilter struct {
+	role, regionID, assigneeID *string
+	mine                       *bool
+	topic                      *string
+}
+
+// worklistQuery selects open tasks by the arguments of the worklist.
+func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*ent.TaskQuery, error) {
+	q := client.Task.Query().Where(task.StateIn(task.StateCreated, task.StateClaimed, task.StateStarted))
+	if f.role != nil {
+		q.Where(task.Role(*f.role))
+	}
+	if f.topic != nil {
+		q.Where(task.Topic(*f.topic))
+	}
+	if f.assigneeID != nil {
+		q.Where(task.AssigneeID(*f.assigneeID))
+	}
+	if value(f.mine) {
+		q.Where(mine(access.From(ctx)))
+	}
+	return q, under(ctx, client, f.regionID, func(p predicateSQL) { q.Where(p) })
+}
+
+// mine selects what a viewer has claimed, or could claim by a role he holds there.
+func mine(v *access.Viewer) predicateSQL {
+	return func(s *sql.Selector) {
+		either := []*sql.Predicate{sql.EQ(s.C(task.FieldAssigneeID), v.StaffID)}
+		for _, g := range v.Grants {
+			either = append(either, sql.And(store.Inside(s, []string{g.RegionPath}),
+				sql.EQ(s.C(task.FieldRole), string(g.Role)), sql.EQ(s.C(task.FieldState), string(task.StateCreated))))
+		}
+		s.Where(sql.Or(either...))
+	}
+}
+
+// caseCounts adds the regions to the groups of one aggregate query.
+func caseCounts(ctx context.Context, r *queryResolver, regionID, processKey string) ([]*model.CaseCount, error) {
+	client := r.Store.Client()
+	path, err := pathOf(ctx, client, regionID)
+	if err != nil {
+		return nil, err
+	}
+	processID := ""
+	if processKey != "" {
+		p, err := client.Process.Query().Where(process.Key(processKey)).Only(ctx)
+		if ent.IsNotFound(err) {
+			return nil, fault.E(fault.NotFound, "PROCESS_NOT_FOUND", fault.P("id", processKey))
+		}
+		if err != nil {
+			return nil, err
+		}
+		processID = p.ID
+	}
+	groups, err := r.Cases.Counts(ctx, path, processID)
+	if err != nil {
+		return nil, err
+	}
+	var wanted []string
+	for _, g := range groups {
+		wanted = append(wanted, g.RegionID)
+	}
+	rows, err := client.Region.Query().Where(region.IDIn(wanted...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]*ent.Region{}
+	for _, row := range rows {
+		byID[row.ID] = row
+	}
+	out := make([]*model.CaseCount, 0, len(groups))
+	for _, g := range groups {
+		out = append(out, &model.CaseCount{Region: byID[g.RegionID], State: g.State, Stage: g.Stage, Count: g.Count})
+	}
+	return out, nil
+}
+
+// viewerOf says who is asking, and what they may do where.
+func viewerOf(ctx context.Context, client *ent.Client) (*model.Viewer, error) {
+	v := access.From(ctx)
+	if v == nil {
+		return nil, fault.E(fault.Unauthenticated, "VIEWER_UNKNOWN")
+	}
+	out := &model.Viewer{StaffID: v.StaffID, Code: v.Code, Name: v.Name, Grants: []*model.ViewerGrant{}}
+	if !v.IsSystem() {
+		row, err := one(client.Staff.Get(ctx, v.StaffID))
+		if err != nil {
+			return nil, err
+		}
+		out.Staff = row
+	}
+	for _, g := range v.Grants {
+		d, _ := access.Lookup(g.Role)
+		actions := make([]string, 0, len(d.May))
+		for _, a := range d.May {
+			actions = append(actions, string(a))
+		}
+		out.Grants = append(out.Grants, &model.ViewerGrant{
+			Role: string(g.Role), RoleLabel: label(ctx, d.Zh, d.En), RegionPath: g.RegionPath, Actions: actions,
+		})
+	}
+	return out, nil
+}
+
+// label is a text in both languages, and in the one asked for.
+func label(ctx context.Context, zh, en string) *model.Label {
+	text := zh
+	if problem.LangOf(ctx) == fault.EN && en != "" || zh == "" {
+		text = en
+	}
+	return &model.Label{Zh: zh, En: en, Text: text}
+}
+
+// dotted finds the value of a dotted name in nested variables, nil when unset.
+func dotted(vars map[string]any, name string) any {
+	first, rest, nested := strings.Cut(name, ".")
+	v, ok := vars[first]
+	if !ok || !nested {
+		return v
+	}
+	inner, _ := v.(map[string]any)
+	return dotted(inner, rest)
+}
+
+// optional is nil for "".
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,212 @@
+package execution
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/engine"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema/ids"
+)
+
+// StartCase starts a case with the version that its region runs. Input
+// variables are checked against the process's declarations.
+// Errors: REGION_NOT_FOUND, PROCESS_NOT_FOUND, PROCESS_NOT_BOUND,
+// VARIABLE_REQUIRED, VARIABLE_TYPE, VARIABLE_UNDECLARED, ACTION_FORBIDDEN.
+func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) {
+	cmd := command.Command{Operation: "startCase", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		reg, err := u.Region.Query().Where(store.RegionRef(in.RegionID)).Only(ctx)
+		if err != nil {
+			return CaseResult{}, notFound(err, "REGION_NOT_FOUND", in.RegionID, "regionID")
+		}
+		if err := u.Require(access.StartCase, reg.RegionPath); err != nil {
+			return CaseResult{}, err
+		}
+		version, err := r.definitions.BoundVersion(ctx, u, in.ProcessKey, reg)
+		if err != nil {
+			return CaseResult{}, err
+		}
+		f, err := r.newFile(ctx, u, in, reg, version)
+		if err != nil {
+			return CaseResult{}, err
+		}
+		vars, err := f.inputVariables(in)
+		if err != nil {
+			return CaseResult{}, below(err, "input", "variables")
+		}
+		if err := f.insert(ctx); err != nil {
+			return CaseResult{}, err
+		}
+		if err := f.step(ctx, engine.Event{Kind: engine.Start, Variables: vars}); err != nil {
+			return CaseResult{}, err
+		}
+		u.On(f.row.ID, f.row.RegionPath)
+		return CaseResult{f.row.ID}, f.save(ctx)
+	})
+}
+
+// newFile makes the row of a case that starts, not written yet.
+func (r *Room) newFile(ctx context.Context, u *command.Unit, in StartCase, reg *ent.Region, v *ent.ProcessVersion) (*file, error) {
+	id := ids.New(ids.ServiceCase)
+	row := &ent.ServiceCase{
+		ID: id, RegionID: reg.ID, RegionPath: reg.RegionPath, CreatedAt: u.Now, ProcessID: v.ProcessID, VersionID: v.ID,
+		Number: number(u, id, in.Number), State: servicecase.StateActive, Area: string(reg.Area), Channel: deref(in.Channel),
+		Title: deref(in.Title), StartedBy: u.Viewer.StaffID, Variables: map[string]any{},
+	}
+	if !u.Viewer.IsSystem() {
+		row.OwnerID = &u.Viewer.StaffID
+	}
+	f, err := r.attach(ctx, u, row)
+	if err != nil {
+		return nil, err
+	}
+	f.fresh = true
+	f.book.loaded = true
+	f.state.Variables = map[string]any{}
+	if row.Title == "" {
+		row.Title = f.model.Name
+	}
+	return f, nil
+}
+
+// number is what people call a case by: the one given by the front end that took
+// the order, else the day in UTC and eight characters of its id.
+func number(u *command.Unit, id string, given *string) string {
+	if given != nil {
+		return *given
+	}
+	return u.Now.Format("20060102") + "-" + strings.ToUpper(id[len(id)-8:])
+}
+
+// inputVariables checks the start's variables and lets the case's own area and
+// channel agree with the variables case.area and case.channel where the process
+// declares them: what is given in one place holds in the other.
+func (f *file) inputVariables(in StartCase) (map[string]any, error) {
+	given := map[string]any{}
+	for k, v := range in.Variables {
+		given[k] = v
+	}
+	offer := func(name, value string) {
+		if _, declared := f.model.Variable(name); declared && value != "" && value != "any" && !has(given, name) {
+			given[name] = value
+		}
+	}
+	area := deref(in.Area)
+	if area == "" {
+		area = f.row.Area
+	}
+	offer("case.area", area)
+	offer("case.channel", f.row.Channel)
+	vars, err := f.model.CheckVariables(given, f.isInput)
+	if err == nil {
+		err = f.model.CheckRequired(vars)
+	}
+	if err != nil {
+		return nil, err
+	}
+	own, _ := vars["case"].(map[string]any)
+	if a, ok := own["area"].(string); ok {
+		area = a
+	}
+	if c, ok := own["channel"].(string); ok {
+		f.row.Channel = c
+	}
+	f.row.Area = area
+	return vars, nil
+}
+
+// isInput reports whether a variable may be given when a case starts.
+func (f *file) isInput(name string) bool {
+	v, ok := f.model.Variable(name)
+	return ok && v.Input
+}
+
+// has reports whether variables hold a dotted name, flat or nested.
+func has(vars map[string]any, name string) bool {
+	if _, ok := vars[name]; ok {
+		return true
+	}
+	first, rest, nested := strings.Cut(name, ".")
+	inner, ok := vars[first].(map[string]any)
+	return nested && ok && has(inner, rest)
+}
+
+// insert writes the row of a case that starts, so that others can refer to it.
+func (f *file) insert(ctx context.Context) error {
+	r := f.row
+	err := f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
+		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).
+		SetChannel(r.Channel).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).Exec(ctx)
+	if store.IsConstraint(err) {
+		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", r.Number)).At("input", "number")
+	}
+	if err != nil {
+		return fmt.Errorf("create the case: %w", err)
+	}
+	return nil
+}
+
+// CancelCase ends a running case with a reason; open tasks go, clocks are cancelled.
+func (r *Room) CancelCase(ctx context.Context, in CancelCase) (CaseResult, error) {
+	cmd := command.Command{Operation: "cancelCase", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		f, err := r.open(ctx, u, in.CaseID, "caseID")
+		if err != nil {
+			return CaseResult{}, err
+		}
+		if err := u.Require(access.CancelCase, f.row.RegionPath); err != nil {
+			return CaseResult{}, err
+		}
+		if err := f.active("caseID"); err != nil {
+			return CaseResult{}, err
+		}
+		u.Note("reason", in.Reason)
+		if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {
+			return CaseResult{}, err
+		}
+		return CaseResult{f.row.ID}, f.save(ctx)
+	})
+}
+
+// RetryFailure tries a failed token again, after setting variables if any.
+func (r *Room) RetryFailure(ctx context.Context, in RetryFailure) (FailureResult, error) {
+	cmd := command.Command{Operation: "retryFailure", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) {
+		row, err := u.Failure.Get(ctx, in.FailureID)
+		if err != nil {
+			return FailureResult{}, notFound(err, "FAILURE_NOT_FOUND", in.FailureID, "failureID")
+		}
+		f, err := r.open(ctx, u, row.CaseID, "failureID")
+		if err != nil {
+			return FailureResult{}, err
+		}
+		if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
+			return FailureResult{}, err
+		}
+		if err := f.active("failureID"); err != nil {
+			return FailureResult{}, err
+		}
+		if row, err = u.Failure.Get(ctx, in.FailureID); err != nil || row.State != "open" {
+			return FailureResult{}, fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", in.FailureID)).At("input", "failureID")
+		}
+		vars, err := f.model.CheckVariables(in.Variables, nil)
+		if err != nil {
+			return FailureResult{}, below(err, "input", "variables")
+		}
+		u.Note("reason", in.Reason)
+		if err := f.step(ctx, engine.Event{Kind: engine.Retry, Token: row.TokenSeq, Variables: vars, Reason: in.Reason}); err != nil {
+			return FailureResult{}, err
+		}
+		if err := u.Failure.UpdateOne(row).SetState("retried").SetEndedAt(u.Now).Exec(ctx); err != nil {
+			return FailureResult{}, fmt.Errorf("end the failure: %w", err)
+		}
+		return FailureResult{row.ID, f.row.ID}, f.save(ctx)
+	})
+}

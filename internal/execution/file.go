@@ -1,0 +1,302 @@
+package execution
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/timerrow"
+	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/calendar"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/engine"
+	"github.com/openspms/spms/internal/expr"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
+)
+
+// file is one case during one command: its rows, its model and the engine's
+// state, loaded once under a lock and written once.
+type file struct {
+	room  *Room
+	unit  *command.Unit
+	row   *ent.ServiceCase
+	place *ent.Region
+	model *model.Model
+	state engine.State
+	fresh bool // the case row is not in the database yet
+
+	tokens  map[int]string         // seq → stored form, as loaded
+	timers  map[int]*ent.TimerRow  // seq → waiting timer
+	tasks   map[int]*ent.Task      // token seq → open task
+	book    book                   // the clocks
+	given   []expr.Evidence        // evidence at hand, for the process's expressions
+	created []*ent.Task            // tasks made by this command
+	effects []engine.Effect        // scratch
+	stages  []stageMove            // stage changes, in order
+	steps   []*ent.CaseEventCreate // history of this command
+	failed  []*ent.FailureCreate   // failures raised
+}
+
+// stored is what the case row keeps of the engine's state beside its tokens.
+type stored struct {
+	NextToken int            `json:"nextToken"`
+	NextScope int            `json:"nextScope"`
+	NextTimer int            `json:"nextTimer"`
+	Scopes    []engine.Scope `json:"scopes,omitempty"`
+}
+
+// open loads a case for a change: visible to the viewer, locked, with its model.
+// field names the input field that pointed to it, for the error's path.
+func (r *Room) open(ctx context.Context, u *command.Unit, caseID, field string) (*file, error) {
+	row, err := u.ServiceCase.Query().Where(servicecase.ID(caseID)).Only(store.Locking(ctx))
+	if err != nil {
+		return nil, notFound(err, "CASE_NOT_FOUND", caseID, field)
+	}
+	u.On(row.ID, row.RegionPath)
+	f, err := r.attach(ctx, u, row)
+	if err != nil {
+		return nil, err
+	}
+	if row.State != servicecase.StateActive {
+		return f, nil
+	}
+	return f, f.load(ctx)
+}
+
+// attach puts a case row together with its region and model.
+func (r *Room) attach(ctx context.Context, u *command.Unit, row *ent.ServiceCase) (*file, error) {
+	place, err := r.region(ctx, u.Client, row.RegionID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.definitions.Compiled(ctx, u.Client, row.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{
+		room: r, unit: u, row: row, place: place, model: c.Model,
+		tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}, tasks: map[int]*ent.Task{},
+	}
+	f.book.file = f
+	return f, nil
+}
+
+// active refuses a case that has ended.
+func (f *file) active(field string) error {
+	if f.row.State != servicecase.StateActive {
+		return fault.E(fault.Precondition, "CASE_ENDED", fault.P("case", f.row.Number), fault.P("state", string(f.row.State))).At("input", field)
+	}
+	return nil
+}
+
+// load reads tokens, timers and open tasks into the engine's state.
+func (f *file) load(ctx context.Context) error {
+	ctx = access.Elevated(ctx)
+	tokens, err := f.unit.Token.Query().Where(token.CaseID(f.row.ID)).Order(ent.Asc(token.FieldSeq)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("load tokens: %w", err)
+	}
+	timers, err := f.unit.TimerRow.Query().Where(timerrow.CaseID(f.row.ID), timerrow.StateEQ(timerrow.StateWaiting)).
+		Order(ent.Asc(timerrow.FieldSeq)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("load timers: %w", err)
+	}
+	tasks, err := f.unit.Task.Query().Where(task.CaseID(f.row.ID), task.StateIn(openStates...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("load tasks: %w", err)
+	}
+	for _, t := range tasks {
+		f.tasks[t.TokenSeq] = t
+	}
+	return f.restore(tokens, timers)
+}
+
+// openStates are the states of a task that still wants doing.
+var openStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted}
+
+// restore builds the engine's state from rows. Node positions are found anew by
+// id, so that a later build of the product may order them otherwise.
+func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
+	var kept stored
+	if len(f.row.Engine) > 0 {
+		if err := json.Unmarshal(f.row.Engine, &kept); err != nil {
+			return fmt.Errorf("read the engine's counters: %w", err)
+		}
+	}
+	f.state = engine.State{
+		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes,
+		Variables: f.row.Variables,
+	}
+	byToken := map[int][]engine.Timer{}
+	for _, t := range timers {
+		node, ok := f.model.Node(t.NodeID)
+		if !ok {
+			return lostNode(t.NodeID)
+		}
+		f.timers[t.Seq] = t
+		et := engine.Timer{Seq: t.Seq, Node: node}
+		if t.DueAt != nil {
+			et.Due, et.Set = *t.DueAt, true
+		}
+		byToken[t.TokenSeq] = append(byToken[t.TokenSeq], et)
+	}
+	for _, row := range tokens {
+		var t engine.Token
+		if err := json.Unmarshal(row.Engine, &t); err != nil {
+			return fmt.Errorf("read token %d: %w", row.Seq, err)
+		}
+		node, ok := f.model.Node(row.NodeID)
+		if !ok {
+			return lostNode(row.NodeID)
+		}
+		t.Node, t.Timers = node, byToken[row.Seq]
+		f.tokens[row.Seq] = string(row.Engine)
+		f.state.Tokens = append(f.state.Tokens, t)
+	}
+	return nil
+}
+
+func lostNode(id string) error {
+	return fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("a row stands at node %q, which the version does not have", id))
+}
+
+// regionCodes returns the codes from the case's region up to the root.
+func (f *file) regionCodes() []string {
+	parts := strings.Split(strings.TrimSuffix(f.row.RegionPath, "/"), "/")
+	slices.Reverse(parts)
+	return parts
+}
+
+func (f *file) service() string { return f.model.Service }
+
+// attribute returns a case attribute (case.NAME) as text, for the conditions of
+// indicators.
+func (f *file) attribute(name string) (string, bool) {
+	values, _ := f.state.Variables["case"].(map[string]any)
+	v, ok := values[name]
+	if !ok {
+		return "", false
+	}
+	return fmt.Sprint(v), true
+}
+
+// calendar returns the statutory calendar of the case's region.
+func (f *file) calendar(ctx context.Context) (*calendar.Calendar, error) {
+	return f.room.norms.Calendar(ctx, f.place.CalendarCode)
+}
+
+// save writes what the command has changed. Order: case, tokens, timers, tasks
+// are already written, stages, clocks, history.
+func (f *file) save(ctx context.Context) error {
+	if len(f.steps) == 0 {
+		return f.book.saveAlone(ctx)
+	}
+	ctx = access.Elevated(ctx)
+	if err := f.book.save(ctx); err != nil {
+		return err
+	}
+	if err := f.saveTokens(ctx); err != nil {
+		return fmt.Errorf("write tokens: %w", err)
+	}
+	if err := f.saveStages(ctx); err != nil {
+		return fmt.Errorf("write stages: %w", err)
+	}
+	if len(f.failed) > 0 {
+		if err := f.unit.Failure.CreateBulk(f.failed...).Exec(ctx); err != nil {
+			return fmt.Errorf("write failures: %w", err)
+		}
+	}
+	if err := f.unit.CaseEvent.CreateBulk(f.steps...).Exec(ctx); err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	if err := f.saveCase(ctx); err != nil {
+		return fmt.Errorf("write the case: %w", err)
+	}
+	if err := f.saveDue(ctx); err != nil {
+		return fmt.Errorf("write due instants of tasks: %w", err)
+	}
+	f.changed()
+	return nil
+}
+
+func (f *file) saveCase(ctx context.Context) error {
+	kept, err := json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+	if err != nil {
+		return err
+	}
+	return f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID)).
+		SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
+		SetEngine(kept).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
+}
+
+// saveTokens writes the difference between the tokens as loaded and as they are.
+func (f *file) saveTokens(ctx context.Context) error {
+	gone := maps.Clone(f.tokens)
+	var fresh []*ent.TokenCreate
+	for _, t := range f.state.Tokens {
+		before, known := f.tokens[t.Seq]
+		delete(gone, t.Seq)
+		body, err := tokenForm(t)
+		if err != nil {
+			return err
+		}
+		if known && before == string(body) {
+			continue
+		}
+		n := f.model.Nodes[t.Node]
+		if !known {
+			fresh = append(fresh, f.unit.Token.Create().SetCaseID(f.row.ID).SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).
+				SetSeq(t.Seq).SetNodeID(n.ID).SetState(string(t.Status)).SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).
+				SetEngine(body).SetEnteredAt(f.unit.Now))
+			continue
+		}
+		err = f.unit.Token.Update().Where(token.CaseID(f.row.ID), token.Seq(t.Seq)).SetNodeID(n.ID).SetState(string(t.Status)).
+			SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).SetEngine(body).SetEnteredAt(f.unit.Now).Exec(ctx)
+		if err != nil {
+			return err
+		}
+	}
+	if len(gone) > 0 {
+		seqs := slices.Collect(maps.Keys(gone))
+		if _, err := f.unit.Token.Delete().Where(token.CaseID(f.row.ID), token.SeqIn(seqs...)).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return f.unit.Token.CreateBulk(fresh...).Exec(ctx)
+}
+
+// tokenForm is the stored form of a token; its timers are rows of their own.
+func tokenForm(t engine.Token) (json.RawMessage, error) {
+	t.Timers, t.Node = nil, 0
+	return json.Marshal(t)
+}
+
+// saveDue writes the earliest binding due instant to the case's open tasks.
+func (f *file) saveDue(ctx context.Context) error {
+	if !f.book.loaded || f.row.State != servicecase.StateActive {
+		return nil
+	}
+	due := f.book.nextDue()
+	upd := f.unit.Task.Update().Where(task.CaseID(f.row.ID), task.StateIn(openStates...))
+	if due == nil {
+		return upd.Where(task.DueAtNotNil()).ClearDueAt().SetDueOrder(schema.Far).Exec(ctx)
+	}
+	return upd.Where(task.DueOrderNEQ(*due)).SetDueAt(*due).SetDueOrder(*due).Exec(ctx)
+}
+
+// at returns the unit's instant as a pointer.
+func (f *file) at() *time.Time { return &f.unit.Now }

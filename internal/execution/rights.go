@@ -1,0 +1,161 @@
+package execution
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/expr"
+	"github.com/openspms/spms/internal/fault"
+)
+
+// What a person may do with a task, by its state:
+//
+//	action    created          claimed             started
+//	claim     role + fit       –                   –
+//	assign    right in region  right in region     –
+//	release   –                assignee            –
+//	begin     –                assignee            –
+//	complete  service: role    assignee            assignee
+//
+// "fit" is every qualification of the task, valid at the instant.
+
+// fit refuses a person who does not hold the task's role in its region or lacks
+// a qualification.
+func (r *Room) fit(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+	if !v.Has(access.Role(t.Role), t.RegionPath) {
+		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", t.NameZh)).At("input", "taskID")
+	}
+	for _, kind := range t.RequiredQualifications {
+		ok, err := r.staffing.Qualified(ctx, client, v.StaffID, kind, r.door.Clock.Now())
+		if err != nil {
+			return fmt.Errorf("look up a qualification: %w", err)
+		}
+		if !ok {
+			return fault.E(fault.Forbidden, "QUALIFICATION_MISSING", fault.P("qualification", kind), fault.P("task", t.NameZh), fault.P("person", v.Name)).At("input", "taskID")
+		}
+	}
+	if f == nil {
+		return nil
+	}
+	if node, ok := f.model.Node(t.NodeID); ok {
+		return f.obey(node, "claim", nil, nil)
+	}
+	return nil
+}
+
+func roleName(role string) string {
+	if d, ok := access.Lookup(access.Role(role)); ok {
+		return d.Zh
+	}
+	return role
+}
+
+func (r *Room) mayClaim(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+	if t.State != task.StateCreated {
+		return taskState(t)
+	}
+	return r.fit(ctx, client, v, t, f)
+}
+
+func (r *Room) mayRelease(v *access.Viewer, t *ent.Task) error {
+	if t.State != task.StateClaimed {
+		return taskState(t)
+	}
+	return yours(v, t)
+}
+
+func (r *Room) mayBegin(v *access.Viewer, t *ent.Task) error {
+	if t.State != task.StateClaimed {
+		return taskState(t)
+	}
+	return yours(v, t)
+}
+
+// mayComplete lets the assignee complete a task that he is still fit for; a
+// service task may be completed by whoever holds its role, without a claim.
+func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+	switch t.State {
+	case task.StateCreated:
+		if t.Kind != task.KindService {
+			return taskState(t)
+		}
+	case task.StateClaimed, task.StateStarted:
+		if err := yours(v, t); err != nil {
+			return err
+		}
+	default:
+		return taskState(t)
+	}
+	if v.IsSystem() {
+		return nil
+	}
+	return r.fit(ctx, client, v, t, nil)
+}
+
+func yours(v *access.Viewer, t *ent.Task) error {
+	if t.AssigneeID == nil || *t.AssigneeID != v.StaffID {
+		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", t.NameZh)).At("input", "taskID")
+	}
+	return nil
+}
+
+// Action is one thing a viewer can try with a task; Refused says why not, nil
+// when it is allowed.
+type Action struct {
+	Name    string
+	Zh, En  string
+	Refused error
+}
+
+// Actions tells what the viewer of ctx can do with a task, each with the reason
+// where it is refused. It reads, and changes nothing.
+func (r *Room) Actions(ctx context.Context, t *ent.Task) []Action {
+	v, client := access.From(ctx), r.door.Store.Client()
+	assign := func() error {
+		switch {
+		case !v.May(access.AssignTask, t.RegionPath):
+			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.AssignTask)), fault.P("region", t.RegionPath))
+		case t.State != task.StateCreated && t.State != task.StateClaimed:
+			return taskState(t)
+		}
+		return nil
+	}
+	return []Action{
+		{"claim", "签收", "Claim", r.mayClaim(ctx, client, v, t, nil)},
+		{"begin", "开始", "Begin", r.mayBegin(v, t)},
+		{"complete", "完成", "Complete", r.mayComplete(ctx, client, v, t, nil)},
+		{"release", "退回工单池", "Release", r.mayRelease(v, t)},
+		{"assign", "派单", "Assign", assign()},
+	}
+}
+
+// activation is what rules see: the case's variables with those just given,
+// the region, the evidence, the person and the instant.
+func (f *file) activation(vars map[string]any, given []expr.Evidence) expr.Activation {
+	return expr.Activation{
+		Variables: merged(f.state.Variables, vars), Now: f.unit.Now, Evidence: given,
+		Region: expr.Region{Code: f.place.Code, Area: f.row.Area},
+		Staff:  expr.Staff{ID: f.unit.Viewer.StaffID, Code: f.unit.Viewer.Code},
+	}
+}
+
+// merged returns a with b's values over it, nested; neither is changed.
+func merged(a, b map[string]any) map[string]any {
+	out := make(map[string]any, len(a)+len(b))
+	for k, v := range a {
+		out[k] = v
+	}
+	for k, v := range b {
+		inner, ok := v.(map[string]any)
+		under, also := out[k].(map[string]any)
+		if ok && also {
+			out[k] = merged(under, inner)
+			continue
+		}
+		out[k] = v
+	}
+	return out
+}

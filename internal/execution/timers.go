@@ -1,0 +1,252 @@
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/clock"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/ent/timerrow"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/engine"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
+)
+
+// tickBatch is how many cases with something due are taken at a time.
+const tickBatch = 256
+
+// Tick fires every timer and clock that is due now, a command for each case,
+// and returns how many cases it has moved. Several nodes may tick at once: a
+// case is locked, and what has fired is not due any more.
+func (r *Room) Tick(ctx context.Context) (int, error) {
+	ctx = access.With(ctx, access.System("timer"))
+	moved := 0
+	for {
+		due, err := r.due(ctx, r.door.Clock.Now())
+		if err != nil {
+			return moved, err
+		}
+		for _, id := range due {
+			if err := ctx.Err(); err != nil {
+				return moved, err
+			}
+			if err := r.fire(ctx, id); err != nil {
+				return moved, fmt.Errorf("fire what is due in case %s: %w", id, err)
+			}
+			moved++
+		}
+		if len(due) < tickBatch {
+			return moved, nil
+		}
+	}
+}
+
+// due lists cases with a timer or clock due at now, the longest due first.
+func (r *Room) due(ctx context.Context, now time.Time) ([]string, error) {
+	client := r.door.Store.Client()
+	var out []string
+	seen := map[string]bool{}
+	timers, err := client.TimerRow.Query().
+		Where(timerrow.StateEQ(timerrow.StateWaiting), timerrow.DueOrderLTE(now)).
+		Order(timerrow.ByDueOrder()).Limit(tickBatch).Select(timerrow.FieldCaseID).Strings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due timers: %w", err)
+	}
+	clocks, err := client.Clock.Query().Where(clock.NextAtLTE(now)).
+		Order(clock.ByNextAt()).Limit(tickBatch).Select(clock.FieldCaseID).Strings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list due clocks: %w", err)
+	}
+	for _, id := range append(timers, clocks...) {
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// fire lets time act on one case: its due timers in order, then its clocks.
+func (r *Room) fire(ctx context.Context, caseID string) error {
+	_, err := command.Run(ctx, r.door, command.Command{Operation: "timer", Input: caseID}, func(ctx context.Context, u *command.Unit) (int, error) {
+		f, err := r.open(ctx, u, caseID, "caseID")
+		if err != nil || f.row.State != servicecase.StateActive {
+			return 0, err
+		}
+		fired := 0
+		for {
+			t, ok := f.dueTimer()
+			if !ok || f.row.State != servicecase.StateActive {
+				break
+			}
+			if err := f.fireTimer(ctx, t); err != nil {
+				return 0, err
+			}
+			fired++
+		}
+		if f.row.State == servicecase.StateActive {
+			if err := f.book.pass(ctx, u.Now); err != nil {
+				return 0, err
+			}
+		}
+		if fired == 0 {
+			return 0, f.book.saveAlone(ctx)
+		}
+		return fired, f.save(ctx)
+	})
+	return err
+}
+
+// dueTimer returns the waiting timer that is due first, by instant, then number.
+func (f *file) dueTimer() (*ent.TimerRow, bool) {
+	var first *ent.TimerRow
+	for _, t := range f.timers {
+		if t.DueAt == nil || t.DueAt.After(f.unit.Now) {
+			continue
+		}
+		if first == nil || t.DueAt.Before(*first.DueAt) || (t.DueAt.Equal(*first.DueAt) && t.Seq < first.Seq) {
+			first = t
+		}
+	}
+	return first, first != nil
+}
+
+func (f *file) fireTimer(ctx context.Context, t *ent.TimerRow) error {
+	delete(f.timers, t.Seq)
+	err := f.unit.TimerRow.Update().Where(timerrow.ID(t.ID), timerrow.StateEQ(timerrow.StateWaiting)).
+		SetState(timerrow.StateFired).SetFiredAt(f.unit.Now).AddFiredCount(1).SetDueOrder(schema.Far).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("mark the timer as fired: %w", err)
+	}
+	f.unit.Note("timer", t.NodeID)
+	return f.step(ctx, engine.Event{Kind: engine.TimerFired, Token: t.TokenSeq, Timer: t.Seq, Node: t.NodeID})
+}
+
+// NextDue returns the earliest instant at which a timer or clock is due, and
+// false when there is none.
+func (r *Room) NextDue(ctx context.Context) (time.Time, bool, error) {
+	ctx = access.With(ctx, access.System("timer"))
+	client := r.door.Store.Client()
+	next := schema.Far
+	t, err := client.TimerRow.Query().Where(timerrow.StateEQ(timerrow.StateWaiting)).Order(timerrow.ByDueOrder()).First(ctx)
+	if err == nil && t.DueOrder.Before(next) {
+		next = t.DueOrder
+	} else if err != nil && !ent.IsNotFound(err) {
+		return next, false, fmt.Errorf("read the next timer: %w", err)
+	}
+	c, err := client.Clock.Query().Order(clock.ByNextAt()).First(ctx)
+	if err == nil && c.NextAt.Before(next) {
+		next = c.NextAt
+	} else if err != nil && !ent.IsNotFound(err) {
+		return next, false, fmt.Errorf("read the next clock: %w", err)
+	}
+	return next, next.Before(schema.Far), nil
+}
+
+// Recount computes the due instants of running clocks anew that were counted
+// with a year that had not been announced, and audits what moved. It runs after
+// a calendar has been loaded and when a server starts, and returns how many
+// clocks it has moved.
+func (r *Room) Recount(ctx context.Context) (int, error) {
+	ctx = access.With(ctx, access.System("calendar"))
+	ids, err := r.door.Store.Client().Clock.Query().
+		Where(clock.Provisional(true), clock.StoppedAtIsNil()).Unique(true).Select(clock.FieldCaseID).Strings(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("list provisional clocks: %w", err)
+	}
+	n := 0
+	for _, id := range ids {
+		k, err := r.recountCase(ctx, id)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// errUnchanged undoes a recount that moved nothing.
+var errUnchanged = errors.New("unchanged")
+
+func (r *Room) recountCase(ctx context.Context, caseID string) (int, error) {
+	n, err := command.Run(ctx, r.door, command.Command{Operation: "recount", Input: caseID}, func(ctx context.Context, u *command.Unit) (int, error) {
+		f, err := r.open(ctx, u, caseID, "caseID")
+		if err != nil || f.row.State != servicecase.StateActive {
+			return 0, err
+		}
+		if err := f.book.load(ctx); err != nil {
+			return 0, err
+		}
+		n := 0
+		for _, m := range f.book.clocks {
+			before, provisional := m.row.DueAt, m.row.Provisional
+			if !provisional {
+				continue
+			}
+			if err := f.book.count(ctx, m); err != nil {
+				return n, err
+			}
+			if m.row.Provisional == provisional && m.row.DueAt.Equal(before) {
+				m.dirty = false
+				continue
+			}
+			u.Note(m.row.IndicatorCode, map[string]any{"from": before, "to": m.row.DueAt, "provisional": m.row.Provisional})
+			n++
+		}
+		if n == 0 {
+			return 0, errUnchanged
+		}
+		f.book.bind()
+		return n, f.book.saveAlone(ctx)
+	})
+	if errors.Is(err, errUnchanged) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// saveAlone writes the clocks and what hangs on them when the case made no step.
+func (b *book) saveAlone(ctx context.Context) error {
+	ctx = access.Elevated(ctx)
+	if err := b.save(ctx); err != nil {
+		return err
+	}
+	if err := b.file.saveDue(ctx); err != nil {
+		return fmt.Errorf("write due instants of tasks: %w", err)
+	}
+	b.file.unit.Changed(store.Change{Kind: "case", ID: b.file.row.ID, CaseID: b.file.row.ID, RegionPath: b.file.row.RegionPath})
+	return nil
+}
+
+// CountRow is one group of Counts.
+type CountRow struct {
+	RegionID string `json:"region_id"`
+	State    string `json:"state"`
+	Stage    string `json:"stage"`
+	Count    int    `json:"count"`
+}
+
+// Counts counts the cases the viewer may see by region, state and stage, in one
+// statement. under and process narrow it; "" means any.
+func (r *Room) Counts(ctx context.Context, under, processID string) ([]CountRow, error) {
+	q := r.door.Store.Client().ServiceCase.Query()
+	if under != "" {
+		q.Where(func(s *sql.Selector) { store.Within([]string{under})(s) })
+	}
+	if processID != "" {
+		q.Where(servicecase.ProcessID(processID))
+	}
+	var rows []CountRow
+	err := q.GroupBy(servicecase.FieldRegionID, servicecase.FieldState, servicecase.FieldStage).Aggregate(ent.Count()).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("count cases: %w", err)
+	}
+	return rows, nil
+}

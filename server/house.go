@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/definition"
+	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/standard"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/internal/workforce"
+)
+
+// House is the product without its doors: one open database and the rooms over
+// it, wired by hand in the order of the floors.
+type House struct {
+	Store       *store.Store
+	Door        *command.Door
+	Workforce   *workforce.Room
+	Standards   *standard.Room
+	Definitions *definition.Room
+	Cases       *execution.Room
+	Log         *slog.Logger
+}
+
+// OpenHouse opens the database of url and the rooms over it. Its tables must be
+// there: see Migrate.
+func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger) (*House, error) {
+	s, err := store.Open(ctx, url, store.WithLogger(log))
+	if err != nil {
+		return nil, err
+	}
+	h := &House{Store: s, Door: &command.Door{Store: s, Clock: c, Log: log}, Log: log}
+	h.Workforce = workforce.New(h.Door)
+	h.Standards = standard.New(h.Door)
+	h.Definitions = definition.New(h.Door, h.Standards)
+	h.Cases = execution.New(h.Door, h.Definitions, h.Standards, h.Workforce)
+	return h, nil
+}
+
+// Close closes the database.
+func (h *House) Close() error { return h.Store.Close() }
+
+// Migrate brings the tables up to date.
+func (h *House) Migrate(ctx context.Context) error {
+	applied, err := h.Store.Migrate(ctx, h.Door.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if len(applied) > 0 {
+		h.Log.Info("tables brought up to date", "migrations", applied)
+	}
+	return nil
+}
+
+// timerPause bounds how long the timers sleep: another node, or a moved clock,
+// may make something due that this node has not seen.
+const timerPause = time.Second
+
+// RunTimers fires what is due until ctx ends. It wakes at the next due instant,
+// and at least every second.
+func (h *House) RunTimers(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, err := h.Cases.Tick(ctx); err != nil && ctx.Err() == nil {
+			h.Log.Error("fire what is due", "code", fault.CodeOf(err), "err", err)
+		}
+		pause := timerPause
+		if next, ok, err := h.Cases.NextDue(ctx); err == nil && ok {
+			pause = min(max(next.Sub(h.Door.Clock.Now()), 10*time.Millisecond), timerPause)
+		}
+		wake := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-wake.C:
+		}
+		wake.Stop()
+	}
+}
+
+// WatchCalendars recounts provisional due instants at once, for what changed
+// while no server ran, and whenever a calendar changes, until ctx ends.
+func (h *House) WatchCalendars(ctx context.Context) {
+	changes := h.Store.Subscribe(ctx)
+	h.recount(ctx)
+	for c := range changes {
+		if c.Kind == "calendar" || c.Kind == store.Lost {
+			h.recount(ctx)
+		}
+	}
+}
+
+func (h *House) recount(ctx context.Context) {
+	n, err := h.Cases.Recount(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		h.Log.Error("recount provisional due instants", "code", fault.CodeOf(err), "err", err)
+	case n > 0:
+		h.Log.Info("recounted provisional due instants", "clocks", n)
+	}
+}
+
+// systemClock is the clock of everything but demos and tests.
+var systemClock = clock.System{}
