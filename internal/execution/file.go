@@ -161,7 +161,11 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 			return lostNode(row.NodeID)
 		}
 		t.Node, t.Timers = node, byToken[row.Seq]
-		f.tokens[row.Seq] = string(row.Engine)
+		body, err := tokenForm(t)
+		if err != nil {
+			return fmt.Errorf("read token %d: %w", row.Seq, err)
+		}
+		f.tokens[row.Seq] = row.NodeID + string(body)
 		f.state.Tokens = append(f.state.Tokens, t)
 	}
 	return nil
@@ -251,10 +255,10 @@ func (f *file) saveTokens(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if known && before == string(body) {
+		n := f.model.Nodes[t.Node]
+		if known && before == n.ID+string(body) {
 			continue
 		}
-		n := f.model.Nodes[t.Node]
 		if !known {
 			fresh = append(fresh, f.unit.Token.Create().SetCaseID(f.row.ID).SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).
 				SetSeq(t.Seq).SetNodeID(n.ID).SetState(string(t.Status)).SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).
