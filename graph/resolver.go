@@ -6,7 +6,10 @@ package graph
 import (
 	"context"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/graph/exec"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/graph/problem"
 	"github.com/openspms/spms/internal/clock"
@@ -25,6 +28,11 @@ type Resolver struct {
 	Norms       *standard.Room
 	Definitions *definition.Room
 	Cases       *execution.Room
+}
+
+// Executable returns the schema over r, ready for a transport.
+func Executable(r *Resolver) graphql.ExecutableSchema {
+	return exec.NewExecutableSchema(exec.Config{Resolvers: r})
 }
 
 // apply validates a mutation's input, calls the room, and splits its error into

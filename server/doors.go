@@ -6,11 +6,9 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openspms/spms/graph"
-	"github.com/openspms/spms/graph/exec"
 	"github.com/openspms/spms/graph/graphiql"
 	"github.com/openspms/spms/graph/problem"
 	"github.com/openspms/spms/graph/transport"
@@ -96,7 +94,7 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 		Endpoint: "/graphql", Title: "OpenSPMS", Query: firstQuery, Headers: `{"` + PersonHeader + `": "` + demoAdmin + `"}`,
 	})
 	return Routes{
-		GraphQL: who.wrap(transport.New(h.Executable(), transport.Options{
+		GraphQL: who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{
 			Init: who.socket, Stop: ctx.Done(),
 			Presenter: problem.Presenter{Logger: h.Log, Count: func(code string) { told.WithLabelValues(code).Inc() }},
 		})),
@@ -105,18 +103,18 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 	}
 }
 
-// Executable returns the GraphQL schema over the rooms.
-func (h *House) Executable() graphql.ExecutableSchema {
-	return exec.NewExecutableSchema(exec.Config{Resolvers: &graph.Resolver{
+// resolver is the root of the GraphQL schema over the rooms.
+func (h *House) resolver() *graph.Resolver {
+	return &graph.Resolver{
 		Store: h.Store, TimeSource: h.Door.Clock, Workforce: h.Workforce, Norms: h.Standards,
 		Definitions: h.Definitions, Cases: h.Cases,
-	}})
+	}
 }
 
 // Handler returns the GraphQL door without a shell, for tests and tools.
 func (h *House) Handler(auth Auth) http.Handler {
 	who := identity{house: h, auth: auth}
-	return who.wrap(transport.New(h.Executable(), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log}}))
+	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log}}))
 }
 
 func migrate(ctx context.Context, c Console, db Database) error { return prepared(ctx, c, db, false) }
