@@ -46,6 +46,7 @@ var attributesOf = map[string][]string{
 	"pause":         {"reason", "indicators"},
 	"reschedule":    {"message", "variable"},
 	"result":        {"variable"},
+	"decision":      {},
 	"lane":          {"role", "nameEn"},
 	"flow":          {"nameEn"},
 	"collection":    {"element"},
@@ -55,7 +56,7 @@ var attributesOf = map[string][]string{
 // Where each extension element may stand.
 var (
 	onProcess = []string{"process", "variable", "rule", "simulation"}
-	onNode    = []string{"task", "qualification", "evidence", "field", "event", "pause", "reschedule", "result", "simulation"}
+	onNode    = []string{"task", "qualification", "evidence", "field", "event", "pause", "reschedule", "result", "decision", "simulation"}
 	onFlow    = []string{"flow", "simulation"}
 	onLane    = []string{"lane"}
 )
@@ -133,6 +134,8 @@ func (r *reader) nodeExtension(e *element, n *Node) {
 			out.Reschedule = append(out.Reschedule, Reschedule{Message: x.attr("message"), Variable: x.attr("variable")})
 		case "result":
 			n.ScriptResult = x.attr("variable")
+		case "decision":
+			out.Decision = x.content()
 		case "simulation":
 			out.Simulation = x.content()
 		}

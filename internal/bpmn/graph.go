@@ -189,6 +189,7 @@ type NodeExtension struct {
 	Priority       int          `json:"priority,omitempty"`
 	Visit          bool         `json:"visit,omitempty"`      // counts as a visit to the customer
 	Survey         bool         `json:"survey,omitempty"`     // its message or completion carries a survey answer
+	Decision       string       `json:"decision,omitempty"`   // business-rule task: a decision table as JSON, see model.Decision
 	Simulation     string       `json:"simulation,omitempty"` // JSON: duration, duration_by, fixed_cost …
 }
 

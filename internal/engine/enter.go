@@ -124,6 +124,14 @@ func (r *run) work(seq int) {
 			return
 		}
 		r.complete(seq)
+	case n.Decision != nil:
+		vars, err := n.Decision.Decide(r.m, r.activation(t.Scope))
+		if err != nil {
+			r.failed(seq, err)
+			return
+		}
+		r.merge(t.Scope, vars)
+		r.complete(seq)
 	case n.Script != nil:
 		if err := r.script(seq); err != nil {
 			r.failed(seq, err)

@@ -13,8 +13,7 @@ import (
 // Compile checks a process and makes it ready to run. The model is nil when a
 // finding is an error that leaves nothing to run: names that do not resolve,
 // expressions that do not compile, elements that are not executable, a structure
-// that cannot be played. Cost: linear in nodes, flows and text, apart from the
-// soundness check (see Sound).
+// that cannot be played. Cost: linear in nodes, flows and text.
 func Compile(g *bpmn.Graph, _ Options) (*Model, []Finding) {
 	c := &compiler{g: g, m: &Model{
 		Key: g.Extension.Key, Name: g.Name, NameEn: g.Extension.NameEn, Service: g.Extension.ServiceType,
@@ -150,7 +149,7 @@ func (c *compiler) node(i int, n *bpmn.Node) {
 		}
 	}
 	out.Human = n.Type == bpmn.UserTask || n.Type == bpmn.ManualTask || n.Type == bpmn.Task && out.Role != ""
-	out.Service = n.Type == bpmn.ServiceTask || (n.Type == bpmn.SendTask || n.Type == bpmn.BusinessRuleTask) && n.Event == nil && n.Script == ""
+	out.Service = n.Type == bpmn.ServiceTask || (n.Type == bpmn.SendTask || n.Type == bpmn.BusinessRuleTask) && n.Event == nil && n.Script == "" && x.Decision == ""
 	out.EventSub = n.Type == bpmn.SubProcess && n.TriggeredByEvent
 	c.fields(&out, x.Fields)
 	for _, r := range x.Reschedule {
@@ -173,6 +172,9 @@ func (c *compiler) node(i int, n *bpmn.Node) {
 		if n.Type == bpmn.ScriptTask && strings.TrimSpace(n.Script) == "" {
 			c.fail("SCRIPT_MISSING", n.ID)
 		}
+	}
+	if x.Decision != "" {
+		out.Decision = c.decision(n)
 	}
 	c.m.Nodes = append(c.m.Nodes, out)
 }

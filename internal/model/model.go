@@ -126,6 +126,7 @@ type Node struct {
 	Code        string // error or escalation code; "" catches every one
 	Correlation *expr.Program
 	Script      *expr.Program
+	Decision    *Decision     // business-rule tasks
 	Condition   *expr.Program // conditional events
 	Result      string        // variable that takes a script's result or a message's payload
 	Loop        *Loop

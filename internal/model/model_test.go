@@ -63,6 +63,15 @@ func TestCompileFinds(t *testing.T) {
 		"a message start inside":         {"start s\nsub p\nstart t in=p message=x\nend f in=p\nend e\nflow s -> p -> e\nflow t -> f", []string{"START_WITH_EVENT"}},
 		"an event subprocess by nothing": {"start s\nend e\nflow s -> e\neventsub h\nstart t in=h\nend f in=h\nflow t -> f", []string{"START_WITHOUT_EVENT"}},
 		"nodes in what is no subprocess": {"start s\nuser a\nuser b in=a\nend e\nflow s -> a -> e", []string{"DEAD_END", "ELEMENT_PARENT_UNKNOWN", "NODE_UNREACHABLE"}},
+		"a table with no policy":         {"var n int\nstart s\nrule a\ntable a any n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a table without rules":          {"var n int\nstart s\nrule a\ntable a first n -> n\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a rule that lacks a cell":       {"var n int\nstart s\nrule a\ntable a first n n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a rule that lacks a value":      {"var n int\nstart s\nrule a\ntable a first n -> n\nrow a 1 -> \"\"\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a table at a script":            {"var n int\nstart s\nscript a script=1\ntable a first n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a collection of no list":        {"var n int\nstart s\nrule a\ntable a collect n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
+		"a table for undeclared":         {"var n int\nstart s\nrule a\ntable a first n -> x\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"VARIABLE_UNDECLARED"}},
+		"a cell of another type":         {"var n int\nstart s\nrule a\ntable a first n -> n\nrow a 'x' -> 2\nend e\nflow s -> a -> e", []string{"EXPR_TYPE"}},
+		"a value of another type":        {"var n int\nstart s\nrule a\ntable a first n -> n\nrow a 1 -> 'x'\nend e\nflow s -> a -> e", []string{"EXPR_TYPE"}},
 		"a guard of no node":             {"start s\nend e\nflow s -> e\nguard id=r node=x on=complete result=block cel=true", []string{"RULE_NODE_UNKNOWN"}},
 		"a guard at no moment":           {"start s\nend e\nflow s -> e\nguard id=r node=e on=never result=block cel=true", []string{"RULE_MALFORMED"}},
 	} {
@@ -174,5 +183,23 @@ func TestRolesAndStagesAreInherited(t *testing.T) {
 	i, _ := m.Node("a")
 	if n := m.Nodes[i]; n.Stage != "delivery" || n.Role != "crew" || !n.Human || n.Service {
 		t.Errorf("node a = stage %q, role %q, human %v, service %v", n.Stage, n.Role, n.Human, n.Service)
+	}
+}
+
+func TestDecisionIsStrictJSON(t *testing.T) {
+	t.Parallel()
+	for name, table := range map[string]string{
+		"no JSON":          `{`,
+		"an unknown field": `{"hit":"first","inputs":[],"outputs":["n"],"rules":[{"when":[],"then":["1"]}],"else":1}`,
+		"text behind":      `{"hit":"first","inputs":[],"outputs":["n"],"rules":[{"when":[],"then":["1"]}]} x`,
+	} {
+		g, err := modeltest.Graph("var n int\nstart s\nrule a\nend e\nflow s -> a -> e")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Nodes[1].Extension.Decision = table
+		if _, findings := model.Compile(g, model.Options{}); !slices.Equal(codes(findings), []string{"DECISION_MALFORMED"}) {
+			t.Errorf("%s: Compile = %v, want DECISION_MALFORMED", name, findings)
+		}
 	}
 }

@@ -6,6 +6,7 @@
 package modeltest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -82,7 +83,7 @@ func declare(g *bpmn.Graph, words []string) error {
 	attrs := map[string]string{}
 	var plain []string
 	for _, w := range words[1:] {
-		if k, v, ok := strings.Cut(w, "="); ok && words[0] != "flow" && !strings.ContainsAny(k, " ()'\"") {
+		if k, v, ok := strings.Cut(w, "="); ok && !slices.Contains([]string{"flow", "table", "row"}, words[0]) && !strings.ContainsAny(k, " ()'\"") {
 			attrs[k] = v
 			continue
 		}
@@ -97,6 +98,9 @@ func declare(g *bpmn.Graph, words []string) error {
 		g.Extension.Rules = append(g.Extension.Rules, bpmn.GuardRule{ID: attrs["id"], Node: attrs["node"], On: attrs["on"],
 			Result: attrs["result"], CEL: attrs["cel"], Clause: attrs["clause"]})
 		return nil
+	}
+	if words[0] == "table" || words[0] == "row" {
+		return decision(g, words)
 	}
 	t, ok := kinds[words[0]]
 	if !ok || len(plain) == 0 {
@@ -154,6 +158,38 @@ func flow(g *bpmn.Graph, words []string) error {
 		}
 	}
 	return nil
+}
+
+// decision reads the decision table of a business-rule task: "table NODE HIT
+// INPUT… -> OUTPUT…", then "row NODE CELL… -> VALUE…" for each rule.
+func decision(g *bpmn.Graph, words []string) error {
+	arrow := slices.Index(words, "->")
+	i := slices.IndexFunc(g.Nodes, func(n *bpmn.Node) bool { return len(words) > 1 && n.ID == words[1] })
+	if arrow < 2 || i < 0 {
+		return fmt.Errorf("want a rule task and an arrow")
+	}
+	type row struct {
+		When []string `json:"when"`
+		Then []string `json:"then"`
+	}
+	var table struct {
+		Hit     string   `json:"hit"`
+		Inputs  []string `json:"inputs"`
+		Outputs []string `json:"outputs"`
+		Rules   []row    `json:"rules"`
+	}
+	x := &g.Nodes[i].Extension
+	if words[0] == "table" {
+		table.Hit, table.Inputs, table.Outputs = words[2], words[3:arrow], words[arrow+1:]
+	} else {
+		if err := json.Unmarshal([]byte(x.Decision), &table); err != nil {
+			return fmt.Errorf("row without its table: %w", err)
+		}
+		table.Rules = append(table.Rules, row{words[2:arrow], words[arrow+1:]})
+	}
+	raw, err := json.Marshal(table)
+	x.Decision = string(raw)
+	return err
 }
 
 func extend(n *bpmn.Node, attrs map[string]string) {
