@@ -103,7 +103,7 @@ func strictness(list []standard.IndicatorStrictness) []*model.IndicatorStrictnes
 }
 
 // standardDiff shows what changed between two versions of a standard.
-func standardDiff(ctx context.Context, d *standard.StandardDiff) *model.StandardDiff {
+func standardDiff(ctx context.Context, d *standard.Comparison) *model.StandardDiff {
 	if d == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openspms/spms/ent"
@@ -45,10 +46,7 @@ type seeder struct {
 
 // key makes a step of seeding happen once, whatever is interrupted.
 func key(parts ...string) *string {
-	k := "seed"
-	for _, p := range parts {
-		k += ":" + p
-	}
+	k := "seed:" + strings.Join(parts, ":")
 	return &k
 }
 

@@ -64,7 +64,7 @@ func TestPage(t *testing.T) {
 			continue
 		}
 		file := get(t, h, ref[1])
-		if body := read(t, file); file.StatusCode != 200 || len(body) == 0 || file.Header.Get("Content-Type") == "" {
+		if body := read(t, file); file.StatusCode != http.StatusOK || len(body) == 0 || file.Header.Get("Content-Type") == "" {
 			t.Errorf("GET %s = %d, %d bytes, type %q", ref[1], file.StatusCode, len(body), file.Header.Get("Content-Type"))
 		}
 	}

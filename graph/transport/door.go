@@ -14,7 +14,6 @@ package transport
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -116,14 +115,6 @@ func (d *door) enter() bool {
 }
 
 func (d *door) leave() { <-d.streams }
-
-// logger returns the logger of the presenter.
-func (d *door) logger() *slog.Logger {
-	if d.Presenter.Logger != nil {
-		return d.Presenter.Logger
-	}
-	return slog.Default()
-}
 
 // speak sets the language of a request from its Accept-Language header.
 func speak(next http.Handler) http.Handler {

@@ -55,7 +55,7 @@ type layout struct {
 	laneOf  []int // lane of each row
 
 	colX, colW         []float64 // columns: left edge and width
-	rowTop, rowY, rowB []float64 // rows: ink above the center, center, ink below
+	rowTop, rowY, rowB []float64 // rows: ink above the center, the center, ink below
 	borders            []float64 // upper border of each lane and the lower of the last
 	width, height      float64
 

@@ -111,14 +111,13 @@ func (l *layout) breakCycles(out, in [][]*link) []int {
 
 // slot is a cell, or the place where a long link passes a column.
 type slot struct {
-	cell     int // -1 for a passing link
-	lane     int
-	layer    int
-	row      int
-	key      float64
-	prev     []bond // to the layers before, and
-	next     []bond // after
-	affinity float64
+	cell  int // -1 for a passing link
+	lane  int
+	layer int
+	row   int
+	key   float64
+	prev  []bond // to the layers before, and
+	next  []bond // after
 }
 
 // bond joins two slots; near bonds are between neighbouring columns of one lane

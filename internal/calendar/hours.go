@@ -168,11 +168,11 @@ func (h *Hours) Add(t time.Time, d time.Duration) time.Time {
 		if from.After(t) {
 			t = from
 		}
-		if left := to.Sub(t); left >= d {
+		left := to.Sub(t)
+		if left >= d {
 			return t.Add(d)
-		} else {
-			d -= left
 		}
+		d -= left
 		t = to
 	}
 }

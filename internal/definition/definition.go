@@ -5,6 +5,7 @@ package definition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -214,7 +215,7 @@ func regionOf(ctx context.Context, u *command.Unit, id string) (*ent.Region, err
 }
 
 func withPath(err error, path ...string) error {
-	if e, ok := err.(*fault.Error); ok {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
 		return e.At(path...)
 	}
 	return err

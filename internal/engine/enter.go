@@ -82,9 +82,8 @@ func (r *run) depart(t *Token, completed bool) {
 // failed stops a token with the reason, until Retry.
 func (r *run) failed(seq int, err error) {
 	f := fault.From(err)
-	t := r.tok(seq)
 	r.unhost(seq)
-	t = r.tok(seq)
+	t := r.tok(seq)
 	t.Status, t.WaitName, t.WaitKey, t.Begun = AtFailure, "", "", false
 	r.emit(Effect{Kind: Failed, Token: seq, Node: t.Node, Code: f.Code, Detail: f.Error()})
 }

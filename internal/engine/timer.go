@@ -91,12 +91,12 @@ func (r *run) timerFired() error {
 		return err
 	}
 	seq := t.Seq
-	switch {
-	case t.Status == AtEvent:
+	switch t.Status {
+	case AtEvent:
 		r.decided(seq, fired.Node)
-	case t.Status == AtTimer:
+	case AtTimer:
 		r.happened(seq)
-	case t.Status == Listening:
+	case Listening:
 		r.heard(seq)
 	default:
 		r.boundary(seq, fired.Node)

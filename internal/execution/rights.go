@@ -13,12 +13,11 @@ import (
 
 // What a person may do with a task, by its state:
 //
-//	action    created          claimed             started
-//	claim     role + fit       –                   –
-//	assign    right in region  right in region     –
-//	release   –                assignee            –
-//	begin     –                assignee            –
-//	complete  service: role    assignee            assignee
+//	claim      created: role and fit
+//	assign     created or claimed: the right in the region
+//	release    claimed: the assignee
+//	begin      claimed: the assignee
+//	complete   claimed or started: the assignee; a service task created: its role
 //
 // "fit" is every qualification of the task, valid at the instant.
 
@@ -76,7 +75,7 @@ func (r *Room) mayBegin(v *access.Viewer, t *ent.Task) error {
 
 // mayComplete lets the assignee complete a task that he is still fit for; a
 // service task may be completed by whoever holds its role, without a claim.
-func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task) error {
 	switch t.State {
 	case task.StateCreated:
 		if t.Kind != task.KindService {
@@ -126,7 +125,7 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task) []Action {
 	return []Action{
 		{"claim", "签收", "Claim", r.mayClaim(ctx, client, v, t, nil)},
 		{"begin", "开始", "Begin", r.mayBegin(v, t)},
-		{"complete", "完成", "Complete", r.mayComplete(ctx, client, v, t, nil)},
+		{"complete", "完成", "Complete", r.mayComplete(ctx, client, v, t)},
 		{"release", "退回工单池", "Release", r.mayRelease(v, t)},
 		{"assign", "派单", "Assign", assign()},
 	}

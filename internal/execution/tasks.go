@@ -110,7 +110,7 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 		if !ok {
 			return lostNode(t.NodeID)
 		}
-		if err := r.mayComplete(ctx, f.unit.Client, f.unit.Viewer, t, f); err != nil {
+		if err := r.mayComplete(ctx, f.unit.Client, f.unit.Viewer, t); err != nil {
 			return err
 		}
 		vars, err := f.formValues(node, in.Variables)

@@ -28,7 +28,7 @@ func Comply(m *Model, set *norm.Set, w Where) ([]Finding, error) {
 	if w.Area == "" {
 		w.Area = "any"
 	}
-	c := &complier{m: m, after: make([][]int, len(m.Nodes)), bound: map[string][]moment{}}
+	c := &complyCheck{m: m, after: make([][]int, len(m.Nodes)), bound: map[string][]moment{}}
 	for i := range m.Nodes {
 		c.after[i] = m.after(i)
 		for _, b := range m.Nodes[i].Events {
@@ -61,15 +61,15 @@ var order = map[string]int{"enter": 0, "begin": 1, "complete": 2}
 // moment is where a domain event is bound: a node and the moment of its visit.
 type moment struct{ node, on int }
 
-// complier carries what Comply has found so far.
-type complier struct {
+// complyCheck carries what Comply has found so far.
+type complyCheck struct {
 	m        *Model
 	after    [][]int // nodes that may follow each node, in and out of subprocesses
 	bound    map[string][]moment
 	findings []Finding
 }
 
-func (c *complier) fail(code string, elements []string, clause string, params ...fault.Param) {
+func (c *complyCheck) fail(code string, elements []string, clause string, params ...fault.Param) {
 	c.findings = append(c.findings, Finding{Code: code, Severity: SeverityError, Elements: elements, Clause: clause, Params: params})
 }
 
@@ -100,7 +100,7 @@ func (m *Model) after(n int) []int {
 }
 
 // people checks the tasks of people.
-func (c *complier) people(known func(string) bool) {
+func (c *complyCheck) people(known func(string) bool) {
 	for i := range c.m.Nodes {
 		n := &c.m.Nodes[i]
 		if !n.Human {
@@ -119,7 +119,7 @@ func (c *complier) people(known func(string) bool) {
 }
 
 // exits finds the nodes from which no end can be reached.
-func (c *complier) exits() {
+func (c *complyCheck) exits() {
 	before := make([][]int, len(c.m.Nodes))
 	var stack []int
 	for i := range c.m.Nodes {
@@ -166,7 +166,7 @@ func below(set *norm.Set, q norm.Query) ([]norm.Applicable, error) {
 }
 
 // assess wants one indicator in force whose events the process gives.
-func (c *complier) assess(applicable []norm.Applicable) {
+func (c *complyCheck) assess(applicable []norm.Applicable) {
 	var words []string
 	for _, a := range applicable {
 		start, stop := a.Indicator.StartEvent, a.Indicator.StopEvent
@@ -182,7 +182,7 @@ func (c *complier) assess(applicable []norm.Applicable) {
 }
 
 // clock checks one clock: it can stop wherever it begins, and in time.
-func (c *complier) clock(a norm.Applicable) {
+func (c *complyCheck) clock(a norm.Applicable) {
 	ind := a.Indicator
 	clause := a.Standard.Code + " " + ind.Clause
 	var stranded []string
@@ -218,7 +218,7 @@ func (c *complier) clock(a norm.Applicable) {
 // path returns the shortest fixed wait from a moment to one of others, and
 // whether one of them can follow. Waits at nodes that pause for one of the
 // reasons do not count. Cost: nodes squared.
-func (c *complier) path(from moment, to []moment, reasons []string) (time.Duration, bool) {
+func (c *complyCheck) path(from moment, to []moment, reasons []string) (time.Duration, bool) {
 	const far = time.Duration(1<<63 - 1)
 	best := far
 	for _, t := range to {
@@ -268,7 +268,7 @@ func (c *complier) path(from moment, to []moment, reasons []string) (time.Durati
 
 // relaxFrom carries the distance of a node on to those after it. A boundary timer
 // is left after its own time, whatever the activity takes.
-func (c *complier) relaxFrom(at int, dist []time.Duration, reasons []string) {
+func (c *complyCheck) relaxFrom(at int, dist []time.Duration, reasons []string) {
 	stay := dist[at] + c.wait(at, reasons)
 	for _, next := range c.after[at] {
 		d := stay
@@ -282,7 +282,7 @@ func (c *complier) relaxFrom(at int, dist []time.Duration, reasons []string) {
 }
 
 // wait returns the fixed time that a visit of a node takes at least.
-func (c *complier) wait(i int, reasons []string) time.Duration {
+func (c *complyCheck) wait(i int, reasons []string) time.Duration {
 	n := &c.m.Nodes[i]
 	for _, p := range n.Pauses {
 		if slices.Contains(reasons, p.Reason) {

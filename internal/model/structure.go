@@ -17,7 +17,7 @@ func (c *compiler) structure() {
 		c.ends(&c.m.Nodes[i])
 		c.branches(&c.m.Nodes[i])
 	}
-	c.scope(None, c.m.Starts, c.m.EventSubs)
+	c.scope(None, c.m.Starts)
 	c.reachable()
 }
 
@@ -119,7 +119,7 @@ func (c *compiler) branches(n *Node) {
 }
 
 // scope checks the start and end of the process or one subprocess and of those inside.
-func (c *compiler) scope(parent int, starts, subs []int) {
+func (c *compiler) scope(parent int, starts []int) {
 	id := c.g.ID
 	event := false
 	if parent != None {
@@ -133,7 +133,7 @@ func (c *compiler) scope(parent int, starts, subs []int) {
 		}
 		end = end || n.Type == bpmn.EndEvent
 		if n.Container() {
-			c.scope(i, n.Starts, n.EventSubs)
+			c.scope(i, n.Starts)
 		}
 	}
 	if !end {

@@ -70,7 +70,7 @@ func (m *Model) check(in map[string]any, prefix string, allowed func(string) boo
 // Set puts a value at a dotted name into nested maps, making those that miss.
 func Set(vars map[string]any, name string, value any) {
 	start := 0
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		if name[i] != '.' {
 			continue
 		}
@@ -87,7 +87,7 @@ func Set(vars map[string]any, name string, value any) {
 // Get returns the value at a dotted name of nested maps, nil when there is none.
 func Get(vars map[string]any, name string) any {
 	start := 0
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		if name[i] != '.' {
 			continue
 		}

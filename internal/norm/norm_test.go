@@ -199,7 +199,7 @@ func TestAnyTextSurvivesExport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err = norm.ParseStandard(asYAML, v); err != nil {
+		if _, err = norm.ParseStandard(asYAML, v); err != nil {
 			t.Fatalf("read back: %v\n%s", err, asYAML)
 		}
 	})

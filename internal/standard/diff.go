@@ -7,19 +7,19 @@ import (
 	"github.com/openspms/spms/internal/norm"
 )
 
-// StandardDiff is what changed between two versions of a standard.
-type StandardDiff struct {
+// Comparison is what changed between two versions of a standard.
+type Comparison struct {
 	FromVersionID string
 	ToVersionID   string
 	Changes       []norm.Change
 }
 
 // Markdown writes the changes in "zh" or "en"; see norm.DiffMarkdown.
-func (d *StandardDiff) Markdown(lang string) string { return norm.DiffMarkdown(d.Changes, lang) }
+func (d *Comparison) Markdown(lang string) string { return norm.DiffMarkdown(d.Changes, lang) }
 
 // Diff compares two versions of one standard by clause, indicator and rule, words
 // and numbers. Errors: STANDARD_VERSION_NOT_FOUND, STANDARD_NOT_SAME.
-func (r *Room) Diff(ctx context.Context, fromVersionID, toVersionID string) (*StandardDiff, error) {
+func (r *Room) Diff(ctx context.Context, fromVersionID, toVersionID string) (*Comparison, error) {
 	client := r.door.Store.Client()
 	from, err := version(ctx, client, fromVersionID, "fromVersionID")
 	if err != nil {
@@ -40,5 +40,5 @@ func (r *Room) Diff(ctx context.Context, fromVersionID, toVersionID string) (*St
 	if err != nil {
 		return nil, err
 	}
-	return &StandardDiff{from.ID, to.ID, norm.Diff(&before.Versions[0], &after.Versions[0])}, nil
+	return &Comparison{from.ID, to.ID, norm.Diff(&before.Versions[0], &after.Versions[0])}, nil
 }

@@ -19,9 +19,9 @@ const coming = 7 * 24 * time.Hour
 // examples is how many cases an impact names.
 const examples = 20
 
-// StandardImpact is what publishing a version would change, as far as the viewer
+// ImpactReport is what publishing a version would change, as far as the viewer
 // may see. Cases are counted whatever their attributes.
-type StandardImpact struct {
+type ImpactReport struct {
 	VersionID    string
 	QuarterFrom  time.Time // the last full quarter in the standard's zone
 	QuarterTo    time.Time
@@ -74,7 +74,7 @@ func (t turn) now() *norm.Indicator {
 // standard in force now. Errors: STANDARD_VERSION_NOT_FOUND, CALENDAR_NOT_FOUND.
 // Cost: linear in the clocks between the events of changed indicators that were
 // stopped in the last quarter.
-func (r *Room) Impact(ctx context.Context, versionID string) (*StandardImpact, error) {
+func (r *Room) Impact(ctx context.Context, versionID string) (*ImpactReport, error) {
 	row, err := version(ctx, r.door.Store.Client(), versionID, "versionID")
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (r *Room) Impact(ctx context.Context, versionID string) (*StandardImpact, e
 		return nil, err
 	}
 	now := r.door.Clock.Now()
-	out := &StandardImpact{VersionID: row.ID, CaseIDs: []string{}}
+	out := &ImpactReport{VersionID: row.ID, CaseIDs: []string{}}
 	out.QuarterFrom, out.QuarterTo = lastQuarter(now, counter.Location())
 	turns := turnsOf(inForceNow(set, text.Code, now), &text.Versions[0])
 	if err := r.impactProcesses(ctx, out, row, turns, set.Vocabulary(), now); err != nil {
@@ -160,7 +160,7 @@ func turnsOf(before, after *norm.Version) []turn {
 	return out
 }
 
-func (r *Room) impactProcesses(ctx context.Context, out *StandardImpact, row *ent.StandardVersion, turns []turn, words *norm.Vocabulary, now time.Time) error {
+func (r *Room) impactProcesses(ctx context.Context, out *ImpactReport, row *ent.StandardVersion, turns []turn, words *norm.Vocabulary, now time.Time) error {
 	processes, err := r.processes(ctx, row.RegionPath, now)
 	if err != nil {
 		return err
@@ -232,7 +232,7 @@ func wouldBreach(ind *norm.Indicator, l *lap, counter norm.Counter) (bool, error
 }
 
 // impactCases counts and names the running cases that any indicator concerns.
-func (r *Room) impactCases(ctx context.Context, out *StandardImpact, running predicate.Clock, now time.Time) error {
+func (r *Room) impactCases(ctx context.Context, out *ImpactReport, running predicate.Clock, now time.Time) error {
 	client := r.door.Store.Client()
 	query := client.ServiceCase.Query().Where(servicecase.StateEQ(servicecase.StateActive), servicecase.HasClocksWith(running))
 	var err error

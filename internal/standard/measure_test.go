@@ -122,7 +122,7 @@ func TestDiff(t *testing.T) {
 				Document: file("CN-X", "industry", "CN", number+1, limit("X-1", value, "day", "calendar_days"))}))
 		}
 		must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{Document: file("CN-Y", "industry", "CN", 1, "  []")}))
-		d := must[*standard.StandardDiff](t)(h.room.Diff(author, "CN-X@1", "CN-X@2"))
+		d := must[*standard.Comparison](t)(h.room.Diff(author, "CN-X@1", "CN-X@2"))
 		if len(d.Changes) != 1 || d.Changes[0].Before != "<= 10 day" || d.Changes[0].After != "<= 8 day" || !d.Changes[0].Number {
 			t.Errorf("changes = %+v, want the value from 10 to 8", d.Changes)
 		}
@@ -184,7 +184,7 @@ func TestImpactAndValues(t *testing.T) {
 		})
 		shorter := strings.Replace(paused, "value: 240", "value: 72", 1)
 		must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{Document: file("CN-X", "industry", "CN", 2, shorter)}))
-		got := must[*standard.StandardImpact](t)(h.room.Impact(h.system, "CN-X@2"))
+		got := must[*standard.ImpactReport](t)(h.room.Impact(h.system, "CN-X@2"))
 		// It is March 2026, so the last full quarter is the fourth of 2025.
 		if from := time.Date(2025, 9, 30, 16, 0, 0, 0, time.UTC); !got.QuarterFrom.Equal(from) {
 			t.Errorf("quarter from %v, want %v", got.QuarterFrom, from)
@@ -197,7 +197,7 @@ func TestImpactAndValues(t *testing.T) {
 		if got.Indicators[0] != want {
 			t.Errorf("impact of X-1 = %+v, want %+v", got.Indicators[0], want)
 		}
-		same := must[*standard.StandardImpact](t)(h.room.Impact(h.system, "CN-X@1"))
+		same := must[*standard.ImpactReport](t)(h.room.Impact(h.system, "CN-X@1"))
 		if len(same.Indicators) != 0 || same.RunningCases != 0 {
 			t.Errorf("impact of the version in force = %+v, want none", same)
 		}

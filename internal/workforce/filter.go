@@ -2,6 +2,7 @@ package workforce
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -65,7 +66,7 @@ func (r *Room) within(ctx context.Context, regionID *string) (func(*sql.Selector
 	row, err := r.door.Store.Client().Region.Query().Where(store.RegionRef(*regionID)).Only(ctx)
 	if err != nil {
 		e := notFound(err, "REGION_NOT_FOUND", *regionID, "regionID")
-		if f, ok := e.(*fault.Error); ok {
+		if f, ok := errors.AsType[*fault.Error](e); ok {
 			return nil, f.At("regionID")
 		}
 		return nil, e

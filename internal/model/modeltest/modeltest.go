@@ -48,7 +48,7 @@ func Words(line string) ([]string, error) {
 	var words []string
 	var b strings.Builder
 	quoted, begun := false, false
-	for i := 0; i < len(line); i++ {
+	for i := range len(line) {
 		c := line[i]
 		switch {
 		case c == '"':
