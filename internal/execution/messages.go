@@ -89,7 +89,7 @@ func (f *file) deliver(ctx context.Context, in SendMessage) error {
 // PauseClock stops a running clock for a reason that its indicator admits, with
 // the party it lies with and what shows it.
 func (r *Room) PauseClock(ctx context.Context, in PauseClock) (string, error) {
-	return r.onClock(ctx, "pauseClock", in.ClockID, in.IdempotencyKey, in, func(ctx context.Context, f *file, m *measure) error {
+	return r.onClock(ctx, "pauseClock", in.ClockID, in.IdempotencyKey, in, func(_ context.Context, f *file, m *measure) error {
 		switch {
 		case m.row.State == clock.StatePaused:
 			return fault.E(fault.Precondition, "CLOCK_PAUSED", fault.P("clock", m.row.NameZh)).At("input", "clockID")

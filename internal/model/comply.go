@@ -203,7 +203,8 @@ func (c *complyCheck) clock(a norm.Applicable) {
 			severity = SeverityWarning // it may concern no case of this process, or be waived
 		}
 		c.findings = append(c.findings, Finding{Code: "CLOCK_NEVER_STOPS", Severity: severity, Elements: stranded, Clause: clause, Params: []fault.Param{
-			fault.P("indicator", ind.Code), fault.P("event", ind.StopEvent)}})
+			fault.P("indicator", ind.Code), fault.P("event", ind.StopEvent),
+		}})
 	}
 	limit, ok := longest(ind)
 	if ok && reached && floor > limit && ind.Statistic != norm.Min {
@@ -305,8 +306,10 @@ func (c *complyCheck) wait(i int, reasons []string) time.Duration {
 // rolls over days off, so that an error is never a false alarm.
 func longest(ind *norm.Indicator) (time.Duration, bool) {
 	const day = 24 * time.Hour
-	scale := map[norm.Unit]time.Duration{norm.Second: time.Second, norm.Minute: time.Minute, norm.Hour: time.Hour, norm.Day: day,
-		norm.Week: 7 * day, norm.WorkingDay: day, norm.Month: 31 * day}[ind.Unit]
+	scale := map[norm.Unit]time.Duration{
+		norm.Second: time.Second, norm.Minute: time.Minute, norm.Hour: time.Hour, norm.Day: day,
+		norm.Week: 7 * day, norm.WorkingDay: day, norm.Month: 31 * day,
+	}[ind.Unit]
 	if scale == 0 {
 		return 0, false
 	}

@@ -38,13 +38,23 @@ func (c *compiler) nested() bool {
 // runs lists the event kinds each event element can have; what is missing is
 // shown and kept but does not run.
 var runs = map[bpmn.NodeType]map[bpmn.EventKind]bool{
-	bpmn.StartEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.TimerEvent: true, bpmn.SignalEvent: true,
-		bpmn.ErrorEvent: true, bpmn.EscalationEvent: true},
-	bpmn.EndEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.TerminateEvent: true,
-		bpmn.EscalationEvent: true, bpmn.SignalEvent: true},
-	bpmn.IntermediateCatchEvent: {bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true},
+	bpmn.StartEvent: {
+		bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.TimerEvent: true, bpmn.SignalEvent: true,
+		bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.ConditionalEvent: true,
+	},
+	bpmn.EndEvent: {
+		bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.TerminateEvent: true,
+		bpmn.EscalationEvent: true, bpmn.SignalEvent: true,
+	},
+	bpmn.IntermediateCatchEvent: {
+		bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true,
+		bpmn.ConditionalEvent: true,
+	},
 	bpmn.IntermediateThrowEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true},
-	bpmn.BoundaryEvent:          {bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true},
+	bpmn.BoundaryEvent: {
+		bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true,
+		bpmn.ConditionalEvent: true,
+	},
 }
 
 // executable refuses what the engine does not play.
@@ -163,7 +173,7 @@ func (c *compiler) processStarts(starts []int) {
 			if plain++; plain > 1 {
 				c.fail("START_NOT_ONE", c.m.Nodes[s].ID)
 			}
-		case bpmn.ErrorEvent, bpmn.EscalationEvent:
+		case bpmn.ErrorEvent, bpmn.EscalationEvent, bpmn.ConditionalEvent:
 			c.fail("NODE_NOT_EXECUTABLE", c.m.Nodes[s].ID, fault.P("type", "startEvent "+string(c.m.Nodes[s].Kind)))
 		}
 	}

@@ -154,8 +154,10 @@ func covered(s *norm.Standard, v *norm.Version, c *norm.Clause, processes []*run
 
 // measuredBy finds the processes of an indicator's services that raise its events.
 func measuredBy(s *norm.Standard, ind *norm.Indicator, processes []*runningProcess, words *norm.Vocabulary) CoveredIndicator {
-	out := CoveredIndicator{StandardCode: s.Code, Clause: ind.Clause, Code: ind.Code, Name: ind.Name, Nature: string(ind.Nature()),
-		StartEvent: ind.StartEvent, StopEvent: ind.StopEvent}
+	out := CoveredIndicator{
+		StandardCode: s.Code, Clause: ind.Clause, Code: ind.Code, Name: ind.Name, Nature: string(ind.Nature()),
+		StartEvent: ind.StartEvent, StopEvent: ind.StopEvent,
+	}
 	for _, p := range processes {
 		if !serves(p.service, ind, words) {
 			continue
