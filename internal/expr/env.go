@@ -3,10 +3,12 @@ package expr
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
 
@@ -31,7 +33,7 @@ type Env struct {
 // NewEnv declares variables. Names that share a prefix make one namespace, so
 // test.downMbps and test.latency are fields of test. Besides, every expression
 // knows now (timestamp), region {code, area}, evidence (list of {kind, at}) and
-// staff {id, code}. Errors are fault.Invalid with the variable's name as path:
+// staff {id, code} and instances {total, done}. Errors are fault.Invalid with the variable's name as path:
 // VARIABLE_NAME, VARIABLE_TYPE_UNKNOWN, VARIABLE_TWICE.
 func NewEnv(vars []Variable) (*Env, error) {
 	root, err := declare(vars)
@@ -63,7 +65,8 @@ func NewEnv(vars []Variable) (*Env, error) {
 // Compile checks an expression against the names of e and against the type it
 // must yield; Any takes whatever it yields, Double also takes an int, Timestamp
 // and Duration also null. Errors are fault.Invalid with parameters line, column
-// (from 1) and detail: EXPR_SYNTAX, EXPR_UNDECLARED, EXPR_TYPE.
+// (from 1) and detail: EXPR_SYNTAX, EXPR_UNDECLARED, EXPR_TYPE; EXPR_COST for what
+// always costs too much.
 func (e *Env) Compile(src string, want Type) (*Program, error) {
 	parsed, issues := e.cel.Parse(src)
 	if issues.Err() != nil {
@@ -81,12 +84,44 @@ func (e *Env) Compile(src string, want Type) (*Program, error) {
 		return nil, fault.E(fault.Invalid, "EXPR_TYPE", fault.P("line", 1), fault.P("column", 1),
 			fault.P("detail", "expression yields "+out.String()+", want "+string(want)), fault.P("expression", src))
 	}
-	prog, err := e.cel.Program(checked, cel.CostLimit(costLimit), cel.EvalOptions(cel.OptOptimize))
+	options, err := e.bounded(checked, src)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := e.cel.Program(checked, options...)
 	if err != nil {
 		return nil, fault.E(fault.Invalid, "EXPR_TYPE", fault.P("line", 1), fault.P("column", 1),
 			fault.P("detail", err.Error()), fault.P("expression", src))
 	}
 	return &Program{source: src, want: want, cel: prog, space: e.space, reads: e.reads(checked)}, nil
+}
+
+// bounded refuses what always costs too much, and returns the options of a
+// program: what may cost too much is counted when it runs, which takes twice as
+// long as running it alone.
+func (e *Env) bounded(checked *cel.Ast, src string) ([]cel.ProgramOption, error) {
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	cost, err := e.cel.EstimateCost(checked, sizes{})
+	if err == nil && cost.Min > costLimit {
+		return nil, fault.E(fault.Invalid, "EXPR_COST", fault.P("expression", src), fault.P("detail", "at least "+strconv.FormatUint(cost.Min, 10)))
+	}
+	if err != nil || cost.Max > costLimit {
+		options = append(options, cel.CostLimit(costLimit))
+	}
+	return options, nil
+}
+
+// sizes tells the cost estimator how large a value can be: CheckValue bounds it.
+type sizes struct{}
+
+// EstimateSize implements checker.CostEstimator.
+func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
+	return &checker.SizeEstimate{Max: MaxValueBytes}
+}
+
+// EstimateCallCost implements checker.CostEstimator.
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
 }
 
 // located makes the error of the first issue.
@@ -124,7 +159,12 @@ type Activation struct {
 	Region    Region
 	Evidence  []Evidence
 	Staff     Staff
+	Instances Instances
 }
+
+// Instances counts the instances of a multi-instance activity, or the rounds of a
+// loop, as its completion condition sees them; zero elsewhere.
+type Instances struct{ Total, Done int }
 
 // Region is the region of a case as expressions see it.
 type Region struct{ Code, Area string }
@@ -174,6 +214,24 @@ func (p *Program) Bool(a Activation) (bool, error) {
 	v, err := p.eval(&a)
 	if err != nil {
 		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, p.failed(errors.New("the result is no bool"))
+	}
+	return bool(b), nil
+}
+
+// Holds evaluates a condition that is looked at again and again: one that needs a
+// variable without a value does not hold yet. Other errors as of Eval.
+func (p *Program) Holds(a Activation) (bool, error) {
+	act := &activation{Activation: &a, space: p.space}
+	v, _, err := p.cel.Eval(act)
+	if err != nil {
+		if act.missing(err) {
+			return false, nil
+		}
+		return false, p.failed(err)
 	}
 	b, ok := v.(types.Bool)
 	if !ok {

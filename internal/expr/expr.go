@@ -65,7 +65,7 @@ type Variable struct {
 // reserved are the names that every expression has without declaring them, and
 // the words of the language.
 var reserved = map[string]bool{
-	"now": true, "region": true, "evidence": true, "staff": true,
+	"now": true, "region": true, "evidence": true, "staff": true, "instances": true,
 	"true": true, "false": true, "null": true, "in": true, "as": true, "break": true, "const": true,
 	"continue": true, "else": true, "for": true, "function": true, "if": true, "import": true, "let": true,
 	"loop": true, "package": true, "namespace": true, "return": true, "var": true, "void": true, "while": true,

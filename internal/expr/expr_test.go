@@ -2,6 +2,7 @@ package expr_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestEval(t *testing.T) {
 	act := expr.Activation{
 		Variables: vars, Now: noon, Region: expr.Region{Code: "CN-HA-ZZ", Area: "urban"},
 		Evidence: []expr.Evidence{{Kind: "光功率读数", At: noon}}, Staff: expr.Staff{ID: "st_1", Code: "W1"},
-		Local: []map[string]any{{"amount": 4.0}},
+		Local: []map[string]any{{"amount": 4.0}}, Instances: expr.Instances{Total: 3, Done: 2},
 	}
 	for src, want := range map[string]any{
 		`test.downMbps >= 0.9 * double(case.planMbps)`: false,
@@ -68,9 +69,10 @@ func TestEval(t *testing.T) {
 		`extra.x`:                                1.5,
 		`region.code.startsWith('CN-HA') && region.area == 'urban'`: true,
 		`evidence.exists(e, e.kind == '光功率读数' && e.at <= now)`:      true,
-		`staff.code`:   "W1",
-		`null`:         nil,
-		`{'k': [1.5]}`: map[string]any{"k": []any{1.5}},
+		`staff.code`:                           "W1",
+		`instances.done * 2 > instances.total`: true,
+		`null`:                                 nil,
+		`{'k': [1.5]}`:                         map[string]any{"k": []any{1.5}},
 	} {
 		p, err := env(t).Compile(src, expr.Any)
 		if err != nil {
@@ -100,6 +102,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"case.planMbps", expr.Bool, "EXPR_TYPE", 1, 1},
 		{"'2026'", expr.Timestamp, "EXPR_TYPE", 1, 1},
 		{"test", expr.Double, "EXPR_TYPE", 1, 1},
+		{dear(5), expr.Bool, "EXPR_COST", 0, 0},
 		{strings.Repeat("(", 100) + "1" + strings.Repeat(")", 100), expr.Any, "EXPR_SYNTAX", 1, 1},
 	} {
 		_, err := env(t).Compile(tc.src, tc.want)
@@ -110,6 +113,39 @@ func TestCompileRefuses(t *testing.T) {
 		}
 		if tc.col > 1 && (f.Param("line") != tc.line || f.Param("column") != tc.col) {
 			t.Errorf("Compile(%q) at %v:%v, want %d:%d", tc.src, f.Param("line"), f.Param("column"), tc.line, tc.col)
+		}
+	}
+}
+
+// dear is an expression that counts through 10 to the power of depth values.
+func dear(depth int) string {
+	if depth == 0 {
+		return "1.0 < 2.0"
+	}
+	return "[1,2,3,4,5,6,7,8,9,10].map(x" + strconv.Itoa(depth) + ", " + dear(depth-1) + ").size() == 10"
+}
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		src  string
+		vars map[string]any
+		want bool
+		code string
+	}{
+		{"amount > 2.0", map[string]any{"amount": 3.0}, true, ""},
+		{"amount > 2.0", map[string]any{"amount": 1.0}, false, ""},
+		{"amount > 2.0", nil, false, ""},
+		{"test.downMbps > 2.0", map[string]any{"test": map[string]any{}}, false, ""},
+		{"1 / (lines.size() - 1) > 0", map[string]any{"lines": []any{1.0}}, false, "EXPR_RUNTIME"},
+	} {
+		p, err := env(t).Compile(tc.src, expr.Bool)
+		if err != nil {
+			t.Fatalf("Compile(%s): %v", tc.src, err)
+		}
+		got, err := p.Holds(expr.Activation{Variables: tc.vars})
+		if got != tc.want || fault.CodeOf(err) != tc.code {
+			t.Errorf("Holds(%s, %v) = %v, %v, want %v %s", tc.src, tc.vars, got, err, tc.want, tc.code)
 		}
 	}
 }

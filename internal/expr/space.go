@@ -49,6 +49,7 @@ var builtin = &space{fields: []*field{
 	{name: "now", typ: Timestamp},
 	{name: "region", inner: &space{"spms.Region", []*field{{name: "code", typ: String}, {name: "area", typ: String}}}},
 	{name: "staff", inner: &space{"spms.Staff", []*field{{name: "id", typ: String}, {name: "code", typ: String}}}},
+	{name: "instances", inner: &space{"spms.Instances", []*field{{name: "total", typ: Int}, {name: "done", typ: Int}}}},
 	{name: "evidence", typ: evidenceList},
 }}
 
@@ -257,6 +258,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return map[string]any{"code": a.Region.Code, "area": a.Region.Area}, true
 	case "staff":
 		return map[string]any{"id": a.Staff.ID, "code": a.Staff.Code}, true
+	case "instances":
+		return map[string]any{"total": a.Instances.Total, "done": a.Instances.Done}, true
 	case "evidence":
 		return a.evidence(), true
 	}
