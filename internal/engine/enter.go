@@ -231,7 +231,7 @@ func (r *run) follow(t *Token, flow int) {
 
 func (r *run) moveTo(t *Token, node int, flow string) {
 	t.Node, t.Flow, t.Phase, t.Status = node, flow, Arriving, Active
-	t.WaitName, t.WaitKey = "", ""
+	t.WaitName, t.WaitKey, t.Held = "", "", false
 	r.woken, r.moved = true, true
 }
 
@@ -363,7 +363,7 @@ func (r *run) round(seq int, test bool) {
 	again := l.Maximum == 0 || t.Done < l.Maximum
 	if again && test && l.Condition != nil {
 		var err error
-		if again, err = l.Condition.Bool(r.activation(t.Scope)); err != nil {
+		if again, err = l.Condition.Bool(r.counting(t)); err != nil {
 			r.failed(seq, err)
 			return
 		}
@@ -373,6 +373,13 @@ func (r *run) round(seq int, test bool) {
 		return
 	}
 	r.instance(seq, t.Done)
+}
+
+// counting is what the conditions of a looping activity see.
+func (r *run) counting(t *Token) expr.Activation {
+	a := r.activation(t.Scope)
+	a.Instances = expr.Instances{Total: t.Total, Done: t.Done}
+	return a
 }
 
 // instanceDone counts a finished instance of a looping activity.
@@ -385,7 +392,7 @@ func (r *run) instanceDone(seq int) {
 		return
 	}
 	if l.Completion != nil {
-		ok, err := l.Completion.Bool(r.activation(t.Scope))
+		ok, err := l.Completion.Bool(r.counting(t))
 		if err != nil {
 			r.failed(seq, err)
 			return

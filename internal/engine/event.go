@@ -21,6 +21,8 @@ func (r *run) catch(seq int) {
 		err = r.await(seq, AtMessage)
 	case bpmn.SignalEvent:
 		err = r.await(seq, AtSignal)
+	case bpmn.ConditionalEvent:
+		t.Status, t.Held = AtTrue, false
 	}
 	if err != nil {
 		r.failed(seq, err)
@@ -175,7 +177,7 @@ func (r *run) host(seq int) error {
 		switch r.m.Nodes[b].Kind {
 		case bpmn.TimerEvent:
 			err = r.arm(seq, b)
-		case bpmn.MessageEvent, bpmn.SignalEvent:
+		case bpmn.MessageEvent, bpmn.SignalEvent, bpmn.ConditionalEvent:
 			err = r.listener(b, scope, seq)
 		}
 		if err != nil {
@@ -190,7 +192,7 @@ func (r *run) listen(scope int, subs []int) error {
 	for _, sub := range subs {
 		start := r.m.Nodes[sub].Starts[0]
 		switch r.m.Nodes[start].Kind {
-		case bpmn.TimerEvent, bpmn.MessageEvent, bpmn.SignalEvent:
+		case bpmn.TimerEvent, bpmn.MessageEvent, bpmn.SignalEvent, bpmn.ConditionalEvent:
 			if err := r.listener(start, scope, 0); err != nil {
 				return err
 			}
@@ -278,7 +280,7 @@ func Target(m *model.Model, s *State, name, key string) (variable, node string, 
 func (r *run) happened(seq int) {
 	t := r.tok(seq)
 	switch t.Status {
-	case AtMessage, AtSignal, AtTimer:
+	case AtMessage, AtSignal, AtTimer, AtTrue:
 		if t.Status == AtMessage {
 			r.emit(Effect{Kind: MessageWaitEnded, Token: seq, Node: t.Node, Name: t.WaitName, Key: t.WaitKey})
 		}
@@ -350,6 +352,32 @@ func (r *run) eventSub(scope, start int) {
 	if err := r.listen(inner, r.m.Nodes[sub].EventSubs); err != nil {
 		r.failed(seq, err)
 	}
+}
+
+// conditions lets the first conditional event happen whose condition has come to
+// hold; it reports whether one did. An event that leaves its host running happens
+// again only after the condition has not held in between. What cannot be
+// evaluated does not hold, but fails the token of an intermediate event.
+func (r *run) conditions() bool {
+	for i := range r.s.Tokens {
+		t := &r.s.Tokens[i]
+		n := &r.m.Nodes[t.Node]
+		if n.Condition == nil || t.Status != AtTrue && t.Status != Listening {
+			continue
+		}
+		holds, err := n.Condition.Holds(r.activation(t.Scope))
+		if err != nil && t.Status == AtTrue {
+			r.failed(t.Seq, err)
+			return true
+		}
+		before := t.Held
+		t.Held = holds
+		if holds && !before {
+			r.happened(t.Seq)
+			return true
+		}
+	}
+	return false
 }
 
 // signal gives a signal to every token that waits for it; one from outside brings

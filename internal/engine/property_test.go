@@ -30,7 +30,7 @@ func randomGraph(t *rapid.T) string {
 		scopes = append(scopes, "h")
 		in := rapid.SampledFrom(scopes[:len(scopes)-1]).Draw(t, "around")
 		b.WriteString(strings.TrimSuffix("eventsub h in="+in, " in=") + "\nstart hs in=h " + rapid.SampledFrom([]string{
-			"message=m", "signal=g", "duration=PT1H", "cycle=R3/PT1H noninterrupting", "message=m noninterrupting", "error=X", "escalation=X",
+			"message=m", "signal=g", "duration=PT1H", "cycle=R3/PT1H noninterrupting", "message=m noninterrupting", "error=X", "escalation=X", "condition=\"n == 4\"",
 		}).Draw(t, "trigger") + "\n")
 	}
 	for _, scope := range scopes {
@@ -49,6 +49,7 @@ func part(t *rapid.T, b *strings.Builder, scope string) {
 		"xor %s", "and %s", "or %s", "user %s", "service %s", "script %s script=\"n + 1\" result=n", "catch %s duration=PT1H",
 		"catch %s date=\"=slot\" reschedule=m:slot", "catch %s message=m", "catch %s signal=g", "throw %s signal=g", "throw %s escalation=X",
 		"user %s times=2", "user %s each=items element=item sequential", "receive %s message=m", "user %s atmost=2", "call %s process=q",
+		"catch %s condition=\"n > 1\"", "user %s times=3 until=\"instances.done > 1\"",
 		"script %s script=\"n / (n - 2)\" result=n", "send %s message=out",
 	}
 	count := rapid.IntRange(1, 7).Draw(t, "nodes")
@@ -60,7 +61,7 @@ func part(t *rapid.T, b *strings.Builder, scope string) {
 		ids = append(ids, id)
 		if strings.HasPrefix(word, "user") || strings.HasPrefix(word, "service") || strings.HasPrefix(word, "call") {
 			if rapid.Bool().Draw(t, "boundary") {
-				kind := rapid.SampledFrom([]string{"duration=PT1H", "cycle=R2/PT1H noninterrupting", "message=m", "message=m noninterrupting", "error=X", "escalation=X", "signal=g"}).Draw(t, "event")
+				kind := rapid.SampledFrom([]string{"duration=PT1H", "cycle=R2/PT1H noninterrupting", "message=m", "message=m noninterrupting", "error=X", "escalation=X", "signal=g", "condition=\"n == 2\" noninterrupting", "condition=\"n == 3\""}).Draw(t, "event")
 				fmt.Fprintf(b, "boundary %sb on=%s %s%s\n", id, id, kind, in)
 				ids = append(ids, id+"b")
 			}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 )
 
@@ -284,6 +285,29 @@ func (r *run) joins() bool {
 			r.merged(t.Node, t.Scope)
 			return true
 		}
+	}
+	return r.stuck()
+}
+
+// stuck looks for a scope in which every token waits at a join: none of them can
+// ever get what it waits for. An inclusive join goes on with what it has (two that
+// wait for each other), a parallel one fails. It reports whether there was one.
+func (r *run) stuck() bool {
+	for i := range r.s.Tokens {
+		t := &r.s.Tokens[i]
+		if t.Status != AtJoin || slices.ContainsFunc(r.s.Tokens, func(o Token) bool {
+			return o.Scope == t.Scope && o.Status != AtJoin && o.Status != Listening
+		}) {
+			continue
+		}
+		for j := i; j < len(r.s.Tokens); j++ {
+			if o := &r.s.Tokens[j]; o.Scope == t.Scope && o.Status == AtJoin && r.m.Nodes[o.Node].Type == bpmn.InclusiveGateway {
+				r.merged(o.Node, o.Scope)
+				return true
+			}
+		}
+		r.failed(t.Seq, fault.E(fault.Precondition, "JOIN_STUCK", fault.P("node", r.m.Nodes[t.Node].ID)))
+		return true
 	}
 	return false
 }

@@ -13,6 +13,7 @@
 //	timer     → active (TimerFired)
 //	message   → active (MessageReceived)
 //	signal    → active (SignalReceived)
+//	condition → active (the condition holds)
 //	event     → active (the first of its listeners)
 //	scope     → active (the scope is empty)
 //	instances → active (all instances done, or the completion condition holds)
@@ -35,6 +36,7 @@ const (
 	AtTimer   Status = "timer"     // an intermediate timer
 	AtMessage Status = "message"   // an intermediate message or a receive task
 	AtSignal  Status = "signal"    // an intermediate signal
+	AtTrue    Status = "condition" // an intermediate conditional event
 	AtEvent   Status = "event"     // an event-based gateway; its listeners wait
 	InScope   Status = "scope"     // a subprocess runs
 	Instances Status = "instances" // a multi-instance activity runs
@@ -70,6 +72,7 @@ type Token struct {
 	Begun    bool    `json:"begun,omitempty"` // a person works on the task
 	Done     int     `json:"done,omitempty"`  // looping activities: instances or rounds completed
 	Total    int     `json:"total,omitempty"` // multi-instance activities: instances wanted
+	Held     bool    `json:"held,omitempty"`  // conditional events: the condition held when last looked at
 	WaitName string  `json:"waitName,omitempty"`
 	WaitKey  string  `json:"waitKey,omitempty"`
 	Repeats  []Again `json:"repeats,omitempty"` // cycle timers that fire again

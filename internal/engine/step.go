@@ -187,7 +187,8 @@ func (r *run) spawn(node, scope int) int {
 }
 
 // drain moves active tokens, lowest sequence number first, until all wait. When
-// none moves any more the inclusive joins are looked at.
+// none moves any more the joins that wait for others and the conditional events
+// are looked at.
 func (r *run) drain() {
 	for !r.s.Ended {
 		i := -1
@@ -204,7 +205,10 @@ func (r *run) drain() {
 			continue
 		}
 		r.woken = false
-		if !r.moved || !r.joins() {
+		if r.moved && r.joins() {
+			continue
+		}
+		if !r.m.Conditional || !r.conditions() {
 			return
 		}
 	}

@@ -57,7 +57,7 @@ func (r *run) due(d *model.Timer, scope int) (due time.Time, set bool, again int
 	}
 	if d.Kind == model.TimerDuration {
 		p, err := expr.ParsePeriod(text)
-		return p.After(r.now), true, 0, err
+		return p.After(r.now.In(r.m.Zone)).UTC(), true, 0, err
 	}
 	c, err := expr.ParseCycle(text)
 	if err != nil {
@@ -65,7 +65,7 @@ func (r *run) due(d *model.Timer, scope int) (due time.Time, set bool, again int
 	}
 	due = c.Start.UTC()
 	if c.Start.IsZero() {
-		due = c.Every.After(r.now)
+		due = c.Every.After(r.now.In(r.m.Zone)).UTC()
 	}
 	again = -1
 	if c.Count > 0 {
@@ -135,7 +135,7 @@ func (r *run) again(t *Token, fired Timer) error {
 	if left > 0 {
 		left--
 	}
-	r.addTimer(t, fired.Node, c.Every.After(fired.Due), true, left)
+	r.addTimer(t, fired.Node, c.Every.After(fired.Due.In(r.m.Zone)).UTC(), true, left)
 	return nil
 }
 

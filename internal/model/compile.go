@@ -14,12 +14,15 @@ import (
 // finding is an error that leaves nothing to run: names that do not resolve,
 // expressions that do not compile, elements that are not executable, a structure
 // that cannot be played. Cost: linear in nodes, flows and text.
-func Compile(g *bpmn.Graph, _ Options) (*Model, []Finding) {
+func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 	c := &compiler{g: g, m: &Model{
 		Key: g.Extension.Key, Name: g.Name, NameEn: g.Extension.NameEn, Service: g.Extension.ServiceType,
 		Calendar: g.Extension.Calendars, nodes: map[string]int{}, variables: map[string]int{}, spaces: map[string]bool{},
 		rules: map[string][]Rule{}, graph: g,
 	}, flows: map[string]int{}}
+	if c.m.Zone = o.Zone; o.Zone == nil {
+		c.m.Zone = china
+	}
 	c.declare()
 	c.index()
 	if len(Errors(c.findings)) > 0 {
@@ -251,6 +254,12 @@ func (c *compiler) event(out *Node, n *bpmn.Node) {
 	switch e.Kind {
 	case bpmn.TimerEvent:
 		out.Timer = c.timer(e, n.ID)
+	case bpmn.ConditionalEvent:
+		c.m.Conditional = true
+		out.Condition = c.compile(e.Condition, expr.Bool, n.ID)
+		if strings.TrimSpace(e.Condition) == "" {
+			c.fail("CONDITION_MISSING", n.ID)
+		}
 	case bpmn.MessageEvent, bpmn.SignalEvent, bpmn.LinkEvent:
 		out.Message = e.Name
 		if e.Name == "" {

@@ -8,6 +8,8 @@
 package model
 
 import (
+	"time"
+
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
@@ -53,7 +55,12 @@ func Errors(findings []Finding) []Finding {
 }
 
 // Options are choices of Compile; the zero value is the product's.
-type Options struct{}
+type Options struct {
+	Zone *time.Location // in which timers count days and months; nil is UTC+8
+}
+
+// china is the zone of the product's home; it has had no summer time since 1991.
+var china = time.FixedZone("UTC+8", 8*60*60)
 
 // None is the index of "no node", "no flow" and "no parent".
 const None = -1
@@ -61,12 +68,14 @@ const None = -1
 // Model is one executable process, compiled.
 type Model struct {
 	Key, Name, NameEn string
-	Service           string // service type, such as "home broadband"
-	Calendar          string // calendar code for working-day durations
-	Nodes             []Node // document order
-	Flows             []Flow // document order
-	Starts            []int  // start events at process level
-	EventSubs         []int  // event subprocesses at process level
+	Service           string         // service type, such as "home broadband"
+	Calendar          string         // calendar code for working-day durations
+	Zone              *time.Location // in which timers count days and months
+	Conditional       bool           // there are conditional events
+	Nodes             []Node         // document order
+	Flows             []Flow         // document order
+	Starts            []int          // start events at process level
+	EventSubs         []int          // event subprocesses at process level
 	Variables         []Variable
 
 	env       *expr.Env

@@ -232,15 +232,18 @@ func event(attrs map[string]string, terminate bool) *bpmn.Event {
 		return e
 	}
 	for word, kind := range map[string]bpmn.EventKind{"message": bpmn.MessageEvent, "signal": bpmn.SignalEvent, "link": bpmn.LinkEvent,
-		"error": bpmn.ErrorEvent, "escalation": bpmn.EscalationEvent, "conditional": bpmn.ConditionalEvent, "compensate": bpmn.CompensateEvent} {
+		"error": bpmn.ErrorEvent, "escalation": bpmn.EscalationEvent, "condition": bpmn.ConditionalEvent, "compensate": bpmn.CompensateEvent} {
 		name, ok := attrs[word]
 		if !ok {
 			continue
 		}
 		e.Kind = kind
-		if kind == bpmn.ErrorEvent || kind == bpmn.EscalationEvent {
+		switch kind {
+		case bpmn.ErrorEvent, bpmn.EscalationEvent:
 			e.Code = strings.TrimPrefix(name, "*")
-		} else {
+		case bpmn.ConditionalEvent:
+			e.Condition = name
+		default:
 			e.Name = name
 		}
 		return e
