@@ -1093,7 +1093,7 @@ func (_q *ClauseQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 				path  = append(path, alias)
 				query = (&IndicatorClient{config: _q.config}).Query()
 			)
-			args := newIndicatorPaginateArgs(fieldArgs(ctx, new(IndicatorWhereInput), path...))
+			args := newIndicatorPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -1407,7 +1407,7 @@ func (_q *ClockQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				path  = append(path, alias)
 				query = (&ClockClient{config: _q.config}).Query()
 			)
-			args := newClockPaginateArgs(fieldArgs(ctx, new(ClockWhereInput), path...))
+			args := newClockPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -1496,7 +1496,7 @@ func (_q *ClockQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				path  = append(path, alias)
 				query = (&PauseClient{config: _q.config}).Query()
 			)
-			args := newPausePaginateArgs(fieldArgs(ctx, new(PauseWhereInput), path...))
+			args := newPausePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -1585,7 +1585,7 @@ func (_q *ClockQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				path  = append(path, alias)
 				query = (&BreachClient{config: _q.config}).Query()
 			)
-			args := newBreachPaginateArgs(fieldArgs(ctx, new(BreachWhereInput), path...))
+			args := newBreachPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -2579,7 +2579,7 @@ func (_q *OrgUnitQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				path  = append(path, alias)
 				query = (&OrgUnitClient{config: _q.config}).Query()
 			)
-			args := newOrgUnitPaginateArgs(fieldArgs(ctx, new(OrgUnitWhereInput), path...))
+			args := newOrgUnitPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -2668,7 +2668,7 @@ func (_q *OrgUnitQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				path  = append(path, alias)
 				query = (&StaffClient{config: _q.config}).Query()
 			)
-			args := newStaffPaginateArgs(fieldArgs(ctx, new(StaffWhereInput), path...))
+			args := newStaffPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -3227,7 +3227,7 @@ func (_q *ProcessQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				path  = append(path, alias)
 				query = (&ProcessVersionClient{config: _q.config}).Query()
 			)
-			args := newProcessVersionPaginateArgs(fieldArgs(ctx, new(ProcessVersionWhereInput), path...))
+			args := newProcessVersionPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -3316,7 +3316,7 @@ func (_q *ProcessQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				path  = append(path, alias)
 				query = (&BindingClient{config: _q.config}).Query()
 			)
-			args := newBindingPaginateArgs(fieldArgs(ctx, new(BindingWhereInput), path...))
+			args := newBindingPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -3405,7 +3405,7 @@ func (_q *ProcessQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 				path  = append(path, alias)
 				query = (&ServiceCaseClient{config: _q.config}).Query()
 			)
-			args := newServiceCasePaginateArgs(fieldArgs(ctx, new(ServiceCaseWhereInput), path...))
+			args := newServiceCasePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -3649,7 +3649,7 @@ func (_q *ProcessVersionQuery) collectField(ctx context.Context, oneNode bool, o
 				path  = append(path, alias)
 				query = (&BindingClient{config: _q.config}).Query()
 			)
-			args := newBindingPaginateArgs(fieldArgs(ctx, new(BindingWhereInput), path...))
+			args := newBindingPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -3738,7 +3738,7 @@ func (_q *ProcessVersionQuery) collectField(ctx context.Context, oneNode bool, o
 				path  = append(path, alias)
 				query = (&ServiceCaseClient{config: _q.config}).Query()
 			)
-			args := newServiceCasePaginateArgs(fieldArgs(ctx, new(ServiceCaseWhereInput), path...))
+			args := newServiceCasePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4157,7 +4157,7 @@ func (_q *RegionQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 				path  = append(path, alias)
 				query = (&RegionClient{config: _q.config}).Query()
 			)
-			args := newRegionPaginateArgs(fieldArgs(ctx, new(RegionWhereInput), path...))
+			args := newRegionPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4601,7 +4601,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&TaskClient{config: _q.config}).Query()
 			)
-			args := newTaskPaginateArgs(fieldArgs(ctx, new(TaskWhereInput), path...))
+			args := newTaskPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4690,7 +4690,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&ClockClient{config: _q.config}).Query()
 			)
-			args := newClockPaginateArgs(fieldArgs(ctx, new(ClockWhereInput), path...))
+			args := newClockPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4779,7 +4779,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&TokenClient{config: _q.config}).Query()
 			)
-			args := newTokenPaginateArgs(fieldArgs(ctx, new(TokenWhereInput), path...))
+			args := newTokenPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4868,7 +4868,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&TimerRowClient{config: _q.config}).Query()
 			)
-			args := newTimerRowPaginateArgs(fieldArgs(ctx, new(TimerRowWhereInput), path...))
+			args := newTimerRowPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -4957,7 +4957,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&CaseEventClient{config: _q.config}).Query()
 			)
-			args := newCaseEventPaginateArgs(fieldArgs(ctx, new(CaseEventWhereInput), path...))
+			args := newCaseEventPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5046,7 +5046,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&EvidenceClient{config: _q.config}).Query()
 			)
-			args := newEvidencePaginateArgs(fieldArgs(ctx, new(EvidenceWhereInput), path...))
+			args := newEvidencePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5135,7 +5135,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&FailureClient{config: _q.config}).Query()
 			)
-			args := newFailurePaginateArgs(fieldArgs(ctx, new(FailureWhereInput), path...))
+			args := newFailurePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5224,7 +5224,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&StageVisitClient{config: _q.config}).Query()
 			)
-			args := newStageVisitPaginateArgs(fieldArgs(ctx, new(StageVisitWhereInput), path...))
+			args := newStageVisitPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5313,7 +5313,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&BreachClient{config: _q.config}).Query()
 			)
-			args := newBreachPaginateArgs(fieldArgs(ctx, new(BreachWhereInput), path...))
+			args := newBreachPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5402,7 +5402,7 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				path  = append(path, alias)
 				query = (&SurveyResponseClient{config: _q.config}).Query()
 			)
-			args := newSurveyResponsePaginateArgs(fieldArgs(ctx, new(SurveyResponseWhereInput), path...))
+			args := newSurveyResponsePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5696,7 +5696,7 @@ func (_q *StaffQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				path  = append(path, alias)
 				query = (&RoleAssignmentClient{config: _q.config}).Query()
 			)
-			args := newRoleAssignmentPaginateArgs(fieldArgs(ctx, new(RoleAssignmentWhereInput), path...))
+			args := newRoleAssignmentPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -5785,7 +5785,7 @@ func (_q *StaffQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				path  = append(path, alias)
 				query = (&QualificationClient{config: _q.config}).Query()
 			)
-			args := newQualificationPaginateArgs(fieldArgs(ctx, new(QualificationWhereInput), path...))
+			args := newQualificationPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -6174,7 +6174,7 @@ func (_q *StandardQuery) collectField(ctx context.Context, oneNode bool, opCtx *
 				path  = append(path, alias)
 				query = (&StandardVersionClient{config: _q.config}).Query()
 			)
-			args := newStandardVersionPaginateArgs(fieldArgs(ctx, new(StandardVersionWhereInput), path...))
+			args := newStandardVersionPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -6428,7 +6428,7 @@ func (_q *StandardVersionQuery) collectField(ctx context.Context, oneNode bool, 
 				path  = append(path, alias)
 				query = (&ClauseClient{config: _q.config}).Query()
 			)
-			args := newClausePaginateArgs(fieldArgs(ctx, new(ClauseWhereInput), path...))
+			args := newClausePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -6517,7 +6517,7 @@ func (_q *StandardVersionQuery) collectField(ctx context.Context, oneNode bool, 
 				path  = append(path, alias)
 				query = (&IndicatorClient{config: _q.config}).Query()
 			)
-			args := newIndicatorPaginateArgs(fieldArgs(ctx, new(IndicatorWhereInput), path...))
+			args := newIndicatorPaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}
@@ -6981,7 +6981,7 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 				path  = append(path, alias)
 				query = (&EvidenceClient{config: _q.config}).Query()
 			)
-			args := newEvidencePaginateArgs(fieldArgs(ctx, new(EvidenceWhereInput), path...))
+			args := newEvidencePaginateArgs(fieldArgs(ctx, nil, path...))
 			if err := validateFirstLast(args.first, args.last); err != nil {
 				return fmt.Errorf("validate first and last in path %q: %w", path, err)
 			}

@@ -113,11 +113,10 @@ func (_m *Clause) Version(ctx context.Context) (*StandardVersion, error) {
 }
 
 func (_m *Clause) Indicators(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*IndicatorOrder, where *IndicatorWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*IndicatorOrder,
 ) (*IndicatorConnection, error) {
 	opts := []IndicatorPaginateOption{
 		WithIndicatorOrder(orderBy),
-		WithIndicatorFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -166,11 +165,10 @@ func (_m *Clock) ShadowedBy(ctx context.Context) (*Clock, error) {
 }
 
 func (_m *Clock) Shadows(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClockOrder, where *ClockWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClockOrder,
 ) (*ClockConnection, error) {
 	opts := []ClockPaginateOption{
 		WithClockOrder(orderBy),
-		WithClockFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
@@ -187,11 +185,10 @@ func (_m *Clock) Shadows(
 }
 
 func (_m *Clock) Pauses(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PauseOrder, where *PauseWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PauseOrder,
 ) (*PauseConnection, error) {
 	opts := []PausePaginateOption{
 		WithPauseOrder(orderBy),
-		WithPauseFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
@@ -208,11 +205,10 @@ func (_m *Clock) Pauses(
 }
 
 func (_m *Clock) Breaches(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BreachOrder, where *BreachWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BreachOrder,
 ) (*BreachConnection, error) {
 	opts := []BreachPaginateOption{
 		WithBreachOrder(orderBy),
-		WithBreachFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
@@ -309,11 +305,10 @@ func (_m *OrgUnit) Parent(ctx context.Context) (*OrgUnit, error) {
 }
 
 func (_m *OrgUnit) Children(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*OrgUnitOrder, where *OrgUnitWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*OrgUnitOrder,
 ) (*OrgUnitConnection, error) {
 	opts := []OrgUnitPaginateOption{
 		WithOrgUnitOrder(orderBy),
-		WithOrgUnitFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -330,11 +325,10 @@ func (_m *OrgUnit) Children(
 }
 
 func (_m *OrgUnit) Staff(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StaffOrder, where *StaffWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StaffOrder,
 ) (*StaffConnection, error) {
 	opts := []StaffPaginateOption{
 		WithStaffOrder(orderBy),
-		WithStaffFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
@@ -383,11 +377,10 @@ func (_m *Process) Region(ctx context.Context) (*Region, error) {
 }
 
 func (_m *Process) Versions(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ProcessVersionOrder, where *ProcessVersionWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ProcessVersionOrder,
 ) (*ProcessVersionConnection, error) {
 	opts := []ProcessVersionPaginateOption{
 		WithProcessVersionOrder(orderBy),
-		WithProcessVersionFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
@@ -404,11 +397,10 @@ func (_m *Process) Versions(
 }
 
 func (_m *Process) Bindings(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BindingOrder, where *BindingWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BindingOrder,
 ) (*BindingConnection, error) {
 	opts := []BindingPaginateOption{
 		WithBindingOrder(orderBy),
-		WithBindingFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -425,11 +417,10 @@ func (_m *Process) Bindings(
 }
 
 func (_m *Process) Cases(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ServiceCaseOrder, where *ServiceCaseWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ServiceCaseOrder,
 ) (*ServiceCaseConnection, error) {
 	opts := []ServiceCasePaginateOption{
 		WithServiceCaseOrder(orderBy),
-		WithServiceCaseFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
@@ -462,11 +453,10 @@ func (_m *ProcessVersion) Process(ctx context.Context) (*Process, error) {
 }
 
 func (_m *ProcessVersion) Bindings(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BindingOrder, where *BindingWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BindingOrder,
 ) (*BindingConnection, error) {
 	opts := []BindingPaginateOption{
 		WithBindingOrder(orderBy),
-		WithBindingFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -483,11 +473,10 @@ func (_m *ProcessVersion) Bindings(
 }
 
 func (_m *ProcessVersion) Cases(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ServiceCaseOrder, where *ServiceCaseWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ServiceCaseOrder,
 ) (*ServiceCaseConnection, error) {
 	opts := []ServiceCasePaginateOption{
 		WithServiceCaseOrder(orderBy),
-		WithServiceCaseFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
@@ -528,11 +517,10 @@ func (_m *Region) Parent(ctx context.Context) (*Region, error) {
 }
 
 func (_m *Region) Children(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*RegionOrder, where *RegionWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*RegionOrder,
 ) (*RegionConnection, error) {
 	opts := []RegionPaginateOption{
 		WithRegionOrder(orderBy),
-		WithRegionFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
@@ -597,11 +585,10 @@ func (_m *ServiceCase) Owner(ctx context.Context) (*Staff, error) {
 }
 
 func (_m *ServiceCase) Tasks(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskOrder, where *TaskWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskOrder,
 ) (*TaskConnection, error) {
 	opts := []TaskPaginateOption{
 		WithTaskOrder(orderBy),
-		WithTaskFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
@@ -618,11 +605,10 @@ func (_m *ServiceCase) Tasks(
 }
 
 func (_m *ServiceCase) Clocks(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClockOrder, where *ClockWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClockOrder,
 ) (*ClockConnection, error) {
 	opts := []ClockPaginateOption{
 		WithClockOrder(orderBy),
-		WithClockFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
@@ -639,11 +625,10 @@ func (_m *ServiceCase) Clocks(
 }
 
 func (_m *ServiceCase) Tokens(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TokenOrder, where *TokenWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TokenOrder,
 ) (*TokenConnection, error) {
 	opts := []TokenPaginateOption{
 		WithTokenOrder(orderBy),
-		WithTokenFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
@@ -660,11 +645,10 @@ func (_m *ServiceCase) Tokens(
 }
 
 func (_m *ServiceCase) Timers(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TimerRowOrder, where *TimerRowWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TimerRowOrder,
 ) (*TimerRowConnection, error) {
 	opts := []TimerRowPaginateOption{
 		WithTimerRowOrder(orderBy),
-		WithTimerRowFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[7][alias]
@@ -681,11 +665,10 @@ func (_m *ServiceCase) Timers(
 }
 
 func (_m *ServiceCase) Events(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*CaseEventOrder, where *CaseEventWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*CaseEventOrder,
 ) (*CaseEventConnection, error) {
 	opts := []CaseEventPaginateOption{
 		WithCaseEventOrder(orderBy),
-		WithCaseEventFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[8][alias]
@@ -702,11 +685,10 @@ func (_m *ServiceCase) Events(
 }
 
 func (_m *ServiceCase) Evidence(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*EvidenceOrder, where *EvidenceWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*EvidenceOrder,
 ) (*EvidenceConnection, error) {
 	opts := []EvidencePaginateOption{
 		WithEvidenceOrder(orderBy),
-		WithEvidenceFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[9][alias]
@@ -723,11 +705,10 @@ func (_m *ServiceCase) Evidence(
 }
 
 func (_m *ServiceCase) Failures(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*FailureOrder, where *FailureWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*FailureOrder,
 ) (*FailureConnection, error) {
 	opts := []FailurePaginateOption{
 		WithFailureOrder(orderBy),
-		WithFailureFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[10][alias]
@@ -744,11 +725,10 @@ func (_m *ServiceCase) Failures(
 }
 
 func (_m *ServiceCase) Stages(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StageVisitOrder, where *StageVisitWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StageVisitOrder,
 ) (*StageVisitConnection, error) {
 	opts := []StageVisitPaginateOption{
 		WithStageVisitOrder(orderBy),
-		WithStageVisitFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[11][alias]
@@ -765,11 +745,10 @@ func (_m *ServiceCase) Stages(
 }
 
 func (_m *ServiceCase) Breaches(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BreachOrder, where *BreachWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BreachOrder,
 ) (*BreachConnection, error) {
 	opts := []BreachPaginateOption{
 		WithBreachOrder(orderBy),
-		WithBreachFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[12][alias]
@@ -786,11 +765,10 @@ func (_m *ServiceCase) Breaches(
 }
 
 func (_m *ServiceCase) Surveys(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*SurveyResponseOrder, where *SurveyResponseWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*SurveyResponseOrder,
 ) (*SurveyResponseConnection, error) {
 	opts := []SurveyResponsePaginateOption{
 		WithSurveyResponseOrder(orderBy),
-		WithSurveyResponseFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[13][alias]
@@ -823,11 +801,10 @@ func (_m *Staff) OrgUnit(ctx context.Context) (*OrgUnit, error) {
 }
 
 func (_m *Staff) Roles(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*RoleAssignmentOrder, where *RoleAssignmentWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*RoleAssignmentOrder,
 ) (*RoleAssignmentConnection, error) {
 	opts := []RoleAssignmentPaginateOption{
 		WithRoleAssignmentOrder(orderBy),
-		WithRoleAssignmentFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -844,11 +821,10 @@ func (_m *Staff) Roles(
 }
 
 func (_m *Staff) Qualifications(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*QualificationOrder, where *QualificationWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*QualificationOrder,
 ) (*QualificationConnection, error) {
 	opts := []QualificationPaginateOption{
 		WithQualificationOrder(orderBy),
-		WithQualificationFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
@@ -889,11 +865,10 @@ func (_m *Standard) Region(ctx context.Context) (*Region, error) {
 }
 
 func (_m *Standard) Versions(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StandardVersionOrder, where *StandardVersionWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*StandardVersionOrder,
 ) (*StandardVersionConnection, error) {
 	opts := []StandardVersionPaginateOption{
 		WithStandardVersionOrder(orderBy),
-		WithStandardVersionFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
@@ -926,11 +901,10 @@ func (_m *StandardVersion) Standard(ctx context.Context) (*Standard, error) {
 }
 
 func (_m *StandardVersion) Clauses(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClauseOrder, where *ClauseWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ClauseOrder,
 ) (*ClauseConnection, error) {
 	opts := []ClausePaginateOption{
 		WithClauseOrder(orderBy),
-		WithClauseFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
@@ -947,11 +921,10 @@ func (_m *StandardVersion) Clauses(
 }
 
 func (_m *StandardVersion) Indicators(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*IndicatorOrder, where *IndicatorWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*IndicatorOrder,
 ) (*IndicatorConnection, error) {
 	opts := []IndicatorPaginateOption{
 		WithIndicatorOrder(orderBy),
-		WithIndicatorFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
@@ -1016,11 +989,10 @@ func (_m *Task) Assignee(ctx context.Context) (*Staff, error) {
 }
 
 func (_m *Task) Evidence(
-	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*EvidenceOrder, where *EvidenceWhereInput,
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*EvidenceOrder,
 ) (*EvidenceConnection, error) {
 	opts := []EvidencePaginateOption{
 		WithEvidenceOrder(orderBy),
-		WithEvidenceFilter(where.Filter),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
 	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]

@@ -86,14 +86,6 @@ type APITokenWhereInput struct {
 	StaffIDHasSuffix    *string  `json:"staffIDHasSuffix,omitempty"`
 	StaffIDEqualFold    *string  `json:"staffIDEqualFold,omitempty"`
 	StaffIDContainsFold *string  `json:"staffIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "staff" edge predicates.
-	HasStaff     *bool              `json:"hasStaff,omitempty"`
-	HasStaffWith []*StaffWhereInput `json:"hasStaffWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -276,42 +268,6 @@ func (i *APITokenWhereInput) P() (predicate.APIToken, error) {
 		predicates = append(predicates, apitoken.StaffIDContainsFold(*i.StaffIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := apitoken.HasRegion()
-		if !*i.HasRegion {
-			p = apitoken.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, apitoken.HasRegionWith(with...))
-	}
-	if i.HasStaff != nil {
-		p := apitoken.HasStaff()
-		if !*i.HasStaff {
-			p = apitoken.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStaffWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasStaffWith))
-		for _, w := range i.HasStaffWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStaffWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, apitoken.HasStaffWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyAPITokenWhereInput
@@ -751,18 +707,6 @@ type BindingWhereInput struct {
 	VersionIDHasSuffix    *string  `json:"versionIDHasSuffix,omitempty"`
 	VersionIDEqualFold    *string  `json:"versionIDEqualFold,omitempty"`
 	VersionIDContainsFold *string  `json:"versionIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "process" edge predicates.
-	HasProcess     *bool                `json:"hasProcess,omitempty"`
-	HasProcessWith []*ProcessWhereInput `json:"hasProcessWith,omitempty"`
-
-	// "version" edge predicates.
-	HasVersion     *bool                       `json:"hasVersion,omitempty"`
-	HasVersionWith []*ProcessVersionWhereInput `json:"hasVersionWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -984,60 +928,6 @@ func (i *BindingWhereInput) P() (predicate.Binding, error) {
 		predicates = append(predicates, binding.VersionIDContainsFold(*i.VersionIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := binding.HasRegion()
-		if !*i.HasRegion {
-			p = binding.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, binding.HasRegionWith(with...))
-	}
-	if i.HasProcess != nil {
-		p := binding.HasProcess()
-		if !*i.HasProcess {
-			p = binding.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasProcessWith) > 0 {
-		with := make([]predicate.Process, 0, len(i.HasProcessWith))
-		for _, w := range i.HasProcessWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasProcessWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, binding.HasProcessWith(with...))
-	}
-	if i.HasVersion != nil {
-		p := binding.HasVersion()
-		if !*i.HasVersion {
-			p = binding.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionWith) > 0 {
-		with := make([]predicate.ProcessVersion, 0, len(i.HasVersionWith))
-		for _, w := range i.HasVersionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, binding.HasVersionWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyBindingWhereInput
@@ -1126,18 +1016,6 @@ type BreachWhereInput struct {
 	IndicatorCodeHasSuffix    *string  `json:"indicatorCodeHasSuffix,omitempty"`
 	IndicatorCodeEqualFold    *string  `json:"indicatorCodeEqualFold,omitempty"`
 	IndicatorCodeContainsFold *string  `json:"indicatorCodeContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
-
-	// "clock" edge predicates.
-	HasClock     *bool              `json:"hasClock,omitempty"`
-	HasClockWith []*ClockWhereInput `json:"hasClockWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -1398,60 +1276,6 @@ func (i *BreachWhereInput) P() (predicate.Breach, error) {
 		predicates = append(predicates, breach.IndicatorCodeContainsFold(*i.IndicatorCodeContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := breach.HasRegion()
-		if !*i.HasRegion {
-			p = breach.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, breach.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := breach.HasCase()
-		if !*i.HasCase {
-			p = breach.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, breach.HasCaseWith(with...))
-	}
-	if i.HasClock != nil {
-		p := breach.HasClock()
-		if !*i.HasClock {
-			p = breach.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasClockWith) > 0 {
-		with := make([]predicate.Clock, 0, len(i.HasClockWith))
-		for _, w := range i.HasClockWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasClockWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, breach.HasClockWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyBreachWhereInput
@@ -1510,10 +1334,6 @@ type CalendarWhereInput struct {
 	CodeHasSuffix    *string  `json:"codeHasSuffix,omitempty"`
 	CodeEqualFold    *string  `json:"codeEqualFold,omitempty"`
 	CodeContainsFold *string  `json:"codeContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -1696,24 +1516,6 @@ func (i *CalendarWhereInput) P() (predicate.Calendar, error) {
 		predicates = append(predicates, calendar.CodeContainsFold(*i.CodeContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := calendar.HasRegion()
-		if !*i.HasRegion {
-			p = calendar.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, calendar.HasRegionWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyCalendarWhereInput
@@ -1787,14 +1589,6 @@ type CaseEventWhereInput struct {
 	KindHasSuffix    *string  `json:"kindHasSuffix,omitempty"`
 	KindEqualFold    *string  `json:"kindEqualFold,omitempty"`
 	KindContainsFold *string  `json:"kindContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -2016,42 +1810,6 @@ func (i *CaseEventWhereInput) P() (predicate.CaseEvent, error) {
 		predicates = append(predicates, caseevent.KindContainsFold(*i.KindContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := caseevent.HasRegion()
-		if !*i.HasRegion {
-			p = caseevent.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, caseevent.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := caseevent.HasCase()
-		if !*i.HasCase {
-			p = caseevent.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, caseevent.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyCaseEventWhereInput
@@ -2110,18 +1868,6 @@ type ClauseWhereInput struct {
 	VersionIDHasSuffix    *string  `json:"versionIDHasSuffix,omitempty"`
 	VersionIDEqualFold    *string  `json:"versionIDEqualFold,omitempty"`
 	VersionIDContainsFold *string  `json:"versionIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "version" edge predicates.
-	HasVersion     *bool                        `json:"hasVersion,omitempty"`
-	HasVersionWith []*StandardVersionWhereInput `json:"hasVersionWith,omitempty"`
-
-	// "indicators" edge predicates.
-	HasIndicators     *bool                  `json:"hasIndicators,omitempty"`
-	HasIndicatorsWith []*IndicatorWhereInput `json:"hasIndicatorsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -2304,60 +2050,6 @@ func (i *ClauseWhereInput) P() (predicate.Clause, error) {
 		predicates = append(predicates, clause.VersionIDContainsFold(*i.VersionIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := clause.HasRegion()
-		if !*i.HasRegion {
-			p = clause.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clause.HasRegionWith(with...))
-	}
-	if i.HasVersion != nil {
-		p := clause.HasVersion()
-		if !*i.HasVersion {
-			p = clause.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionWith) > 0 {
-		with := make([]predicate.StandardVersion, 0, len(i.HasVersionWith))
-		for _, w := range i.HasVersionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clause.HasVersionWith(with...))
-	}
-	if i.HasIndicators != nil {
-		p := clause.HasIndicators()
-		if !*i.HasIndicators {
-			p = clause.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasIndicatorsWith) > 0 {
-		with := make([]predicate.Indicator, 0, len(i.HasIndicatorsWith))
-		for _, w := range i.HasIndicatorsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasIndicatorsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clause.HasIndicatorsWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyClauseWhereInput
@@ -2492,34 +2184,6 @@ type ClockWhereInput struct {
 	ShadowedByIDNotNil       bool     `json:"shadowedByIDNotNil,omitempty"`
 	ShadowedByIDEqualFold    *string  `json:"shadowedByIDEqualFold,omitempty"`
 	ShadowedByIDContainsFold *string  `json:"shadowedByIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
-
-	// "indicator" edge predicates.
-	HasIndicator     *bool                  `json:"hasIndicator,omitempty"`
-	HasIndicatorWith []*IndicatorWhereInput `json:"hasIndicatorWith,omitempty"`
-
-	// "shadowed_by" edge predicates.
-	HasShadowedBy     *bool              `json:"hasShadowedBy,omitempty"`
-	HasShadowedByWith []*ClockWhereInput `json:"hasShadowedByWith,omitempty"`
-
-	// "shadows" edge predicates.
-	HasShadows     *bool              `json:"hasShadows,omitempty"`
-	HasShadowsWith []*ClockWhereInput `json:"hasShadowsWith,omitempty"`
-
-	// "pauses" edge predicates.
-	HasPauses     *bool              `json:"hasPauses,omitempty"`
-	HasPausesWith []*PauseWhereInput `json:"hasPausesWith,omitempty"`
-
-	// "breaches" edge predicates.
-	HasBreaches     *bool               `json:"hasBreaches,omitempty"`
-	HasBreachesWith []*BreachWhereInput `json:"hasBreachesWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -2888,132 +2552,6 @@ func (i *ClockWhereInput) P() (predicate.Clock, error) {
 		predicates = append(predicates, clock.ShadowedByIDContainsFold(*i.ShadowedByIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := clock.HasRegion()
-		if !*i.HasRegion {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := clock.HasCase()
-		if !*i.HasCase {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasCaseWith(with...))
-	}
-	if i.HasIndicator != nil {
-		p := clock.HasIndicator()
-		if !*i.HasIndicator {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasIndicatorWith) > 0 {
-		with := make([]predicate.Indicator, 0, len(i.HasIndicatorWith))
-		for _, w := range i.HasIndicatorWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasIndicatorWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasIndicatorWith(with...))
-	}
-	if i.HasShadowedBy != nil {
-		p := clock.HasShadowedBy()
-		if !*i.HasShadowedBy {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasShadowedByWith) > 0 {
-		with := make([]predicate.Clock, 0, len(i.HasShadowedByWith))
-		for _, w := range i.HasShadowedByWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasShadowedByWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasShadowedByWith(with...))
-	}
-	if i.HasShadows != nil {
-		p := clock.HasShadows()
-		if !*i.HasShadows {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasShadowsWith) > 0 {
-		with := make([]predicate.Clock, 0, len(i.HasShadowsWith))
-		for _, w := range i.HasShadowsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasShadowsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasShadowsWith(with...))
-	}
-	if i.HasPauses != nil {
-		p := clock.HasPauses()
-		if !*i.HasPauses {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasPausesWith) > 0 {
-		with := make([]predicate.Pause, 0, len(i.HasPausesWith))
-		for _, w := range i.HasPausesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasPausesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasPausesWith(with...))
-	}
-	if i.HasBreaches != nil {
-		p := clock.HasBreaches()
-		if !*i.HasBreaches {
-			p = clock.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasBreachesWith) > 0 {
-		with := make([]predicate.Breach, 0, len(i.HasBreachesWith))
-		for _, w := range i.HasBreachesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasBreachesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, clock.HasBreachesWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyClockWhereInput
@@ -3104,18 +2642,6 @@ type EvidenceWhereInput struct {
 	KindHasSuffix    *string  `json:"kindHasSuffix,omitempty"`
 	KindEqualFold    *string  `json:"kindEqualFold,omitempty"`
 	KindContainsFold *string  `json:"kindContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
-
-	// "task" edge predicates.
-	HasTask     *bool             `json:"hasTask,omitempty"`
-	HasTaskWith []*TaskWhereInput `json:"hasTaskWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -3382,60 +2908,6 @@ func (i *EvidenceWhereInput) P() (predicate.Evidence, error) {
 		predicates = append(predicates, evidence.KindContainsFold(*i.KindContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := evidence.HasRegion()
-		if !*i.HasRegion {
-			p = evidence.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, evidence.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := evidence.HasCase()
-		if !*i.HasCase {
-			p = evidence.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, evidence.HasCaseWith(with...))
-	}
-	if i.HasTask != nil {
-		p := evidence.HasTask()
-		if !*i.HasTask {
-			p = evidence.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasTaskWith) > 0 {
-		with := make([]predicate.Task, 0, len(i.HasTaskWith))
-		for _, w := range i.HasTaskWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasTaskWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, evidence.HasTaskWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyEvidenceWhereInput
@@ -3530,14 +3002,6 @@ type FailureWhereInput struct {
 	StateNEQ   *failure.State  `json:"stateNEQ,omitempty"`
 	StateIn    []failure.State `json:"stateIn,omitempty"`
 	StateNotIn []failure.State `json:"stateNotIn,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -3810,42 +3274,6 @@ func (i *FailureWhereInput) P() (predicate.Failure, error) {
 		predicates = append(predicates, failure.StateNotIn(i.StateNotIn...))
 	}
 
-	if i.HasRegion != nil {
-		p := failure.HasRegion()
-		if !*i.HasRegion {
-			p = failure.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, failure.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := failure.HasCase()
-		if !*i.HasCase {
-			p = failure.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, failure.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyFailureWhereInput
@@ -3983,18 +3411,6 @@ type IndicatorWhereInput struct {
 	// "enabled" field predicates.
 	Enabled    *bool `json:"enabled,omitempty"`
 	EnabledNEQ *bool `json:"enabledNEQ,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "version" edge predicates.
-	HasVersion     *bool                        `json:"hasVersion,omitempty"`
-	HasVersionWith []*StandardVersionWhereInput `json:"hasVersionWith,omitempty"`
-
-	// "clause" edge predicates.
-	HasClause     *bool               `json:"hasClause,omitempty"`
-	HasClauseWith []*ClauseWhereInput `json:"hasClauseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -4378,60 +3794,6 @@ func (i *IndicatorWhereInput) P() (predicate.Indicator, error) {
 		predicates = append(predicates, indicator.EnabledNEQ(*i.EnabledNEQ))
 	}
 
-	if i.HasRegion != nil {
-		p := indicator.HasRegion()
-		if !*i.HasRegion {
-			p = indicator.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, indicator.HasRegionWith(with...))
-	}
-	if i.HasVersion != nil {
-		p := indicator.HasVersion()
-		if !*i.HasVersion {
-			p = indicator.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionWith) > 0 {
-		with := make([]predicate.StandardVersion, 0, len(i.HasVersionWith))
-		for _, w := range i.HasVersionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, indicator.HasVersionWith(with...))
-	}
-	if i.HasClause != nil {
-		p := indicator.HasClause()
-		if !*i.HasClause {
-			p = indicator.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasClauseWith) > 0 {
-		with := make([]predicate.Clause, 0, len(i.HasClauseWith))
-		for _, w := range i.HasClauseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasClauseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, indicator.HasClauseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyIndicatorWhereInput
@@ -4507,22 +3869,6 @@ type OrgUnitWhereInput struct {
 	ParentIDNotNil       bool     `json:"parentIDNotNil,omitempty"`
 	ParentIDEqualFold    *string  `json:"parentIDEqualFold,omitempty"`
 	ParentIDContainsFold *string  `json:"parentIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "parent" edge predicates.
-	HasParent     *bool                `json:"hasParent,omitempty"`
-	HasParentWith []*OrgUnitWhereInput `json:"hasParentWith,omitempty"`
-
-	// "children" edge predicates.
-	HasChildren     *bool                `json:"hasChildren,omitempty"`
-	HasChildrenWith []*OrgUnitWhereInput `json:"hasChildrenWith,omitempty"`
-
-	// "staff" edge predicates.
-	HasStaff     *bool              `json:"hasStaff,omitempty"`
-	HasStaffWith []*StaffWhereInput `json:"hasStaffWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -4750,78 +4096,6 @@ func (i *OrgUnitWhereInput) P() (predicate.OrgUnit, error) {
 		predicates = append(predicates, orgunit.ParentIDContainsFold(*i.ParentIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := orgunit.HasRegion()
-		if !*i.HasRegion {
-			p = orgunit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, orgunit.HasRegionWith(with...))
-	}
-	if i.HasParent != nil {
-		p := orgunit.HasParent()
-		if !*i.HasParent {
-			p = orgunit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasParentWith) > 0 {
-		with := make([]predicate.OrgUnit, 0, len(i.HasParentWith))
-		for _, w := range i.HasParentWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasParentWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, orgunit.HasParentWith(with...))
-	}
-	if i.HasChildren != nil {
-		p := orgunit.HasChildren()
-		if !*i.HasChildren {
-			p = orgunit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasChildrenWith) > 0 {
-		with := make([]predicate.OrgUnit, 0, len(i.HasChildrenWith))
-		for _, w := range i.HasChildrenWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasChildrenWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, orgunit.HasChildrenWith(with...))
-	}
-	if i.HasStaff != nil {
-		p := orgunit.HasStaff()
-		if !*i.HasStaff {
-			p = orgunit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStaffWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasStaffWith))
-		for _, w := range i.HasStaffWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStaffWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, orgunit.HasStaffWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyOrgUnitWhereInput
@@ -4880,14 +4154,6 @@ type PauseWhereInput struct {
 	ClockIDHasSuffix    *string  `json:"clockIDHasSuffix,omitempty"`
 	ClockIDEqualFold    *string  `json:"clockIDEqualFold,omitempty"`
 	ClockIDContainsFold *string  `json:"clockIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "clock" edge predicates.
-	HasClock     *bool              `json:"hasClock,omitempty"`
-	HasClockWith []*ClockWhereInput `json:"hasClockWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -5070,42 +4336,6 @@ func (i *PauseWhereInput) P() (predicate.Pause, error) {
 		predicates = append(predicates, pause.ClockIDContainsFold(*i.ClockIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := pause.HasRegion()
-		if !*i.HasRegion {
-			p = pause.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, pause.HasRegionWith(with...))
-	}
-	if i.HasClock != nil {
-		p := pause.HasClock()
-		if !*i.HasClock {
-			p = pause.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasClockWith) > 0 {
-		with := make([]predicate.Clock, 0, len(i.HasClockWith))
-		for _, w := range i.HasClockWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasClockWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, pause.HasClockWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyPauseWhereInput
@@ -5179,10 +4409,6 @@ type PoolWhereInput struct {
 	RoleHasSuffix    *string  `json:"roleHasSuffix,omitempty"`
 	RoleEqualFold    *string  `json:"roleEqualFold,omitempty"`
 	RoleContainsFold *string  `json:"roleContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -5404,24 +4630,6 @@ func (i *PoolWhereInput) P() (predicate.Pool, error) {
 		predicates = append(predicates, pool.RoleContainsFold(*i.RoleContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := pool.HasRegion()
-		if !*i.HasRegion {
-			p = pool.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, pool.HasRegionWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyPoolWhereInput
@@ -5495,22 +4703,6 @@ type ProcessWhereInput struct {
 	ServiceTypeHasSuffix    *string  `json:"serviceTypeHasSuffix,omitempty"`
 	ServiceTypeEqualFold    *string  `json:"serviceTypeEqualFold,omitempty"`
 	ServiceTypeContainsFold *string  `json:"serviceTypeContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "versions" edge predicates.
-	HasVersions     *bool                       `json:"hasVersions,omitempty"`
-	HasVersionsWith []*ProcessVersionWhereInput `json:"hasVersionsWith,omitempty"`
-
-	// "bindings" edge predicates.
-	HasBindings     *bool                `json:"hasBindings,omitempty"`
-	HasBindingsWith []*BindingWhereInput `json:"hasBindingsWith,omitempty"`
-
-	// "cases" edge predicates.
-	HasCases     *bool                    `json:"hasCases,omitempty"`
-	HasCasesWith []*ServiceCaseWhereInput `json:"hasCasesWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -5732,78 +4924,6 @@ func (i *ProcessWhereInput) P() (predicate.Process, error) {
 		predicates = append(predicates, process.ServiceTypeContainsFold(*i.ServiceTypeContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := process.HasRegion()
-		if !*i.HasRegion {
-			p = process.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, process.HasRegionWith(with...))
-	}
-	if i.HasVersions != nil {
-		p := process.HasVersions()
-		if !*i.HasVersions {
-			p = process.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionsWith) > 0 {
-		with := make([]predicate.ProcessVersion, 0, len(i.HasVersionsWith))
-		for _, w := range i.HasVersionsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, process.HasVersionsWith(with...))
-	}
-	if i.HasBindings != nil {
-		p := process.HasBindings()
-		if !*i.HasBindings {
-			p = process.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasBindingsWith) > 0 {
-		with := make([]predicate.Binding, 0, len(i.HasBindingsWith))
-		for _, w := range i.HasBindingsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasBindingsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, process.HasBindingsWith(with...))
-	}
-	if i.HasCases != nil {
-		p := process.HasCases()
-		if !*i.HasCases {
-			p = process.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCasesWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCasesWith))
-		for _, w := range i.HasCasesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCasesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, process.HasCasesWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyProcessWhereInput
@@ -5868,22 +4988,6 @@ type ProcessVersionWhereInput struct {
 	StateNEQ   *processversion.State  `json:"stateNEQ,omitempty"`
 	StateIn    []processversion.State `json:"stateIn,omitempty"`
 	StateNotIn []processversion.State `json:"stateNotIn,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "process" edge predicates.
-	HasProcess     *bool                `json:"hasProcess,omitempty"`
-	HasProcessWith []*ProcessWhereInput `json:"hasProcessWith,omitempty"`
-
-	// "bindings" edge predicates.
-	HasBindings     *bool                `json:"hasBindings,omitempty"`
-	HasBindingsWith []*BindingWhereInput `json:"hasBindingsWith,omitempty"`
-
-	// "cases" edge predicates.
-	HasCases     *bool                    `json:"hasCases,omitempty"`
-	HasCasesWith []*ServiceCaseWhereInput `json:"hasCasesWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -6078,78 +5182,6 @@ func (i *ProcessVersionWhereInput) P() (predicate.ProcessVersion, error) {
 		predicates = append(predicates, processversion.StateNotIn(i.StateNotIn...))
 	}
 
-	if i.HasRegion != nil {
-		p := processversion.HasRegion()
-		if !*i.HasRegion {
-			p = processversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, processversion.HasRegionWith(with...))
-	}
-	if i.HasProcess != nil {
-		p := processversion.HasProcess()
-		if !*i.HasProcess {
-			p = processversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasProcessWith) > 0 {
-		with := make([]predicate.Process, 0, len(i.HasProcessWith))
-		for _, w := range i.HasProcessWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasProcessWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, processversion.HasProcessWith(with...))
-	}
-	if i.HasBindings != nil {
-		p := processversion.HasBindings()
-		if !*i.HasBindings {
-			p = processversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasBindingsWith) > 0 {
-		with := make([]predicate.Binding, 0, len(i.HasBindingsWith))
-		for _, w := range i.HasBindingsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasBindingsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, processversion.HasBindingsWith(with...))
-	}
-	if i.HasCases != nil {
-		p := processversion.HasCases()
-		if !*i.HasCases {
-			p = processversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCasesWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCasesWith))
-		for _, w := range i.HasCasesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCasesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, processversion.HasCasesWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyProcessVersionWhereInput
@@ -6233,14 +5265,6 @@ type QualificationWhereInput struct {
 	ValidToGTE   *time.Time  `json:"validToGTE,omitempty"`
 	ValidToLT    *time.Time  `json:"validToLT,omitempty"`
 	ValidToLTE   *time.Time  `json:"validToLTE,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "staff" edge predicates.
-	HasStaff     *bool              `json:"hasStaff,omitempty"`
-	HasStaffWith []*StaffWhereInput `json:"hasStaffWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -6486,42 +5510,6 @@ func (i *QualificationWhereInput) P() (predicate.Qualification, error) {
 		predicates = append(predicates, qualification.ValidToLTE(*i.ValidToLTE))
 	}
 
-	if i.HasRegion != nil {
-		p := qualification.HasRegion()
-		if !*i.HasRegion {
-			p = qualification.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, qualification.HasRegionWith(with...))
-	}
-	if i.HasStaff != nil {
-		p := qualification.HasStaff()
-		if !*i.HasStaff {
-			p = qualification.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStaffWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasStaffWith))
-		for _, w := range i.HasStaffWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStaffWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, qualification.HasStaffWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyQualificationWhereInput
@@ -6588,14 +5576,6 @@ type RegionWhereInput struct {
 	ParentIDNotNil       bool     `json:"parentIDNotNil,omitempty"`
 	ParentIDEqualFold    *string  `json:"parentIDEqualFold,omitempty"`
 	ParentIDContainsFold *string  `json:"parentIDContainsFold,omitempty"`
-
-	// "parent" edge predicates.
-	HasParent     *bool               `json:"hasParent,omitempty"`
-	HasParentWith []*RegionWhereInput `json:"hasParentWith,omitempty"`
-
-	// "children" edge predicates.
-	HasChildren     *bool               `json:"hasChildren,omitempty"`
-	HasChildrenWith []*RegionWhereInput `json:"hasChildrenWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -6796,42 +5776,6 @@ func (i *RegionWhereInput) P() (predicate.Region, error) {
 		predicates = append(predicates, region.ParentIDContainsFold(*i.ParentIDContainsFold))
 	}
 
-	if i.HasParent != nil {
-		p := region.HasParent()
-		if !*i.HasParent {
-			p = region.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasParentWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasParentWith))
-		for _, w := range i.HasParentWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasParentWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, region.HasParentWith(with...))
-	}
-	if i.HasChildren != nil {
-		p := region.HasChildren()
-		if !*i.HasChildren {
-			p = region.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasChildrenWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasChildrenWith))
-		for _, w := range i.HasChildrenWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasChildrenWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, region.HasChildrenWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyRegionWhereInput
@@ -6905,14 +5849,6 @@ type RoleAssignmentWhereInput struct {
 	RoleHasSuffix    *string  `json:"roleHasSuffix,omitempty"`
 	RoleEqualFold    *string  `json:"roleEqualFold,omitempty"`
 	RoleContainsFold *string  `json:"roleContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "staff" edge predicates.
-	HasStaff     *bool              `json:"hasStaff,omitempty"`
-	HasStaffWith []*StaffWhereInput `json:"hasStaffWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -7134,42 +6070,6 @@ func (i *RoleAssignmentWhereInput) P() (predicate.RoleAssignment, error) {
 		predicates = append(predicates, roleassignment.RoleContainsFold(*i.RoleContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := roleassignment.HasRegion()
-		if !*i.HasRegion {
-			p = roleassignment.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, roleassignment.HasRegionWith(with...))
-	}
-	if i.HasStaff != nil {
-		p := roleassignment.HasStaff()
-		if !*i.HasStaff {
-			p = roleassignment.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStaffWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasStaffWith))
-		for _, w := range i.HasStaffWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStaffWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, roleassignment.HasStaffWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyRoleAssignmentWhereInput
@@ -7311,62 +6211,6 @@ type ServiceCaseWhereInput struct {
 	OwnerIDNotNil       bool     `json:"ownerIDNotNil,omitempty"`
 	OwnerIDEqualFold    *string  `json:"ownerIDEqualFold,omitempty"`
 	OwnerIDContainsFold *string  `json:"ownerIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "process" edge predicates.
-	HasProcess     *bool                `json:"hasProcess,omitempty"`
-	HasProcessWith []*ProcessWhereInput `json:"hasProcessWith,omitempty"`
-
-	// "version" edge predicates.
-	HasVersion     *bool                       `json:"hasVersion,omitempty"`
-	HasVersionWith []*ProcessVersionWhereInput `json:"hasVersionWith,omitempty"`
-
-	// "owner" edge predicates.
-	HasOwner     *bool              `json:"hasOwner,omitempty"`
-	HasOwnerWith []*StaffWhereInput `json:"hasOwnerWith,omitempty"`
-
-	// "tasks" edge predicates.
-	HasTasks     *bool             `json:"hasTasks,omitempty"`
-	HasTasksWith []*TaskWhereInput `json:"hasTasksWith,omitempty"`
-
-	// "clocks" edge predicates.
-	HasClocks     *bool              `json:"hasClocks,omitempty"`
-	HasClocksWith []*ClockWhereInput `json:"hasClocksWith,omitempty"`
-
-	// "tokens" edge predicates.
-	HasTokens     *bool              `json:"hasTokens,omitempty"`
-	HasTokensWith []*TokenWhereInput `json:"hasTokensWith,omitempty"`
-
-	// "timers" edge predicates.
-	HasTimers     *bool                 `json:"hasTimers,omitempty"`
-	HasTimersWith []*TimerRowWhereInput `json:"hasTimersWith,omitempty"`
-
-	// "events" edge predicates.
-	HasEvents     *bool                  `json:"hasEvents,omitempty"`
-	HasEventsWith []*CaseEventWhereInput `json:"hasEventsWith,omitempty"`
-
-	// "evidence" edge predicates.
-	HasEvidence     *bool                 `json:"hasEvidence,omitempty"`
-	HasEvidenceWith []*EvidenceWhereInput `json:"hasEvidenceWith,omitempty"`
-
-	// "failures" edge predicates.
-	HasFailures     *bool                `json:"hasFailures,omitempty"`
-	HasFailuresWith []*FailureWhereInput `json:"hasFailuresWith,omitempty"`
-
-	// "stages" edge predicates.
-	HasStages     *bool                   `json:"hasStages,omitempty"`
-	HasStagesWith []*StageVisitWhereInput `json:"hasStagesWith,omitempty"`
-
-	// "breaches" edge predicates.
-	HasBreaches     *bool               `json:"hasBreaches,omitempty"`
-	HasBreachesWith []*BreachWhereInput `json:"hasBreachesWith,omitempty"`
-
-	// "surveys" edge predicates.
-	HasSurveys     *bool                       `json:"hasSurveys,omitempty"`
-	HasSurveysWith []*SurveyResponseWhereInput `json:"hasSurveysWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -7762,258 +6606,6 @@ func (i *ServiceCaseWhereInput) P() (predicate.ServiceCase, error) {
 		predicates = append(predicates, servicecase.OwnerIDContainsFold(*i.OwnerIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := servicecase.HasRegion()
-		if !*i.HasRegion {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasRegionWith(with...))
-	}
-	if i.HasProcess != nil {
-		p := servicecase.HasProcess()
-		if !*i.HasProcess {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasProcessWith) > 0 {
-		with := make([]predicate.Process, 0, len(i.HasProcessWith))
-		for _, w := range i.HasProcessWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasProcessWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasProcessWith(with...))
-	}
-	if i.HasVersion != nil {
-		p := servicecase.HasVersion()
-		if !*i.HasVersion {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionWith) > 0 {
-		with := make([]predicate.ProcessVersion, 0, len(i.HasVersionWith))
-		for _, w := range i.HasVersionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasVersionWith(with...))
-	}
-	if i.HasOwner != nil {
-		p := servicecase.HasOwner()
-		if !*i.HasOwner {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasOwnerWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasOwnerWith))
-		for _, w := range i.HasOwnerWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasOwnerWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasOwnerWith(with...))
-	}
-	if i.HasTasks != nil {
-		p := servicecase.HasTasks()
-		if !*i.HasTasks {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasTasksWith) > 0 {
-		with := make([]predicate.Task, 0, len(i.HasTasksWith))
-		for _, w := range i.HasTasksWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasTasksWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasTasksWith(with...))
-	}
-	if i.HasClocks != nil {
-		p := servicecase.HasClocks()
-		if !*i.HasClocks {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasClocksWith) > 0 {
-		with := make([]predicate.Clock, 0, len(i.HasClocksWith))
-		for _, w := range i.HasClocksWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasClocksWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasClocksWith(with...))
-	}
-	if i.HasTokens != nil {
-		p := servicecase.HasTokens()
-		if !*i.HasTokens {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasTokensWith) > 0 {
-		with := make([]predicate.Token, 0, len(i.HasTokensWith))
-		for _, w := range i.HasTokensWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasTokensWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasTokensWith(with...))
-	}
-	if i.HasTimers != nil {
-		p := servicecase.HasTimers()
-		if !*i.HasTimers {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasTimersWith) > 0 {
-		with := make([]predicate.TimerRow, 0, len(i.HasTimersWith))
-		for _, w := range i.HasTimersWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasTimersWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasTimersWith(with...))
-	}
-	if i.HasEvents != nil {
-		p := servicecase.HasEvents()
-		if !*i.HasEvents {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasEventsWith) > 0 {
-		with := make([]predicate.CaseEvent, 0, len(i.HasEventsWith))
-		for _, w := range i.HasEventsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasEventsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasEventsWith(with...))
-	}
-	if i.HasEvidence != nil {
-		p := servicecase.HasEvidence()
-		if !*i.HasEvidence {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasEvidenceWith) > 0 {
-		with := make([]predicate.Evidence, 0, len(i.HasEvidenceWith))
-		for _, w := range i.HasEvidenceWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasEvidenceWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasEvidenceWith(with...))
-	}
-	if i.HasFailures != nil {
-		p := servicecase.HasFailures()
-		if !*i.HasFailures {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasFailuresWith) > 0 {
-		with := make([]predicate.Failure, 0, len(i.HasFailuresWith))
-		for _, w := range i.HasFailuresWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasFailuresWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasFailuresWith(with...))
-	}
-	if i.HasStages != nil {
-		p := servicecase.HasStages()
-		if !*i.HasStages {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStagesWith) > 0 {
-		with := make([]predicate.StageVisit, 0, len(i.HasStagesWith))
-		for _, w := range i.HasStagesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStagesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasStagesWith(with...))
-	}
-	if i.HasBreaches != nil {
-		p := servicecase.HasBreaches()
-		if !*i.HasBreaches {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasBreachesWith) > 0 {
-		with := make([]predicate.Breach, 0, len(i.HasBreachesWith))
-		for _, w := range i.HasBreachesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasBreachesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasBreachesWith(with...))
-	}
-	if i.HasSurveys != nil {
-		p := servicecase.HasSurveys()
-		if !*i.HasSurveys {
-			p = servicecase.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasSurveysWith) > 0 {
-		with := make([]predicate.SurveyResponse, 0, len(i.HasSurveysWith))
-		for _, w := range i.HasSurveysWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasSurveysWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, servicecase.HasSurveysWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyServiceCaseWhereInput
@@ -8093,22 +6685,6 @@ type StaffWhereInput struct {
 	OrgUnitIDNotNil       bool     `json:"orgUnitIDNotNil,omitempty"`
 	OrgUnitIDEqualFold    *string  `json:"orgUnitIDEqualFold,omitempty"`
 	OrgUnitIDContainsFold *string  `json:"orgUnitIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "org_unit" edge predicates.
-	HasOrgUnit     *bool                `json:"hasOrgUnit,omitempty"`
-	HasOrgUnitWith []*OrgUnitWhereInput `json:"hasOrgUnitWith,omitempty"`
-
-	// "roles" edge predicates.
-	HasRoles     *bool                       `json:"hasRoles,omitempty"`
-	HasRolesWith []*RoleAssignmentWhereInput `json:"hasRolesWith,omitempty"`
-
-	// "qualifications" edge predicates.
-	HasQualifications     *bool                      `json:"hasQualifications,omitempty"`
-	HasQualificationsWith []*QualificationWhereInput `json:"hasQualificationsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -8342,78 +6918,6 @@ func (i *StaffWhereInput) P() (predicate.Staff, error) {
 		predicates = append(predicates, staff.OrgUnitIDContainsFold(*i.OrgUnitIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := staff.HasRegion()
-		if !*i.HasRegion {
-			p = staff.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, staff.HasRegionWith(with...))
-	}
-	if i.HasOrgUnit != nil {
-		p := staff.HasOrgUnit()
-		if !*i.HasOrgUnit {
-			p = staff.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasOrgUnitWith) > 0 {
-		with := make([]predicate.OrgUnit, 0, len(i.HasOrgUnitWith))
-		for _, w := range i.HasOrgUnitWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasOrgUnitWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, staff.HasOrgUnitWith(with...))
-	}
-	if i.HasRoles != nil {
-		p := staff.HasRoles()
-		if !*i.HasRoles {
-			p = staff.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRolesWith) > 0 {
-		with := make([]predicate.RoleAssignment, 0, len(i.HasRolesWith))
-		for _, w := range i.HasRolesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRolesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, staff.HasRolesWith(with...))
-	}
-	if i.HasQualifications != nil {
-		p := staff.HasQualifications()
-		if !*i.HasQualifications {
-			p = staff.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasQualificationsWith) > 0 {
-		with := make([]predicate.Qualification, 0, len(i.HasQualificationsWith))
-		for _, w := range i.HasQualificationsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasQualificationsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, staff.HasQualificationsWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyStaffWhereInput
@@ -8472,14 +6976,6 @@ type StageVisitWhereInput struct {
 	CaseIDHasSuffix    *string  `json:"caseIDHasSuffix,omitempty"`
 	CaseIDEqualFold    *string  `json:"caseIDEqualFold,omitempty"`
 	CaseIDContainsFold *string  `json:"caseIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -8662,42 +7158,6 @@ func (i *StageVisitWhereInput) P() (predicate.StageVisit, error) {
 		predicates = append(predicates, stagevisit.CaseIDContainsFold(*i.CaseIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := stagevisit.HasRegion()
-		if !*i.HasRegion {
-			p = stagevisit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, stagevisit.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := stagevisit.HasCase()
-		if !*i.HasCase {
-			p = stagevisit.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, stagevisit.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyStageVisitWhereInput
@@ -8777,14 +7237,6 @@ type StandardWhereInput struct {
 	JurisdictionHasSuffix    *string  `json:"jurisdictionHasSuffix,omitempty"`
 	JurisdictionEqualFold    *string  `json:"jurisdictionEqualFold,omitempty"`
 	JurisdictionContainsFold *string  `json:"jurisdictionContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "versions" edge predicates.
-	HasVersions     *bool                        `json:"hasVersions,omitempty"`
-	HasVersionsWith []*StandardVersionWhereInput `json:"hasVersionsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -9018,42 +7470,6 @@ func (i *StandardWhereInput) P() (predicate.Standard, error) {
 		predicates = append(predicates, standard.JurisdictionContainsFold(*i.JurisdictionContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := standard.HasRegion()
-		if !*i.HasRegion {
-			p = standard.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standard.HasRegionWith(with...))
-	}
-	if i.HasVersions != nil {
-		p := standard.HasVersions()
-		if !*i.HasVersions {
-			p = standard.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionsWith) > 0 {
-		with := make([]predicate.StandardVersion, 0, len(i.HasVersionsWith))
-		for _, w := range i.HasVersionsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standard.HasVersionsWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyStandardWhereInput
@@ -9118,22 +7534,6 @@ type StandardVersionWhereInput struct {
 	StateNEQ   *standardversion.State  `json:"stateNEQ,omitempty"`
 	StateIn    []standardversion.State `json:"stateIn,omitempty"`
 	StateNotIn []standardversion.State `json:"stateNotIn,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "standard" edge predicates.
-	HasStandard     *bool                 `json:"hasStandard,omitempty"`
-	HasStandardWith []*StandardWhereInput `json:"hasStandardWith,omitempty"`
-
-	// "clauses" edge predicates.
-	HasClauses     *bool               `json:"hasClauses,omitempty"`
-	HasClausesWith []*ClauseWhereInput `json:"hasClausesWith,omitempty"`
-
-	// "indicators" edge predicates.
-	HasIndicators     *bool                  `json:"hasIndicators,omitempty"`
-	HasIndicatorsWith []*IndicatorWhereInput `json:"hasIndicatorsWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -9328,78 +7728,6 @@ func (i *StandardVersionWhereInput) P() (predicate.StandardVersion, error) {
 		predicates = append(predicates, standardversion.StateNotIn(i.StateNotIn...))
 	}
 
-	if i.HasRegion != nil {
-		p := standardversion.HasRegion()
-		if !*i.HasRegion {
-			p = standardversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standardversion.HasRegionWith(with...))
-	}
-	if i.HasStandard != nil {
-		p := standardversion.HasStandard()
-		if !*i.HasStandard {
-			p = standardversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasStandardWith) > 0 {
-		with := make([]predicate.Standard, 0, len(i.HasStandardWith))
-		for _, w := range i.HasStandardWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasStandardWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standardversion.HasStandardWith(with...))
-	}
-	if i.HasClauses != nil {
-		p := standardversion.HasClauses()
-		if !*i.HasClauses {
-			p = standardversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasClausesWith) > 0 {
-		with := make([]predicate.Clause, 0, len(i.HasClausesWith))
-		for _, w := range i.HasClausesWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasClausesWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standardversion.HasClausesWith(with...))
-	}
-	if i.HasIndicators != nil {
-		p := standardversion.HasIndicators()
-		if !*i.HasIndicators {
-			p = standardversion.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasIndicatorsWith) > 0 {
-		with := make([]predicate.Indicator, 0, len(i.HasIndicatorsWith))
-		for _, w := range i.HasIndicatorsWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasIndicatorsWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, standardversion.HasIndicatorsWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyStandardVersionWhereInput
@@ -9468,14 +7796,6 @@ type SurveyResponseWhereInput struct {
 	ScoreGTE   *int  `json:"scoreGTE,omitempty"`
 	ScoreLT    *int  `json:"scoreLT,omitempty"`
 	ScoreLTE   *int  `json:"scoreLTE,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -9682,42 +8002,6 @@ func (i *SurveyResponseWhereInput) P() (predicate.SurveyResponse, error) {
 		predicates = append(predicates, surveyresponse.ScoreLTE(*i.ScoreLTE))
 	}
 
-	if i.HasRegion != nil {
-		p := surveyresponse.HasRegion()
-		if !*i.HasRegion {
-			p = surveyresponse.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, surveyresponse.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := surveyresponse.HasCase()
-		if !*i.HasCase {
-			p = surveyresponse.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, surveyresponse.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptySurveyResponseWhereInput
@@ -9865,26 +8149,6 @@ type TaskWhereInput struct {
 	AssigneeIDNotNil       bool     `json:"assigneeIDNotNil,omitempty"`
 	AssigneeIDEqualFold    *string  `json:"assigneeIDEqualFold,omitempty"`
 	AssigneeIDContainsFold *string  `json:"assigneeIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
-
-	// "version" edge predicates.
-	HasVersion     *bool                       `json:"hasVersion,omitempty"`
-	HasVersionWith []*ProcessVersionWhereInput `json:"hasVersionWith,omitempty"`
-
-	// "assignee" edge predicates.
-	HasAssignee     *bool              `json:"hasAssignee,omitempty"`
-	HasAssigneeWith []*StaffWhereInput `json:"hasAssigneeWith,omitempty"`
-
-	// "evidence" edge predicates.
-	HasEvidence     *bool                 `json:"hasEvidence,omitempty"`
-	HasEvidenceWith []*EvidenceWhereInput `json:"hasEvidenceWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -10292,96 +8556,6 @@ func (i *TaskWhereInput) P() (predicate.Task, error) {
 		predicates = append(predicates, task.AssigneeIDContainsFold(*i.AssigneeIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := task.HasRegion()
-		if !*i.HasRegion {
-			p = task.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, task.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := task.HasCase()
-		if !*i.HasCase {
-			p = task.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, task.HasCaseWith(with...))
-	}
-	if i.HasVersion != nil {
-		p := task.HasVersion()
-		if !*i.HasVersion {
-			p = task.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasVersionWith) > 0 {
-		with := make([]predicate.ProcessVersion, 0, len(i.HasVersionWith))
-		for _, w := range i.HasVersionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasVersionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, task.HasVersionWith(with...))
-	}
-	if i.HasAssignee != nil {
-		p := task.HasAssignee()
-		if !*i.HasAssignee {
-			p = task.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasAssigneeWith) > 0 {
-		with := make([]predicate.Staff, 0, len(i.HasAssigneeWith))
-		for _, w := range i.HasAssigneeWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasAssigneeWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, task.HasAssigneeWith(with...))
-	}
-	if i.HasEvidence != nil {
-		p := task.HasEvidence()
-		if !*i.HasEvidence {
-			p = task.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasEvidenceWith) > 0 {
-		with := make([]predicate.Evidence, 0, len(i.HasEvidenceWith))
-		for _, w := range i.HasEvidenceWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasEvidenceWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, task.HasEvidenceWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyTaskWhereInput
@@ -10461,14 +8635,6 @@ type TimerRowWhereInput struct {
 	StateNEQ   *timerrow.State  `json:"stateNEQ,omitempty"`
 	StateIn    []timerrow.State `json:"stateIn,omitempty"`
 	StateNotIn []timerrow.State `json:"stateNotIn,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -10702,42 +8868,6 @@ func (i *TimerRowWhereInput) P() (predicate.TimerRow, error) {
 		predicates = append(predicates, timerrow.StateNotIn(i.StateNotIn...))
 	}
 
-	if i.HasRegion != nil {
-		p := timerrow.HasRegion()
-		if !*i.HasRegion {
-			p = timerrow.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, timerrow.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := timerrow.HasCase()
-		if !*i.HasCase {
-			p = timerrow.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, timerrow.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyTimerRowWhereInput
@@ -10811,14 +8941,6 @@ type TokenWhereInput struct {
 	NodeIDHasSuffix    *string  `json:"nodeIDHasSuffix,omitempty"`
 	NodeIDEqualFold    *string  `json:"nodeIDEqualFold,omitempty"`
 	NodeIDContainsFold *string  `json:"nodeIDContainsFold,omitempty"`
-
-	// "region" edge predicates.
-	HasRegion     *bool               `json:"hasRegion,omitempty"`
-	HasRegionWith []*RegionWhereInput `json:"hasRegionWith,omitempty"`
-
-	// "case" edge predicates.
-	HasCase     *bool                    `json:"hasCase,omitempty"`
-	HasCaseWith []*ServiceCaseWhereInput `json:"hasCaseWith,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -11040,42 +9162,6 @@ func (i *TokenWhereInput) P() (predicate.Token, error) {
 		predicates = append(predicates, token.NodeIDContainsFold(*i.NodeIDContainsFold))
 	}
 
-	if i.HasRegion != nil {
-		p := token.HasRegion()
-		if !*i.HasRegion {
-			p = token.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasRegionWith) > 0 {
-		with := make([]predicate.Region, 0, len(i.HasRegionWith))
-		for _, w := range i.HasRegionWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasRegionWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, token.HasRegionWith(with...))
-	}
-	if i.HasCase != nil {
-		p := token.HasCase()
-		if !*i.HasCase {
-			p = token.Not(p)
-		}
-		predicates = append(predicates, p)
-	}
-	if len(i.HasCaseWith) > 0 {
-		with := make([]predicate.ServiceCase, 0, len(i.HasCaseWith))
-		for _, w := range i.HasCaseWith {
-			p, err := w.P()
-			if err != nil {
-				return nil, fmt.Errorf("%w: field 'HasCaseWith'", err)
-			}
-			with = append(with, p)
-		}
-		predicates = append(predicates, token.HasCaseWith(with...))
-	}
 	switch len(predicates) {
 	case 0:
 		return nil, ErrEmptyTokenWhereInput

@@ -34,7 +34,7 @@ func (APIToken) Fields() []ent.Field {
 // Edges of the APIToken.
 func (APIToken) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable(),
+		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -35,8 +35,8 @@ func (Binding) Fields() []ent.Field {
 // Edges of the Binding.
 func (Binding) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable(),
-		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable(),
+		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

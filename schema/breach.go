@@ -38,8 +38,8 @@ func (Breach) Fields() []ent.Field {
 // Edges of the Breach.
 func (Breach) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
-		edge.To("clock", Clock.Type).Field("clock_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("clock", Clock.Type).Field("clock_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -39,7 +39,7 @@ func (CaseEvent) Fields() []ent.Field {
 // Edges of the CaseEvent.
 func (CaseEvent) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -43,8 +43,8 @@ func (Clause) Fields() []ent.Field {
 // Edges of the Clause.
 func (Clause) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("version", StandardVersion.Type).Field("version_id").Unique().Required().Immutable(),
-		edge.From("indicators", Indicator.Type).Ref("clause").Annotations(paged()),
+		edge.To("version", StandardVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.From("indicators", Indicator.Type).Ref("clause").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

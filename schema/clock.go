@@ -69,11 +69,11 @@ func (Clock) Fields() []ent.Field {
 // Edges of the Clock.
 func (Clock) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
-		edge.To("indicator", Indicator.Type).Field("indicator_id").Unique().Required().Immutable(),
-		edge.To("shadows", Clock.Type).Annotations(paged()).From("shadowed_by").Field("shadowed_by_id").Unique(),
-		edge.From("pauses", Pause.Type).Ref("clock").Annotations(paged()),
-		edge.From("breaches", Breach.Type).Ref("clock").Annotations(paged()),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("indicator", Indicator.Type).Field("indicator_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("shadows", Clock.Type).Annotations(paged(), noFilter).From("shadowed_by").Field("shadowed_by_id").Unique().Annotations(noFilter),
+		edge.From("pauses", Pause.Type).Ref("clock").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("breaches", Breach.Type).Ref("clock").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

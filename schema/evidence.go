@@ -35,8 +35,8 @@ func (Evidence) Fields() []ent.Field {
 // Edges of the Evidence.
 func (Evidence) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
-		edge.To("task", Task.Type).Field("task_id").Unique().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("task", Task.Type).Field("task_id").Unique().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -37,7 +37,7 @@ func (Failure) Fields() []ent.Field {
 // Edges of the Failure.
 func (Failure) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

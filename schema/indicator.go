@@ -57,8 +57,8 @@ func (Indicator) Fields() []ent.Field {
 // Edges of the Indicator.
 func (Indicator) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("version", StandardVersion.Type).Field("version_id").Unique().Required().Immutable(),
-		edge.To("clause", Clause.Type).Field("clause_id").Unique().Required().Immutable(),
+		edge.To("version", StandardVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("clause", Clause.Type).Field("clause_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

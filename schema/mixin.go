@@ -49,7 +49,7 @@ func (regionMixin) Fields() []ent.Field {
 // Edges of the scope.
 func (regionMixin) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("region", Region.Type).Field("region_id").Unique().Required().Immutable(),
+		edge.To("region", Region.Type).Field("region_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

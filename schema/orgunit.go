@@ -34,9 +34,9 @@ func (OrgUnit) Fields() []ent.Field {
 // Edges of the OrgUnit.
 func (OrgUnit) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("children", OrgUnit.Type).Annotations(paged()).
-			From("parent").Field("parent_id").Unique(),
-		edge.From("staff", Staff.Type).Ref("org_unit").Annotations(paged()),
+		edge.To("children", OrgUnit.Type).Annotations(paged(), noFilter).
+			From("parent").Field("parent_id").Unique().Annotations(noFilter),
+		edge.From("staff", Staff.Type).Ref("org_unit").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

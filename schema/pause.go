@@ -37,7 +37,7 @@ func (Pause) Fields() []ent.Field {
 // Edges of the Pause.
 func (Pause) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("clock", Clock.Type).Field("clock_id").Unique().Required().Immutable(),
+		edge.To("clock", Clock.Type).Field("clock_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -33,9 +33,9 @@ func (Process) Fields() []ent.Field {
 // Edges of the Process.
 func (Process) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.From("versions", ProcessVersion.Type).Ref("process").Annotations(paged()),
-		edge.From("bindings", Binding.Type).Ref("process").Annotations(paged()),
-		edge.From("cases", ServiceCase.Type).Ref("process").Annotations(paged()),
+		edge.From("versions", ProcessVersion.Type).Ref("process").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("bindings", Binding.Type).Ref("process").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("cases", ServiceCase.Type).Ref("process").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

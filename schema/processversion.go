@@ -44,9 +44,9 @@ func (ProcessVersion) Fields() []ent.Field {
 // Edges of the ProcessVersion.
 func (ProcessVersion) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable(),
-		edge.From("bindings", Binding.Type).Ref("version").Annotations(paged()),
-		edge.From("cases", ServiceCase.Type).Ref("version").Annotations(paged()),
+		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.From("bindings", Binding.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("cases", ServiceCase.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

@@ -36,7 +36,7 @@ func (Qualification) Fields() []ent.Field {
 // Edges of the Qualification.
 func (Qualification) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable(),
+		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -44,8 +44,8 @@ func (Region) Fields() []ent.Field {
 // Edges of the Region.
 func (Region) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("children", Region.Type).Annotations(paged()).
-			From("parent").Field("parent_id").Unique().Immutable(),
+		edge.To("children", Region.Type).Annotations(paged(), noFilter).
+			From("parent").Field("parent_id").Unique().Immutable().Annotations(noFilter),
 	}
 }
 

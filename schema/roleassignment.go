@@ -35,7 +35,7 @@ func (RoleAssignment) Fields() []ent.Field {
 // Edges of the RoleAssignment.
 func (RoleAssignment) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable(),
+		edge.To("staff", Staff.Type).Field("staff_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -49,19 +49,19 @@ func (ServiceCase) Fields() []ent.Field {
 // Edges of the ServiceCase.
 func (ServiceCase) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable(),
-		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable(),
-		edge.To("owner", Staff.Type).Field("owner_id").Unique(),
-		edge.From("tasks", Task.Type).Ref("case").Annotations(paged()),
-		edge.From("clocks", Clock.Type).Ref("case").Annotations(paged()),
-		edge.From("tokens", Token.Type).Ref("case").Annotations(paged()),
-		edge.From("timers", TimerRow.Type).Ref("case").Annotations(paged()),
-		edge.From("events", CaseEvent.Type).Ref("case").Annotations(paged()),
-		edge.From("evidence", Evidence.Type).Ref("case").Annotations(paged()),
-		edge.From("failures", Failure.Type).Ref("case").Annotations(paged()),
-		edge.From("stages", StageVisit.Type).Ref("case").Annotations(paged()),
-		edge.From("breaches", Breach.Type).Ref("case").Annotations(paged()),
-		edge.From("surveys", SurveyResponse.Type).Ref("case").Annotations(paged()),
+		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("owner", Staff.Type).Field("owner_id").Unique().Annotations(noFilter),
+		edge.From("tasks", Task.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("clocks", Clock.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("tokens", Token.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("timers", TimerRow.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("events", CaseEvent.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("evidence", Evidence.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("failures", Failure.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("stages", StageVisit.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("breaches", Breach.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("surveys", SurveyResponse.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

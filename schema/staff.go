@@ -34,9 +34,9 @@ func (Staff) Fields() []ent.Field {
 // Edges of the Staff.
 func (Staff) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("org_unit", OrgUnit.Type).Field("org_unit_id").Unique(),
-		edge.From("roles", RoleAssignment.Type).Ref("staff").Annotations(paged()),
-		edge.From("qualifications", Qualification.Type).Ref("staff").Annotations(paged()),
+		edge.To("org_unit", OrgUnit.Type).Field("org_unit_id").Unique().Annotations(noFilter),
+		edge.From("roles", RoleAssignment.Type).Ref("staff").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("qualifications", Qualification.Type).Ref("staff").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

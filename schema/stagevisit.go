@@ -38,7 +38,7 @@ func (StageVisit) Fields() []ent.Field {
 // Edges of the StageVisit.
 func (StageVisit) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -39,7 +39,7 @@ func (Standard) Fields() []ent.Field {
 // Edges of the Standard.
 func (Standard) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.From("versions", StandardVersion.Type).Ref("standard").Annotations(paged()),
+		edge.From("versions", StandardVersion.Type).Ref("standard").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

@@ -49,9 +49,9 @@ func (StandardVersion) Fields() []ent.Field {
 // Edges of the StandardVersion.
 func (StandardVersion) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("standard", Standard.Type).Field("standard_id").Unique().Required().Immutable(),
-		edge.From("clauses", Clause.Type).Ref("version").Annotations(paged()),
-		edge.From("indicators", Indicator.Type).Ref("version").Annotations(paged()),
+		edge.To("standard", Standard.Type).Field("standard_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.From("clauses", Clause.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("indicators", Indicator.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

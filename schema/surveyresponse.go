@@ -32,7 +32,7 @@ func (SurveyResponse) Fields() []ent.Field {
 // Edges of the SurveyResponse.
 func (SurveyResponse) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -53,10 +53,10 @@ func (Task) Fields() []ent.Field {
 // Edges of the Task.
 func (Task) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
-		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable(),
-		edge.To("assignee", Staff.Type).Field("assignee_id").Unique(),
-		edge.From("evidence", Evidence.Type).Ref("task").Annotations(paged()),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("assignee", Staff.Type).Field("assignee_id").Unique().Annotations(noFilter),
+		edge.From("evidence", Evidence.Type).Ref("task").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
 

@@ -39,7 +39,7 @@ func (TimerRow) Fields() []ent.Field {
 // Edges of the TimerRow.
 func (TimerRow) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable(),
+		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
 

@@ -256,7 +256,7 @@ type ComplexityRoot struct {
 	Clause struct {
 		Address      func(childComplexity int) int
 		ID           func(childComplexity int) int
-		Indicators   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.IndicatorOrder, where *ent.IndicatorWhereInput) int
+		Indicators   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.IndicatorOrder) int
 		Mandatory    func(childComplexity int) int
 		Number       func(childComplexity int) int
 		ParentNumber func(childComplexity int) int
@@ -290,7 +290,7 @@ type ComplexityRoot struct {
 		Basis            func(childComplexity int) int
 		Binding          func(childComplexity int) int
 		BreachedAt       func(childComplexity int) int
-		Breaches         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder, where *ent.BreachWhereInput) int
+		Breaches         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder) int
 		Case             func(childComplexity int) int
 		CaseID           func(childComplexity int) int
 		ClauseNumber     func(childComplexity int) int
@@ -310,7 +310,7 @@ type ComplexityRoot struct {
 		PauseReasons     func(childComplexity int) int
 		PausedAt         func(childComplexity int) int
 		PausedMicros     func(childComplexity int) int
-		Pauses           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PauseOrder, where *ent.PauseWhereInput) int
+		Pauses           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PauseOrder) int
 		Provisional      func(childComplexity int) int
 		Region           func(childComplexity int) int
 		RegionID         func(childComplexity int) int
@@ -318,7 +318,7 @@ type ComplexityRoot struct {
 		RemainingSeconds func(childComplexity int) int
 		ShadowedBy       func(childComplexity int) int
 		ShadowedByID     func(childComplexity int) int
-		Shadows          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput) int
+		Shadows          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder) int
 		StandardCode     func(childComplexity int) int
 		StartEvent       func(childComplexity int) int
 		StartedAt        func(childComplexity int) int
@@ -567,7 +567,7 @@ type ComplexityRoot struct {
 	}
 
 	OrgUnit struct {
-		Children   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
+		Children   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder) int
 		Code       func(childComplexity int) int
 		CreatedAt  func(childComplexity int) int
 		ID         func(childComplexity int) int
@@ -578,7 +578,7 @@ type ComplexityRoot struct {
 		Region     func(childComplexity int) int
 		RegionID   func(childComplexity int) int
 		RegionPath func(childComplexity int) int
-		Staff      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput) int
+		Staff      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder) int
 	}
 
 	OrgUnitConnection struct {
@@ -664,8 +664,8 @@ type ComplexityRoot struct {
 	}
 
 	Process struct {
-		Bindings    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BindingOrder, where *ent.BindingWhereInput) int
-		Cases       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput) int
+		Bindings    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BindingOrder) int
+		Cases       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder) int
 		CreatedAt   func(childComplexity int) int
 		ID          func(childComplexity int) int
 		Key         func(childComplexity int) int
@@ -675,7 +675,7 @@ type ComplexityRoot struct {
 		RegionID    func(childComplexity int) int
 		RegionPath  func(childComplexity int) int
 		ServiceType func(childComplexity int) int
-		Versions    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessVersionOrder, where *ent.ProcessVersionWhereInput) int
+		Versions    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessVersionOrder) int
 	}
 
 	ProcessConnection struct {
@@ -692,8 +692,8 @@ type ComplexityRoot struct {
 	ProcessVersion struct {
 		ApproverID  func(childComplexity int) int
 		AuthorID    func(childComplexity int) int
-		Bindings    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BindingOrder, where *ent.BindingWhereInput) int
-		Cases       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput) int
+		Bindings    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BindingOrder) int
+		Cases       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder) int
 		Changelog   func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
 		Digest      func(childComplexity int) int
@@ -794,7 +794,7 @@ type ComplexityRoot struct {
 	Region struct {
 		Area         func(childComplexity int) int
 		CalendarCode func(childComplexity int) int
-		Children     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
+		Children     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder) int
 		Code         func(childComplexity int) int
 		CreatedAt    func(childComplexity int) int
 		ID           func(childComplexity int) int
@@ -868,14 +868,14 @@ type ComplexityRoot struct {
 
 	ServiceCase struct {
 		Area       func(childComplexity int) int
-		Breaches   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder, where *ent.BreachWhereInput) int
+		Breaches   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder) int
 		Channel    func(childComplexity int) int
-		Clocks     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput) int
+		Clocks     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder) int
 		CreatedAt  func(childComplexity int) int
 		EndedAt    func(childComplexity int) int
-		Events     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CaseEventOrder, where *ent.CaseEventWhereInput) int
-		Evidence   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder, where *ent.EvidenceWhereInput) int
-		Failures   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.FailureOrder, where *ent.FailureWhereInput) int
+		Events     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CaseEventOrder) int
+		Evidence   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
+		Failures   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.FailureOrder) int
 		ID         func(childComplexity int) int
 		Number     func(childComplexity int) int
 		Outcome    func(childComplexity int) int
@@ -888,14 +888,14 @@ type ComplexityRoot struct {
 		RegionPath func(childComplexity int) int
 		Revision   func(childComplexity int) int
 		Stage      func(childComplexity int) int
-		Stages     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StageVisitOrder, where *ent.StageVisitWhereInput) int
+		Stages     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StageVisitOrder) int
 		StartedBy  func(childComplexity int) int
 		State      func(childComplexity int) int
-		Surveys    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.SurveyResponseOrder, where *ent.SurveyResponseWhereInput) int
-		Tasks      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput) int
-		Timers     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TimerRowOrder, where *ent.TimerRowWhereInput) int
+		Surveys    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.SurveyResponseOrder) int
+		Tasks      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder) int
+		Timers     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TimerRowOrder) int
 		Title      func(childComplexity int) int
-		Tokens     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TokenOrder, where *ent.TokenWhereInput) int
+		Tokens     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TokenOrder) int
 		Variables  func(childComplexity int) int
 		Version    func(childComplexity int) int
 		VersionID  func(childComplexity int) int
@@ -920,11 +920,11 @@ type ComplexityRoot struct {
 		Name           func(childComplexity int) int
 		OrgUnit        func(childComplexity int) int
 		OrgUnitID      func(childComplexity int) int
-		Qualifications func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.QualificationOrder, where *ent.QualificationWhereInput) int
+		Qualifications func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.QualificationOrder) int
 		Region         func(childComplexity int) int
 		RegionID       func(childComplexity int) int
 		RegionPath     func(childComplexity int) int
-		Roles          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RoleAssignmentOrder, where *ent.RoleAssignmentWhereInput) int
+		Roles          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RoleAssignmentOrder) int
 	}
 
 	StaffConnection struct {
@@ -980,7 +980,7 @@ type ComplexityRoot struct {
 		RegionID     func(childComplexity int) int
 		RegionPath   func(childComplexity int) int
 		Sample       func(childComplexity int) int
-		Versions     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardVersionOrder, where *ent.StandardVersionWhereInput) int
+		Versions     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardVersionOrder) int
 	}
 
 	StandardChange struct {
@@ -1016,14 +1016,14 @@ type ComplexityRoot struct {
 		ApproverID    func(childComplexity int) int
 		AuthorID      func(childComplexity int) int
 		Changelog     func(childComplexity int) int
-		Clauses       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClauseOrder, where *ent.ClauseWhereInput) int
+		Clauses       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClauseOrder) int
 		CreatedAt     func(childComplexity int) int
 		Digest        func(childComplexity int) int
 		Document      func(childComplexity int) int
 		EffectiveFrom func(childComplexity int) int
 		EffectiveTo   func(childComplexity int) int
 		ID            func(childComplexity int) int
-		Indicators    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.IndicatorOrder, where *ent.IndicatorWhereInput) int
+		Indicators    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.IndicatorOrder) int
 		Number        func(childComplexity int) int
 		PublishedAt   func(childComplexity int) int
 		Region        func(childComplexity int) int
@@ -1106,7 +1106,7 @@ type ComplexityRoot struct {
 		CreatedAt              func(childComplexity int) int
 		DueAt                  func(childComplexity int) int
 		DueOrder               func(childComplexity int) int
-		Evidence               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder, where *ent.EvidenceWhereInput) int
+		Evidence               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
 		EvidenceRequired       func(childComplexity int) int
 		Form                   func(childComplexity int) int
 		ID                     func(childComplexity int) int
@@ -2131,7 +2131,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Clause.Indicators(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.IndicatorOrder), args["where"].(*ent.IndicatorWhereInput)), true
+		return e.ComplexityRoot.Clause.Indicators(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.IndicatorOrder)), true
 	case "Clause.mandatory":
 		if e.ComplexityRoot.Clause.Mandatory == nil {
 			break
@@ -2289,7 +2289,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Clock.Breaches(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BreachOrder), args["where"].(*ent.BreachWhereInput)), true
+		return e.ComplexityRoot.Clock.Breaches(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BreachOrder)), true
 	case "Clock.case":
 		if e.ComplexityRoot.Clock.Case == nil {
 			break
@@ -2414,7 +2414,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Clock.Pauses(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PauseOrder), args["where"].(*ent.PauseWhereInput)), true
+		return e.ComplexityRoot.Clock.Pauses(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PauseOrder)), true
 	case "Clock.provisional":
 		if e.ComplexityRoot.Clock.Provisional == nil {
 			break
@@ -2467,7 +2467,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Clock.Shadows(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClockOrder), args["where"].(*ent.ClockWhereInput)), true
+		return e.ComplexityRoot.Clock.Shadows(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClockOrder)), true
 	case "Clock.standardCode":
 		if e.ComplexityRoot.Clock.StandardCode == nil {
 			break
@@ -3761,7 +3761,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.OrgUnit.Children(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OrgUnitOrder), args["where"].(*ent.OrgUnitWhereInput)), true
+		return e.ComplexityRoot.OrgUnit.Children(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OrgUnitOrder)), true
 	case "OrgUnit.code":
 		if e.ComplexityRoot.OrgUnit.Code == nil {
 			break
@@ -3832,7 +3832,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.OrgUnit.Staff(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StaffOrder), args["where"].(*ent.StaffWhereInput)), true
+		return e.ComplexityRoot.OrgUnit.Staff(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StaffOrder)), true
 
 	case "OrgUnitConnection.edges":
 		if e.ComplexityRoot.OrgUnitConnection.Edges == nil {
@@ -4149,7 +4149,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Process.Bindings(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BindingOrder), args["where"].(*ent.BindingWhereInput)), true
+		return e.ComplexityRoot.Process.Bindings(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BindingOrder)), true
 	case "Process.cases":
 		if e.ComplexityRoot.Process.Cases == nil {
 			break
@@ -4160,7 +4160,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Process.Cases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder), args["where"].(*ent.ServiceCaseWhereInput)), true
+		return e.ComplexityRoot.Process.Cases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder)), true
 	case "Process.createdAt":
 		if e.ComplexityRoot.Process.CreatedAt == nil {
 			break
@@ -4225,7 +4225,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Process.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessVersionOrder), args["where"].(*ent.ProcessVersionWhereInput)), true
+		return e.ComplexityRoot.Process.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessVersionOrder)), true
 
 	case "ProcessConnection.edges":
 		if e.ComplexityRoot.ProcessConnection.Edges == nil {
@@ -4281,7 +4281,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ProcessVersion.Bindings(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BindingOrder), args["where"].(*ent.BindingWhereInput)), true
+		return e.ComplexityRoot.ProcessVersion.Bindings(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BindingOrder)), true
 	case "ProcessVersion.cases":
 		if e.ComplexityRoot.ProcessVersion.Cases == nil {
 			break
@@ -4292,7 +4292,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ProcessVersion.Cases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder), args["where"].(*ent.ServiceCaseWhereInput)), true
+		return e.ComplexityRoot.ProcessVersion.Cases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder)), true
 	case "ProcessVersion.changelog":
 		if e.ComplexityRoot.ProcessVersion.Changelog == nil {
 			break
@@ -4844,7 +4844,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Region.Children(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RegionOrder), args["where"].(*ent.RegionWhereInput)), true
+		return e.ComplexityRoot.Region.Children(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RegionOrder)), true
 	case "Region.code":
 		if e.ComplexityRoot.Region.Code == nil {
 			break
@@ -5123,7 +5123,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Breaches(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BreachOrder), args["where"].(*ent.BreachWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Breaches(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BreachOrder)), true
 	case "ServiceCase.channel":
 		if e.ComplexityRoot.ServiceCase.Channel == nil {
 			break
@@ -5140,7 +5140,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Clocks(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClockOrder), args["where"].(*ent.ClockWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Clocks(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClockOrder)), true
 	case "ServiceCase.createdAt":
 		if e.ComplexityRoot.ServiceCase.CreatedAt == nil {
 			break
@@ -5163,7 +5163,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Events(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.CaseEventOrder), args["where"].(*ent.CaseEventWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Events(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.CaseEventOrder)), true
 	case "ServiceCase.evidence":
 		if e.ComplexityRoot.ServiceCase.Evidence == nil {
 			break
@@ -5174,7 +5174,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Evidence(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.EvidenceOrder), args["where"].(*ent.EvidenceWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Evidence(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.EvidenceOrder)), true
 	case "ServiceCase.failures":
 		if e.ComplexityRoot.ServiceCase.Failures == nil {
 			break
@@ -5185,7 +5185,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Failures(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.FailureOrder), args["where"].(*ent.FailureWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Failures(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.FailureOrder)), true
 	case "ServiceCase.id":
 		if e.ComplexityRoot.ServiceCase.ID == nil {
 			break
@@ -5268,7 +5268,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Stages(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StageVisitOrder), args["where"].(*ent.StageVisitWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Stages(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StageVisitOrder)), true
 	case "ServiceCase.startedBy":
 		if e.ComplexityRoot.ServiceCase.StartedBy == nil {
 			break
@@ -5291,7 +5291,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Surveys(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.SurveyResponseOrder), args["where"].(*ent.SurveyResponseWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Surveys(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.SurveyResponseOrder)), true
 	case "ServiceCase.tasks":
 		if e.ComplexityRoot.ServiceCase.Tasks == nil {
 			break
@@ -5302,7 +5302,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Tasks(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskOrder), args["where"].(*ent.TaskWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Tasks(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskOrder)), true
 	case "ServiceCase.timers":
 		if e.ComplexityRoot.ServiceCase.Timers == nil {
 			break
@@ -5313,7 +5313,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Timers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TimerRowOrder), args["where"].(*ent.TimerRowWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Timers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TimerRowOrder)), true
 	case "ServiceCase.title":
 		if e.ComplexityRoot.ServiceCase.Title == nil {
 			break
@@ -5330,7 +5330,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ServiceCase.Tokens(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TokenOrder), args["where"].(*ent.TokenWhereInput)), true
+		return e.ComplexityRoot.ServiceCase.Tokens(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TokenOrder)), true
 	case "ServiceCase.variables":
 		if e.ComplexityRoot.ServiceCase.Variables == nil {
 			break
@@ -5434,7 +5434,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Staff.Qualifications(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.QualificationOrder), args["where"].(*ent.QualificationWhereInput)), true
+		return e.ComplexityRoot.Staff.Qualifications(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.QualificationOrder)), true
 	case "Staff.region":
 		if e.ComplexityRoot.Staff.Region == nil {
 			break
@@ -5463,7 +5463,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Staff.Roles(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RoleAssignmentOrder), args["where"].(*ent.RoleAssignmentWhereInput)), true
+		return e.ComplexityRoot.Staff.Roles(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RoleAssignmentOrder)), true
 
 	case "StaffConnection.edges":
 		if e.ComplexityRoot.StaffConnection.Edges == nil {
@@ -5685,7 +5685,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Standard.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StandardVersionOrder), args["where"].(*ent.StandardVersionWhereInput)), true
+		return e.ComplexityRoot.Standard.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StandardVersionOrder)), true
 
 	case "StandardChange.action":
 		if e.ComplexityRoot.StandardChange.Action == nil {
@@ -5821,7 +5821,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.StandardVersion.Clauses(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClauseOrder), args["where"].(*ent.ClauseWhereInput)), true
+		return e.ComplexityRoot.StandardVersion.Clauses(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClauseOrder)), true
 	case "StandardVersion.createdAt":
 		if e.ComplexityRoot.StandardVersion.CreatedAt == nil {
 			break
@@ -5868,7 +5868,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.StandardVersion.Indicators(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.IndicatorOrder), args["where"].(*ent.IndicatorWhereInput)), true
+		return e.ComplexityRoot.StandardVersion.Indicators(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.IndicatorOrder)), true
 	case "StandardVersion.number":
 		if e.ComplexityRoot.StandardVersion.Number == nil {
 			break
@@ -6216,7 +6216,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Task.Evidence(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.EvidenceOrder), args["where"].(*ent.EvidenceWhereInput)), true
+		return e.ComplexityRoot.Task.Evidence(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.EvidenceOrder)), true
 	case "Task.evidenceRequired":
 		if e.ComplexityRoot.Task.EvidenceRequired == nil {
 			break
@@ -7450,16 +7450,6 @@ input APITokenWhereInput {
   staffIDHasSuffix: ID
   staffIDEqualFold: ID
   staffIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  staff edge predicates
-  """
-  hasStaff: Boolean
-  hasStaffWith: [StaffWhereInput!]
 }
 type AuditEntry implements Node {
   id: ID!
@@ -7765,21 +7755,6 @@ input BindingWhereInput {
   versionIDHasSuffix: ID
   versionIDEqualFold: ID
   versionIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  process edge predicates
-  """
-  hasProcess: Boolean
-  hasProcessWith: [ProcessWhereInput!]
-  """
-  version edge predicates
-  """
-  hasVersion: Boolean
-  hasVersionWith: [ProcessVersionWhereInput!]
 }
 type Breach implements Node {
   id: ID!
@@ -7934,21 +7909,6 @@ input BreachWhereInput {
   indicatorCodeHasSuffix: String
   indicatorCodeEqualFold: String
   indicatorCodeContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
-  """
-  clock edge predicates
-  """
-  hasClock: Boolean
-  hasClockWith: [ClockWhereInput!]
 }
 type Calendar implements Node {
   id: ID!
@@ -8082,11 +8042,6 @@ input CalendarWhereInput {
   codeHasSuffix: String
   codeEqualFold: String
   codeContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
 }
 type CaseEvent implements Node {
   id: ID!
@@ -8228,16 +8183,6 @@ input CaseEventWhereInput {
   kindHasSuffix: String
   kindEqualFold: String
   kindContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 type Clause implements Node {
   id: ID!
@@ -8286,11 +8231,6 @@ type Clause implements Node {
     Ordering options for Indicators returned from the connection.
     """
     orderBy: [IndicatorOrder!]
-
-    """
-    Filtering options for Indicators returned from the connection.
-    """
-    where: IndicatorWhereInput
   ): IndicatorConnection!
 }
 """
@@ -8402,21 +8342,6 @@ input ClauseWhereInput {
   versionIDHasSuffix: ID
   versionIDEqualFold: ID
   versionIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  version edge predicates
-  """
-  hasVersion: Boolean
-  hasVersionWith: [StandardVersionWhereInput!]
-  """
-  indicators edge predicates
-  """
-  hasIndicators: Boolean
-  hasIndicatorsWith: [IndicatorWhereInput!]
 }
 type Clock implements Node {
   id: ID!
@@ -8496,11 +8421,6 @@ type Clock implements Node {
     Ordering options for Clocks returned from the connection.
     """
     orderBy: [ClockOrder!]
-
-    """
-    Filtering options for Clocks returned from the connection.
-    """
-    where: ClockWhereInput
   ): ClockConnection!
   pauses(
     """
@@ -8527,11 +8447,6 @@ type Clock implements Node {
     Ordering options for Pauses returned from the connection.
     """
     orderBy: [PauseOrder!]
-
-    """
-    Filtering options for Pauses returned from the connection.
-    """
-    where: PauseWhereInput
   ): PauseConnection!
   breaches(
     """
@@ -8558,11 +8473,6 @@ type Clock implements Node {
     Ordering options for Breaches returned from the connection.
     """
     orderBy: [BreachOrder!]
-
-    """
-    Filtering options for Breaches returned from the connection.
-    """
-    where: BreachWhereInput
   ): BreachConnection!
 }
 """
@@ -8760,41 +8670,6 @@ input ClockWhereInput {
   shadowedByIDNotNil: Boolean
   shadowedByIDEqualFold: ID
   shadowedByIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
-  """
-  indicator edge predicates
-  """
-  hasIndicator: Boolean
-  hasIndicatorWith: [IndicatorWhereInput!]
-  """
-  shadowed_by edge predicates
-  """
-  hasShadowedBy: Boolean
-  hasShadowedByWith: [ClockWhereInput!]
-  """
-  shadows edge predicates
-  """
-  hasShadows: Boolean
-  hasShadowsWith: [ClockWhereInput!]
-  """
-  pauses edge predicates
-  """
-  hasPauses: Boolean
-  hasPausesWith: [PauseWhereInput!]
-  """
-  breaches edge predicates
-  """
-  hasBreaches: Boolean
-  hasBreachesWith: [BreachWhereInput!]
 }
 """
 Define a Relay Cursor type:
@@ -8953,21 +8828,6 @@ input EvidenceWhereInput {
   kindHasSuffix: String
   kindEqualFold: String
   kindContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
-  """
-  task edge predicates
-  """
-  hasTask: Boolean
-  hasTaskWith: [TaskWhereInput!]
 }
 type Failure implements Node {
   id: ID!
@@ -9133,16 +8993,6 @@ input FailureWhereInput {
   stateNEQ: FailureState
   stateIn: [FailureState!]
   stateNotIn: [FailureState!]
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 type Indicator implements Node {
   id: ID!
@@ -9370,21 +9220,6 @@ input IndicatorWhereInput {
   """
   enabled: Boolean
   enabledNEQ: Boolean
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  version edge predicates
-  """
-  hasVersion: Boolean
-  hasVersionWith: [StandardVersionWhereInput!]
-  """
-  clause edge predicates
-  """
-  hasClause: Boolean
-  hasClauseWith: [ClauseWhereInput!]
 }
 """
 An object with an ID.
@@ -9445,11 +9280,6 @@ type OrgUnit implements Node {
     Ordering options for OrgUnits returned from the connection.
     """
     orderBy: [OrgUnitOrder!]
-
-    """
-    Filtering options for OrgUnits returned from the connection.
-    """
-    where: OrgUnitWhereInput
   ): OrgUnitConnection!
   staff(
     """
@@ -9476,11 +9306,6 @@ type OrgUnit implements Node {
     Ordering options for Staffs returned from the connection.
     """
     orderBy: [StaffOrder!]
-
-    """
-    Filtering options for Staffs returned from the connection.
-    """
-    where: StaffWhereInput
   ): StaffConnection!
 }
 """
@@ -9604,26 +9429,6 @@ input OrgUnitWhereInput {
   parentIDNotNil: Boolean
   parentIDEqualFold: ID
   parentIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  parent edge predicates
-  """
-  hasParent: Boolean
-  hasParentWith: [OrgUnitWhereInput!]
-  """
-  children edge predicates
-  """
-  hasChildren: Boolean
-  hasChildrenWith: [OrgUnitWhereInput!]
-  """
-  staff edge predicates
-  """
-  hasStaff: Boolean
-  hasStaffWith: [StaffWhereInput!]
 }
 """
 Information about pagination in a connection.
@@ -9767,16 +9572,6 @@ input PauseWhereInput {
   clockIDHasSuffix: ID
   clockIDEqualFold: ID
   clockIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  clock edge predicates
-  """
-  hasClock: Boolean
-  hasClockWith: [ClockWhereInput!]
 }
 type Pool implements Node {
   id: ID!
@@ -9915,11 +9710,6 @@ input PoolWhereInput {
   roleHasSuffix: String
   roleEqualFold: String
   roleContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
 }
 type Process implements Node {
   id: ID!
@@ -9956,11 +9746,6 @@ type Process implements Node {
     Ordering options for ProcessVersions returned from the connection.
     """
     orderBy: [ProcessVersionOrder!]
-
-    """
-    Filtering options for ProcessVersions returned from the connection.
-    """
-    where: ProcessVersionWhereInput
   ): ProcessVersionConnection!
   bindings(
     """
@@ -9987,11 +9772,6 @@ type Process implements Node {
     Ordering options for Bindings returned from the connection.
     """
     orderBy: [BindingOrder!]
-
-    """
-    Filtering options for Bindings returned from the connection.
-    """
-    where: BindingWhereInput
   ): BindingConnection!
   cases(
     """
@@ -10018,11 +9798,6 @@ type Process implements Node {
     Ordering options for ServiceCases returned from the connection.
     """
     orderBy: [ServiceCaseOrder!]
-
-    """
-    Filtering options for ServiceCases returned from the connection.
-    """
-    where: ServiceCaseWhereInput
   ): ServiceCaseConnection!
 }
 """
@@ -10120,11 +9895,6 @@ type ProcessVersion implements Node {
     Ordering options for Bindings returned from the connection.
     """
     orderBy: [BindingOrder!]
-
-    """
-    Filtering options for Bindings returned from the connection.
-    """
-    where: BindingWhereInput
   ): BindingConnection!
   cases(
     """
@@ -10151,11 +9921,6 @@ type ProcessVersion implements Node {
     Ordering options for ServiceCases returned from the connection.
     """
     orderBy: [ServiceCaseOrder!]
-
-    """
-    Filtering options for ServiceCases returned from the connection.
-    """
-    where: ServiceCaseWhereInput
   ): ServiceCaseConnection!
 }
 """
@@ -10277,26 +10042,6 @@ input ProcessVersionWhereInput {
   stateNEQ: ProcessVersionState
   stateIn: [ProcessVersionState!]
   stateNotIn: [ProcessVersionState!]
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  process edge predicates
-  """
-  hasProcess: Boolean
-  hasProcessWith: [ProcessWhereInput!]
-  """
-  bindings edge predicates
-  """
-  hasBindings: Boolean
-  hasBindingsWith: [BindingWhereInput!]
-  """
-  cases edge predicates
-  """
-  hasCases: Boolean
-  hasCasesWith: [ServiceCaseWhereInput!]
 }
 """
 ProcessWhereInput is used for filtering Process objects.
@@ -10367,26 +10112,6 @@ input ProcessWhereInput {
   serviceTypeHasSuffix: String
   serviceTypeEqualFold: String
   serviceTypeContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  versions edge predicates
-  """
-  hasVersions: Boolean
-  hasVersionsWith: [ProcessVersionWhereInput!]
-  """
-  bindings edge predicates
-  """
-  hasBindings: Boolean
-  hasBindingsWith: [BindingWhereInput!]
-  """
-  cases edge predicates
-  """
-  hasCases: Boolean
-  hasCasesWith: [ServiceCaseWhereInput!]
 }
 type Qualification implements Node {
   id: ID!
@@ -10532,16 +10257,6 @@ input QualificationWhereInput {
   validToGTE: Time
   validToLT: Time
   validToLTE: Time
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  staff edge predicates
-  """
-  hasStaff: Boolean
-  hasStaffWith: [StaffWhereInput!]
 }
 type Query {
   """
@@ -10601,11 +10316,6 @@ type Region implements Node {
     Ordering options for Regions returned from the connection.
     """
     orderBy: [RegionOrder!]
-
-    """
-    Filtering options for Regions returned from the connection.
-    """
-    where: RegionWhereInput
   ): RegionConnection!
 }
 """
@@ -10738,16 +10448,6 @@ input RegionWhereInput {
   parentIDNotNil: Boolean
   parentIDEqualFold: ID
   parentIDContainsFold: ID
-  """
-  parent edge predicates
-  """
-  hasParent: Boolean
-  hasParentWith: [RegionWhereInput!]
-  """
-  children edge predicates
-  """
-  hasChildren: Boolean
-  hasChildrenWith: [RegionWhereInput!]
 }
 type RoleAssignment implements Node {
   id: ID!
@@ -10880,16 +10580,6 @@ input RoleAssignmentWhereInput {
   roleHasSuffix: String
   roleEqualFold: String
   roleContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  staff edge predicates
-  """
-  hasStaff: Boolean
-  hasStaffWith: [StaffWhereInput!]
 }
 type ServiceCase implements Node {
   id: ID!
@@ -10945,11 +10635,6 @@ type ServiceCase implements Node {
     Ordering options for Tasks returned from the connection.
     """
     orderBy: [TaskOrder!]
-
-    """
-    Filtering options for Tasks returned from the connection.
-    """
-    where: TaskWhereInput
   ): TaskConnection!
   clocks(
     """
@@ -10976,11 +10661,6 @@ type ServiceCase implements Node {
     Ordering options for Clocks returned from the connection.
     """
     orderBy: [ClockOrder!]
-
-    """
-    Filtering options for Clocks returned from the connection.
-    """
-    where: ClockWhereInput
   ): ClockConnection!
   tokens(
     """
@@ -11007,11 +10687,6 @@ type ServiceCase implements Node {
     Ordering options for Tokens returned from the connection.
     """
     orderBy: [TokenOrder!]
-
-    """
-    Filtering options for Tokens returned from the connection.
-    """
-    where: TokenWhereInput
   ): TokenConnection!
   timers(
     """
@@ -11038,11 +10713,6 @@ type ServiceCase implements Node {
     Ordering options for TimerRows returned from the connection.
     """
     orderBy: [TimerRowOrder!]
-
-    """
-    Filtering options for TimerRows returned from the connection.
-    """
-    where: TimerRowWhereInput
   ): TimerRowConnection!
   events(
     """
@@ -11069,11 +10739,6 @@ type ServiceCase implements Node {
     Ordering options for CaseEvents returned from the connection.
     """
     orderBy: [CaseEventOrder!]
-
-    """
-    Filtering options for CaseEvents returned from the connection.
-    """
-    where: CaseEventWhereInput
   ): CaseEventConnection!
   evidence(
     """
@@ -11100,11 +10765,6 @@ type ServiceCase implements Node {
     Ordering options for Evidences returned from the connection.
     """
     orderBy: [EvidenceOrder!]
-
-    """
-    Filtering options for Evidences returned from the connection.
-    """
-    where: EvidenceWhereInput
   ): EvidenceConnection!
   failures(
     """
@@ -11131,11 +10791,6 @@ type ServiceCase implements Node {
     Ordering options for Failures returned from the connection.
     """
     orderBy: [FailureOrder!]
-
-    """
-    Filtering options for Failures returned from the connection.
-    """
-    where: FailureWhereInput
   ): FailureConnection!
   stages(
     """
@@ -11162,11 +10817,6 @@ type ServiceCase implements Node {
     Ordering options for StageVisits returned from the connection.
     """
     orderBy: [StageVisitOrder!]
-
-    """
-    Filtering options for StageVisits returned from the connection.
-    """
-    where: StageVisitWhereInput
   ): StageVisitConnection!
   breaches(
     """
@@ -11193,11 +10843,6 @@ type ServiceCase implements Node {
     Ordering options for Breaches returned from the connection.
     """
     orderBy: [BreachOrder!]
-
-    """
-    Filtering options for Breaches returned from the connection.
-    """
-    where: BreachWhereInput
   ): BreachConnection!
   surveys(
     """
@@ -11224,11 +10869,6 @@ type ServiceCase implements Node {
     Ordering options for SurveyResponses returned from the connection.
     """
     orderBy: [SurveyResponseOrder!]
-
-    """
-    Filtering options for SurveyResponses returned from the connection.
-    """
-    where: SurveyResponseWhereInput
   ): SurveyResponseConnection!
 }
 """
@@ -11431,76 +11071,6 @@ input ServiceCaseWhereInput {
   ownerIDNotNil: Boolean
   ownerIDEqualFold: ID
   ownerIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  process edge predicates
-  """
-  hasProcess: Boolean
-  hasProcessWith: [ProcessWhereInput!]
-  """
-  version edge predicates
-  """
-  hasVersion: Boolean
-  hasVersionWith: [ProcessVersionWhereInput!]
-  """
-  owner edge predicates
-  """
-  hasOwner: Boolean
-  hasOwnerWith: [StaffWhereInput!]
-  """
-  tasks edge predicates
-  """
-  hasTasks: Boolean
-  hasTasksWith: [TaskWhereInput!]
-  """
-  clocks edge predicates
-  """
-  hasClocks: Boolean
-  hasClocksWith: [ClockWhereInput!]
-  """
-  tokens edge predicates
-  """
-  hasTokens: Boolean
-  hasTokensWith: [TokenWhereInput!]
-  """
-  timers edge predicates
-  """
-  hasTimers: Boolean
-  hasTimersWith: [TimerRowWhereInput!]
-  """
-  events edge predicates
-  """
-  hasEvents: Boolean
-  hasEventsWith: [CaseEventWhereInput!]
-  """
-  evidence edge predicates
-  """
-  hasEvidence: Boolean
-  hasEvidenceWith: [EvidenceWhereInput!]
-  """
-  failures edge predicates
-  """
-  hasFailures: Boolean
-  hasFailuresWith: [FailureWhereInput!]
-  """
-  stages edge predicates
-  """
-  hasStages: Boolean
-  hasStagesWith: [StageVisitWhereInput!]
-  """
-  breaches edge predicates
-  """
-  hasBreaches: Boolean
-  hasBreachesWith: [BreachWhereInput!]
-  """
-  surveys edge predicates
-  """
-  hasSurveys: Boolean
-  hasSurveysWith: [SurveyResponseWhereInput!]
 }
 type Staff implements Node {
   id: ID!
@@ -11538,11 +11108,6 @@ type Staff implements Node {
     Ordering options for RoleAssignments returned from the connection.
     """
     orderBy: [RoleAssignmentOrder!]
-
-    """
-    Filtering options for RoleAssignments returned from the connection.
-    """
-    where: RoleAssignmentWhereInput
   ): RoleAssignmentConnection!
   qualifications(
     """
@@ -11569,11 +11134,6 @@ type Staff implements Node {
     Ordering options for Qualifications returned from the connection.
     """
     orderBy: [QualificationOrder!]
-
-    """
-    Filtering options for Qualifications returned from the connection.
-    """
-    where: QualificationWhereInput
   ): QualificationConnection!
 }
 """
@@ -11702,26 +11262,6 @@ input StaffWhereInput {
   orgUnitIDNotNil: Boolean
   orgUnitIDEqualFold: ID
   orgUnitIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  org_unit edge predicates
-  """
-  hasOrgUnit: Boolean
-  hasOrgUnitWith: [OrgUnitWhereInput!]
-  """
-  roles edge predicates
-  """
-  hasRoles: Boolean
-  hasRolesWith: [RoleAssignmentWhereInput!]
-  """
-  qualifications edge predicates
-  """
-  hasQualifications: Boolean
-  hasQualificationsWith: [QualificationWhereInput!]
 }
 type StageVisit implements Node {
   id: ID!
@@ -11841,16 +11381,6 @@ input StageVisitWhereInput {
   caseIDHasSuffix: ID
   caseIDEqualFold: ID
   caseIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 type Standard implements Node {
   id: ID!
@@ -11892,11 +11422,6 @@ type Standard implements Node {
     Ordering options for StandardVersions returned from the connection.
     """
     orderBy: [StandardVersionOrder!]
-
-    """
-    Filtering options for StandardVersions returned from the connection.
-    """
-    where: StandardVersionWhereInput
   ): StandardVersionConnection!
 }
 """
@@ -12007,11 +11532,6 @@ type StandardVersion implements Node {
     Ordering options for Clauses returned from the connection.
     """
     orderBy: [ClauseOrder!]
-
-    """
-    Filtering options for Clauses returned from the connection.
-    """
-    where: ClauseWhereInput
   ): ClauseConnection!
   indicators(
     """
@@ -12038,11 +11558,6 @@ type StandardVersion implements Node {
     Ordering options for Indicators returned from the connection.
     """
     orderBy: [IndicatorOrder!]
-
-    """
-    Filtering options for Indicators returned from the connection.
-    """
-    where: IndicatorWhereInput
   ): IndicatorConnection!
 }
 """
@@ -12166,26 +11681,6 @@ input StandardVersionWhereInput {
   stateNEQ: StandardVersionState
   stateIn: [StandardVersionState!]
   stateNotIn: [StandardVersionState!]
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  standard edge predicates
-  """
-  hasStandard: Boolean
-  hasStandardWith: [StandardWhereInput!]
-  """
-  clauses edge predicates
-  """
-  hasClauses: Boolean
-  hasClausesWith: [ClauseWhereInput!]
-  """
-  indicators edge predicates
-  """
-  hasIndicators: Boolean
-  hasIndicatorsWith: [IndicatorWhereInput!]
 }
 """
 StandardWhereInput is used for filtering Standard objects.
@@ -12263,16 +11758,6 @@ input StandardWhereInput {
   jurisdictionHasSuffix: String
   jurisdictionEqualFold: String
   jurisdictionContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  versions edge predicates
-  """
-  hasVersions: Boolean
-  hasVersionsWith: [StandardVersionWhereInput!]
 }
 type SurveyResponse implements Node {
   id: ID!
@@ -12399,16 +11884,6 @@ input SurveyResponseWhereInput {
   scoreGTE: Int
   scoreLT: Int
   scoreLTE: Int
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 type Task implements Node {
   id: ID!
@@ -12473,11 +11948,6 @@ type Task implements Node {
     Ordering options for Evidences returned from the connection.
     """
     orderBy: [EvidenceOrder!]
-
-    """
-    Filtering options for Evidences returned from the connection.
-    """
-    where: EvidenceWhereInput
   ): EvidenceConnection!
 }
 """
@@ -12697,31 +12167,6 @@ input TaskWhereInput {
   assigneeIDNotNil: Boolean
   assigneeIDEqualFold: ID
   assigneeIDContainsFold: ID
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
-  """
-  version edge predicates
-  """
-  hasVersion: Boolean
-  hasVersionWith: [ProcessVersionWhereInput!]
-  """
-  assignee edge predicates
-  """
-  hasAssignee: Boolean
-  hasAssigneeWith: [StaffWhereInput!]
-  """
-  evidence edge predicates
-  """
-  hasEvidence: Boolean
-  hasEvidenceWith: [EvidenceWhereInput!]
 }
 type TimerRow implements Node {
   id: ID!
@@ -12873,16 +12318,6 @@ input TimerRowWhereInput {
   stateNEQ: TimerRowState
   stateIn: [TimerRowState!]
   stateNotIn: [TimerRowState!]
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 type Token implements Node {
   id: ID!
@@ -13023,16 +12458,6 @@ input TokenWhereInput {
   nodeIDHasSuffix: String
   nodeIDEqualFold: String
   nodeIDContainsFold: String
-  """
-  region edge predicates
-  """
-  hasRegion: Boolean
-  hasRegionWith: [RegionWhereInput!]
-  """
-  case edge predicates
-  """
-  hasCase: Boolean
-  hasCaseWith: [ServiceCaseWhereInput!]
 }
 `, BuiltIn: false},
 	{Name: "../sdl/process.graphql", Input: `"One finding of a check of a process definition."
@@ -16110,14 +15535,6 @@ func field_Clause_indicators_args(ctx context.Context, ec *executionContext, raw
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.IndicatorWhereInput, error) {
-			return unmarshalOIndicatorWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -16164,14 +15581,6 @@ func field_Clock_breaches_args(ctx context.Context, ec *executionContext, rawArg
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.BreachWhereInput, error) {
-			return unmarshalOBreachWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -16218,14 +15627,6 @@ func field_Clock_pauses_args(ctx context.Context, ec *executionContext, rawArgs 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.PauseWhereInput, error) {
-			return unmarshalOPauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -16272,14 +15673,6 @@ func field_Clock_shadows_args(ctx context.Context, ec *executionContext, rawArgs
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ClockWhereInput, error) {
-			return unmarshalOClockWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -16942,14 +16335,6 @@ func field_OrgUnit_children_args(ctx context.Context, ec *executionContext, rawA
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.OrgUnitWhereInput, error) {
-			return unmarshalOOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -16996,14 +16381,6 @@ func field_OrgUnit_staff_args(ctx context.Context, ec *executionContext, rawArgs
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.StaffWhereInput, error) {
-			return unmarshalOStaffWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -17050,14 +16427,6 @@ func field_ProcessVersion_bindings_args(ctx context.Context, ec *executionContex
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.BindingWhereInput, error) {
-			return unmarshalOBindingWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBindingWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -17104,14 +16473,6 @@ func field_ProcessVersion_cases_args(ctx context.Context, ec *executionContext, 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ServiceCaseWhereInput, error) {
-			return unmarshalOServiceCaseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -17172,14 +16533,6 @@ func field_Process_bindings_args(ctx context.Context, ec *executionContext, rawA
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.BindingWhereInput, error) {
-			return unmarshalOBindingWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBindingWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -17226,14 +16579,6 @@ func field_Process_cases_args(ctx context.Context, ec *executionContext, rawArgs
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ServiceCaseWhereInput, error) {
-			return unmarshalOServiceCaseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -17280,14 +16625,6 @@ func field_Process_versions_args(ctx context.Context, ec *executionContext, rawA
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ProcessVersionWhereInput, error) {
-			return unmarshalOProcessVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18258,14 +17595,6 @@ func field_Region_children_args(ctx context.Context, ec *executionContext, rawAr
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.RegionWhereInput, error) {
-			return unmarshalORegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18312,14 +17641,6 @@ func field_ServiceCase_breaches_args(ctx context.Context, ec *executionContext, 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.BreachWhereInput, error) {
-			return unmarshalOBreachWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18366,14 +17687,6 @@ func field_ServiceCase_clocks_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ClockWhereInput, error) {
-			return unmarshalOClockWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18420,14 +17733,6 @@ func field_ServiceCase_events_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.CaseEventWhereInput, error) {
-			return unmarshalOCaseEventWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCaseEventWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18474,14 +17779,6 @@ func field_ServiceCase_evidence_args(ctx context.Context, ec *executionContext, 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.EvidenceWhereInput, error) {
-			return unmarshalOEvidenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18528,14 +17825,6 @@ func field_ServiceCase_failures_args(ctx context.Context, ec *executionContext, 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.FailureWhereInput, error) {
-			return unmarshalOFailureWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐFailureWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18582,14 +17871,6 @@ func field_ServiceCase_stages_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.StageVisitWhereInput, error) {
-			return unmarshalOStageVisitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStageVisitWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18636,14 +17917,6 @@ func field_ServiceCase_surveys_args(ctx context.Context, ec *executionContext, r
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.SurveyResponseWhereInput, error) {
-			return unmarshalOSurveyResponseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐSurveyResponseWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18690,14 +17963,6 @@ func field_ServiceCase_tasks_args(ctx context.Context, ec *executionContext, raw
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.TaskWhereInput, error) {
-			return unmarshalOTaskWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18744,14 +18009,6 @@ func field_ServiceCase_timers_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.TimerRowWhereInput, error) {
-			return unmarshalOTimerRowWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTimerRowWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18798,14 +18055,6 @@ func field_ServiceCase_tokens_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.TokenWhereInput, error) {
-			return unmarshalOTokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTokenWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18852,14 +18101,6 @@ func field_Staff_qualifications_args(ctx context.Context, ec *executionContext, 
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.QualificationWhereInput, error) {
-			return unmarshalOQualificationWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualificationWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18906,14 +18147,6 @@ func field_Staff_roles_args(ctx context.Context, ec *executionContext, rawArgs m
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.RoleAssignmentWhereInput, error) {
-			return unmarshalORoleAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRoleAssignmentWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -18960,14 +18193,6 @@ func field_StandardVersion_clauses_args(ctx context.Context, ec *executionContex
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.ClauseWhereInput, error) {
-			return unmarshalOClauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClauseWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -19014,14 +18239,6 @@ func field_StandardVersion_indicators_args(ctx context.Context, ec *executionCon
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.IndicatorWhereInput, error) {
-			return unmarshalOIndicatorWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -19068,14 +18285,6 @@ func field_Standard_versions_args(ctx context.Context, ec *executionContext, raw
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.StandardVersionWhereInput, error) {
-			return unmarshalOStandardVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -19180,14 +18389,6 @@ func field_Task_evidence_args(ctx context.Context, ec *executionContext, rawArgs
 		return nil, err
 	}
 	args["orderBy"] = arg4
-	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
-		func(ctx context.Context, v any) (*ent.EvidenceWhereInput, error) {
-			return unmarshalOEvidenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceWhereInput(ctx, ec, v)
-		})
-	if err != nil {
-		return nil, err
-	}
-	args["where"] = arg5
 	return args, nil
 }
 
@@ -22855,7 +22056,7 @@ func _Clause_indicators(ctx context.Context, ec *executionContext, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Indicators(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.IndicatorOrder), fc.Args["where"].(*ent.IndicatorWhereInput))
+			return obj.Indicators(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.IndicatorOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.IndicatorConnection) graphql.Marshaler {
@@ -23928,7 +23129,7 @@ func _Clock_shadows(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Shadows(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClockOrder), fc.Args["where"].(*ent.ClockWhereInput))
+			return obj.Shadows(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClockOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ClockConnection) graphql.Marshaler {
@@ -23972,7 +23173,7 @@ func _Clock_pauses(ctx context.Context, ec *executionContext, field graphql.Coll
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Pauses(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PauseOrder), fc.Args["where"].(*ent.PauseWhereInput))
+			return obj.Pauses(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PauseOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.PauseConnection) graphql.Marshaler {
@@ -24016,7 +23217,7 @@ func _Clock_breaches(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Breaches(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BreachOrder), fc.Args["where"].(*ent.BreachWhereInput))
+			return obj.Breaches(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BreachOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.BreachConnection) graphql.Marshaler {
@@ -29333,7 +28534,7 @@ func _OrgUnit_children(ctx context.Context, ec *executionContext, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Children(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.OrgUnitOrder), fc.Args["where"].(*ent.OrgUnitWhereInput))
+			return obj.Children(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.OrgUnitOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.OrgUnitConnection) graphql.Marshaler {
@@ -29377,7 +28578,7 @@ func _OrgUnit_staff(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Staff(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StaffOrder), fc.Args["where"].(*ent.StaffWhereInput))
+			return obj.Staff(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StaffOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.StaffConnection) graphql.Marshaler {
@@ -30908,7 +30109,7 @@ func _Process_versions(ctx context.Context, ec *executionContext, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Versions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ProcessVersionOrder), fc.Args["where"].(*ent.ProcessVersionWhereInput))
+			return obj.Versions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ProcessVersionOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProcessVersionConnection) graphql.Marshaler {
@@ -30952,7 +30153,7 @@ func _Process_bindings(ctx context.Context, ec *executionContext, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Bindings(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BindingOrder), fc.Args["where"].(*ent.BindingWhereInput))
+			return obj.Bindings(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BindingOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.BindingConnection) graphql.Marshaler {
@@ -30996,7 +30197,7 @@ func _Process_cases(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Cases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder), fc.Args["where"].(*ent.ServiceCaseWhereInput))
+			return obj.Cases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCaseConnection) graphql.Marshaler {
@@ -31568,7 +30769,7 @@ func _ProcessVersion_bindings(ctx context.Context, ec *executionContext, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Bindings(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BindingOrder), fc.Args["where"].(*ent.BindingWhereInput))
+			return obj.Bindings(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BindingOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.BindingConnection) graphql.Marshaler {
@@ -31612,7 +30813,7 @@ func _ProcessVersion_cases(ctx context.Context, ec *executionContext, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Cases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder), fc.Args["where"].(*ent.ServiceCaseWhereInput))
+			return obj.Cases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCaseConnection) graphql.Marshaler {
@@ -33892,7 +33093,7 @@ func _Region_children(ctx context.Context, ec *executionContext, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Children(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.RegionOrder), fc.Args["where"].(*ent.RegionWhereInput))
+			return obj.Children(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.RegionOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.RegionConnection) graphql.Marshaler {
@@ -35349,7 +34550,7 @@ func _ServiceCase_tasks(ctx context.Context, ec *executionContext, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Tasks(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskOrder), fc.Args["where"].(*ent.TaskWhereInput))
+			return obj.Tasks(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskConnection) graphql.Marshaler {
@@ -35393,7 +34594,7 @@ func _ServiceCase_clocks(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Clocks(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClockOrder), fc.Args["where"].(*ent.ClockWhereInput))
+			return obj.Clocks(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClockOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ClockConnection) graphql.Marshaler {
@@ -35437,7 +34638,7 @@ func _ServiceCase_tokens(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Tokens(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TokenOrder), fc.Args["where"].(*ent.TokenWhereInput))
+			return obj.Tokens(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TokenOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.TokenConnection) graphql.Marshaler {
@@ -35481,7 +34682,7 @@ func _ServiceCase_timers(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Timers(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TimerRowOrder), fc.Args["where"].(*ent.TimerRowWhereInput))
+			return obj.Timers(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TimerRowOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.TimerRowConnection) graphql.Marshaler {
@@ -35525,7 +34726,7 @@ func _ServiceCase_events(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Events(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.CaseEventOrder), fc.Args["where"].(*ent.CaseEventWhereInput))
+			return obj.Events(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.CaseEventOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.CaseEventConnection) graphql.Marshaler {
@@ -35569,7 +34770,7 @@ func _ServiceCase_evidence(ctx context.Context, ec *executionContext, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Evidence(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.EvidenceOrder), fc.Args["where"].(*ent.EvidenceWhereInput))
+			return obj.Evidence(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.EvidenceOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.EvidenceConnection) graphql.Marshaler {
@@ -35613,7 +34814,7 @@ func _ServiceCase_failures(ctx context.Context, ec *executionContext, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Failures(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.FailureOrder), fc.Args["where"].(*ent.FailureWhereInput))
+			return obj.Failures(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.FailureOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.FailureConnection) graphql.Marshaler {
@@ -35657,7 +34858,7 @@ func _ServiceCase_stages(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Stages(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StageVisitOrder), fc.Args["where"].(*ent.StageVisitWhereInput))
+			return obj.Stages(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StageVisitOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.StageVisitConnection) graphql.Marshaler {
@@ -35701,7 +34902,7 @@ func _ServiceCase_breaches(ctx context.Context, ec *executionContext, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Breaches(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BreachOrder), fc.Args["where"].(*ent.BreachWhereInput))
+			return obj.Breaches(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.BreachOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.BreachConnection) graphql.Marshaler {
@@ -35745,7 +34946,7 @@ func _ServiceCase_surveys(ctx context.Context, ec *executionContext, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Surveys(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.SurveyResponseOrder), fc.Args["where"].(*ent.SurveyResponseWhereInput))
+			return obj.Surveys(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.SurveyResponseOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.SurveyResponseConnection) graphql.Marshaler {
@@ -36179,7 +35380,7 @@ func _Staff_roles(ctx context.Context, ec *executionContext, field graphql.Colle
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Roles(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.RoleAssignmentOrder), fc.Args["where"].(*ent.RoleAssignmentWhereInput))
+			return obj.Roles(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.RoleAssignmentOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.RoleAssignmentConnection) graphql.Marshaler {
@@ -36223,7 +35424,7 @@ func _Staff_qualifications(ctx context.Context, ec *executionContext, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Qualifications(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.QualificationOrder), fc.Args["where"].(*ent.QualificationWhereInput))
+			return obj.Qualifications(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.QualificationOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.QualificationConnection) graphql.Marshaler {
@@ -37148,7 +36349,7 @@ func _Standard_versions(ctx context.Context, ec *executionContext, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Versions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StandardVersionOrder), fc.Args["where"].(*ent.StandardVersionWhereInput))
+			return obj.Versions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.StandardVersionOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.StandardVersionConnection) graphql.Marshaler {
@@ -38060,7 +37261,7 @@ func _StandardVersion_clauses(ctx context.Context, ec *executionContext, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Clauses(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClauseOrder), fc.Args["where"].(*ent.ClauseWhereInput))
+			return obj.Clauses(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ClauseOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ClauseConnection) graphql.Marshaler {
@@ -38104,7 +37305,7 @@ func _StandardVersion_indicators(ctx context.Context, ec *executionContext, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Indicators(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.IndicatorOrder), fc.Args["where"].(*ent.IndicatorWhereInput))
+			return obj.Indicators(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.IndicatorOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.IndicatorConnection) graphql.Marshaler {
@@ -39726,7 +38927,7 @@ func _Task_evidence(ctx context.Context, ec *executionContext, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return obj.Evidence(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.EvidenceOrder), fc.Args["where"].(*ent.EvidenceWhereInput))
+			return obj.Evidence(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.EvidenceOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.EvidenceConnection) graphql.Marshaler {
@@ -42727,7 +41928,7 @@ func unmarshalInputAPITokenWhereInput(ctx context.Context, ec *executionContext,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "hasRegion", "hasRegionWith", "hasStaff", "hasStaffWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -43007,34 +42208,6 @@ func unmarshalInputAPITokenWhereInput(ctx context.Context, ec *executionContext,
 				return it, err
 			}
 			it.StaffIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasStaff":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaff"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaff = data
-		case "hasStaffWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaffWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaffWith = data
 		}
 	}
 	return it, nil
@@ -44023,7 +43196,7 @@ func unmarshalInputBindingWhereInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "hasRegion", "hasRegionWith", "hasProcess", "hasProcessWith", "hasVersion", "hasVersionWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -44394,48 +43567,6 @@ func unmarshalInputBindingWhereInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.VersionIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasProcess":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcess"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcess = data
-		case "hasProcessWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcessWith"))
-			data, err := unmarshalOProcessWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcessWith = data
-		case "hasVersion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersion = data
-		case "hasVersionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionWith"))
-			data, err := unmarshalOProcessVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionWith = data
 		}
 	}
 	return it, nil
@@ -44517,7 +43648,7 @@ func unmarshalInputBreachWhereInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith", "hasClock", "hasClockWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -44979,48 +44110,6 @@ func unmarshalInputBreachWhereInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.IndicatorCodeContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
-		case "hasClock":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClock"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClock = data
-		case "hasClockWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClockWith"))
-			data, err := unmarshalOClockWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClockWith = data
 		}
 	}
 	return it, nil
@@ -45102,7 +44191,7 @@ func unmarshalInputCalendarWhereInput(ctx context.Context, ec *executionContext,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "hasRegion", "hasRegionWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -45382,20 +44471,6 @@ func unmarshalInputCalendarWhereInput(ctx context.Context, ec *executionContext,
 				return it, err
 			}
 			it.CodeContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
 		}
 	}
 	return it, nil
@@ -45533,7 +44608,7 @@ func unmarshalInputCaseEventWhereInput(ctx context.Context, ec *executionContext
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -45904,34 +44979,6 @@ func unmarshalInputCaseEventWhereInput(ctx context.Context, ec *executionContext
 				return it, err
 			}
 			it.KindContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
@@ -46076,7 +45123,7 @@ func unmarshalInputClauseWhereInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "hasRegion", "hasRegionWith", "hasVersion", "hasVersionWith", "hasIndicators", "hasIndicatorsWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -46356,48 +45403,6 @@ func unmarshalInputClauseWhereInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.VersionIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasVersion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersion = data
-		case "hasVersionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionWith"))
-			data, err := unmarshalOStandardVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionWith = data
-		case "hasIndicators":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicators"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicators = data
-		case "hasIndicatorsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicatorsWith"))
-			data, err := unmarshalOIndicatorWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicatorsWith = data
 		}
 	}
 	return it, nil
@@ -46479,7 +45484,7 @@ func unmarshalInputClockWhereInput(ctx context.Context, ec *executionContext, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "indicatorID", "indicatorIDNEQ", "indicatorIDIn", "indicatorIDNotIn", "indicatorIDGT", "indicatorIDGTE", "indicatorIDLT", "indicatorIDLTE", "indicatorIDContains", "indicatorIDHasPrefix", "indicatorIDHasSuffix", "indicatorIDEqualFold", "indicatorIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold", "stopEvent", "stopEventNEQ", "stopEventIn", "stopEventNotIn", "stopEventGT", "stopEventGTE", "stopEventLT", "stopEventLTE", "stopEventContains", "stopEventHasPrefix", "stopEventHasSuffix", "stopEventEqualFold", "stopEventContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "provisional", "provisionalNEQ", "binding", "bindingNEQ", "shadowedByID", "shadowedByIDNEQ", "shadowedByIDIn", "shadowedByIDNotIn", "shadowedByIDGT", "shadowedByIDGTE", "shadowedByIDLT", "shadowedByIDLTE", "shadowedByIDContains", "shadowedByIDHasPrefix", "shadowedByIDHasSuffix", "shadowedByIDIsNil", "shadowedByIDNotNil", "shadowedByIDEqualFold", "shadowedByIDContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith", "hasIndicator", "hasIndicatorWith", "hasShadowedBy", "hasShadowedByWith", "hasShadows", "hasShadowsWith", "hasPauses", "hasPausesWith", "hasBreaches", "hasBreachesWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "indicatorID", "indicatorIDNEQ", "indicatorIDIn", "indicatorIDNotIn", "indicatorIDGT", "indicatorIDGTE", "indicatorIDLT", "indicatorIDLTE", "indicatorIDContains", "indicatorIDHasPrefix", "indicatorIDHasSuffix", "indicatorIDEqualFold", "indicatorIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold", "stopEvent", "stopEventNEQ", "stopEventIn", "stopEventNotIn", "stopEventGT", "stopEventGTE", "stopEventLT", "stopEventLTE", "stopEventContains", "stopEventHasPrefix", "stopEventHasSuffix", "stopEventEqualFold", "stopEventContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "provisional", "provisionalNEQ", "binding", "bindingNEQ", "shadowedByID", "shadowedByIDNEQ", "shadowedByIDIn", "shadowedByIDNotIn", "shadowedByIDGT", "shadowedByIDGTE", "shadowedByIDLT", "shadowedByIDLTE", "shadowedByIDContains", "shadowedByIDHasPrefix", "shadowedByIDHasSuffix", "shadowedByIDIsNil", "shadowedByIDNotNil", "shadowedByIDEqualFold", "shadowedByIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -47193,104 +46198,6 @@ func unmarshalInputClockWhereInput(ctx context.Context, ec *executionContext, ob
 				return it, err
 			}
 			it.ShadowedByIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
-		case "hasIndicator":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicator"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicator = data
-		case "hasIndicatorWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicatorWith"))
-			data, err := unmarshalOIndicatorWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicatorWith = data
-		case "hasShadowedBy":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasShadowedBy"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasShadowedBy = data
-		case "hasShadowedByWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasShadowedByWith"))
-			data, err := unmarshalOClockWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasShadowedByWith = data
-		case "hasShadows":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasShadows"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasShadows = data
-		case "hasShadowsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasShadowsWith"))
-			data, err := unmarshalOClockWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasShadowsWith = data
-		case "hasPauses":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasPauses"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasPauses = data
-		case "hasPausesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasPausesWith"))
-			data, err := unmarshalOPauseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasPausesWith = data
-		case "hasBreaches":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBreaches"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBreaches = data
-		case "hasBreachesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBreachesWith"))
-			data, err := unmarshalOBreachWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBreachesWith = data
 		}
 	}
 	return it, nil
@@ -48142,7 +47049,7 @@ func unmarshalInputEvidenceWhereInput(ctx context.Context, ec *executionContext,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDIsNil", "taskIDNotNil", "taskIDEqualFold", "taskIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith", "hasTask", "hasTaskWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDIsNil", "taskIDNotNil", "taskIDEqualFold", "taskIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -48618,48 +47525,6 @@ func unmarshalInputEvidenceWhereInput(ctx context.Context, ec *executionContext,
 				return it, err
 			}
 			it.KindContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
-		case "hasTask":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTask"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTask = data
-		case "hasTaskWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTaskWith"))
-			data, err := unmarshalOTaskWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTaskWith = data
 		}
 	}
 	return it, nil
@@ -48741,7 +47606,7 @@ func unmarshalInputFailureWhereInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -49231,34 +48096,6 @@ func unmarshalInputFailureWhereInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.StateNotIn = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
@@ -49634,7 +48471,7 @@ func unmarshalInputIndicatorWhereInput(ctx context.Context, ec *executionContext
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "clauseID", "clauseIDNEQ", "clauseIDIn", "clauseIDNotIn", "clauseIDGT", "clauseIDGTE", "clauseIDLT", "clauseIDLTE", "clauseIDContains", "clauseIDHasPrefix", "clauseIDHasSuffix", "clauseIDEqualFold", "clauseIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "startEvent", "startEventNEQ", "startEventIn", "startEventNotIn", "startEventGT", "startEventGTE", "startEventLT", "startEventLTE", "startEventContains", "startEventHasPrefix", "startEventHasSuffix", "startEventEqualFold", "startEventContainsFold", "stopEvent", "stopEventNEQ", "stopEventIn", "stopEventNotIn", "stopEventGT", "stopEventGTE", "stopEventLT", "stopEventLTE", "stopEventContains", "stopEventHasPrefix", "stopEventHasSuffix", "stopEventEqualFold", "stopEventContainsFold", "enabled", "enabledNEQ", "hasRegion", "hasRegionWith", "hasVersion", "hasVersionWith", "hasClause", "hasClauseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "clauseID", "clauseIDNEQ", "clauseIDIn", "clauseIDNotIn", "clauseIDGT", "clauseIDGTE", "clauseIDLT", "clauseIDLTE", "clauseIDContains", "clauseIDHasPrefix", "clauseIDHasSuffix", "clauseIDEqualFold", "clauseIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "startEvent", "startEventNEQ", "startEventIn", "startEventNotIn", "startEventGT", "startEventGTE", "startEventLT", "startEventLTE", "startEventContains", "startEventHasPrefix", "startEventHasSuffix", "startEventEqualFold", "startEventContainsFold", "stopEvent", "stopEventNEQ", "stopEventIn", "stopEventNotIn", "stopEventGT", "stopEventGTE", "stopEventLT", "stopEventLTE", "stopEventContains", "stopEventHasPrefix", "stopEventHasSuffix", "stopEventEqualFold", "stopEventContainsFold", "enabled", "enabledNEQ"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -50383,48 +49220,6 @@ func unmarshalInputIndicatorWhereInput(ctx context.Context, ec *executionContext
 				return it, err
 			}
 			it.EnabledNEQ = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasVersion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersion = data
-		case "hasVersionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionWith"))
-			data, err := unmarshalOStandardVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionWith = data
-		case "hasClause":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClause"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClause = data
-		case "hasClauseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClauseWith"))
-			data, err := unmarshalOClauseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClauseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClauseWith = data
 		}
 	}
 	return it, nil
@@ -50506,7 +49301,7 @@ func unmarshalInputOrgUnitWhereInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "parentID", "parentIDNEQ", "parentIDIn", "parentIDNotIn", "parentIDGT", "parentIDGTE", "parentIDLT", "parentIDLTE", "parentIDContains", "parentIDHasPrefix", "parentIDHasSuffix", "parentIDIsNil", "parentIDNotNil", "parentIDEqualFold", "parentIDContainsFold", "hasRegion", "hasRegionWith", "hasParent", "hasParentWith", "hasChildren", "hasChildrenWith", "hasStaff", "hasStaffWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "parentID", "parentIDNEQ", "parentIDIn", "parentIDNotIn", "parentIDGT", "parentIDGTE", "parentIDLT", "parentIDLTE", "parentIDContains", "parentIDHasPrefix", "parentIDHasSuffix", "parentIDIsNil", "parentIDNotNil", "parentIDEqualFold", "parentIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -50891,62 +49686,6 @@ func unmarshalInputOrgUnitWhereInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.ParentIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasParent":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasParent"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasParent = data
-		case "hasParentWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasParentWith"))
-			data, err := unmarshalOOrgUnitWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasParentWith = data
-		case "hasChildren":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasChildren"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasChildren = data
-		case "hasChildrenWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasChildrenWith"))
-			data, err := unmarshalOOrgUnitWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasChildrenWith = data
-		case "hasStaff":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaff"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaff = data
-		case "hasStaffWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaffWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaffWith = data
 		}
 	}
 	return it, nil
@@ -51098,7 +49837,7 @@ func unmarshalInputPauseWhereInput(ctx context.Context, ec *executionContext, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold", "hasRegion", "hasRegionWith", "hasClock", "hasClockWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -51378,34 +50117,6 @@ func unmarshalInputPauseWhereInput(ctx context.Context, ec *executionContext, ob
 				return it, err
 			}
 			it.ClockIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasClock":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClock"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClock = data
-		case "hasClockWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClockWith"))
-			data, err := unmarshalOClockWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClockWith = data
 		}
 	}
 	return it, nil
@@ -51487,7 +50198,7 @@ func unmarshalInputPoolWhereInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "hasRegion", "hasRegionWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -51858,20 +50569,6 @@ func unmarshalInputPoolWhereInput(ctx context.Context, ec *executionContext, obj
 				return it, err
 			}
 			it.RoleContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
 		}
 	}
 	return it, nil
@@ -52006,7 +50703,7 @@ func unmarshalInputProcessVersionWhereInput(ctx context.Context, ec *executionCo
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "hasRegion", "hasRegionWith", "hasProcess", "hasProcessWith", "hasBindings", "hasBindingsWith", "hasCases", "hasCasesWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -52314,62 +51011,6 @@ func unmarshalInputProcessVersionWhereInput(ctx context.Context, ec *executionCo
 				return it, err
 			}
 			it.StateNotIn = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasProcess":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcess"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcess = data
-		case "hasProcessWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcessWith"))
-			data, err := unmarshalOProcessWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcessWith = data
-		case "hasBindings":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBindings"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBindings = data
-		case "hasBindingsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBindingsWith"))
-			data, err := unmarshalOBindingWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBindingWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBindingsWith = data
-		case "hasCases":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCases"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCases = data
-		case "hasCasesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCasesWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCasesWith = data
 		}
 	}
 	return it, nil
@@ -52398,7 +51039,7 @@ func unmarshalInputProcessWhereInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "key", "keyNEQ", "keyIn", "keyNotIn", "keyGT", "keyGTE", "keyLT", "keyLTE", "keyContains", "keyHasPrefix", "keyHasSuffix", "keyEqualFold", "keyContainsFold", "serviceType", "serviceTypeNEQ", "serviceTypeIn", "serviceTypeNotIn", "serviceTypeGT", "serviceTypeGTE", "serviceTypeLT", "serviceTypeLTE", "serviceTypeContains", "serviceTypeHasPrefix", "serviceTypeHasSuffix", "serviceTypeEqualFold", "serviceTypeContainsFold", "hasRegion", "hasRegionWith", "hasVersions", "hasVersionsWith", "hasBindings", "hasBindingsWith", "hasCases", "hasCasesWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "key", "keyNEQ", "keyIn", "keyNotIn", "keyGT", "keyGTE", "keyLT", "keyLTE", "keyContains", "keyHasPrefix", "keyHasSuffix", "keyEqualFold", "keyContainsFold", "serviceType", "serviceTypeNEQ", "serviceTypeIn", "serviceTypeNotIn", "serviceTypeGT", "serviceTypeGTE", "serviceTypeLT", "serviceTypeLTE", "serviceTypeContains", "serviceTypeHasPrefix", "serviceTypeHasSuffix", "serviceTypeEqualFold", "serviceTypeContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -52769,62 +51410,6 @@ func unmarshalInputProcessWhereInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.ServiceTypeContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasVersions":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersions"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersions = data
-		case "hasVersionsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionsWith"))
-			data, err := unmarshalOProcessVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionsWith = data
-		case "hasBindings":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBindings"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBindings = data
-		case "hasBindingsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBindingsWith"))
-			data, err := unmarshalOBindingWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBindingWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBindingsWith = data
-		case "hasCases":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCases"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCases = data
-		case "hasCasesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCasesWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCasesWith = data
 		}
 	}
 	return it, nil
@@ -53032,7 +51617,7 @@ func unmarshalInputQualificationWhereInput(ctx context.Context, ec *executionCon
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "validTo", "validToNEQ", "validToIn", "validToNotIn", "validToGT", "validToGTE", "validToLT", "validToLTE", "hasRegion", "hasRegionWith", "hasStaff", "hasStaffWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "kindGT", "kindGTE", "kindLT", "kindLTE", "kindContains", "kindHasPrefix", "kindHasSuffix", "kindEqualFold", "kindContainsFold", "validTo", "validToNEQ", "validToIn", "validToNotIn", "validToGT", "validToGTE", "validToLT", "validToLTE"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -53459,34 +52044,6 @@ func unmarshalInputQualificationWhereInput(ctx context.Context, ec *executionCon
 				return it, err
 			}
 			it.ValidToLTE = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasStaff":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaff"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaff = data
-		case "hasStaffWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaffWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaffWith = data
 		}
 	}
 	return it, nil
@@ -53568,7 +52125,7 @@ func unmarshalInputRegionWhereInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "level", "levelNEQ", "levelIn", "levelNotIn", "parentID", "parentIDNEQ", "parentIDIn", "parentIDNotIn", "parentIDGT", "parentIDGTE", "parentIDLT", "parentIDLTE", "parentIDContains", "parentIDHasPrefix", "parentIDHasSuffix", "parentIDIsNil", "parentIDNotNil", "parentIDEqualFold", "parentIDContainsFold", "hasParent", "hasParentWith", "hasChildren", "hasChildrenWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "level", "levelNEQ", "levelIn", "levelNotIn", "parentID", "parentIDNEQ", "parentIDIn", "parentIDNotIn", "parentIDGT", "parentIDGTE", "parentIDLT", "parentIDLTE", "parentIDContains", "parentIDHasPrefix", "parentIDHasSuffix", "parentIDIsNil", "parentIDNotNil", "parentIDEqualFold", "parentIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -53890,34 +52447,6 @@ func unmarshalInputRegionWhereInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.ParentIDContainsFold = data
-		case "hasParent":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasParent"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasParent = data
-		case "hasParentWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasParentWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasParentWith = data
-		case "hasChildren":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasChildren"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasChildren = data
-		case "hasChildrenWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasChildrenWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasChildrenWith = data
 		}
 	}
 	return it, nil
@@ -54566,7 +53095,7 @@ func unmarshalInputRoleAssignmentWhereInput(ctx context.Context, ec *executionCo
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "hasRegion", "hasRegionWith", "hasStaff", "hasStaffWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -54937,34 +53466,6 @@ func unmarshalInputRoleAssignmentWhereInput(ctx context.Context, ec *executionCo
 				return it, err
 			}
 			it.RoleContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasStaff":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaff"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaff = data
-		case "hasStaffWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStaffWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStaffWith = data
 		}
 	}
 	return it, nil
@@ -55123,7 +53624,7 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "number", "numberNEQ", "numberIn", "numberNotIn", "numberGT", "numberGTE", "numberLT", "numberLTE", "numberContains", "numberHasPrefix", "numberHasSuffix", "numberEqualFold", "numberContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "stage", "stageNEQ", "stageIn", "stageNotIn", "stageGT", "stageGTE", "stageLT", "stageLTE", "stageContains", "stageHasPrefix", "stageHasSuffix", "stageEqualFold", "stageContainsFold", "channel", "channelNEQ", "channelIn", "channelNotIn", "channelGT", "channelGTE", "channelLT", "channelLTE", "channelContains", "channelHasPrefix", "channelHasSuffix", "channelEqualFold", "channelContainsFold", "ownerID", "ownerIDNEQ", "ownerIDIn", "ownerIDNotIn", "ownerIDGT", "ownerIDGTE", "ownerIDLT", "ownerIDLTE", "ownerIDContains", "ownerIDHasPrefix", "ownerIDHasSuffix", "ownerIDIsNil", "ownerIDNotNil", "ownerIDEqualFold", "ownerIDContainsFold", "hasRegion", "hasRegionWith", "hasProcess", "hasProcessWith", "hasVersion", "hasVersionWith", "hasOwner", "hasOwnerWith", "hasTasks", "hasTasksWith", "hasClocks", "hasClocksWith", "hasTokens", "hasTokensWith", "hasTimers", "hasTimersWith", "hasEvents", "hasEventsWith", "hasEvidence", "hasEvidenceWith", "hasFailures", "hasFailuresWith", "hasStages", "hasStagesWith", "hasBreaches", "hasBreachesWith", "hasSurveys", "hasSurveysWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "number", "numberNEQ", "numberIn", "numberNotIn", "numberGT", "numberGTE", "numberLT", "numberLTE", "numberContains", "numberHasPrefix", "numberHasSuffix", "numberEqualFold", "numberContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "stage", "stageNEQ", "stageIn", "stageNotIn", "stageGT", "stageGTE", "stageLT", "stageLTE", "stageContains", "stageHasPrefix", "stageHasSuffix", "stageEqualFold", "stageContainsFold", "channel", "channelNEQ", "channelIn", "channelNotIn", "channelGT", "channelGTE", "channelLT", "channelLTE", "channelContains", "channelHasPrefix", "channelHasSuffix", "channelEqualFold", "channelContainsFold", "ownerID", "ownerIDNEQ", "ownerIDIn", "ownerIDNotIn", "ownerIDGT", "ownerIDGTE", "ownerIDLT", "ownerIDLTE", "ownerIDContains", "ownerIDHasPrefix", "ownerIDHasSuffix", "ownerIDIsNil", "ownerIDNotNil", "ownerIDEqualFold", "ownerIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -55900,202 +54401,6 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 				return it, err
 			}
 			it.OwnerIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasProcess":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcess"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcess = data
-		case "hasProcessWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasProcessWith"))
-			data, err := unmarshalOProcessWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasProcessWith = data
-		case "hasVersion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersion = data
-		case "hasVersionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionWith"))
-			data, err := unmarshalOProcessVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionWith = data
-		case "hasOwner":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasOwner"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasOwner = data
-		case "hasOwnerWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasOwnerWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasOwnerWith = data
-		case "hasTasks":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTasks"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTasks = data
-		case "hasTasksWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTasksWith"))
-			data, err := unmarshalOTaskWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTasksWith = data
-		case "hasClocks":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClocks"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClocks = data
-		case "hasClocksWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClocksWith"))
-			data, err := unmarshalOClockWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClockWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClocksWith = data
-		case "hasTokens":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTokens"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTokens = data
-		case "hasTokensWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTokensWith"))
-			data, err := unmarshalOTokenWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTokenWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTokensWith = data
-		case "hasTimers":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTimers"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTimers = data
-		case "hasTimersWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasTimersWith"))
-			data, err := unmarshalOTimerRowWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTimerRowWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasTimersWith = data
-		case "hasEvents":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEvents"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEvents = data
-		case "hasEventsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEventsWith"))
-			data, err := unmarshalOCaseEventWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCaseEventWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEventsWith = data
-		case "hasEvidence":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEvidence"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEvidence = data
-		case "hasEvidenceWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEvidenceWith"))
-			data, err := unmarshalOEvidenceWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEvidenceWith = data
-		case "hasFailures":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasFailures"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasFailures = data
-		case "hasFailuresWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasFailuresWith"))
-			data, err := unmarshalOFailureWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐFailureWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasFailuresWith = data
-		case "hasStages":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStages"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStages = data
-		case "hasStagesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStagesWith"))
-			data, err := unmarshalOStageVisitWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStageVisitWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStagesWith = data
-		case "hasBreaches":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBreaches"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBreaches = data
-		case "hasBreachesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasBreachesWith"))
-			data, err := unmarshalOBreachWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasBreachesWith = data
-		case "hasSurveys":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasSurveys"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasSurveys = data
-		case "hasSurveysWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasSurveysWith"))
-			data, err := unmarshalOSurveyResponseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐSurveyResponseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasSurveysWith = data
 		}
 	}
 	return it, nil
@@ -56548,7 +54853,7 @@ func unmarshalInputStaffWhereInput(ctx context.Context, ec *executionContext, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "active", "activeNEQ", "orgUnitID", "orgUnitIDNEQ", "orgUnitIDIn", "orgUnitIDNotIn", "orgUnitIDGT", "orgUnitIDGTE", "orgUnitIDLT", "orgUnitIDLTE", "orgUnitIDContains", "orgUnitIDHasPrefix", "orgUnitIDHasSuffix", "orgUnitIDIsNil", "orgUnitIDNotNil", "orgUnitIDEqualFold", "orgUnitIDContainsFold", "hasRegion", "hasRegionWith", "hasOrgUnit", "hasOrgUnitWith", "hasRoles", "hasRolesWith", "hasQualifications", "hasQualificationsWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "active", "activeNEQ", "orgUnitID", "orgUnitIDNEQ", "orgUnitIDIn", "orgUnitIDNotIn", "orgUnitIDGT", "orgUnitIDGTE", "orgUnitIDLT", "orgUnitIDLTE", "orgUnitIDContains", "orgUnitIDHasPrefix", "orgUnitIDHasSuffix", "orgUnitIDIsNil", "orgUnitIDNotNil", "orgUnitIDEqualFold", "orgUnitIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -56947,62 +55252,6 @@ func unmarshalInputStaffWhereInput(ctx context.Context, ec *executionContext, ob
 				return it, err
 			}
 			it.OrgUnitIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasOrgUnit":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasOrgUnit"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasOrgUnit = data
-		case "hasOrgUnitWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasOrgUnitWith"))
-			data, err := unmarshalOOrgUnitWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasOrgUnitWith = data
-		case "hasRoles":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRoles"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRoles = data
-		case "hasRolesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRolesWith"))
-			data, err := unmarshalORoleAssignmentWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRoleAssignmentWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRolesWith = data
-		case "hasQualifications":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasQualifications"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasQualifications = data
-		case "hasQualificationsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasQualificationsWith"))
-			data, err := unmarshalOQualificationWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualificationWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasQualificationsWith = data
 		}
 	}
 	return it, nil
@@ -57084,7 +55333,7 @@ func unmarshalInputStageVisitWhereInput(ctx context.Context, ec *executionContex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -57364,34 +55613,6 @@ func unmarshalInputStageVisitWhereInput(ctx context.Context, ec *executionContex
 				return it, err
 			}
 			it.CaseIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
@@ -57526,7 +55747,7 @@ func unmarshalInputStandardVersionWhereInput(ctx context.Context, ec *executionC
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "standardID", "standardIDNEQ", "standardIDIn", "standardIDNotIn", "standardIDGT", "standardIDGTE", "standardIDLT", "standardIDLTE", "standardIDContains", "standardIDHasPrefix", "standardIDHasSuffix", "standardIDEqualFold", "standardIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "hasRegion", "hasRegionWith", "hasStandard", "hasStandardWith", "hasClauses", "hasClausesWith", "hasIndicators", "hasIndicatorsWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "standardID", "standardIDNEQ", "standardIDIn", "standardIDNotIn", "standardIDGT", "standardIDGTE", "standardIDLT", "standardIDLTE", "standardIDContains", "standardIDHasPrefix", "standardIDHasSuffix", "standardIDEqualFold", "standardIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -57834,62 +56055,6 @@ func unmarshalInputStandardVersionWhereInput(ctx context.Context, ec *executionC
 				return it, err
 			}
 			it.StateNotIn = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasStandard":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStandard"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStandard = data
-		case "hasStandardWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasStandardWith"))
-			data, err := unmarshalOStandardWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasStandardWith = data
-		case "hasClauses":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClauses"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClauses = data
-		case "hasClausesWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasClausesWith"))
-			data, err := unmarshalOClauseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐClauseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasClausesWith = data
-		case "hasIndicators":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicators"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicators = data
-		case "hasIndicatorsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasIndicatorsWith"))
-			data, err := unmarshalOIndicatorWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasIndicatorsWith = data
 		}
 	}
 	return it, nil
@@ -57918,7 +56083,7 @@ func unmarshalInputStandardWhereInput(ctx context.Context, ec *executionContext,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "authority", "authorityNEQ", "authorityIn", "authorityNotIn", "jurisdiction", "jurisdictionNEQ", "jurisdictionIn", "jurisdictionNotIn", "jurisdictionGT", "jurisdictionGTE", "jurisdictionLT", "jurisdictionLTE", "jurisdictionContains", "jurisdictionHasPrefix", "jurisdictionHasSuffix", "jurisdictionEqualFold", "jurisdictionContainsFold", "hasRegion", "hasRegionWith", "hasVersions", "hasVersionsWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "code", "codeNEQ", "codeIn", "codeNotIn", "codeGT", "codeGTE", "codeLT", "codeLTE", "codeContains", "codeHasPrefix", "codeHasSuffix", "codeEqualFold", "codeContainsFold", "authority", "authorityNEQ", "authorityIn", "authorityNotIn", "jurisdiction", "jurisdictionNEQ", "jurisdictionIn", "jurisdictionNotIn", "jurisdictionGT", "jurisdictionGTE", "jurisdictionLT", "jurisdictionLTE", "jurisdictionContains", "jurisdictionHasPrefix", "jurisdictionHasSuffix", "jurisdictionEqualFold", "jurisdictionContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -58317,34 +56482,6 @@ func unmarshalInputStandardWhereInput(ctx context.Context, ec *executionContext,
 				return it, err
 			}
 			it.JurisdictionContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasVersions":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersions"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersions = data
-		case "hasVersionsWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionsWith"))
-			data, err := unmarshalOStandardVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionsWith = data
 		}
 	}
 	return it, nil
@@ -58629,7 +56766,7 @@ func unmarshalInputSurveyResponseWhereInput(ctx context.Context, ec *executionCo
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "score", "scoreNEQ", "scoreIn", "scoreNotIn", "scoreGT", "scoreGTE", "scoreLT", "scoreLTE", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "score", "scoreNEQ", "scoreIn", "scoreNotIn", "scoreGT", "scoreGTE", "scoreLT", "scoreLTE"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -58965,34 +57102,6 @@ func unmarshalInputSurveyResponseWhereInput(ctx context.Context, ec *executionCo
 				return it, err
 			}
 			it.ScoreLTE = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
@@ -59074,7 +57183,7 @@ func unmarshalInputTaskWhereInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "topic", "topicNEQ", "topicIn", "topicNotIn", "topicGT", "topicGTE", "topicLT", "topicLTE", "topicContains", "topicHasPrefix", "topicHasSuffix", "topicEqualFold", "topicContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "assigneeID", "assigneeIDNEQ", "assigneeIDIn", "assigneeIDNotIn", "assigneeIDGT", "assigneeIDGTE", "assigneeIDLT", "assigneeIDLTE", "assigneeIDContains", "assigneeIDHasPrefix", "assigneeIDHasSuffix", "assigneeIDIsNil", "assigneeIDNotNil", "assigneeIDEqualFold", "assigneeIDContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith", "hasVersion", "hasVersionWith", "hasAssignee", "hasAssigneeWith", "hasEvidence", "hasEvidenceWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "topic", "topicNEQ", "topicIn", "topicNotIn", "topicGT", "topicGTE", "topicLT", "topicLTE", "topicContains", "topicHasPrefix", "topicHasSuffix", "topicEqualFold", "topicContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "assigneeID", "assigneeIDNEQ", "assigneeIDIn", "assigneeIDNotIn", "assigneeIDGT", "assigneeIDGTE", "assigneeIDLT", "assigneeIDLTE", "assigneeIDContains", "assigneeIDHasPrefix", "assigneeIDHasSuffix", "assigneeIDIsNil", "assigneeIDNotNil", "assigneeIDEqualFold", "assigneeIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -59879,76 +57988,6 @@ func unmarshalInputTaskWhereInput(ctx context.Context, ec *executionContext, obj
 				return it, err
 			}
 			it.AssigneeIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
-		case "hasVersion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersion = data
-		case "hasVersionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasVersionWith"))
-			data, err := unmarshalOProcessVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasVersionWith = data
-		case "hasAssignee":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasAssignee"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasAssignee = data
-		case "hasAssigneeWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasAssigneeWith"))
-			data, err := unmarshalOStaffWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasAssigneeWith = data
-		case "hasEvidence":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEvidence"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEvidence = data
-		case "hasEvidenceWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasEvidenceWith"))
-			data, err := unmarshalOEvidenceWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasEvidenceWith = data
 		}
 	}
 	return it, nil
@@ -60079,7 +58118,7 @@ func unmarshalInputTimerRowWhereInput(ctx context.Context, ec *executionContext,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -60478,34 +58517,6 @@ func unmarshalInputTimerRowWhereInput(ctx context.Context, ec *executionContext,
 				return it, err
 			}
 			it.StateNotIn = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
@@ -60587,7 +58598,7 @@ func unmarshalInputTokenWhereInput(ctx context.Context, ec *executionContext, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "hasRegion", "hasRegionWith", "hasCase", "hasCaseWith"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -60958,34 +58969,6 @@ func unmarshalInputTokenWhereInput(ctx context.Context, ec *executionContext, ob
 				return it, err
 			}
 			it.NodeIDContainsFold = data
-		case "hasRegion":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegion"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegion = data
-		case "hasRegionWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasRegionWith"))
-			data, err := unmarshalORegionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegionWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasRegionWith = data
-		case "hasCase":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCase"))
-			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCase = data
-		case "hasCaseWith":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("hasCaseWith"))
-			data, err := unmarshalOServiceCaseWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseWhereInputᚄ(ctx, ec, v)
-			if err != nil {
-				return it, err
-			}
-			it.HasCaseWith = data
 		}
 	}
 	return it, nil
