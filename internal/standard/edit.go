@@ -121,7 +121,8 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	return r.edit(ctx, edit{operation: "updateStandardDraft", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+	return r.edit(ctx, edit{
+		operation: "updateStandardDraft", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		change: func(s *norm.Standard, v *norm.Version) error {
 			if err := sameHead(s, text); err != nil {
 				return err
@@ -131,7 +132,8 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 			}
 			*s, *v = *text, text.Versions[0]
 			return nil
-		}})
+		},
+	})
 }
 
 // SetClause adds the clause of a number to a draft, or replaces it in its place.
@@ -143,7 +145,8 @@ func (r *Room) SetClause(ctx context.Context, in SetClause) (Result, error) {
 		Recommended: in.Mandatory != nil && !*in.Mandatory, Roles: in.Roles, Policy: norm.Policy(deref(in.Policy)),
 		Source: deref(in.Source), Address: deref(in.Address),
 	}
-	return r.edit(ctx, edit{operation: "setClause", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+	return r.edit(ctx, edit{
+		operation: "setClause", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		change: func(_ *norm.Standard, v *norm.Version) error {
 			v.Clauses = slices.Clone(v.Clauses)
 			if c := v.Clause(in.Number); c != nil {
@@ -159,14 +162,16 @@ func (r *Room) SetClause(ctx context.Context, in SetClause) (Result, error) {
 			}
 			v.Clauses = slices.Insert(v.Clauses, at, clause)
 			return nil
-		}})
+		},
+	})
 }
 
 // RemoveClause takes a clause out of a draft; nothing may name it any more.
 // Errors: STANDARD_VERSION_NOT_FOUND, STANDARD_STATE, STALE_REVISION,
 // STANDARD_CLAUSE_NOT_FOUND, STANDARD_CLAUSE_IN_USE.
 func (r *Room) RemoveClause(ctx context.Context, in RemoveClause) (Result, error) {
-	return r.edit(ctx, edit{operation: "removeClause", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+	return r.edit(ctx, edit{
+		operation: "removeClause", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		change: func(_ *norm.Standard, v *norm.Version) error {
 			if v.Clause(in.Number) == nil {
 				return noClause(in.Number, "number")
@@ -176,7 +181,8 @@ func (r *Room) RemoveClause(ctx context.Context, in RemoveClause) (Result, error
 			}
 			v.Clauses = slices.DeleteFunc(slices.Clone(v.Clauses), func(c norm.Clause) bool { return c.Number == in.Number })
 			return nil
-		}})
+		},
+	})
 }
 
 func noClause(number, field string) error {
@@ -212,7 +218,8 @@ func (r *Room) SetIndicator(ctx context.Context, in SetIndicator) (Result, error
 		return Result{}, err
 	}
 	ind := indicatorOf(in, vocabulary)
-	return r.edit(ctx, edit{operation: "setIndicator", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+	return r.edit(ctx, edit{
+		operation: "setIndicator", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		change: func(_ *norm.Standard, v *norm.Version) error {
 			v.Indicators = slices.Clone(v.Indicators)
 			if i := v.Indicator(in.Code); i != nil {
@@ -221,20 +228,23 @@ func (r *Room) SetIndicator(ctx context.Context, in SetIndicator) (Result, error
 			}
 			v.Indicators = append(v.Indicators, ind)
 			return nil
-		}})
+		},
+	})
 }
 
 // RemoveIndicator takes an indicator out of a draft. Errors:
 // STANDARD_VERSION_NOT_FOUND, STANDARD_STATE, STALE_REVISION, INDICATOR_NOT_FOUND.
 func (r *Room) RemoveIndicator(ctx context.Context, in RemoveIndicator) (Result, error) {
-	return r.edit(ctx, edit{operation: "removeIndicator", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+	return r.edit(ctx, edit{
+		operation: "removeIndicator", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		change: func(s *norm.Standard, v *norm.Version) error {
 			if v.Indicator(in.Code) == nil {
 				return fault.E(fault.NotFound, "INDICATOR_NOT_FOUND", fault.P("standard", s.Code), fault.P("indicator", in.Code)).At("input", "code")
 			}
 			v.Indicators = slices.DeleteFunc(slices.Clone(v.Indicators), func(i norm.Indicator) bool { return i.Code == in.Code })
 			return nil
-		}})
+		},
+	})
 }
 
 func textOf(t Text) norm.Text { return norm.Text{ZH: t.Zh, EN: t.En} }

@@ -16,11 +16,15 @@ var environments = sync.OnceValues(func() (map[norm.RuleOn]*expr.Env, error) {
 	out := map[norm.RuleOn]*expr.Env{}
 	for on, vars := range map[norm.RuleOn][]expr.Variable{
 		norm.OnDefinition: {
-			{Name: "process.key", Type: expr.String}, {Name: "process.service", Type: expr.String},
-			{Name: "process.variables", Type: expr.ListOf(expr.String)}, {Name: "process.nodes", Type: expr.ListOf(expr.Map)},
+			{Name: "process.key", Type: expr.String},
+			{Name: "process.service", Type: expr.String},
+			{Name: "process.variables", Type: expr.ListOf(expr.String)},
+			{Name: "process.nodes", Type: expr.ListOf(expr.Map)},
 		},
 		norm.OnCase: {
-			{Name: "service", Type: expr.String}, {Name: "stage", Type: expr.String}, {Name: "channel", Type: expr.String},
+			{Name: "service", Type: expr.String},
+			{Name: "stage", Type: expr.String},
+			{Name: "channel", Type: expr.String},
 			{Name: "variables", Type: expr.Map},
 		},
 	} {

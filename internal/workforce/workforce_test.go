@@ -45,8 +45,10 @@ func each(t *testing.T, test func(h *house)) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		c := clock.NewManual(start)
-		h := &house{T: t, store: s, clock: c, room: workforce.New(&command.Door{Store: s, Clock: c}),
-			system: access.With(t.Context(), access.System("test"))}
+		h := &house{
+			T: t, store: s, clock: c, room: workforce.New(&command.Door{Store: s, Clock: c}),
+			system: access.With(t.Context(), access.System("test")),
+		}
 		h.region("CN", "", "headquarters")
 		h.region("CN-HA", "CN", "province")
 		h.region("CN-HA-ZZ", "CN-HA", "city")
@@ -196,8 +198,10 @@ func TestNobodyGivesMoreThanHeHas(t *testing.T) {
 		h.refused("his own role above", give(ha, admin, access.ProvinceAdmin, "CN"), "ACTION_FORBIDDEN")
 		h.refused("in a foreign region", give(ha, tech, access.ProvinceAdmin, "CN-CQ"), "REGION_NOT_FOUND")
 		h.refused("an unknown role", give(ha, tech, "wizard", "CN-HA"), "ROLE_UNKNOWN")
-		h.refused("by one without the right", give(access.With(h.Context(), &access.Viewer{StaffID: "x",
-			Grants: []access.Grant{{Role: access.TeamLead, RegionPath: "CN/CN-HA/"}}}), tech, access.TeamLead, "CN-HA"), "ACTION_FORBIDDEN")
+		h.refused("by one without the right", give(access.With(h.Context(), &access.Viewer{
+			StaffID: "x",
+			Grants:  []access.Grant{{Role: access.TeamLead, RegionPath: "CN/CN-HA/"}},
+		}), tech, access.TeamLead, "CN-HA"), "ACTION_FORBIDDEN")
 		h.refused("everything by who has everything", give(h.as("hq-admin"), tech, access.SystemAdmin, "CN-HA"), "")
 
 		row := h.store.Client().RoleAssignment.Query().AllX(h.system)
