@@ -37,7 +37,6 @@ func Layout(g *Graph) *Diagram {
 		d.Element = ""
 	}
 	d.Shapes = append(d.Shapes, l.shapes...)
-	placeNames(d, g)
 	return d
 }
 
