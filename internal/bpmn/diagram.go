@@ -26,6 +26,11 @@ func (b Bounds) union(o Bounds) Bounds {
 	return Bounds{x, y, max(b.X+b.W, o.X+o.W) - x, max(b.Y+b.H, o.Y+o.H) - y}
 }
 
+// meets reports whether the insides of b and o have a point in common.
+func (b Bounds) meets(o Bounds) bool {
+	return b.X < o.X+o.W && o.X < b.X+b.W && b.Y < o.Y+o.H && o.Y < b.Y+b.H
+}
+
 // Diagram is the drawing of one plane: where each element stands. It is what
 // BPMN DI says (BPMN 2.0.2, chapter 12), without styles.
 type Diagram struct {

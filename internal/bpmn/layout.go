@@ -37,6 +37,7 @@ func Layout(g *Graph) *Diagram {
 		d.Element = ""
 	}
 	d.Shapes = append(d.Shapes, l.shapes...)
+	placeNames(d, g)
 	return d
 }
 

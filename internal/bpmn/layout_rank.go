@@ -154,8 +154,10 @@ func (l *layout) arrange() {
 	for i, s := range all {
 		s.row = rows[i]
 	}
+	compact(all)
 	if len(all) < 400 {
 		improve(layers)
+		compact(all)
 	}
 	l.number(all)
 }
@@ -197,7 +199,7 @@ func (l *layout) slots() (layers [][]*slot, all []*slot) {
 		for layer := from.layer + 1; layer < to.layer; layer++ {
 			pass := add(-1, from.lane, layer)
 			join(from, pass, weight*2, true)
-			from = pass
+			from, weight = pass, weight+1
 		}
 		join(from, to, weight, true)
 	}
@@ -349,6 +351,47 @@ func improve(layers [][]*slot) {
 		}
 		if !better {
 			return
+		}
+	}
+}
+
+// compact moves parts of a lane that no line joins to each other as far up as
+// the parts above leave room.
+func compact(all []*slot) {
+	part := map[*slot]int{}
+	var parts [][]*slot
+	var join func(s *slot)
+	join = func(s *slot) {
+		n := len(parts) - 1
+		part[s] = n
+		parts[n] = append(parts[n], s)
+		for _, b := range slices.Concat(s.prev, s.next) {
+			if _, seen := part[b.to]; !seen && b.near {
+				join(b.to)
+			}
+		}
+	}
+	for _, s := range all {
+		if _, seen := part[s]; !seen {
+			parts = append(parts, nil)
+			join(s)
+		}
+	}
+	top := func(p []*slot) int {
+		return slices.MinFunc(p, func(a, b *slot) int { return cmp.Compare(a.row, b.row) }).row
+	}
+	slices.SortStableFunc(parts, func(a, b []*slot) int { return cmp.Compare(top(a), top(b)) })
+	taken := map[[3]int]bool{} // lane, layer, row
+	for _, p := range parts {
+		up := top(p)
+		for ; up > 0; up-- {
+			if !slices.ContainsFunc(p, func(s *slot) bool { return taken[[3]int{s.lane, s.layer, s.row - up}] }) {
+				break
+			}
+		}
+		for _, s := range p {
+			s.row -= up
+			taken[[3]int{s.lane, s.layer, s.row}] = true
 		}
 	}
 }
