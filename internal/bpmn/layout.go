@@ -129,7 +129,7 @@ func newLayout(g *Graph, parent string) *layout {
 		}
 		k := &link{flow: f, from: from, to: to, hung: l.hung[f.From]}
 		k.hungAt = slices.Index(l.cells[from].hung, k.hung)
-		k.labelW, k.labelH = textBox(f.Name, labelWidth, 2)
+		k.labelW, k.labelH = nameBox(f.Name, f.Extension.NameEn, labelWidth, 2)
 		l.links = append(l.links, k)
 	}
 	return l
@@ -170,7 +170,7 @@ func (l *layout) newCell(n *Node, band map[string]int) *cell {
 		c.h = c.inner.height + subPadding + subHeader
 	}
 	if c.w < taskWidth {
-		c.labelW, c.labelH = textBox(n.Name, labelWidth, labelLines)
+		c.labelW, c.labelH = nameBox(n.Name, n.Extension.NameEn, labelWidth, labelLines)
 	}
 	return c
 }

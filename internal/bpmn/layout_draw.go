@@ -52,7 +52,7 @@ func (c *cell) extents() (top, bottom float64) {
 		bottom += c.labelH + 4
 	}
 	for _, n := range c.hung {
-		_, h := textBox(n.Name, boundaryPitch+40, 2)
+		_, h := nameBox(n.Name, n.Extension.NameEn, boundaryPitch+40, 2)
 		bottom = max(bottom, c.h/2+eventSize/2+h+4)
 	}
 	return top, bottom
@@ -173,7 +173,7 @@ func hungX(b Bounds, i, n int) float64 {
 func hungShape(n *Node, b Bounds, i, of int) *Shape {
 	x := hungX(b, i, of)
 	s := &Shape{Element: n.ID, Bounds: Bounds{x - eventSize/2, b.Y + b.H - eventSize/2, eventSize, eventSize}}
-	if w, h := textBox(n.Name, boundaryPitch+40, 2); w > 0 {
+	if w, h := nameBox(n.Name, n.Extension.NameEn, boundaryPitch+40, 2); w > 0 {
 		s.Label = Bounds{x - eventSize/2 - w + 12, b.Y + b.H + eventSize/2 + 2, w, h}
 	}
 	return s

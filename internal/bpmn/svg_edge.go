@@ -82,9 +82,34 @@ func (p *painter) edgeName(e *Edge) {
 	}
 	width := max(e.Label.W+4, 70)
 	w, h := textBox(name, width, 3)
-	c := e.Label.Center()
+	c := e.nameAt(w, h)
 	p.f(`<rect x="%v" y="%v" width="%v" height="%v" rx="2" fill="#fff" fill-opacity=".82"/>`, c.X-w/2-1, c.Y-h/2, w+2, h)
 	p.text(c, name, width, labelSize, 3, "#5b4a1e", "500")
+}
+
+// nameAt is the middle of a name of that size within the label of e: at the side
+// of the label that is next to the line.
+func (e *Edge) nameAt(w, h float64) Point {
+	c, l := e.Label.Center(), e.Label
+	nearest := math.Inf(1)
+	var from, to Point
+	for i := 1; i < len(e.Waypoints); i++ {
+		a, b := e.Waypoints[i-1], e.Waypoints[i]
+		dx := max(min(a.X, b.X)-c.X, 0, c.X-max(a.X, b.X)) - l.W/2
+		dy := max(min(a.Y, b.Y)-c.Y, 0, c.Y-max(a.Y, b.Y)) - l.H/2
+		if d := max(dx, 0) + max(dy, 0); d < nearest {
+			nearest, from, to = d, a, b
+		}
+	}
+	switch {
+	case from.Y == to.Y && from.Y < c.Y:
+		return Point{c.X, l.Y + h/2}
+	case from.Y == to.Y:
+		return Point{c.X, l.Y + l.H - h/2}
+	case from.X < c.X:
+		return Point{l.X + w/2, c.Y}
+	}
+	return Point{l.X + l.W - w/2, c.Y}
 }
 
 // figures draws the numbers of a node on a badge at its upper right.

@@ -30,7 +30,16 @@ func (p *painter) outside(name string, s *Shape) {
 		return
 	}
 	if s.Label.W > 0 {
-		p.text(s.Label.Center(), name, max(s.Label.W+4, 84), labelSize, 4, nameColour, "400")
+		width := max(s.Label.W+4, 84)
+		_, h := textBox(name, width, 4)
+		at, middle := s.Label.Center(), s.Bounds.Center()
+		switch { // close to the figure
+		case s.Label.Y > middle.Y:
+			at.Y = s.Label.Y + h/2
+		case s.Label.Y+s.Label.H < middle.Y:
+			at.Y = s.Label.Y + s.Label.H - h/2
+		}
+		p.text(at, name, width, labelSize, 4, nameColour, "400")
 		return
 	}
 	_, h := textBox(name, 96, 4)

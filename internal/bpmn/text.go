@@ -138,3 +138,13 @@ func textBox(s string, width float64, lines int) (w, h float64) {
 	}
 	return w, float64(len(all)) * labelSize * lineFactor
 }
+
+// nameBox is the size of a label that shows either of two names.
+func nameBox(name, en string, width float64, lines int) (w, h float64) {
+	w, h = textBox(name, width, lines)
+	w2, h2 := textBox(en, width, lines)
+	if name == "" {
+		return 0, 0
+	}
+	return max(w, w2), max(h, h2)
+}
