@@ -88,8 +88,10 @@ func (r *Resolver) importPayload(out standard.Result, refused []*model.UserError
 func strictness(list []standard.IndicatorStrictness) []*model.IndicatorStrictness {
 	out := make([]*model.IndicatorStrictness, 0, len(list))
 	for _, i := range list {
-		m := &model.IndicatorStrictness{Indicator: i.Indicator, Verdict: i.Verdict, FirstStricter: i.FirstStricter, FirstLooser: i.FirstLooser,
-			Scopes: []*model.StrictnessScope{}}
+		m := &model.IndicatorStrictness{
+			Indicator: i.Indicator, Verdict: i.Verdict, FirstStricter: i.FirstStricter, FirstLooser: i.FirstLooser,
+			Scopes: []*model.StrictnessScope{},
+		}
 		for _, sc := range i.Scopes {
 			scope := &model.StrictnessScope{Services: sc.Services, Areas: sc.Areas, Against: sc.Against, Verdict: sc.Verdict, Spans: []*model.StrictnessSpan{}}
 			for _, sp := range sc.Spans {
@@ -107,8 +109,10 @@ func standardDiff(ctx context.Context, d *standard.Comparison) *model.StandardDi
 	if d == nil {
 		return nil
 	}
-	out := &model.StandardDiff{FromVersionID: d.FromVersionID, ToVersionID: d.ToVersionID, Changes: []*model.StandardChange{},
-		Markdown: d.Markdown(string(problem.LangOf(ctx)))}
+	out := &model.StandardDiff{
+		FromVersionID: d.FromVersionID, ToVersionID: d.ToVersionID, Changes: []*model.StandardChange{},
+		Markdown: d.Markdown(string(problem.LangOf(ctx))),
+	}
 	for _, c := range d.Changes {
 		out.Changes = append(out.Changes, &model.StandardChange{
 			Part: string(c.Part), Key: c.Key, Name: label(ctx, c.Name.ZH, c.Name.EN), Action: string(c.Action),

@@ -106,9 +106,12 @@ func besideShape(s *Shape) []namePlace {
 	below, above, mid := b.Y+b.H+3, b.Y-h-3, c.Y-h/2
 	out := []namePlace{
 		{s.Label, 0},
-		{Bounds{c.X - w/2, below, w, h}, 1}, {Bounds{c.X - w/2, above, w, h}, 1},
-		{Bounds{b.X + b.W/2 + 8, above, w, h}, 3}, {Bounds{b.X + b.W/2 - w - 8, above, w, h}, 3},
-		{Bounds{b.X + b.W/2 + 8, below, w, h}, 3}, {Bounds{b.X + b.W/2 - w - 8, below, w, h}, 3},
+		{Bounds{c.X - w/2, below, w, h}, 1},
+		{Bounds{c.X - w/2, above, w, h}, 1},
+		{Bounds{b.X + b.W/2 + 8, above, w, h}, 3},
+		{Bounds{b.X + b.W/2 - w - 8, above, w, h}, 3},
+		{Bounds{b.X + b.W/2 + 8, below, w, h}, 3},
+		{Bounds{b.X + b.W/2 - w - 8, below, w, h}, 3},
 	}
 	if b.H > eventSize { // the corners of a diamond are free
 		out = append(out, namePlace{Bounds{b.X + b.W*0.78, b.Y - h/2, w, h}, 4}, namePlace{Bounds{b.X + b.W*0.22 - w, b.Y - h/2, w, h}, 4},

@@ -137,8 +137,10 @@ func never(ind *norm.Indicator, s norm.Strictness, higher []above, zone *time.Lo
 		}
 	}
 	of := higher[slices.IndexFunc(higher, func(h above) bool { return h.indicator.Code == code })]
-	params := []fault.Param{fault.P("indicator", ind.Code), fault.P("standard", of.standard), fault.P("clause", of.indicator.Clause),
-		fault.P("above", of.indicator.Code)}
+	params := []fault.Param{
+		fault.P("indicator", ind.Code), fault.P("standard", of.standard), fault.P("clause", of.indicator.Clause),
+		fault.P("above", of.indicator.Code),
+	}
 	if first.IsZero() {
 		return fault.E(fault.Precondition, "STANDARD_AS_ABOVE", params...).At("indicators", ind.Code)
 	}

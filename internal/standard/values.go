@@ -70,8 +70,10 @@ func (r *Room) Values(ctx context.Context, q IndicatorValues) (*IndicatorValue, 
 	}
 	t := tally(ind, laps)
 	f := ind.Judge(t)
-	return &IndicatorValue{IndicatorID: row.ID, RegionID: home.ID, Value: f.Value, N: int(f.N), MetCount: int(t.Met),
-		Low: f.Low, High: f.High, Known: f.Known, Met: f.Met}, nil
+	return &IndicatorValue{
+		IndicatorID: row.ID, RegionID: home.ID, Value: f.Value, N: int(f.N), MetCount: int(t.Met),
+		Low: f.Low, High: f.High, Known: f.Known, Met: f.Met,
+	}, nil
 }
 
 func tally(ind *norm.Indicator, laps []*lap) norm.Tally {
