@@ -251,14 +251,19 @@ func (d *Document) declare(wanted, uri string) string {
 		prefix = wanted + strconv.Itoa(n)
 	}
 	d.root.attrs = append(d.root.attrs, attribute{prefix: "xmlns", local: prefix, value: uri})
-	// The root is in the BPMN namespace, so every scope ends with one of its
-	// declarations: what follows the last is in force everywhere.
-	last := d.root.scope
+	d.root.declareLast(prefix, uri)
+	return prefix
+}
+
+// declareLast puts a namespace in force at the root and all below it. The root is
+// in the BPMN namespace, so every scope ends with one of its declarations: what
+// follows the last is in force everywhere.
+func (e *element) declareLast(prefix, uri string) {
+	last := e.scope
 	for last.up != nil {
 		last = last.up
 	}
 	last.up = &scope{prefix: prefix, uri: uri}
-	return prefix
 }
 
 // freeID returns an id that no element has, the wanted one if possible.
