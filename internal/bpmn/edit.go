@@ -44,6 +44,7 @@ const (
 	SetRule           Op = "setRule"           // Rule: new or in place of the one of that id
 	RemoveRule        Op = "removeRule"        // Value (id)
 	SetSimulation     Op = "setSimulation"     // ID of a node or flow, "" for the process; Value (JSON): durations, pools, shifts
+	SetDecision       Op = "setDecision"       // ID of a business-rule task, Value: a decision table as JSON, "" = none
 	SetExtension      Op = "setExtension"      // ID ("" = process), Value: an XML element of another namespace; replaces those of its name, Remove takes them away
 
 	Restore Op = "restore" // made by Apply: takes back what it did, when nothing else was changed since
@@ -178,7 +179,7 @@ func (e *editor) apply(x *Edit) error {
 		SetDefault: e.setDefault, SetEvent: e.setEvent, SetScript: e.setScript, SetResult: e.setResult,
 		SetEvidence: e.setLists, SetForm: e.setLists, SetQualifications: e.setLists, SetClocks: e.setLists, SetPauses: e.setLists, SetReschedule: e.setLists,
 		SetVariable: e.setVariable, RemoveVariable: e.removeVariable, SetRule: e.setRule, RemoveRule: e.removeRule,
-		SetSimulation: e.setSimulation, SetExtension: e.setExtension, Restore: e.restore,
+		SetSimulation: e.setSimulation, SetDecision: e.setDecision, SetExtension: e.setExtension, Restore: e.restore,
 	}[x.Op]
 	if !ok {
 		return malformed("op", string(x.Op))

@@ -376,8 +376,16 @@ func (e *editor) setVariable(x *Edit) error {
 	n := e.entry("variable", "name", v.Name)
 	flag := map[bool]string{true: "true"}
 	for _, a := range [][2]string{
-		{"name", v.Name}, {"type", v.Type}, {"labelZh", v.LabelZh}, {"labelEn", v.LabelEn}, {"enum", strings.Join(v.Enum, ",")}, {"unit", v.Unit},
-		{"input", flag[v.Input]}, {"required", flag[v.Required]}, {"indexed", flag[v.Indexed]}, {"default", v.Default},
+		{"name", v.Name},
+		{"type", v.Type},
+		{"labelZh", v.LabelZh},
+		{"labelEn", v.LabelEn},
+		{"enum", strings.Join(v.Enum, ",")},
+		{"unit", v.Unit},
+		{"input", flag[v.Input]},
+		{"required", flag[v.Required]},
+		{"indexed", flag[v.Indexed]},
+		{"default", v.Default},
 	} {
 		n.set(a[0], a[1])
 	}
@@ -442,19 +450,36 @@ func (e *editor) setSimulation(x *Edit) error {
 	if n.is("lane") {
 		return unknown("id", x.ID)
 	}
-	if x.Value == "" {
-		if s := n.extension("simulation"); s != nil {
+	return e.setJSON(n, "simulation", x.Value)
+}
+
+// setDecision replaces the decision table of a business-rule task.
+func (e *editor) setDecision(x *Edit) error {
+	n, err := e.node("id", x.ID)
+	if err != nil {
+		return err
+	}
+	if !n.is("businessRuleTask") {
+		return refused("id", "EDIT_NOT_A_RULE_TASK", x.ID)
+	}
+	return e.setJSON(n, "decision", x.Value)
+}
+
+// setJSON writes the JSON of an extension element; "" takes the element away.
+func (e *editor) setJSON(n *element, local, text string) error {
+	if text == "" {
+		if s := n.extension(local); s != nil {
 			s.parent.remove(s)
 		}
-		n.prune("simulation")
+		n.prune(local)
 		return nil
 	}
-	if !json.Valid([]byte(x.Value)) {
-		return malformed("value", x.Value)
+	if !json.Valid([]byte(text)) {
+		return malformed("value", text)
 	}
-	s := e.doc.extend(n, "simulation")
+	s := e.doc.extend(n, local)
 	s.items = nil
-	s.write(x.Value)
+	s.write(text)
 	return nil
 }
 

@@ -65,16 +65,31 @@ var editCases = []struct {
 		{Op: bpmn.AddFlow, From: "g_visit", To: "a_call", Name: "需确认", NameEn: "To confirm", Condition: "visit.result == 'installed'"},
 		{Op: bpmn.AddFlow, ID: "back", From: "a_call", To: "a_visit"},
 	}, []string{"added node a_call", "added flow f-g_visit-a_call", "added flow back"}},
-	{"remove node", "ftth-install", []bpmn.Edit{{Op: bpmn.RemoveNode, ID: "a_stock", Reconnect: true}},
-		[]string{"removed node a_stock", "changed flow f-a_disp-a_stock to=m_slot", "removed flow f-a_stock-m_slot"}},
-	{"remove node with what hangs on it", "ftth-install", []bpmn.Edit{{Op: bpmn.RemoveNode, ID: "m_resp"}},
-		[]string{"removed node m_resp", "removed node m_resp_timeout", "removed flow f-a_survey-m_resp", "removed flow f-m_resp-g_score", "removed flow f-m_resp_timeout-g_score"}},
-	{"remove node with its rule", "ftth-install", []bpmn.Edit{{Op: bpmn.RemoveNode, ID: "a_act"}},
-		[]string{"removed rule K2", "removed node a_act", "removed flow f-g_visit-a_act", "removed flow f-a_act-g_act"}},
-	{"insert in flow", "ftth-install", []bpmn.Edit{{Op: bpmn.InsertNode, Flow: "f-a_disp-a_stock", ID: "a_check", Type: bpmn.ServiceTask, Name: "预检"}},
-		[]string{"added node a_check", "changed flow f-a_disp-a_stock to=a_check", "added flow f-a_check-a_stock"}},
-	{"remove flow with its default", "ftth-install", []bpmn.Edit{{Op: bpmn.RemoveFlow, ID: "f-g_build-a_disp"}},
-		[]string{"changed node g_build default=", "removed flow f-g_build-a_disp"}},
+	{
+		"remove node", "ftth-install",
+		[]bpmn.Edit{{Op: bpmn.RemoveNode, ID: "a_stock", Reconnect: true}},
+		[]string{"removed node a_stock", "changed flow f-a_disp-a_stock to=m_slot", "removed flow f-a_stock-m_slot"},
+	},
+	{
+		"remove node with what hangs on it", "ftth-install",
+		[]bpmn.Edit{{Op: bpmn.RemoveNode, ID: "m_resp"}},
+		[]string{"removed node m_resp", "removed node m_resp_timeout", "removed flow f-a_survey-m_resp", "removed flow f-m_resp-g_score", "removed flow f-m_resp_timeout-g_score"},
+	},
+	{
+		"remove node with its rule", "ftth-install",
+		[]bpmn.Edit{{Op: bpmn.RemoveNode, ID: "a_act"}},
+		[]string{"removed rule K2", "removed node a_act", "removed flow f-g_visit-a_act", "removed flow f-a_act-g_act"},
+	},
+	{
+		"insert in flow", "ftth-install",
+		[]bpmn.Edit{{Op: bpmn.InsertNode, Flow: "f-a_disp-a_stock", ID: "a_check", Type: bpmn.ServiceTask, Name: "预检"}},
+		[]string{"added node a_check", "changed flow f-a_disp-a_stock to=a_check", "added flow f-a_check-a_stock"},
+	},
+	{
+		"remove flow with its default", "ftth-install",
+		[]bpmn.Edit{{Op: bpmn.RemoveFlow, ID: "f-g_build-a_disp"}},
+		[]string{"changed node g_build default=", "removed flow f-g_build-a_disp"},
+	},
 	{"reconnect", "ftth-install", []bpmn.Edit{{Op: bpmn.Reconnect, ID: "f-a_care-a_survey", To: "t_24"}}, []string{"changed flow f-a_care-a_survey to=t_24"}},
 	{"rename", "ftth-install", []bpmn.Edit{
 		{Op: bpmn.Rename, Name: "宽带新装", NameEn: "Broadband"},
@@ -130,6 +145,10 @@ var editCases = []struct {
 		"added node a_hand_split", "added node a_hand_join", "changed flow f-a_bill-a_hand to=a_hand_split", "changed flow f-t_30-a_rep from=a_hand_join",
 		"added flow f-a_hand_split-a_hand", "added flow f-a_hand-a_hand_join", "added flow f-a_hand_split-t_30", "added flow f-t_30-a_hand_join", "removed flow f-a_hand-t_30",
 	}},
+	{"decision", "enquiry", []bpmn.Edit{
+		{Op: bpmn.InsertNode, ID: "rate", Flow: "f-s_call-a_call", Type: bpmn.BusinessRuleTask, Name: "定级"},
+		{Op: bpmn.SetDecision, ID: "rate", Value: `{"hit":"first"}`},
+	}, []string{"added node rate", "changed flow f-s_call-a_call to=rate", "added flow f-rate-a_call"}},
 	{"foreign extension", "enquiry", []bpmn.Edit{{Op: bpmn.SetExtension, ID: "a_call", Value: `<x:note xmlns:x="urn:x">a &lt; b</x:note>`}}, nil},
 }
 
@@ -266,6 +285,7 @@ func TestApplyRefuses(t *testing.T) {
 		{"timer without a time", bpmn.Edit{Op: bpmn.SetEvent, ID: "t_24", Event: &bpmn.Event{Kind: bpmn.TimerEvent}}, "EDIT_MALFORMED", "event"},
 		{"event of a task", bpmn.Edit{Op: bpmn.SetEvent, ID: "a_disp", Event: &bpmn.Event{Kind: bpmn.TimerEvent, Duration: "PT1H"}}, "EDIT_MALFORMED", "event"},
 		{"script of a user task", bpmn.Edit{Op: bpmn.SetScript, ID: "a_disp", Value: "1"}, "EDIT_NOT_A_SCRIPT_TASK", "id"},
+		{"decision of a user task", bpmn.Edit{Op: bpmn.SetDecision, ID: "a_disp", Value: "{}"}, "EDIT_NOT_A_RULE_TASK", "id"},
 		{"evidence without a kind", bpmn.Edit{Op: bpmn.SetEvidence, ID: "a_disp", Evidence: []bpmn.Evidence{{}}}, "EDIT_MALFORMED", "evidence"},
 		{"variable without a type", bpmn.Edit{Op: bpmn.SetVariable, Variable: &bpmn.Variable{Name: "x"}}, "EDIT_MALFORMED", "variable"},
 		{"variable unknown", bpmn.Edit{Op: bpmn.RemoveVariable, Value: "x"}, "EDIT_TARGET_UNKNOWN", "value"},
@@ -280,10 +300,11 @@ func TestApplyRefuses(t *testing.T) {
 		{"sequence of none parallel", bpmn.Edit{Op: bpmn.Sequence, Nodes: []string{"a_stock", "a_build"}}, "EDIT_NOT_BETWEEN_THE_SAME_GATEWAYS", "nodes"},
 		{"restore of another", bpmn.Edit{Op: bpmn.Restore, Digest: "x"}, "EDIT_STALE", "digest"},
 	}
-	d := shippedDocument(t, "ftth-install")
-	before := d.Digest()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d := shippedDocument(t, "ftth-install")
+			before := d.Digest()
 			_, err := d.Apply("", bpmn.Edit{Op: bpmn.Rename, ID: "s", Name: "x"}, tt.edit)
 			f := fault.From(err)
 			if f == nil || f.Code != tt.code {

@@ -45,13 +45,13 @@ func placeNames(d *Diagram, g *Graph) {
 	}
 	for _, s := range d.Shapes {
 		if s.Label.W > 0 && solid[s.Element] {
-			s.Label = p.best(s.Element, s.Label, besideShape(s))
+			s.Label = p.best(s.Element, s.Label, besideShape(s), 2)
 			p.put(obstacle{s.Label, coverName, s.Element})
 		}
 	}
 	for _, e := range d.Edges {
 		if e.Label.W > 0 {
-			e.Label = p.best(e.Element, e.Label, besideLine(e))
+			e.Label = p.best(e.Element, e.Label, besideLine(e), 7)
 			p.put(obstacle{e.Label, coverName, e.Element})
 		}
 	}
@@ -77,16 +77,22 @@ type namePlace struct {
 	price float64
 }
 
-// best returns the cheapest place for the name of an element.
-func (p *naming) best(element string, now Bounds, places []namePlace) Bounds {
+// best returns the cheapest place for the name of an element; lines of others
+// should be further away than reach.
+func (p *naming) best(element string, now Bounds, places []namePlace, reach float64) Bounds {
 	least, found := math.Inf(1), now
 	for _, c := range places {
 		cost := c.price
 		near := Bounds{c.X - 2.5, c.Y - 2, c.W + 5, c.H + 4}
+		beside := Bounds{c.X - reach, c.Y - reach, c.W + 2*reach, c.H + 2*reach}
 		seen := map[obstacle]bool{}
-		squares(near, func(at [2]int) {
+		squares(beside, func(at [2]int) {
 			for _, o := range p.rooms[at] {
-				if o.meets(near) && !seen[o] && (o.owner != element || o.meets(c.Bounds)) {
+				touched := o.meets(near)
+				if o.price == coverLine { // a name beside two lines could be of either
+					touched = o.meets(beside)
+				}
+				if touched && !seen[o] && (o.owner != element || o.meets(c.Bounds)) {
 					seen[o] = true
 					cost += o.price
 				}

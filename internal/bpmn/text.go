@@ -3,6 +3,7 @@ package bpmn
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Sizes of text in diagrams, in pixels.
@@ -37,6 +38,9 @@ func runeWidth(r rune) float64 {
 
 // closing are the marks that may not begin a line.
 const closing = "，。、；：？！）》」』】%,.;:?!)]}"
+
+// opening are the marks that may not end a line.
+const opening = "（《「『【([{"
 
 // wrap breaks a text into lines no wider than width: between words, and
 // between ideographs where no closing mark would begin a line. What does not
@@ -97,12 +101,10 @@ func pieces(s string) []string {
 		case strings.ContainsRune(closing, r):
 			b.WriteRune(r)
 			continue
-		case wide || r == ' ' || n > 24:
+		case strings.ContainsRune(opening, lastRune(b.String())):
+		case wide || r == ' ' || n > 24 || strings.ContainsRune(opening, r) || runeWidth(lastRune(b.String())) == 1:
 			cut()
 			n = 0
-		}
-		if last := b.String(); last != "" && runeWidth(lastRune(last)) == 1 {
-			cut()
 		}
 		b.WriteRune(r)
 		n++
@@ -111,10 +113,10 @@ func pieces(s string) []string {
 	return out
 }
 
-// lastRune returns the last letter.
+// lastRune returns the last letter, utf8.RuneError of an empty text.
 func lastRune(s string) rune {
-	runes := []rune(s)
-	return runes[len(runes)-1]
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return r
 }
 
 // shorten cuts a line that is too wide and marks that with an ellipsis.
