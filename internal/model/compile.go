@@ -13,7 +13,8 @@ import (
 // Compile checks a process and makes it ready to run. The model is nil when a
 // finding is an error that leaves nothing to run: names that do not resolve,
 // expressions that do not compile, elements that are not executable, a structure
-// that cannot be played. Cost: linear in nodes, flows and text.
+// that cannot be played. An unsound process does run, so that it has a model and
+// an error. Cost: linear in nodes, flows and text, besides Sound.
 func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 	c := &compiler{g: g, m: &Model{
 		Key: g.Extension.Key, Name: g.Name, NameEn: g.Extension.NameEn, Service: g.Extension.ServiceType,
@@ -38,7 +39,7 @@ func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 		return nil, c.findings
 	}
 	c.reach()
-	return c.m, c.findings
+	return c.m, append(c.findings, Sound(c.m)...)
 }
 
 // compiler carries what Compile has found so far.
