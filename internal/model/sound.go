@@ -43,8 +43,10 @@ func Sound(m *Model) []Finding {
 		case v != nil:
 			out = append(out, Finding{Code: v.code, Severity: SeverityError, Elements: v.path, Params: []fault.Param{fault.P("node", v.path[len(v.path)-1])}})
 		case !done && n.free:
-			out = append(out, Finding{Code: "SOUND_DEADLOCK", Severity: SeverityError, Elements: []string{m.Nodes[n.suspect].ID},
-				Params: []fault.Param{fault.P("node", m.Nodes[n.suspect].ID)}})
+			out = append(out, Finding{
+				Code: "SOUND_DEADLOCK", Severity: SeverityError, Elements: []string{m.Nodes[n.suspect].ID},
+				Params: []fault.Param{fault.P("node", m.Nodes[n.suspect].ID)},
+			})
 		case !done:
 			out = append(out, undecided(m, parent))
 		}

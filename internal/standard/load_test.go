@@ -51,8 +51,10 @@ func TestLoadPacks(t *testing.T) {
 			}
 		}
 		set := must[*norm.Set](t)(h.room.InForce(h.system))
-		found := must[[]norm.Applicable](t)(set.Resolve(norm.Query{Regions: []string{"CN-HA-ZZ", "CN-HA", "CN"}, Service: "mobile", Area: "urban",
-			StartEvent: "complaint.received", At: noon}, nil))
+		found := must[[]norm.Applicable](t)(set.Resolve(norm.Query{
+			Regions: []string{"CN-HA-ZZ", "CN-HA", "CN"}, Service: "mobile", Area: "urban",
+			StartEvent: "complaint.received", At: noon,
+		}, nil))
 		if len(found) != 2 {
 			t.Fatalf("clocks of a complaint in Henan = %d, want 2", len(found))
 		}

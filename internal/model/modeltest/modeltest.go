@@ -95,8 +95,10 @@ func declare(g *bpmn.Graph, words []string) error {
 	case "flow":
 		return flow(g, words[1:])
 	case "guard":
-		g.Extension.Rules = append(g.Extension.Rules, bpmn.GuardRule{ID: attrs["id"], Node: attrs["node"], On: attrs["on"],
-			Result: attrs["result"], CEL: attrs["cel"], Clause: attrs["clause"]})
+		g.Extension.Rules = append(g.Extension.Rules, bpmn.GuardRule{
+			ID: attrs["id"], Node: attrs["node"], On: attrs["on"],
+			Result: attrs["result"], CEL: attrs["cel"], Clause: attrs["clause"],
+		})
 		return nil
 	}
 	if words[0] == "table" || words[0] == "row" {
@@ -106,9 +108,11 @@ func declare(g *bpmn.Graph, words []string) error {
 	if !ok || len(plain) == 0 {
 		return fmt.Errorf("unknown word")
 	}
-	n := &bpmn.Node{ID: plain[0], Name: plain[0], Type: t, Parent: attrs["in"], AttachedTo: attrs["on"], CalledElement: attrs["process"],
+	n := &bpmn.Node{
+		ID: plain[0], Name: plain[0], Type: t, Parent: attrs["in"], AttachedTo: attrs["on"], CalledElement: attrs["process"],
 		Script: attrs["script"], ScriptResult: attrs["result"], TriggeredByEvent: words[0] == "eventsub", Lane: attrs["lane"],
-		Interrupting: (t == bpmn.BoundaryEvent || t == bpmn.StartEvent) && !slices.Contains(plain[1:], "noninterrupting")}
+		Interrupting: (t == bpmn.BoundaryEvent || t == bpmn.StartEvent) && !slices.Contains(plain[1:], "noninterrupting"),
+	}
 	extend(n, attrs)
 	n.Event = event(attrs, slices.Contains(plain[1:], "terminate"))
 	if l := loop(attrs, plain[1:]); l != nil {
@@ -122,8 +126,10 @@ func variable(g *bpmn.Graph, plain []string, attrs map[string]string) error {
 	if len(plain) < 2 {
 		return fmt.Errorf("want a name and a type")
 	}
-	v := bpmn.Variable{Name: plain[0], Type: plain[1], Default: attrs["default"], LabelZh: attrs["zh"], LabelEn: attrs["en"], Unit: attrs["unit"],
-		Input: slices.Contains(plain, "input"), Required: slices.Contains(plain, "required")}
+	v := bpmn.Variable{
+		Name: plain[0], Type: plain[1], Default: attrs["default"], LabelZh: attrs["zh"], LabelEn: attrs["en"], Unit: attrs["unit"],
+		Input: slices.Contains(plain, "input"), Required: slices.Contains(plain, "required"),
+	}
 	if attrs["enum"] != "" {
 		v.Enum = strings.Split(attrs["enum"], ",")
 	}
@@ -231,8 +237,10 @@ func event(attrs map[string]string, terminate bool) *bpmn.Event {
 		e.Kind = bpmn.TimerEvent
 		return e
 	}
-	for word, kind := range map[string]bpmn.EventKind{"message": bpmn.MessageEvent, "signal": bpmn.SignalEvent, "link": bpmn.LinkEvent,
-		"error": bpmn.ErrorEvent, "escalation": bpmn.EscalationEvent, "condition": bpmn.ConditionalEvent, "compensate": bpmn.CompensateEvent} {
+	for word, kind := range map[string]bpmn.EventKind{
+		"message": bpmn.MessageEvent, "signal": bpmn.SignalEvent, "link": bpmn.LinkEvent,
+		"error": bpmn.ErrorEvent, "escalation": bpmn.EscalationEvent, "condition": bpmn.ConditionalEvent, "compensate": bpmn.CompensateEvent,
+	} {
 		name, ok := attrs[word]
 		if !ok {
 			continue
@@ -252,8 +260,10 @@ func event(attrs map[string]string, terminate bool) *bpmn.Event {
 }
 
 func loop(attrs map[string]string, flags []string) *bpmn.Loop {
-	l := &bpmn.Loop{Cardinality: attrs["times"], Collection: attrs["each"], Element: attrs["element"], Completion: attrs["until"],
-		Condition: attrs["while"], Sequential: slices.Contains(flags, "sequential"), TestBefore: slices.Contains(flags, "testbefore")}
+	l := &bpmn.Loop{
+		Cardinality: attrs["times"], Collection: attrs["each"], Element: attrs["element"], Completion: attrs["until"],
+		Condition: attrs["while"], Sequential: slices.Contains(flags, "sequential"), TestBefore: slices.Contains(flags, "testbefore"),
+	}
 	l.Maximum, _ = strconv.Atoi(attrs["atmost"])
 	l.MultiInstance = l.Cardinality != "" || l.Collection != ""
 	if !l.MultiInstance && l.Condition == "" && l.Maximum == 0 {
