@@ -44,8 +44,10 @@ func benchmarkSteps(b *testing.B, url string, clients int) {
 	for range clients {
 		running.Go(func() {
 			for next.Add(1) <= int64(b.N) {
-				_, err := h.Cases.StartCase(ctx, execution.StartCase{ProcessKey: "ftth-install", RegionID: "CN-HA-ZZ",
-					Variables: map[string]any{"case": map[string]any{"channel": "app", "plan": "300M", "planMbps": 300}}})
+				_, err := h.Cases.StartCase(ctx, execution.StartCase{
+					ProcessKey: "ftth-install", RegionID: "CN-HA-ZZ",
+					Variables: map[string]any{"case": map[string]any{"channel": "app", "plan": "300M", "planMbps": 300}},
+				})
 				if err != nil {
 					b.Error(err)
 					return

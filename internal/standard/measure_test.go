@@ -119,7 +119,8 @@ func TestDiff(t *testing.T) {
 		author, _ := h.people(t)
 		for number, value := range []int{10, 8} {
 			must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{
-				Document: file("CN-X", "industry", "CN", number+1, limit("X-1", value, "day", "calendar_days"))}))
+				Document: file("CN-X", "industry", "CN", number+1, limit("X-1", value, "day", "calendar_days")),
+			}))
 		}
 		must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{Document: file("CN-Y", "industry", "CN", 1, "  []")}))
 		d := must[*standard.Comparison](t)(h.room.Diff(author, "CN-X@1", "CN-X@2"))
@@ -180,7 +181,8 @@ func TestImpactAndValues(t *testing.T) {
 			{start: autumn, duration: 100 * time.Hour},
 			{start: autumn, duration: 100 * time.Hour, paused: 60 * time.Hour},
 			{start: autumn, duration: 300 * time.Hour, breached: true},
-			{start: noon, duration: 0}, {start: noon.AddDate(0, 0, -9), duration: 0},
+			{start: noon, duration: 0},
+			{start: noon.AddDate(0, 0, -9), duration: 0},
 		})
 		shorter := strings.Replace(paused, "value: 240", "value: 72", 1)
 		must[standard.Result](t)(h.room.ImportStandard(author, standard.ImportStandard{Document: file("CN-X", "industry", "CN", 2, shorter)}))
@@ -192,8 +194,10 @@ func TestImpactAndValues(t *testing.T) {
 		if len(got.Indicators) != 1 || len(got.Processes) != 1 || got.Bindings != 1 || got.RunningCases != 2 || len(got.CaseIDs) != 2 || got.Deadlines != 1 {
 			t.Fatalf("impact = %+v, want one indicator, process and binding, two running cases and one deadline", got)
 		}
-		want := standard.IndicatorImpact{Code: "X-1", Name: norm.Text{ZH: "开通", EN: "Activation"}, Action: "changed", Policy: "pinned",
-			RunningCases: 2, Deadlines: 1, Finished: 4, Breached: 1, WouldBreach: 2}
+		want := standard.IndicatorImpact{
+			Code: "X-1", Name: norm.Text{ZH: "开通", EN: "Activation"}, Action: "changed", Policy: "pinned",
+			RunningCases: 2, Deadlines: 1, Finished: 4, Breached: 1, WouldBreach: 2,
+		}
 		if got.Indicators[0] != want {
 			t.Errorf("impact of X-1 = %+v, want %+v", got.Indicators[0], want)
 		}

@@ -61,8 +61,10 @@ func open(t testing.TB, s *store.Store) *house {
 // as is a person who holds a role in the region of path.
 func (h *house) as(t testing.TB, name string, role access.Role, path string) context.Context {
 	t.Helper()
-	return access.With(t.Context(), &access.Viewer{StaffID: name, Code: name, Name: name,
-		Grants: []access.Grant{{Role: role, RegionPath: path}}})
+	return access.With(t.Context(), &access.Viewer{
+		StaffID: name, Code: name, Name: name,
+		Grants: []access.Grant{{Role: role, RegionPath: path}},
+	})
 }
 
 func wantCode(t *testing.T, err error, code string) {
