@@ -37,6 +37,7 @@ type file struct {
 	fresh bool // the case row is not in the database yet
 
 	tokens  map[int]string         // seq → stored form, as loaded
+	entered map[int]bool           // tokens that have entered a node in this command
 	timers  map[int]*ent.TimerRow  // seq → waiting timer
 	tasks   map[int]*ent.Task      // token seq → open task
 	book    book                   // the clocks
@@ -86,7 +87,7 @@ func (r *Room) attach(ctx context.Context, u *command.Unit, row *ent.ServiceCase
 	}
 	f := &file{
 		room: r, unit: u, row: row, place: place, model: c.Model,
-		tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}, tasks: map[int]*ent.Task{},
+		tokens: map[int]string{}, entered: map[int]bool{}, timers: map[int]*ent.TimerRow{}, tasks: map[int]*ent.Task{},
 	}
 	f.book.file = f
 	return f, nil
@@ -265,9 +266,12 @@ func (f *file) saveTokens(ctx context.Context) error {
 				SetEngine(body).SetEnteredAt(f.unit.Now))
 			continue
 		}
-		err = f.unit.Token.Update().Where(token.CaseID(f.row.ID), token.Seq(t.Seq)).SetNodeID(n.ID).SetState(string(t.Status)).
-			SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).SetEngine(body).SetEnteredAt(f.unit.Now).Exec(ctx)
-		if err != nil {
+		upd := f.unit.Token.Update().Where(token.CaseID(f.row.ID), token.Seq(t.Seq)).SetNodeID(n.ID).SetState(string(t.Status)).
+			SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).SetEngine(body)
+		if f.entered[t.Seq] {
+			upd.SetEnteredAt(f.unit.Now)
+		}
+		if err := upd.Exec(ctx); err != nil {
 			return err
 		}
 	}

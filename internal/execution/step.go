@@ -99,6 +99,7 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 		case engine.NodeEntered:
 			n := f.model.Nodes[e.Node]
 			trail = append(trail, n.ID)
+			f.entered[e.Token] = true
 			f.enterStage(n.Stage)
 		case engine.TaskCreated:
 			err = f.createTask(ctx, e)
