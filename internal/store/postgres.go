@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -12,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/internal/fault"
 )
 
@@ -30,7 +33,8 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if err := s.Ping(ctx); err != nil {
 		return errors.Join(err, s.read.Close())
 	}
-	s.writer = &txWriter{db: s.read, dialect: s.dialect}
+	s.reads = s.read
+	s.writer = newTxWriter(s.read, s.dialect, &s.statements)
 	go s.listen(ctx, cfg)
 	return nil
 }
@@ -40,6 +44,31 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 type txWriter struct {
 	db      *sql.DB
 	dialect string
+	clients sync.Pool // of *boundClient: making one costs more than a statement
+}
+
+// boundClient is a client whose statements run in the transaction it is bound to.
+type boundClient struct {
+	client *ent.Client
+	tx     *sql.Tx
+}
+
+func (b *boundClient) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return b.tx.ExecContext(ctx, query, args...)
+}
+
+func (b *boundClient) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return b.tx.QueryContext(ctx, query, args...)
+}
+
+func newTxWriter(db *sql.DB, name string, n *atomic.Int64) *txWriter {
+	w := &txWriter{db: db, dialect: name}
+	w.clients.New = func() any {
+		b := &boundClient{}
+		b.client = newTxClient(name, counted{b, n})
+		return b
+	}
+	return w
 }
 
 // maxAttempts bounds how often a command is run again after a serialization
@@ -60,7 +89,10 @@ func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *
 	if err != nil {
 		return unavailable(err)
 	}
-	tx := &Tx{Client: newTxClient(w.dialect, sqlTx), dialect: w.dialect}
+	bound, _ := w.clients.Get().(*boundClient)
+	defer w.clients.Put(bound)
+	bound.tx = sqlTx
+	tx := &Tx{Client: bound.client, dialect: w.dialect}
 	if err := guarded(ctx, tx, work); err != nil {
 		_ = sqlTx.Rollback()
 		return err

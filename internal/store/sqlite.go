@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"entgo.io/ent/dialect"
 	_ "modernc.org/sqlite" // the embedded database driver
@@ -66,7 +67,8 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	}
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(4)
-	s.writer = newGroupWriter(conn, s.dialect)
+	s.reads = onPool(s.read)
+	s.writer = newGroupWriter(conn, s.dialect, &s.statements)
 	return nil
 }
 
@@ -89,6 +91,7 @@ func older(a, b string) bool {
 // its savepoint and harms no other; a failed COMMIT fails the whole batch.
 type groupWriter struct {
 	conn    *sql.Conn
+	kept    *prepared
 	client  *ent.Client // bound to conn: every command writes through it
 	dialect string
 	queue   chan *pending
@@ -105,8 +108,9 @@ type pending struct {
 	err   error
 }
 
-func newGroupWriter(conn *sql.Conn, name string) *groupWriter {
-	w := &groupWriter{conn: conn, client: newTxClient(name, conn), dialect: name, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+func newGroupWriter(conn *sql.Conn, name string, n *atomic.Int64) *groupWriter {
+	kept := onConn(conn)
+	w := &groupWriter{conn: conn, kept: kept, client: newTxClient(name, counted{kept, n}), dialect: name, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -206,7 +210,7 @@ func (w *groupWriter) apply(ctx context.Context, p *pending) error {
 }
 
 func (w *groupWriter) exec(ctx context.Context, q string) error {
-	_, err := w.conn.ExecContext(ctx, q)
+	_, err := w.kept.ExecContext(ctx, q)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
@@ -23,12 +24,15 @@ import (
 type Store struct {
 	dialect string
 	read    *sql.DB
-	write   *sql.DB // the same pool as read on PostgreSQL
+	reads   entsql.ExecQuerier // read, or its prepared statements
+	write   *sql.DB            // the same pool as read on PostgreSQL
 	client  *ent.Client
 	writer  writer
 	broker  *broker
 	stop    context.CancelFunc
 	log     *slog.Logger
+
+	statements atomic.Int64
 }
 
 // writer runs one command durably: when run returns nil, the rows are on disk.
@@ -83,7 +87,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 		s.stop()
 		return nil, err
 	}
-	s.client = ent.NewClient(ent.Driver(entsql.OpenDB(s.dialect, s.read)))
+	s.client = ent.NewClient(ent.Driver(txDriver{Conn: entsql.Conn{ExecQuerier: counted{s.reads, &s.statements}}, name: s.dialect}))
 	scopeReads(s.client)
 	denyWrites(s.client)
 	return s, nil
