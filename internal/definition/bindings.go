@@ -1,8 +1,10 @@
 package definition
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +12,6 @@ import (
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/processversion"
-	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/fault"
@@ -83,25 +84,16 @@ func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.
 	return b.ID, nil
 }
 
-// bound finds the binding that holds now: the region's own, else the nearest above.
-func bound(ctx context.Context, u *command.Unit, p *ent.Process, reg *ent.Region) (*ent.ProcessVersion, error) {
-	rows, err := u.Binding.Query().
-		Where(binding.ProcessID(p.ID), binding.HasRegionWith(region.RegionPathIn(access.Chain(reg.RegionPath)...))).
-		WithVersion().All(ctx)
+// bound finds the binding of a process that holds now: the region's own, else
+// the nearest above.
+func bound(ctx context.Context, u *command.Unit, processID, key string, reg *ent.Region) (*ent.Binding, error) {
+	rows, err := u.Binding.Query().Where(binding.ProcessID(processID), binding.RegionPathIn(access.Chain(reg.RegionPath)...),
+		binding.EffectiveFromLTE(u.Now), binding.Or(binding.EndedAtIsNil(), binding.EndedAtGT(u.Now))).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the bindings: %w", err)
 	}
-	var best *ent.Binding
-	for _, b := range rows {
-		if b.EffectiveFrom.After(u.Now) || (b.EndedAt != nil && !b.EndedAt.After(u.Now)) {
-			continue
-		}
-		if best == nil || len(b.RegionPath) > len(best.RegionPath) {
-			best = b
-		}
+	if len(rows) == 0 {
+		return nil, fault.E(fault.Precondition, "PROCESS_NOT_BOUND", fault.P("process", key), fault.P("region", reg.Code)).At("input", "processKey")
 	}
-	if best == nil {
-		return nil, fault.E(fault.Precondition, "PROCESS_NOT_BOUND", fault.P("process", p.Key), fault.P("region", reg.Code)).At("input", "processKey")
-	}
-	return best.Edges.Version, nil
+	return slices.MaxFunc(rows, func(a, b *ent.Binding) int { return cmp.Compare(len(a.RegionPath), len(b.RegionPath)) }), nil
 }

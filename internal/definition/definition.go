@@ -32,6 +32,7 @@ type Room struct {
 	door   *command.Door
 	norms  Norms
 	models sync.Map // version id → *Compiled, of frozen versions only
+	keys   sync.Map // process key → id; a key never changes its process
 }
 
 // New returns the room.
@@ -226,16 +227,21 @@ func changed(u *command.Unit, v *ent.ProcessVersion) {
 	u.Changed(store.Change{Kind: "process", ID: v.ID, RegionPath: v.RegionPath})
 }
 
-// BoundVersion returns the version that a region runs for new cases of a
-// process at the unit's instant: its own binding, or that of the nearest region
-// above. PROCESS_NOT_BOUND when there is none.
-func (r *Room) BoundVersion(ctx context.Context, u *command.Unit, key string, reg *ent.Region) (*ent.ProcessVersion, error) {
+// Bound returns the binding by which a region runs new cases of a process at the
+// unit's instant: its own, or that of the nearest region above. PROCESS_NOT_BOUND
+// when there is none.
+func (r *Room) Bound(ctx context.Context, u *command.Unit, key string, reg *ent.Region) (*ent.Binding, error) {
 	ctx = access.Elevated(ctx)
-	p, err := u.Process.Query().Where(process.Key(key)).Only(ctx)
-	if err != nil {
-		return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
+	id, ok := r.keys.Load(key)
+	if !ok {
+		found, err := u.Process.Query().Where(process.Key(key)).OnlyID(ctx)
+		if err != nil {
+			return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
+		}
+		r.keys.Store(key, found)
+		id = found
 	}
-	return bound(ctx, u, p, reg)
+	return bound(ctx, u, id.(string), key, reg)
 }
 
 func deref(s *string) string {

@@ -29,11 +29,11 @@ func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) 
 		if err := u.Require(access.StartCase, reg.RegionPath); err != nil {
 			return CaseResult{}, err
 		}
-		version, err := r.definitions.BoundVersion(ctx, u, in.ProcessKey, reg)
+		by, err := r.definitions.Bound(ctx, u, in.ProcessKey, reg)
 		if err != nil {
 			return CaseResult{}, err
 		}
-		f, err := r.newFile(ctx, u, in, reg, version)
+		f, err := r.newFile(ctx, u, in, reg, by)
 		if err != nil {
 			return CaseResult{}, err
 		}
@@ -53,10 +53,10 @@ func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) 
 }
 
 // newFile makes the row of a case that starts, not written yet.
-func (r *Room) newFile(ctx context.Context, u *command.Unit, in StartCase, reg *ent.Region, v *ent.ProcessVersion) (*file, error) {
+func (r *Room) newFile(ctx context.Context, u *command.Unit, in StartCase, reg *ent.Region, by *ent.Binding) (*file, error) {
 	id := ids.New(ids.ServiceCase)
 	row := &ent.ServiceCase{
-		ID: id, RegionID: reg.ID, RegionPath: reg.RegionPath, CreatedAt: u.Now, ProcessID: v.ProcessID, VersionID: v.ID,
+		ID: id, RegionID: reg.ID, RegionPath: reg.RegionPath, CreatedAt: u.Now, ProcessID: by.ProcessID, VersionID: by.VersionID,
 		Number: number(u, id, in.Number), State: servicecase.StateActive, Area: string(reg.Area), Channel: deref(in.Channel),
 		Title: deref(in.Title), StartedBy: u.Viewer.StaffID, Variables: map[string]any{},
 	}

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/clock"
+	entpause "github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/internal/calendar"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/norm"
@@ -61,9 +63,14 @@ func (b *book) load(ctx context.Context) error {
 		return nil
 	}
 	rows, err := b.file.unit.Clock.Query().Where(clock.CaseID(b.file.row.ID), clock.StoppedAtIsNil()).
-		WithPauses().Order(ent.Asc(clock.FieldID)).All(ctx)
+		Order(ent.Asc(clock.FieldID)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("load the clocks of a case: %w", err)
+	}
+	if slices.ContainsFunc(rows, func(r *ent.Clock) bool { return r.PausedAt != nil || r.PausedMicros > 0 }) {
+		if err := b.loadPauses(ctx, rows); err != nil {
+			return err
+		}
 	}
 	for _, r := range rows {
 		m := &measure{row: r}
@@ -72,6 +79,23 @@ func (b *book) load(ctx context.Context) error {
 		}
 		slices.SortFunc(m.pauses, func(a, b *pause) int { return a.row.StartedAt.Compare(b.row.StartedAt) })
 		b.clocks = append(b.clocks, m)
+	}
+	return nil
+}
+
+// loadPauses reads the pauses of clocks; most have none.
+func (b *book) loadPauses(ctx context.Context, rows []*ent.Clock) error {
+	of := map[string]*ent.Clock{}
+	for _, r := range rows {
+		of[r.ID] = r
+	}
+	pauses, err := b.file.unit.Pause.Query().Where(entpause.ClockIDIn(slices.Collect(maps.Keys(of))...)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("load the pauses of a case: %w", err)
+	}
+	for _, p := range pauses {
+		r := of[p.ClockID]
+		r.Edges.Pauses = append(r.Edges.Pauses, p)
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/servicecase"
-	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/internal/access"
@@ -22,7 +21,6 @@ import (
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/store"
-	"github.com/openspms/spms/schema"
 )
 
 // file is one case during one command: its rows, its model and the engine's
@@ -39,10 +37,9 @@ type file struct {
 	tokens  map[int]string         // seq → stored form, as loaded
 	entered map[int]bool           // tokens that have entered a node in this command
 	timers  map[int]*ent.TimerRow  // seq → waiting timer
-	tasks   map[int]*ent.Task      // token seq → open task
+	desk    desk                   // the open tasks
 	book    book                   // the clocks
 	given   []expr.Evidence        // evidence at hand, for the process's expressions
-	created []*ent.Task            // tasks made by this command
 	effects []engine.Effect        // scratch
 	stages  []stageMove            // stage changes, in order
 	steps   []*ent.CaseEventCreate // history of this command
@@ -87,9 +84,10 @@ func (r *Room) attach(ctx context.Context, u *command.Unit, row *ent.ServiceCase
 	}
 	f := &file{
 		room: r, unit: u, row: row, place: place, model: c.Model,
-		tokens: map[int]string{}, entered: map[int]bool{}, timers: map[int]*ent.TimerRow{}, tasks: map[int]*ent.Task{},
+		tokens: map[int]string{}, entered: map[int]bool{}, timers: map[int]*ent.TimerRow{},
 	}
 	f.book.file = f
+	f.desk = desk{file: f, open: map[int]*ent.Task{}}
 	return f, nil
 }
 
@@ -113,18 +111,11 @@ func (f *file) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load timers: %w", err)
 	}
-	tasks, err := f.unit.Task.Query().Where(task.CaseID(f.row.ID), task.StateIn(openStates...)).All(ctx)
-	if err != nil {
-		return fmt.Errorf("load tasks: %w", err)
-	}
-	for _, t := range tasks {
-		f.tasks[t.TokenSeq] = t
+	if err := f.desk.load(ctx); err != nil {
+		return err
 	}
 	return f.restore(tokens, timers)
 }
-
-// openStates are the states of a task that still wants doing.
-var openStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted}
 
 // restore builds the engine's state from rows. Node positions are found anew by
 // id, so that a later build of the product may order them otherwise.
@@ -201,11 +192,11 @@ func (f *file) calendar(ctx context.Context) (*calendar.Calendar, error) {
 	return f.room.norms.Calendar(ctx, f.place.CalendarCode)
 }
 
-// save writes what the command has changed. Order: case, tokens, timers, tasks
-// are already written, stages, clocks, history.
+// save writes what the command has changed. The row of a new case and the timers
+// are written already.
 func (f *file) save(ctx context.Context) error {
 	if len(f.steps) == 0 {
-		return f.book.saveAlone(ctx)
+		return f.saveStill(ctx)
 	}
 	ctx = access.Elevated(ctx)
 	if err := f.book.save(ctx); err != nil {
@@ -228,8 +219,8 @@ func (f *file) save(ctx context.Context) error {
 	if err := f.saveCase(ctx); err != nil {
 		return fmt.Errorf("write the case: %w", err)
 	}
-	if err := f.saveDue(ctx); err != nil {
-		return fmt.Errorf("write due instants of tasks: %w", err)
+	if err := f.saveTasks(ctx); err != nil {
+		return err
 	}
 	f.changed()
 	return nil
@@ -293,17 +284,13 @@ func tokenForm(t engine.Token) (json.RawMessage, error) {
 	return json.Marshal(t)
 }
 
-// saveDue writes the earliest binding due instant to the case's open tasks.
-func (f *file) saveDue(ctx context.Context) error {
-	if !f.book.loaded || f.row.State != servicecase.StateActive {
-		return nil
+// saveTasks writes the tasks; while the case runs they are due when the earliest
+// of its binding clocks is.
+func (f *file) saveTasks(ctx context.Context) error {
+	if f.book.loaded && f.row.State == servicecase.StateActive {
+		f.desk.due(f.book.nextDue())
 	}
-	due := f.book.nextDue()
-	upd := f.unit.Task.Update().Where(task.CaseID(f.row.ID), task.StateIn(openStates...))
-	if due == nil {
-		return upd.Where(task.DueAtNotNil()).ClearDueAt().SetDueOrder(schema.Far).Exec(ctx)
-	}
-	return upd.Where(task.DueOrderNEQ(*due)).SetDueAt(*due).SetDueOrder(*due).Exec(ctx)
+	return f.desk.save(ctx)
 }
 
 // at returns the unit's instant as a pointer.

@@ -151,6 +151,6 @@ func (r *Room) onClock(ctx context.Context, operation, clockID string, key *stri
 		if err := change(ctx, f, m); err != nil {
 			return "", err
 		}
-		return clockID, f.book.saveAlone(ctx)
+		return clockID, f.saveStill(ctx)
 	})
 }

@@ -104,7 +104,9 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 		case engine.TaskCreated:
 			err = f.createTask(ctx, e)
 		case engine.TaskCancelled:
-			err = f.endTask(ctx, e.Token, task.StateCancelled)
+			if t, ok := f.desk.open[e.Token]; ok {
+				f.desk.end(t, task.StateCancelled)
+			}
 		case engine.TimerSet:
 			err = f.setTimer(ctx, e)
 		case engine.TimerCancelled:
@@ -147,17 +149,12 @@ func (f *file) createTask(ctx context.Context, e engine.Effect) error {
 	if role == "" && kind == task.KindService {
 		role = string(access.Integration)
 	}
-	t, err := f.unit.Task.Create().SetID(ids.New(ids.Task)).SetCaseID(f.row.ID).SetVersionID(f.row.VersionID).
-		SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).SetTokenSeq(e.Token).SetNodeID(n.ID).
-		SetNameZh(named(n.Name, n.ID)).SetNameEn(n.NameEn).SetKind(kind).SetTopic(n.Topic).SetRole(role).SetStage(n.Stage).
-		SetPriority(n.Priority).SetRequiredQualifications(append([]string{}, n.Qualifications...)).
-		SetDueOrder(schema.Far).SetCreatedAt(f.unit.Now).Save(access.Elevated(ctx))
-	if err != nil {
-		return fmt.Errorf("create the task of %s: %w", n.ID, err)
-	}
-	f.tasks[e.Token] = t
-	f.created = append(f.created, t)
-	f.taskChanged(t)
+	f.desk.add(&ent.Task{
+		ID: ids.New(ids.Task), CaseID: f.row.ID, VersionID: f.row.VersionID, RegionID: f.row.RegionID, RegionPath: f.row.RegionPath,
+		TokenSeq: e.Token, NodeID: n.ID, NameZh: named(n.Name, n.ID), NameEn: n.NameEn, Kind: kind, Topic: n.Topic, Role: role,
+		Stage: n.Stage, State: task.StateCreated, Priority: n.Priority, RequiredQualifications: append([]string{}, n.Qualifications...),
+		DueOrder: schema.Far, CreatedAt: f.unit.Now,
+	})
 	return f.book.load(ctx) // so that the task gets its due instant
 }
 
@@ -170,22 +167,6 @@ func named(name, id string) string {
 
 func (f *file) taskChanged(t *ent.Task) {
 	f.unit.Changed(store.Change{Kind: "task", ID: t.ID, CaseID: t.CaseID, RegionPath: t.RegionPath})
-}
-
-// endTask closes the open task of a token without completing it.
-func (f *file) endTask(ctx context.Context, tokenSeq int, state task.State) error {
-	t, ok := f.tasks[tokenSeq]
-	if !ok {
-		return nil
-	}
-	delete(f.tasks, tokenSeq)
-	f.created = slices.DeleteFunc(f.created, func(c *ent.Task) bool { return c.ID == t.ID })
-	f.taskChanged(t)
-	err := f.unit.Task.Update().Where(task.ID(t.ID)).SetState(state).SetCompletedAt(f.unit.Now).Exec(access.Elevated(ctx))
-	if err != nil {
-		return fmt.Errorf("end task %s: %w", t.ID, err)
-	}
-	return nil
 }
 
 // setTimer creates a timer's row, or sets an existing one again.
@@ -237,10 +218,8 @@ func (f *file) fail(e engine.Effect) {
 func (f *file) end(ctx context.Context, state servicecase.State, outcome string) error {
 	f.row.State, f.row.Outcome, f.row.EndedAt = state, outcome, f.at()
 	f.enterStage("")
-	for seq := range f.tasks {
-		if err := f.endTask(ctx, seq, task.StateCancelled); err != nil {
-			return err
-		}
+	for _, t := range f.desk.open {
+		f.desk.end(t, task.StateCancelled)
 	}
 	for seq := range f.timers {
 		if err := f.endTimer(ctx, seq, timerrow.StateCancelled); err != nil {

@@ -27,18 +27,15 @@ func (r *Room) ClaimTask(ctx context.Context, in TaskRef) (TaskResult, error) {
 		if err := r.mayClaim(ctx, f.unit.Client, f.unit.Viewer, t, f); err != nil {
 			return err
 		}
-		return f.take(ctx, t, f.unit.Viewer.StaffID)
+		f.take(t, f.unit.Viewer.StaffID)
+		return nil
 	})
 }
 
 // take gives a task to a person.
-func (f *file) take(ctx context.Context, t *ent.Task, staffID string) error {
-	err := f.unit.Task.Update().Where(task.ID(t.ID)).SetState(task.StateClaimed).SetAssigneeID(staffID).SetClaimedAt(f.unit.Now).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("claim the task: %w", err)
-	}
+func (f *file) take(t *ent.Task, staffID string) {
 	t.State, t.AssigneeID, t.ClaimedAt = task.StateClaimed, &staffID, f.at()
-	return nil
+	f.desk.change(t)
 }
 
 // ReleaseTask gives a claimed task that is not begun back to the worklist.
@@ -47,10 +44,8 @@ func (r *Room) ReleaseTask(ctx context.Context, in TaskRef) (TaskResult, error) 
 		if err := r.mayRelease(f.unit.Viewer, t); err != nil {
 			return err
 		}
-		err := f.unit.Task.Update().Where(task.ID(t.ID)).SetState(task.StateCreated).ClearAssigneeID().ClearClaimedAt().Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("release the task: %w", err)
-		}
+		t.State, t.AssigneeID, t.ClaimedAt = task.StateCreated, nil, nil
+		f.desk.change(t)
 		return nil
 	})
 }
@@ -67,11 +62,8 @@ func (r *Room) BeginTask(ctx context.Context, in TaskRef) (TaskResult, error) {
 }
 
 func (f *file) begin(ctx context.Context, t *ent.Task) error {
-	err := f.unit.Task.Update().Where(task.ID(t.ID)).SetState(task.StateStarted).SetStartedAt(f.unit.Now).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("begin the task: %w", err)
-	}
-	t.State = task.StateStarted
+	t.State, t.StartedAt = task.StateStarted, f.at()
+	f.desk.change(t)
 	return f.step(ctx, engine.Event{Kind: engine.TaskBegun, Token: t.TokenSeq, Node: t.NodeID})
 }
 
@@ -97,7 +89,8 @@ func (r *Room) AssignTask(ctx context.Context, in AssignTask) (TaskResult, error
 		}
 		f.unit.Note("assignee", in.StaffID)
 		f.unit.Note("reason", deref(in.Reason))
-		return f.take(ctx, t, in.StaffID)
+		f.take(t, in.StaffID)
+		return nil
 	})
 }
 
@@ -135,15 +128,11 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 }
 
 func (f *file) complete(ctx context.Context, t *ent.Task, vars map[string]any) error {
-	who := f.unit.Viewer.StaffID
-	upd := f.unit.Task.Update().Where(task.ID(t.ID)).SetState(task.StateCompleted).SetCompletedAt(f.unit.Now).SetCompletedBy(who)
 	if t.ClaimedAt == nil {
-		upd.SetClaimedAt(f.unit.Now)
+		t.ClaimedAt = f.at()
 	}
-	if err := upd.Exec(ctx); err != nil {
-		return fmt.Errorf("complete the task: %w", err)
-	}
-	delete(f.tasks, t.TokenSeq)
+	t.CompletedBy = &f.unit.Viewer.StaffID
+	f.desk.end(t, task.StateCompleted)
 	return f.step(ctx, engine.Event{Kind: engine.TaskCompleted, Token: t.TokenSeq, Node: t.NodeID, Variables: vars})
 }
 
@@ -166,7 +155,7 @@ func (r *Room) onTask(ctx context.Context, operation string, ref taskRef, key *s
 		if err := f.active("taskID"); err != nil {
 			return TaskResult{}, err
 		}
-		t, ok := f.tasks[seen.TokenSeq]
+		t, ok := f.desk.open[seen.TokenSeq]
 		if !ok || t.ID != seen.ID {
 			again, err := ref.find(ctx, u)
 			if err != nil {
@@ -213,7 +202,10 @@ func taskState(t *ent.Task) error {
 // nextTasks are the tasks made by this command that the viewer could take.
 func (f *file) nextTasks() []string {
 	out := []string{}
-	for _, t := range f.created {
+	for _, t := range f.desk.fresh {
+		if f.desk.open[t.TokenSeq] != t {
+			continue
+		}
 		if f.unit.Viewer.IsSystem() || f.unit.Viewer.Has(access.Role(t.Role), t.RegionPath) {
 			out = append(out, t.ID)
 		}

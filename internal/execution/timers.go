@@ -97,7 +97,7 @@ func (r *Room) fire(ctx context.Context, caseID string) error {
 			}
 		}
 		if fired == 0 {
-			return 0, f.book.saveAlone(ctx)
+			return 0, f.saveStill(ctx)
 		}
 		return fired, f.save(ctx)
 	})
@@ -204,7 +204,7 @@ func (r *Room) recountCase(ctx context.Context, caseID string) (int, error) {
 			return 0, errUnchanged
 		}
 		f.book.bind()
-		return n, f.book.saveAlone(ctx)
+		return n, f.saveStill(ctx)
 	})
 	if errors.Is(err, errUnchanged) {
 		return 0, nil
@@ -212,16 +212,16 @@ func (r *Room) recountCase(ctx context.Context, caseID string) (int, error) {
 	return n, err
 }
 
-// saveAlone writes the clocks and what hangs on them when the case made no step.
-func (b *book) saveAlone(ctx context.Context) error {
+// saveStill writes the clocks and tasks when the case made no step.
+func (f *file) saveStill(ctx context.Context) error {
 	ctx = access.Elevated(ctx)
-	if err := b.save(ctx); err != nil {
+	if err := f.book.save(ctx); err != nil {
 		return err
 	}
-	if err := b.file.saveDue(ctx); err != nil {
-		return fmt.Errorf("write due instants of tasks: %w", err)
+	if err := f.saveTasks(ctx); err != nil {
+		return err
 	}
-	b.file.unit.Changed(store.Change{Kind: "case", ID: b.file.row.ID, CaseID: b.file.row.ID, RegionPath: b.file.row.RegionPath})
+	f.changed()
 	return nil
 }
 

@@ -108,7 +108,7 @@ func (r *Room) verifyCase(ctx context.Context, client *ent.Client, row *ent.Serv
 			return nil
 		}
 	}
-	f := &file{room: r, row: row, model: c.Model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}, tasks: map[int]*ent.Task{}}
+	f := &file{room: r, row: row, model: c.Model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}}
 	return f.verifyRows(ctx, client, &state, out)
 }
 
