@@ -137,6 +137,14 @@ func findings(ctx context.Context, found []compiled.Finding) []*model.Finding {
 
 // formOf shows the form of a task with the present values of its fields.
 func formOf(ctx context.Context, cases *execution.Room, t *ent.Task) (*model.TaskForm, error) {
+	h, err := harvestOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	variables, _, err := h.ofTask(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	f, err := cases.Form(ctx, t)
 	if err != nil {
 		return nil, err
@@ -145,7 +153,7 @@ func formOf(ctx context.Context, cases *execution.Room, t *ent.Task) (*model.Tas
 	for _, x := range f.Fields {
 		out.Fields = append(out.Fields, &model.FormField{
 			Variable: x.Variable, Label: label(ctx, x.LabelZh, x.LabelEn), Type: string(x.Type),
-			Required: x.Required, ReadOnly: x.ReadOnly, Value: dotted(f.Variables, x.Variable),
+			Required: x.Required, ReadOnly: x.ReadOnly, Value: dotted(variables, x.Variable),
 		})
 	}
 	return out, nil
@@ -153,7 +161,15 @@ func formOf(ctx context.Context, cases *execution.Room, t *ent.Task) (*model.Tas
 
 // evidenceOf lists the evidence that a task needs, and what is given already.
 func evidenceOf(ctx context.Context, cases *execution.Room, t *ent.Task) ([]*model.EvidenceRequirement, error) {
-	needed, err := cases.EvidenceNeeded(ctx, t)
+	h, err := harvestOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, given, err := h.ofTask(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	needed, err := cases.EvidenceNeeded(ctx, t, given)
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +183,12 @@ func evidenceOf(ctx context.Context, cases *execution.Room, t *ent.Task) ([]*mod
 // actionsOf lists what the viewer can try with a task.
 func actionsOf(ctx context.Context, cases *execution.Room, t *ent.Task) ([]*model.AvailableAction, error) {
 	lang := problem.LangOf(ctx)
+	h, err := harvestOf(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []*model.AvailableAction
-	for _, a := range cases.Actions(ctx, t) {
+	for _, a := range cases.Actions(ctx, t, h.holds) {
 		shown := &model.AvailableAction{Action: a.Name, Label: label(ctx, a.Zh, a.En), Allowed: a.Refused == nil}
 		if a.Refused != nil {
 			e := fault.From(a.Refused)

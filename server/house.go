@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/openspms/spms/graph"
 	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/definition"
@@ -34,6 +35,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	graph.Prefetch(s.Client())
 	h := &House{Store: s, Door: &command.Door{Store: s, Clock: c, Log: log}, Log: log}
 	h.Workforce = workforce.New(h.Door)
 	h.Standards = standard.New(h.Door)

@@ -21,14 +21,24 @@ import (
 //
 // "fit" is every qualification of the task, valid at the instant.
 
+// Qualified tells whether a person holds a qualification of a kind now.
+type Qualified func(ctx context.Context, kind string) (bool, error)
+
+// qualified looks a person's qualifications up inside a command.
+func (f *file) qualified(staffID string) Qualified {
+	return func(ctx context.Context, kind string) (bool, error) {
+		return f.room.staffing.Qualified(ctx, f.unit.Client, staffID, kind, f.unit.Now)
+	}
+}
+
 // fit refuses a person who does not hold the task's role in its region or lacks
 // a qualification.
-func (r *Room) fit(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+func (r *Room) fit(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task, f *file) error {
 	if !v.Has(access.Role(t.Role), t.RegionPath) {
 		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", t.NameZh)).At("input", "taskID")
 	}
 	for _, kind := range t.RequiredQualifications {
-		ok, err := r.staffing.Qualified(ctx, client, v.StaffID, kind, r.door.Clock.Now())
+		ok, err := qualified(ctx, kind)
 		if err != nil {
 			return fmt.Errorf("look up a qualification: %w", err)
 		}
@@ -52,11 +62,11 @@ func roleName(role string) string {
 	return role
 }
 
-func (r *Room) mayClaim(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
+func (r *Room) mayClaim(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task, f *file) error {
 	if t.State != task.StateCreated {
 		return taskState(t)
 	}
-	return r.fit(ctx, client, v, t, f)
+	return r.fit(ctx, qualified, v, t, f)
 }
 
 func (r *Room) mayRelease(v *access.Viewer, t *ent.Task) error {
@@ -75,7 +85,7 @@ func (r *Room) mayBegin(v *access.Viewer, t *ent.Task) error {
 
 // mayComplete lets the assignee complete a task that he is still fit for; a
 // service task may be completed by whoever holds its role, without a claim.
-func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task) error {
+func (r *Room) mayComplete(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task) error {
 	switch t.State {
 	case task.StateCreated:
 		if t.Kind != task.KindService {
@@ -91,7 +101,7 @@ func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Vi
 	if v.IsSystem() {
 		return nil
 	}
-	return r.fit(ctx, client, v, t, nil)
+	return r.fit(ctx, qualified, v, t, nil)
 }
 
 func yours(v *access.Viewer, t *ent.Task) error {
@@ -110,9 +120,9 @@ type Action struct {
 }
 
 // Actions tells what the viewer of ctx can do with a task, each with the reason
-// where it is refused. It reads, and changes nothing.
-func (r *Room) Actions(ctx context.Context, t *ent.Task) []Action {
-	v, client := access.From(ctx), r.door.Store.Client()
+// where it is refused; qualified is asked about the viewer.
+func (r *Room) Actions(ctx context.Context, t *ent.Task, qualified Qualified) []Action {
+	v := access.From(ctx)
 	assign := func() error {
 		switch {
 		case !v.May(access.AssignTask, t.RegionPath):
@@ -123,9 +133,9 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task) []Action {
 		return nil
 	}
 	return []Action{
-		{"claim", "签收", "Claim", r.mayClaim(ctx, client, v, t, nil)},
+		{"claim", "签收", "Claim", r.mayClaim(ctx, qualified, v, t, nil)},
 		{"begin", "开始", "Begin", r.mayBegin(v, t)},
-		{"complete", "完成", "Complete", r.mayComplete(ctx, client, v, t)},
+		{"complete", "完成", "Complete", r.mayComplete(ctx, qualified, v, t)},
 		{"release", "退回工单池", "Release", r.mayRelease(v, t)},
 		{"assign", "派单", "Assign", assign()},
 	}

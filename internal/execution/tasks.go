@@ -24,7 +24,7 @@ import (
 // every qualification it needs valid now.
 func (r *Room) ClaimTask(ctx context.Context, in TaskRef) (TaskResult, error) {
 	return r.onTask(ctx, "claimTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(ctx context.Context, f *file, t *ent.Task) error {
-		if err := r.mayClaim(ctx, f.unit.Client, f.unit.Viewer, t, f); err != nil {
+		if err := r.mayClaim(ctx, f.qualified(f.unit.Viewer.StaffID), f.unit.Viewer, t, f); err != nil {
 			return err
 		}
 		f.take(t, f.unit.Viewer.StaffID)
@@ -84,7 +84,7 @@ func (r *Room) AssignTask(ctx context.Context, in AssignTask) (TaskResult, error
 		if err != nil {
 			return below(err, "input", "staffID")
 		}
-		if err := r.fit(ctx, f.unit.Client, who, t, f); err != nil {
+		if err := r.fit(ctx, f.qualified(in.StaffID), who, t, f); err != nil {
 			return below(err, "input", "staffID")
 		}
 		f.unit.Note("assignee", in.StaffID)
@@ -103,7 +103,7 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 		if !ok {
 			return lostNode(t.NodeID)
 		}
-		if err := r.mayComplete(ctx, f.unit.Client, f.unit.Viewer, t); err != nil {
+		if err := r.mayComplete(ctx, f.qualified(f.unit.Viewer.StaffID), f.unit.Viewer, t); err != nil {
 			return err
 		}
 		vars, err := f.formValues(node, in.Variables)

@@ -3,10 +3,12 @@ package execution
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/evidence"
+	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/internal/model"
 )
 
@@ -23,28 +25,51 @@ func Remaining(c *ent.Clock, now time.Time) time.Duration {
 	return c.DueAt.Sub(now)
 }
 
-// Form is the form of a task: its JSON Schema, the order of its fields, and the
-// values the case has for them now.
+// Form is the form of a task: its JSON Schema and the order of its fields.
 type Form struct {
-	Schema    map[string]any
-	Order     []string
-	Fields    []model.Field
-	Variables map[string]any
+	Schema map[string]any
+	Order  []string
+	Fields []model.Field
 }
 
 // Form returns the form of a task that the viewer may see.
 func (r *Room) Form(ctx context.Context, t *ent.Task) (*Form, error) {
-	client := r.door.Store.Client()
-	m, node, err := r.nodeOf(ctx, client, t)
+	m, node, err := r.nodeOf(ctx, r.door.Store.Client(), t)
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.ServiceCase.Get(ctx, t.CaseID)
-	if err != nil {
-		return nil, fmt.Errorf("read the case of a task: %w", err)
-	}
 	schema, order := m.FormSchema(node)
-	return &Form{Schema: schema, Order: order, Fields: m.Nodes[node].Fields, Variables: c.Variables}, nil
+	return &Form{Schema: schema, Order: order, Fields: m.Nodes[node].Fields}, nil
+}
+
+// Variables returns the variables of cases that the viewer may see, by id, in
+// one statement.
+func (r *Room) Variables(ctx context.Context, caseIDs []string) (map[string]map[string]any, error) {
+	rows, err := r.door.Store.Client().ServiceCase.Query().Where(servicecase.IDIn(caseIDs...)).
+		Select(servicecase.FieldID, servicecase.FieldVariables).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the variables of cases: %w", err)
+	}
+	out := make(map[string]map[string]any, len(rows))
+	for _, c := range rows {
+		out[c.ID] = c.Variables
+	}
+	return out, nil
+}
+
+// EvidenceGiven returns the kinds of evidence given with tasks that the viewer
+// may see, by task id, in one statement.
+func (r *Room) EvidenceGiven(ctx context.Context, taskIDs []string) (map[string][]string, error) {
+	rows, err := r.door.Store.Client().Evidence.Query().Where(evidence.TaskIDIn(taskIDs...)).
+		Select(evidence.FieldTaskID, evidence.FieldKind).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the evidence of tasks: %w", err)
+	}
+	out := map[string][]string{}
+	for _, e := range rows {
+		out[*e.TaskID] = append(out[*e.TaskID], e.Kind)
+	}
+	return out, nil
 }
 
 func (r *Room) nodeOf(ctx context.Context, client *ent.Client, t *ent.Task) (*model.Model, int, error) {
@@ -65,20 +90,11 @@ type Needed struct {
 	Required, Given bool
 }
 
-// EvidenceNeeded lists the evidence of a task, and what has been given.
-func (r *Room) EvidenceNeeded(ctx context.Context, t *ent.Task) ([]Needed, error) {
-	client := r.door.Store.Client()
-	m, node, err := r.nodeOf(ctx, client, t)
+// EvidenceNeeded lists the evidence of a task beside the kinds given already.
+func (r *Room) EvidenceNeeded(ctx context.Context, t *ent.Task, given []string) ([]Needed, error) {
+	m, node, err := r.nodeOf(ctx, r.door.Store.Client(), t)
 	if err != nil {
 		return nil, err
-	}
-	kinds, err := client.Evidence.Query().Where(evidence.TaskID(t.ID)).Select(evidence.FieldKind).Strings(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the evidence of a task: %w", err)
-	}
-	given := map[string]bool{}
-	for _, k := range kinds {
-		given[k] = true
 	}
 	var out []Needed
 	for _, e := range m.Nodes[node].Evidence {
@@ -86,7 +102,7 @@ func (r *Room) EvidenceNeeded(ctx context.Context, t *ent.Task) ([]Needed, error
 		if media == "" {
 			media = "text"
 		}
-		out = append(out, Needed{Kind: e.Kind, Media: media, Required: e.Required, Given: given[e.Kind]})
+		out = append(out, Needed{Kind: e.Kind, Media: media, Required: e.Required, Given: slices.Contains(given, e.Kind)})
 	}
 	return out, nil
 }

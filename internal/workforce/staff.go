@@ -313,3 +313,19 @@ func (r *Room) Qualified(ctx context.Context, client *ent.Client, staffID, kind 
 	}
 	return ok, nil
 }
+
+// Qualifications returns the kinds of which a person holds a qualification that
+// is valid at an instant.
+func (r *Room) Qualifications(ctx context.Context, staffID string, at time.Time) (map[string]bool, error) {
+	kinds, err := r.door.Store.Client().Qualification.Query().
+		Where(qualification.StaffID(staffID), qualification.ValidFromLTE(at), qualification.ValidToGT(at)).
+		Select(qualification.FieldKind).Strings(access.Elevated(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read the qualifications of a person: %w", err)
+	}
+	out := map[string]bool{}
+	for _, k := range kinds {
+		out[k] = true
+	}
+	return out, nil
+}
