@@ -34,6 +34,11 @@ type harvestKey struct{}
 // Loading is the extension that gives every answer its own harvest.
 type Loading struct{ *Resolver }
 
+// Extensions are what every answer over r passes through.
+func Extensions(r *Resolver) []graphql.HandlerExtension {
+	return []graphql.HandlerExtension{Loading{r}}
+}
+
 // ExtensionName of Loading.
 func (Loading) ExtensionName() string { return "Loading" }
 

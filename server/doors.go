@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openspms/spms/graph"
@@ -98,7 +97,7 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 		GraphQL: who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{
 			Init: who.socket, Stop: ctx.Done(),
 			Presenter:  problem.Presenter{Logger: h.Log, Count: func(code string) { told.WithLabelValues(code).Inc() }},
-			Extensions: h.extensions(),
+			Extensions: graph.Extensions(h.resolver()),
 		})),
 		Home:  page,
 		Ready: func(ctx context.Context) error { return h.Store.Ping(ctx) },
@@ -113,15 +112,10 @@ func (h *House) resolver() *graph.Resolver {
 	}
 }
 
-// extensions are what every answer passes through.
-func (h *House) extensions() []graphql.HandlerExtension {
-	return []graphql.HandlerExtension{graph.Loading{Resolver: h.resolver()}}
-}
-
 // Handler returns the GraphQL door without a shell, for tests and tools.
 func (h *House) Handler(auth Auth) http.Handler {
 	who := identity{house: h, auth: auth}
-	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log}, Extensions: h.extensions()}))
+	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log}, Extensions: graph.Extensions(h.resolver())}))
 }
 
 func migrate(ctx context.Context, c Console, db Database) error { return prepared(ctx, c, db, false) }
