@@ -5,6 +5,7 @@ DATA      ?= ./data
 FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 BENCH     ?= .
+KILLS     ?= 300
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # All Go modules of the repository, the root first.
@@ -20,7 +21,7 @@ export DATABASE_URL
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  variables: ADDR=$(ADDR) DATA=$(DATA) DATABASE_URL=postgres://… BENCH=$(BENCH) FUZZTIME=$(FUZZTIME)"
+	@echo "  variables: ADDR=$(ADDR) DATA=$(DATA) DATABASE_URL=postgres://… BENCH=$(BENCH) FUZZTIME=$(FUZZTIME) KILLS=$(KILLS)"
 
 run: ## start the server with sample data on ADDR; DATABASE_URL=postgres://… for PostgreSQL
 	$(GO) run ./server/spms serve --addr '$(ADDR)' --data '$(DATA)'
@@ -78,8 +79,8 @@ fuzz: ## run every fuzz target for FUZZTIME
 	  done; \
 	done
 
-crash: ## kill the server at random moments and look for lost or doubled work
-	$(GO) test -count=1 -v -timeout 60m -run Crash ./test/...
+crash: ## kill the server KILLS times on each database and look for lost or doubled work
+	SPMS_CRASH_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m ./test/crash
 
 deadcode: ## list functions that nothing reaches
 	$(TOOL) deadcode -test ./...

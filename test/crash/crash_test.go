@@ -1,0 +1,125 @@
+// Package crash_test kills the real program at random moments and looks for
+// lost or doubled work. Clients write each acknowledgement to a file of their
+// own before they go on; TestCrash starts the server, lets the clients work
+// cases over GraphQL, ends it as kill -9 does, starts it again, and at last
+// compares the journals with the database (check) and lets spms verify replay
+// every case. TestCrashFindsEarlyAcknowledgement shows that the comparison sees
+// what it is for: it runs a program whose commit acknowledges too early.
+package crash_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openspms/spms/internal/store/storetest"
+)
+
+// killsVariable says how often the server of each database is killed; without
+// it shortKills does, so that the test stays below a minute.
+const killsVariable = "SPMS_CRASH_KILLS"
+
+var shortKills = map[string]int{"sqlite": 30, "postgres": 10}
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "spms-crash-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		defer storetest.DropTemplate()
+		scratch = dir
+		return m.Run()
+	}())
+}
+
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		kills := shortKills[filepath.Base(t.Name())]
+		if v := os.Getenv(killsVariable); v != "" {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 {
+				t.Fatalf("%s=%s, want a number of kills", killsVariable, v)
+			}
+			kills = n
+		}
+		binary, err := product()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(t, binary, url, 20260303)
+		r.crash(kills)
+		for _, f := range r.compare() {
+			t.Errorf("%s: %s: %s", f.kind, f.key, f.detail)
+		}
+		r.verify()
+	})
+}
+
+// early are the two places where an acknowledgement could overtake its commit,
+// and how it would look: the answer leaves first, the commit follows a little later.
+var early = []struct{ file, now, patched string }{
+	{
+		"internal/store/sqlite.go",
+		`	if err := w.exec(ctx, "COMMIT"); err != nil {`,
+		`	for _, p := range batch {
+		p.reply <- p.err
+	}
+	<-time.After(20 * time.Millisecond)
+	if err := w.exec(ctx, "COMMIT"); err != nil {`,
+	},
+	{"internal/store/sqlite.go", `import (`, "import (\n\t\"time\""},
+	{
+		"internal/store/postgres.go",
+		`	if err := sqlTx.Commit(); err != nil {
+		return unavailable(err)
+	}`,
+		`	go func() {
+		<-time.After(20 * time.Millisecond)
+		_ = sqlTx.Commit()
+	}()`,
+	},
+	// The request's context ends with the answer and would undo the late commit.
+	{"internal/store/postgres.go", `w.db.BeginTx(ctx, nil)`, `w.db.BeginTx(context.WithoutCancel(ctx), nil)`},
+}
+
+// TestCrashFindsEarlyAcknowledgement builds the program with a commit that
+// acknowledges too early and expects check to find lost work.
+func TestCrashFindsEarlyAcknowledgement(t *testing.T) {
+	t.Parallel()
+	patches := map[string]string{}
+	for _, e := range early {
+		text, ok := patches[e.file]
+		if !ok {
+			body, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(body)
+		}
+		if n := strings.Count(text, e.now); n != 1 {
+			t.Fatalf("%s has %d places like\n%s\nwant 1: bring the patch up to date", e.file, n, e.now)
+		}
+		patches[e.file] = strings.Replace(text, e.now, e.patched, 1)
+	}
+	binary, err := build("spms-early", patches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		r := newRun(t, binary, url, 1)
+		r.crash(5)
+		kinds := map[string]int{}
+		for _, f := range r.compare() {
+			kinds[f.kind]++
+		}
+		t.Logf("found %v", kinds)
+		if kinds["lost"] == 0 {
+			t.Errorf("check() finds %v after crashes of a program that acknowledges before it commits, want lost work", kinds)
+		}
+	})
+}

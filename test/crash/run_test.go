@@ -1,0 +1,195 @@
+package crash_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// run is one database, the program on it, and the clients.
+type run struct {
+	t        *testing.T
+	ctx      context.Context
+	program  *program
+	entrance *entrance
+	clients  []*client
+	rng      *rand.Rand
+	server   *process
+	recovery []time.Duration // from start to ready, after a kill
+	unready  int             // kills before the server was ready
+}
+
+// places are whom the clients act as, by turns.
+var places = []struct{ name, region string }{{"zz", "CN-HA-ZZ"}, {"ny", "CN-HA-NY"}, {"yb", "CN-CQ-YB"}}
+
+const clientCount = 6
+
+// newRun seeds the database, with the real program whatever binary is, and opens
+// a journal for each client.
+func newRun(t *testing.T, binary, url string, seed uint64) *run {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+	t.Cleanup(cancel)
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		log.Close()
+		if said, err := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("what the program said last: %v\n%s", err, said[max(0, len(said)-4096):])
+		}
+	})
+	whole, err := product()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&program{whole, url, log}).run(ctx, "seed"); err != nil {
+		t.Fatal(err)
+	}
+	r := &run{t: t, ctx: ctx, program: &program{binary: binary, database: url, log: log}, entrance: newEntrance(), rng: rand.New(rand.NewPCG(seed, 0))}
+	for i := range clientCount {
+		name := "crash-" + strconv.Itoa(i+1)
+		j, err := newJournal(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { j.file.Close() })
+		at := places[i%len(places)]
+		r.clients = append(r.clients, &client{
+			name: name, place: at.name, region: at.region, entrance: r.entrance, journal: j, retried: map[string]time.Time{}, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
+		})
+	}
+	return r
+}
+
+// crash lets the clients work while the server is killed and started again,
+// then lets them play their last cases to the end. The server runs on.
+func (r *run) crash(kills int) {
+	r.t.Helper()
+	r.start()
+	working, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	work, ctx := errgroup.WithContext(working)
+	for _, c := range r.clients {
+		work.Go(func() error { return c.work(ctx) })
+	}
+	err := r.killAll(ctx, kills)
+	r.entrance.closeSoon()
+	if err != nil {
+		cancel()
+		r.t.Fatal(errors.Join(err, work.Wait()))
+	}
+	if err := work.Wait(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.report(kills)
+}
+
+// killAll kills the server at random moments: after some mutations and a
+// little, or, one time in five, while it is still starting.
+func (r *run) killAll(ctx context.Context, kills int) error {
+	for range kills {
+		if r.server == nil {
+			var err error
+			if r.server, err = r.program.serve(r.ctx); err != nil {
+				return err
+			}
+			if r.rng.IntN(5) == 0 {
+				r.unready++
+				r.pause(ctx, 300*time.Millisecond)
+				if err := r.kill(); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := r.admit(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-r.entrance.after(1 + r.rng.IntN(80)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.pause(ctx, 10*time.Millisecond)
+		if err := r.kill(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.server, err = r.program.serve(r.ctx); err != nil {
+		return err
+	}
+	return r.admit(ctx)
+}
+
+// pause lets a random time below limit pass: the kill shall hit the server
+// anywhere, not only where a message has just come or gone.
+func (r *run) pause(ctx context.Context, limit time.Duration) {
+	select {
+	case <-time.After(time.Duration(r.rng.Int64N(int64(limit)))):
+	case <-ctx.Done():
+	}
+}
+
+func (r *run) kill() error {
+	err := r.server.kill()
+	r.server = nil
+	r.entrance.replace("")
+	return err
+}
+
+// admit waits until the server is ready after a kill and shows the clients in.
+func (r *run) admit(ctx context.Context) error {
+	url, took, err := r.server.ready(ctx)
+	if err != nil {
+		return fmt.Errorf("start after a kill: %w", err)
+	}
+	r.recovery = append(r.recovery, took)
+	r.entrance.replace(url)
+	return nil
+}
+
+func (r *run) report(kills int) {
+	sent, again, retried := 0, 0, 0
+	for _, c := range r.clients {
+		sent += len(c.acked)
+		again += c.again
+		retried += len(c.retried)
+	}
+	slices.Sort(r.recovery)
+	n := len(r.recovery)
+	r.t.Logf("%d kills, %d of them during a start; %d mutations acknowledged, %d of them cut off by a kill and retried, %d acknowledged ones sent again; ready after a kill in min %v, median %v, max %v",
+		kills, r.unready, sent, retried, again, r.recovery[0].Round(time.Millisecond), r.recovery[n/2].Round(time.Millisecond), r.recovery[n-1].Round(time.Millisecond))
+}
+
+// start starts the server for the first time, shows the clients in, and lets
+// the whole country run the enquiry process, which the sample data does not.
+func (r *run) start() {
+	r.t.Helper()
+	var err error
+	if r.server, err = r.program.serve(r.ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	url, _, err := r.server.ready(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	answer, err := post(r.ctx, url, send{person: "hq-approver", operation: "bindProcess", input: []byte(`{"versionID": "enquiry@1", "regionID": "CN"}`)})
+	if err != nil || strings.Contains(answer, `"code"`) {
+		r.t.Fatalf("bind the enquiry process: %s, %v", answer, err)
+	}
+	r.entrance.replace(url)
+}
