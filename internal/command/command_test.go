@@ -162,3 +162,30 @@ func TestHooksRunAfterCommitOnly(t *testing.T) {
 		}
 	})
 }
+
+// TestCommandsMayReadBesideTheirTransaction runs more commands at once than
+// there are connections, each of which reads through the reading client while it
+// holds its transaction; none may wait for another for ever.
+func TestCommandsMayReadBesideTheirTransaction(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, stop := context.WithTimeout(access.With(t.Context(), access.System("test")), time.Minute)
+		defer stop()
+		d := door(s)
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				_, err := command.Run(ctx, d, command.Command{Operation: "makeRegion"}, func(ctx context.Context, u *command.Unit) (made, error) {
+					if _, err := s.Client().Region.Query().Count(ctx); err != nil {
+						return made{}, err
+					}
+					return makeRegion(fmt.Sprintf("R%02d", i))(ctx, u)
+				})
+				if err != nil {
+					t.Errorf("command %d = %v", i, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

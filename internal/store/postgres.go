@@ -26,18 +26,25 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	}
 	cfg.RuntimeParams["timezone"] = "UTC"
 	cfg.RuntimeParams["application_name"] = "spms"
-	s.read = stdlib.OpenDB(*cfg)
-	s.read.SetMaxOpenConns(32)
-	s.read.SetMaxIdleConns(32)
-	s.write = s.read
+	// Two pools: a command may look things up beside its transaction, and if all
+	// connections were held by commands that wait for one more, none would go on.
+	s.read, s.write = stdlib.OpenDB(*cfg), stdlib.OpenDB(*cfg)
+	for _, pool := range []*sql.DB{s.read, s.write} {
+		pool.SetMaxOpenConns(poolSize)
+		pool.SetMaxIdleConns(poolSize)
+	}
 	if err := s.Ping(ctx); err != nil {
-		return errors.Join(err, s.read.Close())
+		return errors.Join(err, s.read.Close(), s.write.Close())
 	}
 	s.reads = s.read
-	s.writer = newTxWriter(s.read, s.dialect, &s.statements)
+	s.writer = newTxWriter(s.write, s.dialect, &s.statements)
 	go s.listen(ctx, cfg)
 	return nil
 }
+
+// poolSize is how many connections a node keeps for reading, and as many for
+// writing.
+const poolSize = 16
 
 // txWriter is the writer of PostgreSQL: one transaction for each command. The
 // server shares its fsyncs between connections by itself.

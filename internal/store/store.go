@@ -25,7 +25,7 @@ type Store struct {
 	dialect string
 	read    *sql.DB
 	reads   entsql.ExecQuerier // read, or its prepared statements
-	write   *sql.DB            // the same pool as read on PostgreSQL
+	write   *sql.DB
 	client  *ent.Client
 	writer  writer
 	broker  *broker
@@ -138,11 +138,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.writer.close()
 	s.stop()
-	err := s.read.Close()
-	if s.write != s.read {
-		err = errors.Join(err, s.write.Close())
-	}
-	return err
+	return errors.Join(s.read.Close(), s.write.Close())
 }
 
 // newTxClient returns a client whose statements all run on q, inside the
