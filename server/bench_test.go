@@ -262,7 +262,9 @@ func (n *naive) workChain(ctx context.Context) error {
 			return n.db.QueryRowContext(ctx, n.place("select state from naive_task where id = ?"), task(i)).Scan(&state)
 		}
 		err = n.step(ctx, caseID, "claim", i, read,
-			func() error { return n.exec(ctx, "update naive_task set state = 'claimed', who = 'agent' where id = ?", task(i)) })
+			func() error {
+				return n.exec(ctx, "update naive_task set state = 'claimed', who = 'agent' where id = ?", task(i))
+			})
 		if err != nil {
 			return err
 		}
