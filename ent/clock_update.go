@@ -10,9 +10,11 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/clock"
+	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/predicate"
 )
@@ -28,6 +30,139 @@ type ClockUpdate struct {
 // Where appends a list predicates to the ClockUpdate builder.
 func (_u *ClockUpdate) Where(ps ...predicate.Clock) *ClockUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetIndicatorID sets the "indicator_id" field.
+func (_u *ClockUpdate) SetIndicatorID(v string) *ClockUpdate {
+	_u.mutation.SetIndicatorID(v)
+	return _u
+}
+
+// SetNillableIndicatorID sets the "indicator_id" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableIndicatorID(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetIndicatorID(*v)
+	}
+	return _u
+}
+
+// SetNameZh sets the "name_zh" field.
+func (_u *ClockUpdate) SetNameZh(v string) *ClockUpdate {
+	_u.mutation.SetNameZh(v)
+	return _u
+}
+
+// SetNillableNameZh sets the "name_zh" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableNameZh(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetNameZh(*v)
+	}
+	return _u
+}
+
+// SetNameEn sets the "name_en" field.
+func (_u *ClockUpdate) SetNameEn(v string) *ClockUpdate {
+	_u.mutation.SetNameEn(v)
+	return _u
+}
+
+// SetNillableNameEn sets the "name_en" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableNameEn(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetBasis sets the "basis" field.
+func (_u *ClockUpdate) SetBasis(v string) *ClockUpdate {
+	_u.mutation.SetBasis(v)
+	return _u
+}
+
+// SetNillableBasis sets the "basis" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableBasis(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetBasis(*v)
+	}
+	return _u
+}
+
+// SetValue sets the "value" field.
+func (_u *ClockUpdate) SetValue(v float64) *ClockUpdate {
+	_u.mutation.ResetValue()
+	_u.mutation.SetValue(v)
+	return _u
+}
+
+// SetNillableValue sets the "value" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableValue(v *float64) *ClockUpdate {
+	if v != nil {
+		_u.SetValue(*v)
+	}
+	return _u
+}
+
+// AddValue adds value to the "value" field.
+func (_u *ClockUpdate) AddValue(v float64) *ClockUpdate {
+	_u.mutation.AddValue(v)
+	return _u
+}
+
+// SetUnit sets the "unit" field.
+func (_u *ClockUpdate) SetUnit(v string) *ClockUpdate {
+	_u.mutation.SetUnit(v)
+	return _u
+}
+
+// SetNillableUnit sets the "unit" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableUnit(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetUnit(*v)
+	}
+	return _u
+}
+
+// SetCutoffHour sets the "cutoff_hour" field.
+func (_u *ClockUpdate) SetCutoffHour(v int) *ClockUpdate {
+	_u.mutation.ResetCutoffHour()
+	_u.mutation.SetCutoffHour(v)
+	return _u
+}
+
+// SetNillableCutoffHour sets the "cutoff_hour" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableCutoffHour(v *int) *ClockUpdate {
+	if v != nil {
+		_u.SetCutoffHour(*v)
+	}
+	return _u
+}
+
+// AddCutoffHour adds value to the "cutoff_hour" field.
+func (_u *ClockUpdate) AddCutoffHour(v int) *ClockUpdate {
+	_u.mutation.AddCutoffHour(v)
+	return _u
+}
+
+// SetCreditFen sets the "credit_fen" field.
+func (_u *ClockUpdate) SetCreditFen(v int64) *ClockUpdate {
+	_u.mutation.ResetCreditFen()
+	_u.mutation.SetCreditFen(v)
+	return _u
+}
+
+// SetNillableCreditFen sets the "credit_fen" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableCreditFen(v *int64) *ClockUpdate {
+	if v != nil {
+		_u.SetCreditFen(*v)
+	}
+	return _u
+}
+
+// AddCreditFen adds value to the "credit_fen" field.
+func (_u *ClockUpdate) AddCreditFen(v int64) *ClockUpdate {
+	_u.mutation.AddCreditFen(v)
 	return _u
 }
 
@@ -250,6 +385,23 @@ func (_u *ClockUpdate) AddPausedMicros(v int64) *ClockUpdate {
 	return _u
 }
 
+// SetPauseReasons sets the "pause_reasons" field.
+func (_u *ClockUpdate) SetPauseReasons(v []string) *ClockUpdate {
+	_u.mutation.SetPauseReasons(v)
+	return _u
+}
+
+// AppendPauseReasons appends value to the "pause_reasons" field.
+func (_u *ClockUpdate) AppendPauseReasons(v []string) *ClockUpdate {
+	_u.mutation.AppendPauseReasons(v)
+	return _u
+}
+
+// SetIndicator sets the "indicator" edge to the Indicator entity.
+func (_u *ClockUpdate) SetIndicator(v *Indicator) *ClockUpdate {
+	return _u.SetIndicatorID(v.ID)
+}
+
 // SetShadowedBy sets the "shadowed_by" edge to the Clock entity.
 func (_u *ClockUpdate) SetShadowedBy(v *Clock) *ClockUpdate {
 	return _u.SetShadowedByID(v.ID)
@@ -303,6 +455,12 @@ func (_u *ClockUpdate) AddBreaches(v ...*Breach) *ClockUpdate {
 // Mutation returns the ClockMutation object of the builder.
 func (_u *ClockUpdate) Mutation() *ClockMutation {
 	return _u.mutation
+}
+
+// ClearIndicator clears the "indicator" edge to the Indicator entity.
+func (_u *ClockUpdate) ClearIndicator() *ClockUpdate {
+	_u.mutation.ClearIndicator()
+	return _u
 }
 
 // ClearShadowedBy clears the "shadowed_by" edge to the Clock entity.
@@ -403,6 +561,21 @@ func (_u *ClockUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ClockUpdate) check() error {
+	if v, ok := _u.mutation.NameZh(); ok {
+		if err := clock.NameZhValidator(v); err != nil {
+			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Clock.name_zh": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Basis(); ok {
+		if err := clock.BasisValidator(v); err != nil {
+			return &ValidationError{Name: "basis", err: fmt.Errorf(`ent: validator failed for field "Clock.basis": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Unit(); ok {
+		if err := clock.UnitValidator(v); err != nil {
+			return &ValidationError{Name: "unit", err: fmt.Errorf(`ent: validator failed for field "Clock.unit": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := clock.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Clock.state": %w`, err)}
@@ -437,6 +610,36 @@ func (_u *ClockUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.NameZh(); ok {
+		_spec.SetField(clock.FieldNameZh, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameEn(); ok {
+		_spec.SetField(clock.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Basis(); ok {
+		_spec.SetField(clock.FieldBasis, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Value(); ok {
+		_spec.SetField(clock.FieldValue, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedValue(); ok {
+		_spec.AddField(clock.FieldValue, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.Unit(); ok {
+		_spec.SetField(clock.FieldUnit, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.CutoffHour(); ok {
+		_spec.SetField(clock.FieldCutoffHour, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedCutoffHour(); ok {
+		_spec.AddField(clock.FieldCutoffHour, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.CreditFen(); ok {
+		_spec.SetField(clock.FieldCreditFen, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditFen(); ok {
+		_spec.AddField(clock.FieldCreditFen, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(clock.FieldState, field.TypeEnum, value)
@@ -488,6 +691,43 @@ func (_u *ClockUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedPausedMicros(); ok {
 		_spec.AddField(clock.FieldPausedMicros, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PauseReasons(); ok {
+		_spec.SetField(clock.FieldPauseReasons, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPauseReasons(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, clock.FieldPauseReasons, value)
+		})
+	}
+	if _u.mutation.IndicatorCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   clock.IndicatorTable,
+			Columns: []string{clock.IndicatorColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(indicator.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.IndicatorIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   clock.IndicatorTable,
+			Columns: []string{clock.IndicatorColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(indicator.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.ShadowedByCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -673,6 +913,139 @@ type ClockUpdateOne struct {
 	hooks     []Hook
 	mutation  *ClockMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetIndicatorID sets the "indicator_id" field.
+func (_u *ClockUpdateOne) SetIndicatorID(v string) *ClockUpdateOne {
+	_u.mutation.SetIndicatorID(v)
+	return _u
+}
+
+// SetNillableIndicatorID sets the "indicator_id" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableIndicatorID(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetIndicatorID(*v)
+	}
+	return _u
+}
+
+// SetNameZh sets the "name_zh" field.
+func (_u *ClockUpdateOne) SetNameZh(v string) *ClockUpdateOne {
+	_u.mutation.SetNameZh(v)
+	return _u
+}
+
+// SetNillableNameZh sets the "name_zh" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableNameZh(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetNameZh(*v)
+	}
+	return _u
+}
+
+// SetNameEn sets the "name_en" field.
+func (_u *ClockUpdateOne) SetNameEn(v string) *ClockUpdateOne {
+	_u.mutation.SetNameEn(v)
+	return _u
+}
+
+// SetNillableNameEn sets the "name_en" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableNameEn(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetBasis sets the "basis" field.
+func (_u *ClockUpdateOne) SetBasis(v string) *ClockUpdateOne {
+	_u.mutation.SetBasis(v)
+	return _u
+}
+
+// SetNillableBasis sets the "basis" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableBasis(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetBasis(*v)
+	}
+	return _u
+}
+
+// SetValue sets the "value" field.
+func (_u *ClockUpdateOne) SetValue(v float64) *ClockUpdateOne {
+	_u.mutation.ResetValue()
+	_u.mutation.SetValue(v)
+	return _u
+}
+
+// SetNillableValue sets the "value" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableValue(v *float64) *ClockUpdateOne {
+	if v != nil {
+		_u.SetValue(*v)
+	}
+	return _u
+}
+
+// AddValue adds value to the "value" field.
+func (_u *ClockUpdateOne) AddValue(v float64) *ClockUpdateOne {
+	_u.mutation.AddValue(v)
+	return _u
+}
+
+// SetUnit sets the "unit" field.
+func (_u *ClockUpdateOne) SetUnit(v string) *ClockUpdateOne {
+	_u.mutation.SetUnit(v)
+	return _u
+}
+
+// SetNillableUnit sets the "unit" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableUnit(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetUnit(*v)
+	}
+	return _u
+}
+
+// SetCutoffHour sets the "cutoff_hour" field.
+func (_u *ClockUpdateOne) SetCutoffHour(v int) *ClockUpdateOne {
+	_u.mutation.ResetCutoffHour()
+	_u.mutation.SetCutoffHour(v)
+	return _u
+}
+
+// SetNillableCutoffHour sets the "cutoff_hour" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableCutoffHour(v *int) *ClockUpdateOne {
+	if v != nil {
+		_u.SetCutoffHour(*v)
+	}
+	return _u
+}
+
+// AddCutoffHour adds value to the "cutoff_hour" field.
+func (_u *ClockUpdateOne) AddCutoffHour(v int) *ClockUpdateOne {
+	_u.mutation.AddCutoffHour(v)
+	return _u
+}
+
+// SetCreditFen sets the "credit_fen" field.
+func (_u *ClockUpdateOne) SetCreditFen(v int64) *ClockUpdateOne {
+	_u.mutation.ResetCreditFen()
+	_u.mutation.SetCreditFen(v)
+	return _u
+}
+
+// SetNillableCreditFen sets the "credit_fen" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableCreditFen(v *int64) *ClockUpdateOne {
+	if v != nil {
+		_u.SetCreditFen(*v)
+	}
+	return _u
+}
+
+// AddCreditFen adds value to the "credit_fen" field.
+func (_u *ClockUpdateOne) AddCreditFen(v int64) *ClockUpdateOne {
+	_u.mutation.AddCreditFen(v)
+	return _u
 }
 
 // SetState sets the "state" field.
@@ -894,6 +1267,23 @@ func (_u *ClockUpdateOne) AddPausedMicros(v int64) *ClockUpdateOne {
 	return _u
 }
 
+// SetPauseReasons sets the "pause_reasons" field.
+func (_u *ClockUpdateOne) SetPauseReasons(v []string) *ClockUpdateOne {
+	_u.mutation.SetPauseReasons(v)
+	return _u
+}
+
+// AppendPauseReasons appends value to the "pause_reasons" field.
+func (_u *ClockUpdateOne) AppendPauseReasons(v []string) *ClockUpdateOne {
+	_u.mutation.AppendPauseReasons(v)
+	return _u
+}
+
+// SetIndicator sets the "indicator" edge to the Indicator entity.
+func (_u *ClockUpdateOne) SetIndicator(v *Indicator) *ClockUpdateOne {
+	return _u.SetIndicatorID(v.ID)
+}
+
 // SetShadowedBy sets the "shadowed_by" edge to the Clock entity.
 func (_u *ClockUpdateOne) SetShadowedBy(v *Clock) *ClockUpdateOne {
 	return _u.SetShadowedByID(v.ID)
@@ -947,6 +1337,12 @@ func (_u *ClockUpdateOne) AddBreaches(v ...*Breach) *ClockUpdateOne {
 // Mutation returns the ClockMutation object of the builder.
 func (_u *ClockUpdateOne) Mutation() *ClockMutation {
 	return _u.mutation
+}
+
+// ClearIndicator clears the "indicator" edge to the Indicator entity.
+func (_u *ClockUpdateOne) ClearIndicator() *ClockUpdateOne {
+	_u.mutation.ClearIndicator()
+	return _u
 }
 
 // ClearShadowedBy clears the "shadowed_by" edge to the Clock entity.
@@ -1060,6 +1456,21 @@ func (_u *ClockUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ClockUpdateOne) check() error {
+	if v, ok := _u.mutation.NameZh(); ok {
+		if err := clock.NameZhValidator(v); err != nil {
+			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Clock.name_zh": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Basis(); ok {
+		if err := clock.BasisValidator(v); err != nil {
+			return &ValidationError{Name: "basis", err: fmt.Errorf(`ent: validator failed for field "Clock.basis": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Unit(); ok {
+		if err := clock.UnitValidator(v); err != nil {
+			return &ValidationError{Name: "unit", err: fmt.Errorf(`ent: validator failed for field "Clock.unit": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := clock.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Clock.state": %w`, err)}
@@ -1112,6 +1523,36 @@ func (_u *ClockUpdateOne) sqlSave(ctx context.Context) (_node *Clock, err error)
 			}
 		}
 	}
+	if value, ok := _u.mutation.NameZh(); ok {
+		_spec.SetField(clock.FieldNameZh, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameEn(); ok {
+		_spec.SetField(clock.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Basis(); ok {
+		_spec.SetField(clock.FieldBasis, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Value(); ok {
+		_spec.SetField(clock.FieldValue, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.AddedValue(); ok {
+		_spec.AddField(clock.FieldValue, field.TypeFloat64, value)
+	}
+	if value, ok := _u.mutation.Unit(); ok {
+		_spec.SetField(clock.FieldUnit, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.CutoffHour(); ok {
+		_spec.SetField(clock.FieldCutoffHour, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedCutoffHour(); ok {
+		_spec.AddField(clock.FieldCutoffHour, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.CreditFen(); ok {
+		_spec.SetField(clock.FieldCreditFen, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedCreditFen(); ok {
+		_spec.AddField(clock.FieldCreditFen, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(clock.FieldState, field.TypeEnum, value)
 	}
@@ -1162,6 +1603,43 @@ func (_u *ClockUpdateOne) sqlSave(ctx context.Context) (_node *Clock, err error)
 	}
 	if value, ok := _u.mutation.AddedPausedMicros(); ok {
 		_spec.AddField(clock.FieldPausedMicros, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PauseReasons(); ok {
+		_spec.SetField(clock.FieldPauseReasons, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPauseReasons(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, clock.FieldPauseReasons, value)
+		})
+	}
+	if _u.mutation.IndicatorCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   clock.IndicatorTable,
+			Columns: []string{clock.IndicatorColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(indicator.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.IndicatorIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   clock.IndicatorTable,
+			Columns: []string{clock.IndicatorColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(indicator.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.ShadowedByCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -3855,6 +3855,11 @@ func (_q *ProcessVersionQuery) collectField(ctx context.Context, oneNode bool, o
 				selectedFields = append(selectedFields, processversion.FieldAuthorID)
 				fieldSeen[processversion.FieldAuthorID] = struct{}{}
 			}
+		case "editors":
+			if _, ok := fieldSeen[processversion.FieldEditors]; !ok {
+				selectedFields = append(selectedFields, processversion.FieldEditors)
+				fieldSeen[processversion.FieldEditors] = struct{}{}
+			}
 		case "approverID":
 			if _, ok := fieldSeen[processversion.FieldApproverID]; !ok {
 				selectedFields = append(selectedFields, processversion.FieldApproverID)
@@ -6644,6 +6649,11 @@ func (_q *StandardVersionQuery) collectField(ctx context.Context, oneNode bool, 
 				selectedFields = append(selectedFields, standardversion.FieldAuthorID)
 				fieldSeen[standardversion.FieldAuthorID] = struct{}{}
 			}
+		case "editors":
+			if _, ok := fieldSeen[standardversion.FieldEditors]; !ok {
+				selectedFields = append(selectedFields, standardversion.FieldEditors)
+				fieldSeen[standardversion.FieldEditors] = struct{}{}
+			}
 		case "approverID":
 			if _, ok := fieldSeen[standardversion.FieldApproverID]; !ok {
 				selectedFields = append(selectedFields, standardversion.FieldApproverID)
@@ -6668,6 +6678,11 @@ func (_q *StandardVersionQuery) collectField(ctx context.Context, oneNode bool, 
 			if _, ok := fieldSeen[standardversion.FieldChangelog]; !ok {
 				selectedFields = append(selectedFields, standardversion.FieldChangelog)
 				fieldSeen[standardversion.FieldChangelog] = struct{}{}
+			}
+		case "appliedAt":
+			if _, ok := fieldSeen[standardversion.FieldAppliedAt]; !ok {
+				selectedFields = append(selectedFields, standardversion.FieldAppliedAt)
+				fieldSeen[standardversion.FieldAppliedAt] = struct{}{}
 			}
 		case "revision":
 			if _, ok := fieldSeen[standardversion.FieldRevision]; !ok {

@@ -19060,6 +19060,8 @@ type ProcessVersionMutation struct {
 	addnumber       *int
 	state           *processversion.State
 	author_id       *string
+	editors         *[]string
+	appendeditors   []string
 	approver_id     *string
 	published_at    *time.Time
 	digest          *string
@@ -19457,6 +19459,57 @@ func (m *ProcessVersionMutation) OldAuthorID(ctx context.Context) (v string, err
 // ResetAuthorID resets all changes to the "author_id" field.
 func (m *ProcessVersionMutation) ResetAuthorID() {
 	m.author_id = nil
+}
+
+// SetEditors sets the "editors" field.
+func (m *ProcessVersionMutation) SetEditors(s []string) {
+	m.editors = &s
+	m.appendeditors = nil
+}
+
+// Editors returns the value of the "editors" field in the mutation.
+func (m *ProcessVersionMutation) Editors() (r []string, exists bool) {
+	v := m.editors
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEditors returns the old "editors" field's value of the ProcessVersion entity.
+// If the ProcessVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessVersionMutation) OldEditors(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEditors is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEditors requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEditors: %w", err)
+	}
+	return oldValue.Editors, nil
+}
+
+// AppendEditors adds s to the "editors" field.
+func (m *ProcessVersionMutation) AppendEditors(s []string) {
+	m.appendeditors = append(m.appendeditors, s...)
+}
+
+// AppendedEditors returns the list of values that were appended to the "editors" field in this mutation.
+func (m *ProcessVersionMutation) AppendedEditors() ([]string, bool) {
+	if len(m.appendeditors) == 0 {
+		return nil, false
+	}
+	return m.appendeditors, true
+}
+
+// ResetEditors resets all changes to the "editors" field.
+func (m *ProcessVersionMutation) ResetEditors() {
+	m.editors = nil
+	m.appendeditors = nil
 }
 
 // SetApproverID sets the "approver_id" field.
@@ -19917,7 +19970,7 @@ func (m *ProcessVersionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProcessVersionMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 14)
 	if m.region != nil {
 		fields = append(fields, processversion.FieldRegionID)
 	}
@@ -19938,6 +19991,9 @@ func (m *ProcessVersionMutation) Fields() []string {
 	}
 	if m.author_id != nil {
 		fields = append(fields, processversion.FieldAuthorID)
+	}
+	if m.editors != nil {
+		fields = append(fields, processversion.FieldEditors)
 	}
 	if m.approver_id != nil {
 		fields = append(fields, processversion.FieldApproverID)
@@ -19979,6 +20035,8 @@ func (m *ProcessVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.State()
 	case processversion.FieldAuthorID:
 		return m.AuthorID()
+	case processversion.FieldEditors:
+		return m.Editors()
 	case processversion.FieldApproverID:
 		return m.ApproverID()
 	case processversion.FieldPublishedAt:
@@ -20014,6 +20072,8 @@ func (m *ProcessVersionMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldState(ctx)
 	case processversion.FieldAuthorID:
 		return m.OldAuthorID(ctx)
+	case processversion.FieldEditors:
+		return m.OldEditors(ctx)
 	case processversion.FieldApproverID:
 		return m.OldApproverID(ctx)
 	case processversion.FieldPublishedAt:
@@ -20083,6 +20143,13 @@ func (m *ProcessVersionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetAuthorID(v)
+		return nil
+	case processversion.FieldEditors:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEditors(v)
 		return nil
 	case processversion.FieldApproverID:
 		v, ok := value.(string)
@@ -20237,6 +20304,9 @@ func (m *ProcessVersionMutation) ResetField(name string) error {
 		return nil
 	case processversion.FieldAuthorID:
 		m.ResetAuthorID()
+		return nil
+	case processversion.FieldEditors:
+		m.ResetEditors()
 		return nil
 	case processversion.FieldApproverID:
 		m.ResetApproverID()
@@ -28091,11 +28161,14 @@ type StandardVersionMutation struct {
 	effective_from    *time.Time
 	effective_to      *time.Time
 	author_id         *string
+	editors           *[]string
+	appendeditors     []string
 	approver_id       *string
 	published_at      *time.Time
 	digest            *string
 	document          *string
 	changelog         *string
+	applied_at        *time.Time
 	revision          *int
 	addrevision       *int
 	clearedFields     map[string]struct{}
@@ -28588,6 +28661,57 @@ func (m *StandardVersionMutation) ResetAuthorID() {
 	m.author_id = nil
 }
 
+// SetEditors sets the "editors" field.
+func (m *StandardVersionMutation) SetEditors(s []string) {
+	m.editors = &s
+	m.appendeditors = nil
+}
+
+// Editors returns the value of the "editors" field in the mutation.
+func (m *StandardVersionMutation) Editors() (r []string, exists bool) {
+	v := m.editors
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEditors returns the old "editors" field's value of the StandardVersion entity.
+// If the StandardVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StandardVersionMutation) OldEditors(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEditors is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEditors requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEditors: %w", err)
+	}
+	return oldValue.Editors, nil
+}
+
+// AppendEditors adds s to the "editors" field.
+func (m *StandardVersionMutation) AppendEditors(s []string) {
+	m.appendeditors = append(m.appendeditors, s...)
+}
+
+// AppendedEditors returns the list of values that were appended to the "editors" field in this mutation.
+func (m *StandardVersionMutation) AppendedEditors() ([]string, bool) {
+	if len(m.appendeditors) == 0 {
+		return nil, false
+	}
+	return m.appendeditors, true
+}
+
+// ResetEditors resets all changes to the "editors" field.
+func (m *StandardVersionMutation) ResetEditors() {
+	m.editors = nil
+	m.appendeditors = nil
+}
+
 // SetApproverID sets the "approver_id" field.
 func (m *StandardVersionMutation) SetApproverID(s string) {
 	m.approver_id = &s
@@ -28792,6 +28916,55 @@ func (m *StandardVersionMutation) OldChangelog(ctx context.Context) (v string, e
 // ResetChangelog resets all changes to the "changelog" field.
 func (m *StandardVersionMutation) ResetChangelog() {
 	m.changelog = nil
+}
+
+// SetAppliedAt sets the "applied_at" field.
+func (m *StandardVersionMutation) SetAppliedAt(t time.Time) {
+	m.applied_at = &t
+}
+
+// AppliedAt returns the value of the "applied_at" field in the mutation.
+func (m *StandardVersionMutation) AppliedAt() (r time.Time, exists bool) {
+	v := m.applied_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAppliedAt returns the old "applied_at" field's value of the StandardVersion entity.
+// If the StandardVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StandardVersionMutation) OldAppliedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAppliedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAppliedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAppliedAt: %w", err)
+	}
+	return oldValue.AppliedAt, nil
+}
+
+// ClearAppliedAt clears the value of the "applied_at" field.
+func (m *StandardVersionMutation) ClearAppliedAt() {
+	m.applied_at = nil
+	m.clearedFields[standardversion.FieldAppliedAt] = struct{}{}
+}
+
+// AppliedAtCleared returns if the "applied_at" field was cleared in this mutation.
+func (m *StandardVersionMutation) AppliedAtCleared() bool {
+	_, ok := m.clearedFields[standardversion.FieldAppliedAt]
+	return ok
+}
+
+// ResetAppliedAt resets all changes to the "applied_at" field.
+func (m *StandardVersionMutation) ResetAppliedAt() {
+	m.applied_at = nil
+	delete(m.clearedFields, standardversion.FieldAppliedAt)
 }
 
 // SetRevision sets the "revision" field.
@@ -29046,7 +29219,7 @@ func (m *StandardVersionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StandardVersionMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 17)
 	if m.region != nil {
 		fields = append(fields, standardversion.FieldRegionID)
 	}
@@ -29074,6 +29247,9 @@ func (m *StandardVersionMutation) Fields() []string {
 	if m.author_id != nil {
 		fields = append(fields, standardversion.FieldAuthorID)
 	}
+	if m.editors != nil {
+		fields = append(fields, standardversion.FieldEditors)
+	}
 	if m.approver_id != nil {
 		fields = append(fields, standardversion.FieldApproverID)
 	}
@@ -29088,6 +29264,9 @@ func (m *StandardVersionMutation) Fields() []string {
 	}
 	if m.changelog != nil {
 		fields = append(fields, standardversion.FieldChangelog)
+	}
+	if m.applied_at != nil {
+		fields = append(fields, standardversion.FieldAppliedAt)
 	}
 	if m.revision != nil {
 		fields = append(fields, standardversion.FieldRevision)
@@ -29118,6 +29297,8 @@ func (m *StandardVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.EffectiveTo()
 	case standardversion.FieldAuthorID:
 		return m.AuthorID()
+	case standardversion.FieldEditors:
+		return m.Editors()
 	case standardversion.FieldApproverID:
 		return m.ApproverID()
 	case standardversion.FieldPublishedAt:
@@ -29128,6 +29309,8 @@ func (m *StandardVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.Document()
 	case standardversion.FieldChangelog:
 		return m.Changelog()
+	case standardversion.FieldAppliedAt:
+		return m.AppliedAt()
 	case standardversion.FieldRevision:
 		return m.Revision()
 	}
@@ -29157,6 +29340,8 @@ func (m *StandardVersionMutation) OldField(ctx context.Context, name string) (en
 		return m.OldEffectiveTo(ctx)
 	case standardversion.FieldAuthorID:
 		return m.OldAuthorID(ctx)
+	case standardversion.FieldEditors:
+		return m.OldEditors(ctx)
 	case standardversion.FieldApproverID:
 		return m.OldApproverID(ctx)
 	case standardversion.FieldPublishedAt:
@@ -29167,6 +29352,8 @@ func (m *StandardVersionMutation) OldField(ctx context.Context, name string) (en
 		return m.OldDocument(ctx)
 	case standardversion.FieldChangelog:
 		return m.OldChangelog(ctx)
+	case standardversion.FieldAppliedAt:
+		return m.OldAppliedAt(ctx)
 	case standardversion.FieldRevision:
 		return m.OldRevision(ctx)
 	}
@@ -29241,6 +29428,13 @@ func (m *StandardVersionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAuthorID(v)
 		return nil
+	case standardversion.FieldEditors:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEditors(v)
+		return nil
 	case standardversion.FieldApproverID:
 		v, ok := value.(string)
 		if !ok {
@@ -29275,6 +29469,13 @@ func (m *StandardVersionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetChangelog(v)
+		return nil
+	case standardversion.FieldAppliedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAppliedAt(v)
 		return nil
 	case standardversion.FieldRevision:
 		v, ok := value.(int)
@@ -29352,6 +29553,9 @@ func (m *StandardVersionMutation) ClearedFields() []string {
 	if m.FieldCleared(standardversion.FieldPublishedAt) {
 		fields = append(fields, standardversion.FieldPublishedAt)
 	}
+	if m.FieldCleared(standardversion.FieldAppliedAt) {
+		fields = append(fields, standardversion.FieldAppliedAt)
+	}
 	return fields
 }
 
@@ -29377,6 +29581,9 @@ func (m *StandardVersionMutation) ClearField(name string) error {
 		return nil
 	case standardversion.FieldPublishedAt:
 		m.ClearPublishedAt()
+		return nil
+	case standardversion.FieldAppliedAt:
+		m.ClearAppliedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown StandardVersion nullable field %s", name)
@@ -29413,6 +29620,9 @@ func (m *StandardVersionMutation) ResetField(name string) error {
 	case standardversion.FieldAuthorID:
 		m.ResetAuthorID()
 		return nil
+	case standardversion.FieldEditors:
+		m.ResetEditors()
+		return nil
 	case standardversion.FieldApproverID:
 		m.ResetApproverID()
 		return nil
@@ -29427,6 +29637,9 @@ func (m *StandardVersionMutation) ResetField(name string) error {
 		return nil
 	case standardversion.FieldChangelog:
 		m.ResetChangelog()
+		return nil
+	case standardversion.FieldAppliedAt:
+		m.ResetAppliedAt()
 		return nil
 	case standardversion.FieldRevision:
 		m.ResetRevision()

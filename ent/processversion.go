@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ type ProcessVersion struct {
 	State processversion.State `json:"state,omitempty"`
 	// AuthorID holds the value of the "author_id" field.
 	AuthorID string `json:"author_id,omitempty"`
+	// Who has changed the draft; none of them may approve it.
+	Editors []string `json:"editors,omitempty"`
 	// ApproverID holds the value of the "approver_id" field.
 	ApproverID *string `json:"approver_id,omitempty"`
 	// PublishedAt holds the value of the "published_at" field.
@@ -116,6 +119,8 @@ func (*ProcessVersion) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case processversion.FieldEditors:
+			values[i] = new([]byte)
 		case processversion.FieldNumber, processversion.FieldRevision:
 			values[i] = new(sql.NullInt64)
 		case processversion.FieldID, processversion.FieldRegionID, processversion.FieldRegionPath, processversion.FieldProcessID, processversion.FieldState, processversion.FieldAuthorID, processversion.FieldApproverID, processversion.FieldDigest, processversion.FieldDocument, processversion.FieldChangelog:
@@ -184,6 +189,14 @@ func (_m *ProcessVersion) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field author_id", values[i])
 			} else if value.Valid {
 				_m.AuthorID = value.String
+			}
+		case processversion.FieldEditors:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field editors", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Editors); err != nil {
+					return fmt.Errorf("unmarshal field editors: %w", err)
+				}
 			}
 		case processversion.FieldApproverID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -299,6 +312,9 @@ func (_m *ProcessVersion) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("author_id=")
 	builder.WriteString(_m.AuthorID)
+	builder.WriteString(", ")
+	builder.WriteString("editors=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Editors))
 	builder.WriteString(", ")
 	if v := _m.ApproverID; v != nil {
 		builder.WriteString("approver_id=")

@@ -74,6 +74,12 @@ func (_c *ProcessVersionCreate) SetAuthorID(v string) *ProcessVersionCreate {
 	return _c
 }
 
+// SetEditors sets the "editors" field.
+func (_c *ProcessVersionCreate) SetEditors(v []string) *ProcessVersionCreate {
+	_c.mutation.SetEditors(v)
+	return _c
+}
+
 // SetApproverID sets the "approver_id" field.
 func (_c *ProcessVersionCreate) SetApproverID(v string) *ProcessVersionCreate {
 	_c.mutation.SetApproverID(v)
@@ -243,6 +249,10 @@ func (_c *ProcessVersionCreate) defaults() {
 		v := processversion.DefaultState
 		_c.mutation.SetState(v)
 	}
+	if _, ok := _c.mutation.Editors(); !ok {
+		v := processversion.DefaultEditors
+		_c.mutation.SetEditors(v)
+	}
 	if _, ok := _c.mutation.Digest(); !ok {
 		v := processversion.DefaultDigest
 		_c.mutation.SetDigest(v)
@@ -298,6 +308,9 @@ func (_c *ProcessVersionCreate) check() error {
 	}
 	if _, ok := _c.mutation.AuthorID(); !ok {
 		return &ValidationError{Name: "author_id", err: errors.New(`ent: missing required field "ProcessVersion.author_id"`)}
+	}
+	if _, ok := _c.mutation.Editors(); !ok {
+		return &ValidationError{Name: "editors", err: errors.New(`ent: missing required field "ProcessVersion.editors"`)}
 	}
 	if _, ok := _c.mutation.Digest(); !ok {
 		return &ValidationError{Name: "digest", err: errors.New(`ent: missing required field "ProcessVersion.digest"`)}
@@ -381,6 +394,10 @@ func (_c *ProcessVersionCreate) createSpec() (*ProcessVersion, *sqlgraph.CreateS
 	if value, ok := _c.mutation.AuthorID(); ok {
 		_spec.SetField(processversion.FieldAuthorID, field.TypeString, value)
 		_node.AuthorID = value
+	}
+	if value, ok := _c.mutation.Editors(); ok {
+		_spec.SetField(processversion.FieldEditors, field.TypeJSON, value)
+		_node.Editors = value
 	}
 	if value, ok := _c.mutation.ApproverID(); ok {
 		_spec.SetField(processversion.FieldApproverID, field.TypeString, value)

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/predicate"
@@ -42,6 +43,18 @@ func (_u *ProcessVersionUpdate) SetNillableState(v *processversion.State) *Proce
 	if v != nil {
 		_u.SetState(*v)
 	}
+	return _u
+}
+
+// SetEditors sets the "editors" field.
+func (_u *ProcessVersionUpdate) SetEditors(v []string) *ProcessVersionUpdate {
+	_u.mutation.SetEditors(v)
+	return _u
+}
+
+// AppendEditors appends value to the "editors" field.
+func (_u *ProcessVersionUpdate) AppendEditors(v []string) *ProcessVersionUpdate {
+	_u.mutation.AppendEditors(v)
 	return _u
 }
 
@@ -294,6 +307,14 @@ func (_u *ProcessVersionUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(processversion.FieldState, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Editors(); ok {
+		_spec.SetField(processversion.FieldEditors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedEditors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, processversion.FieldEditors, value)
+		})
+	}
 	if value, ok := _u.mutation.ApproverID(); ok {
 		_spec.SetField(processversion.FieldApproverID, field.TypeString, value)
 	}
@@ -444,6 +465,18 @@ func (_u *ProcessVersionUpdateOne) SetNillableState(v *processversion.State) *Pr
 	if v != nil {
 		_u.SetState(*v)
 	}
+	return _u
+}
+
+// SetEditors sets the "editors" field.
+func (_u *ProcessVersionUpdateOne) SetEditors(v []string) *ProcessVersionUpdateOne {
+	_u.mutation.SetEditors(v)
+	return _u
+}
+
+// AppendEditors appends value to the "editors" field.
+func (_u *ProcessVersionUpdateOne) AppendEditors(v []string) *ProcessVersionUpdateOne {
+	_u.mutation.AppendEditors(v)
 	return _u
 }
 
@@ -725,6 +758,14 @@ func (_u *ProcessVersionUpdateOne) sqlSave(ctx context.Context) (_node *ProcessV
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(processversion.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.Editors(); ok {
+		_spec.SetField(processversion.FieldEditors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedEditors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, processversion.FieldEditors, value)
+		})
 	}
 	if value, ok := _u.mutation.ApproverID(); ok {
 		_spec.SetField(processversion.FieldApproverID, field.TypeString, value)

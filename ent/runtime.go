@@ -1168,20 +1168,24 @@ func init() {
 	processversionDescNumber := processversionFields[1].Descriptor()
 	// processversion.NumberValidator is a validator for the "number" field. It is called by the builders before save.
 	processversion.NumberValidator = processversionDescNumber.Validators[0].(func(int) error)
+	// processversionDescEditors is the schema descriptor for editors field.
+	processversionDescEditors := processversionFields[4].Descriptor()
+	// processversion.DefaultEditors holds the default value on creation for the editors field.
+	processversion.DefaultEditors = processversionDescEditors.Default.([]string)
 	// processversionDescDigest is the schema descriptor for digest field.
-	processversionDescDigest := processversionFields[6].Descriptor()
+	processversionDescDigest := processversionFields[7].Descriptor()
 	// processversion.DefaultDigest holds the default value on creation for the digest field.
 	processversion.DefaultDigest = processversionDescDigest.Default.(string)
 	// processversionDescDocument is the schema descriptor for document field.
-	processversionDescDocument := processversionFields[7].Descriptor()
+	processversionDescDocument := processversionFields[8].Descriptor()
 	// processversion.DocumentValidator is a validator for the "document" field. It is called by the builders before save.
 	processversion.DocumentValidator = processversionDescDocument.Validators[0].(func(string) error)
 	// processversionDescChangelog is the schema descriptor for changelog field.
-	processversionDescChangelog := processversionFields[8].Descriptor()
+	processversionDescChangelog := processversionFields[9].Descriptor()
 	// processversion.DefaultChangelog holds the default value on creation for the changelog field.
 	processversion.DefaultChangelog = processversionDescChangelog.Default.(string)
 	// processversionDescRevision is the schema descriptor for revision field.
-	processversionDescRevision := processversionFields[9].Descriptor()
+	processversionDescRevision := processversionFields[10].Descriptor()
 	// processversion.DefaultRevision holds the default value on creation for the revision field.
 	processversion.DefaultRevision = processversionDescRevision.Default.(int)
 	// processversionDescID is the schema descriptor for id field.
@@ -1640,20 +1644,24 @@ func init() {
 	standardversionDescNumber := standardversionFields[1].Descriptor()
 	// standardversion.NumberValidator is a validator for the "number" field. It is called by the builders before save.
 	standardversion.NumberValidator = standardversionDescNumber.Validators[0].(func(int) error)
+	// standardversionDescEditors is the schema descriptor for editors field.
+	standardversionDescEditors := standardversionFields[6].Descriptor()
+	// standardversion.DefaultEditors holds the default value on creation for the editors field.
+	standardversion.DefaultEditors = standardversionDescEditors.Default.([]string)
 	// standardversionDescDigest is the schema descriptor for digest field.
-	standardversionDescDigest := standardversionFields[8].Descriptor()
+	standardversionDescDigest := standardversionFields[9].Descriptor()
 	// standardversion.DefaultDigest holds the default value on creation for the digest field.
 	standardversion.DefaultDigest = standardversionDescDigest.Default.(string)
 	// standardversionDescDocument is the schema descriptor for document field.
-	standardversionDescDocument := standardversionFields[9].Descriptor()
+	standardversionDescDocument := standardversionFields[10].Descriptor()
 	// standardversion.DocumentValidator is a validator for the "document" field. It is called by the builders before save.
 	standardversion.DocumentValidator = standardversionDescDocument.Validators[0].(func(string) error)
 	// standardversionDescChangelog is the schema descriptor for changelog field.
-	standardversionDescChangelog := standardversionFields[10].Descriptor()
+	standardversionDescChangelog := standardversionFields[11].Descriptor()
 	// standardversion.DefaultChangelog holds the default value on creation for the changelog field.
 	standardversion.DefaultChangelog = standardversionDescChangelog.Default.(string)
 	// standardversionDescRevision is the schema descriptor for revision field.
-	standardversionDescRevision := standardversionFields[11].Descriptor()
+	standardversionDescRevision := standardversionFields[13].Descriptor()
 	// standardversion.DefaultRevision holds the default value on creation for the revision field.
 	standardversion.DefaultRevision = standardversionDescRevision.Default.(int)
 	// standardversionDescID is the schema descriptor for id field.

@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ type StandardVersion struct {
 	EffectiveTo *time.Time `json:"effective_to,omitempty"`
 	// AuthorID holds the value of the "author_id" field.
 	AuthorID string `json:"author_id,omitempty"`
+	// Who has changed the draft; none of them may approve it.
+	Editors []string `json:"editors,omitempty"`
 	// ApproverID holds the value of the "approver_id" field.
 	ApproverID *string `json:"approver_id,omitempty"`
 	// PublishedAt holds the value of the "published_at" field.
@@ -47,6 +50,8 @@ type StandardVersion struct {
 	Document string `json:"document,omitempty"`
 	// Changelog holds the value of the "changelog" field.
 	Changelog string `json:"changelog,omitempty"`
+	// When running cases were moved to clauses that apply at once; null while that is to be done.
+	AppliedAt *time.Time `json:"applied_at,omitempty"`
 	// Revision holds the value of the "revision" field.
 	Revision int `json:"revision,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -120,11 +125,13 @@ func (*StandardVersion) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case standardversion.FieldEditors:
+			values[i] = new([]byte)
 		case standardversion.FieldNumber, standardversion.FieldRevision:
 			values[i] = new(sql.NullInt64)
 		case standardversion.FieldID, standardversion.FieldRegionID, standardversion.FieldRegionPath, standardversion.FieldStandardID, standardversion.FieldState, standardversion.FieldAuthorID, standardversion.FieldApproverID, standardversion.FieldDigest, standardversion.FieldDocument, standardversion.FieldChangelog:
 			values[i] = new(sql.NullString)
-		case standardversion.FieldCreatedAt, standardversion.FieldEffectiveFrom, standardversion.FieldEffectiveTo, standardversion.FieldPublishedAt:
+		case standardversion.FieldCreatedAt, standardversion.FieldEffectiveFrom, standardversion.FieldEffectiveTo, standardversion.FieldPublishedAt, standardversion.FieldAppliedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -203,6 +210,14 @@ func (_m *StandardVersion) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.AuthorID = value.String
 			}
+		case standardversion.FieldEditors:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field editors", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Editors); err != nil {
+					return fmt.Errorf("unmarshal field editors: %w", err)
+				}
+			}
 		case standardversion.FieldApproverID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field approver_id", values[i])
@@ -234,6 +249,13 @@ func (_m *StandardVersion) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field changelog", values[i])
 			} else if value.Valid {
 				_m.Changelog = value.String
+			}
+		case standardversion.FieldAppliedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field applied_at", values[i])
+			} else if value.Valid {
+				_m.AppliedAt = new(time.Time)
+				*_m.AppliedAt = value.Time
 			}
 		case standardversion.FieldRevision:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -328,6 +350,9 @@ func (_m *StandardVersion) String() string {
 	builder.WriteString("author_id=")
 	builder.WriteString(_m.AuthorID)
 	builder.WriteString(", ")
+	builder.WriteString("editors=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Editors))
+	builder.WriteString(", ")
 	if v := _m.ApproverID; v != nil {
 		builder.WriteString("approver_id=")
 		builder.WriteString(*v)
@@ -346,6 +371,11 @@ func (_m *StandardVersion) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("changelog=")
 	builder.WriteString(_m.Changelog)
+	builder.WriteString(", ")
+	if v := _m.AppliedAt; v != nil {
+		builder.WriteString("applied_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("revision=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Revision))

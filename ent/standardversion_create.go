@@ -102,6 +102,12 @@ func (_c *StandardVersionCreate) SetAuthorID(v string) *StandardVersionCreate {
 	return _c
 }
 
+// SetEditors sets the "editors" field.
+func (_c *StandardVersionCreate) SetEditors(v []string) *StandardVersionCreate {
+	_c.mutation.SetEditors(v)
+	return _c
+}
+
 // SetApproverID sets the "approver_id" field.
 func (_c *StandardVersionCreate) SetApproverID(v string) *StandardVersionCreate {
 	_c.mutation.SetApproverID(v)
@@ -160,6 +166,20 @@ func (_c *StandardVersionCreate) SetChangelog(v string) *StandardVersionCreate {
 func (_c *StandardVersionCreate) SetNillableChangelog(v *string) *StandardVersionCreate {
 	if v != nil {
 		_c.SetChangelog(*v)
+	}
+	return _c
+}
+
+// SetAppliedAt sets the "applied_at" field.
+func (_c *StandardVersionCreate) SetAppliedAt(v time.Time) *StandardVersionCreate {
+	_c.mutation.SetAppliedAt(v)
+	return _c
+}
+
+// SetNillableAppliedAt sets the "applied_at" field if the given value is not nil.
+func (_c *StandardVersionCreate) SetNillableAppliedAt(v *time.Time) *StandardVersionCreate {
+	if v != nil {
+		_c.SetAppliedAt(*v)
 	}
 	return _c
 }
@@ -271,6 +291,10 @@ func (_c *StandardVersionCreate) defaults() {
 		v := standardversion.DefaultState
 		_c.mutation.SetState(v)
 	}
+	if _, ok := _c.mutation.Editors(); !ok {
+		v := standardversion.DefaultEditors
+		_c.mutation.SetEditors(v)
+	}
 	if _, ok := _c.mutation.Digest(); !ok {
 		v := standardversion.DefaultDigest
 		_c.mutation.SetDigest(v)
@@ -326,6 +350,9 @@ func (_c *StandardVersionCreate) check() error {
 	}
 	if _, ok := _c.mutation.AuthorID(); !ok {
 		return &ValidationError{Name: "author_id", err: errors.New(`ent: missing required field "StandardVersion.author_id"`)}
+	}
+	if _, ok := _c.mutation.Editors(); !ok {
+		return &ValidationError{Name: "editors", err: errors.New(`ent: missing required field "StandardVersion.editors"`)}
 	}
 	if _, ok := _c.mutation.Digest(); !ok {
 		return &ValidationError{Name: "digest", err: errors.New(`ent: missing required field "StandardVersion.digest"`)}
@@ -418,6 +445,10 @@ func (_c *StandardVersionCreate) createSpec() (*StandardVersion, *sqlgraph.Creat
 		_spec.SetField(standardversion.FieldAuthorID, field.TypeString, value)
 		_node.AuthorID = value
 	}
+	if value, ok := _c.mutation.Editors(); ok {
+		_spec.SetField(standardversion.FieldEditors, field.TypeJSON, value)
+		_node.Editors = value
+	}
 	if value, ok := _c.mutation.ApproverID(); ok {
 		_spec.SetField(standardversion.FieldApproverID, field.TypeString, value)
 		_node.ApproverID = &value
@@ -437,6 +468,10 @@ func (_c *StandardVersionCreate) createSpec() (*StandardVersion, *sqlgraph.Creat
 	if value, ok := _c.mutation.Changelog(); ok {
 		_spec.SetField(standardversion.FieldChangelog, field.TypeString, value)
 		_node.Changelog = value
+	}
+	if value, ok := _c.mutation.AppliedAt(); ok {
+		_spec.SetField(standardversion.FieldAppliedAt, field.TypeTime, value)
+		_node.AppliedAt = &value
 	}
 	if value, ok := _c.mutation.Revision(); ok {
 		_spec.SetField(standardversion.FieldRevision, field.TypeInt, value)

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/indicator"
@@ -82,6 +83,18 @@ func (_u *StandardVersionUpdate) SetNillableEffectiveTo(v *time.Time) *StandardV
 // ClearEffectiveTo clears the value of the "effective_to" field.
 func (_u *StandardVersionUpdate) ClearEffectiveTo() *StandardVersionUpdate {
 	_u.mutation.ClearEffectiveTo()
+	return _u
+}
+
+// SetEditors sets the "editors" field.
+func (_u *StandardVersionUpdate) SetEditors(v []string) *StandardVersionUpdate {
+	_u.mutation.SetEditors(v)
+	return _u
+}
+
+// AppendEditors appends value to the "editors" field.
+func (_u *StandardVersionUpdate) AppendEditors(v []string) *StandardVersionUpdate {
+	_u.mutation.AppendEditors(v)
 	return _u
 }
 
@@ -164,6 +177,26 @@ func (_u *StandardVersionUpdate) SetNillableChangelog(v *string) *StandardVersio
 	if v != nil {
 		_u.SetChangelog(*v)
 	}
+	return _u
+}
+
+// SetAppliedAt sets the "applied_at" field.
+func (_u *StandardVersionUpdate) SetAppliedAt(v time.Time) *StandardVersionUpdate {
+	_u.mutation.SetAppliedAt(v)
+	return _u
+}
+
+// SetNillableAppliedAt sets the "applied_at" field if the given value is not nil.
+func (_u *StandardVersionUpdate) SetNillableAppliedAt(v *time.Time) *StandardVersionUpdate {
+	if v != nil {
+		_u.SetAppliedAt(*v)
+	}
+	return _u
+}
+
+// ClearAppliedAt clears the value of the "applied_at" field.
+func (_u *StandardVersionUpdate) ClearAppliedAt() *StandardVersionUpdate {
+	_u.mutation.ClearAppliedAt()
 	return _u
 }
 
@@ -346,6 +379,14 @@ func (_u *StandardVersionUpdate) sqlSave(ctx context.Context) (_node int, err er
 	if _u.mutation.EffectiveToCleared() {
 		_spec.ClearField(standardversion.FieldEffectiveTo, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Editors(); ok {
+		_spec.SetField(standardversion.FieldEditors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedEditors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, standardversion.FieldEditors, value)
+		})
+	}
 	if value, ok := _u.mutation.ApproverID(); ok {
 		_spec.SetField(standardversion.FieldApproverID, field.TypeString, value)
 	}
@@ -366,6 +407,12 @@ func (_u *StandardVersionUpdate) sqlSave(ctx context.Context) (_node int, err er
 	}
 	if value, ok := _u.mutation.Changelog(); ok {
 		_spec.SetField(standardversion.FieldChangelog, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AppliedAt(); ok {
+		_spec.SetField(standardversion.FieldAppliedAt, field.TypeTime, value)
+	}
+	if _u.mutation.AppliedAtCleared() {
+		_spec.ClearField(standardversion.FieldAppliedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(standardversion.FieldRevision, field.TypeInt, value)
@@ -539,6 +586,18 @@ func (_u *StandardVersionUpdateOne) ClearEffectiveTo() *StandardVersionUpdateOne
 	return _u
 }
 
+// SetEditors sets the "editors" field.
+func (_u *StandardVersionUpdateOne) SetEditors(v []string) *StandardVersionUpdateOne {
+	_u.mutation.SetEditors(v)
+	return _u
+}
+
+// AppendEditors appends value to the "editors" field.
+func (_u *StandardVersionUpdateOne) AppendEditors(v []string) *StandardVersionUpdateOne {
+	_u.mutation.AppendEditors(v)
+	return _u
+}
+
 // SetApproverID sets the "approver_id" field.
 func (_u *StandardVersionUpdateOne) SetApproverID(v string) *StandardVersionUpdateOne {
 	_u.mutation.SetApproverID(v)
@@ -618,6 +677,26 @@ func (_u *StandardVersionUpdateOne) SetNillableChangelog(v *string) *StandardVer
 	if v != nil {
 		_u.SetChangelog(*v)
 	}
+	return _u
+}
+
+// SetAppliedAt sets the "applied_at" field.
+func (_u *StandardVersionUpdateOne) SetAppliedAt(v time.Time) *StandardVersionUpdateOne {
+	_u.mutation.SetAppliedAt(v)
+	return _u
+}
+
+// SetNillableAppliedAt sets the "applied_at" field if the given value is not nil.
+func (_u *StandardVersionUpdateOne) SetNillableAppliedAt(v *time.Time) *StandardVersionUpdateOne {
+	if v != nil {
+		_u.SetAppliedAt(*v)
+	}
+	return _u
+}
+
+// ClearAppliedAt clears the value of the "applied_at" field.
+func (_u *StandardVersionUpdateOne) ClearAppliedAt() *StandardVersionUpdateOne {
+	_u.mutation.ClearAppliedAt()
 	return _u
 }
 
@@ -830,6 +909,14 @@ func (_u *StandardVersionUpdateOne) sqlSave(ctx context.Context) (_node *Standar
 	if _u.mutation.EffectiveToCleared() {
 		_spec.ClearField(standardversion.FieldEffectiveTo, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Editors(); ok {
+		_spec.SetField(standardversion.FieldEditors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedEditors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, standardversion.FieldEditors, value)
+		})
+	}
 	if value, ok := _u.mutation.ApproverID(); ok {
 		_spec.SetField(standardversion.FieldApproverID, field.TypeString, value)
 	}
@@ -850,6 +937,12 @@ func (_u *StandardVersionUpdateOne) sqlSave(ctx context.Context) (_node *Standar
 	}
 	if value, ok := _u.mutation.Changelog(); ok {
 		_spec.SetField(standardversion.FieldChangelog, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AppliedAt(); ok {
+		_spec.SetField(standardversion.FieldAppliedAt, field.TypeTime, value)
+	}
+	if _u.mutation.AppliedAtCleared() {
+		_spec.ClearField(standardversion.FieldAppliedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(standardversion.FieldRevision, field.TypeInt, value)

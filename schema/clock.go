@@ -20,7 +20,8 @@ import (
 //
 // due_at is the first instant that is too late. next_at is the next instant at
 // which something happens by itself (warning, breach); far in the future when
-// nothing will.
+// nothing will. What it measures by (indicator, value, basis) changes only when a
+// clause that applies at once is published.
 type Clock struct{ ent.Schema }
 
 // Mixin of the Clock.
@@ -32,20 +33,20 @@ func (Clock) Mixin() []ent.Mixin {
 func (Clock) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("case_id").Immutable().Annotations(class.Internal),
-		field.String("indicator_id").Immutable().Annotations(class.Internal),
+		field.String("indicator_id").Annotations(class.Internal),
 		field.String("indicator_code").NotEmpty().Immutable().Annotations(class.Internal),
 		field.String("standard_code").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
 		field.String("clause_number").Default("").Immutable().Annotations(class.Internal, noFilter),
-		field.String("name_zh").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
-		field.String("name_en").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.String("name_zh").NotEmpty().Annotations(class.Internal, noFilter),
+		field.String("name_en").Default("").Annotations(class.Internal, noFilter),
 		field.String("nature").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
 		field.String("start_event").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
 		field.String("stop_event").NotEmpty().Immutable().Annotations(class.Internal),
-		field.String("basis").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
-		field.Float("value").Immutable().Annotations(class.Internal, noFilter),
-		field.String("unit").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
-		field.Int("cutoff_hour").Default(0).Immutable().Annotations(class.Internal, noFilter),
-		field.Int64("credit_fen").Default(0).Immutable().Annotations(class.Internal, noFilter).
+		field.String("basis").NotEmpty().Annotations(class.Internal, noFilter),
+		field.Float("value").Annotations(class.Internal, noFilter),
+		field.String("unit").NotEmpty().Annotations(class.Internal, noFilter),
+		field.Int("cutoff_hour").Default(0).Annotations(class.Internal, noFilter),
+		field.Int64("credit_fen").Default(0).Annotations(class.Internal, noFilter).
 			Comment("What a breach credits to the customer, in fen."),
 		field.Enum("state").Values("running", "paused", "met", "breached", "cancelled").Default("running").Annotations(class.Internal),
 		field.Time("started_at").Immutable().Annotations(class.Internal, noFilter),
@@ -62,7 +63,7 @@ func (Clock) Fields() []ent.Field {
 		field.Bool("binding").Default(true).Annotations(class.Internal).Comment("The strictest of the clocks that measure the same."),
 		field.String("shadowed_by_id").Optional().Nillable().Annotations(class.Internal),
 		field.Int64("paused_micros").Default(0).Annotations(class.Internal, noFilter),
-		field.JSON("pause_reasons", []string{}).Default([]string{}).Immutable().Annotations(class.Internal),
+		field.JSON("pause_reasons", []string{}).Default([]string{}).Annotations(class.Internal),
 	}
 }
 
@@ -70,7 +71,7 @@ func (Clock) Fields() []ent.Field {
 func (Clock) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
-		edge.To("indicator", Indicator.Type).Field("indicator_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("indicator", Indicator.Type).Field("indicator_id").Unique().Required().Annotations(noFilter),
 		edge.To("shadows", Clock.Type).Annotations(paged(), noFilter).From("shadowed_by").Field("shadowed_by_id").Unique().Annotations(noFilter),
 		edge.From("pauses", Pause.Type).Ref("clock").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("breaches", Breach.Type).Ref("clock").Annotations(paged(), noFilter).Annotations(noFilter),

@@ -32,6 +32,8 @@ func (ProcessVersion) Fields() []ent.Field {
 		field.Int("number").Positive().Immutable().Annotations(class.Public, entgql.OrderField("NUMBER"), noFilter),
 		field.Enum("state").Values("draft", "in_review", "published", "retired").Default("draft").Annotations(class.Public),
 		field.String("author_id").Immutable().Annotations(class.Internal, noFilter),
+		field.JSON("editors", []string{}).Default([]string{}).Annotations(class.Internal).
+			Comment("Who has changed the draft; none of them may approve it."),
 		field.String("approver_id").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Time("published_at").Optional().Nillable().Annotations(class.Public, noFilter),
 		field.String("digest").Default("").Annotations(class.Public, noFilter),

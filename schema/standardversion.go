@@ -36,12 +36,16 @@ func (StandardVersion) Fields() []ent.Field {
 		field.Time("effective_from").Optional().Nillable().Annotations(class.Public, noFilter),
 		field.Time("effective_to").Optional().Nillable().Annotations(class.Public, noFilter),
 		field.String("author_id").Immutable().Annotations(class.Internal, noFilter),
+		field.JSON("editors", []string{}).Default([]string{}).Annotations(class.Internal).
+			Comment("Who has changed the draft; none of them may approve it."),
 		field.String("approver_id").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Time("published_at").Optional().Nillable().Annotations(class.Public, noFilter),
 		field.String("digest").Default("").Annotations(class.Public, noFilter),
 		field.Text("document").NotEmpty().Annotations(class.Public, noFilter).
 			Comment("The version as the YAML of a standard file."),
 		field.Text("changelog").Default("").Annotations(class.Public, noFilter),
+		field.Time("applied_at").Optional().Nillable().Annotations(class.Internal, noFilter).
+			Comment("When running cases were moved to clauses that apply at once; null while that is to be done."),
 		field.Int("revision").Default(1).Annotations(class.Public, noFilter),
 	}
 }

@@ -301,7 +301,7 @@ func gapless(t *testing.T, c map[string]any) {
 
 func (o *office) tick() {
 	o.t.Helper()
-	if _, err := o.house.Cases.Tick(o.t.Context()); err != nil {
+	if err := o.house.Tick(o.t.Context()); err != nil {
 		o.t.Fatalf("Tick() = %v", err)
 	}
 }

@@ -67,7 +67,7 @@ const timerPause = time.Second
 // and at least every second.
 func (h *House) RunTimers(ctx context.Context) {
 	for ctx.Err() == nil {
-		if _, err := h.Cases.Tick(ctx); err != nil && ctx.Err() == nil {
+		if err := h.Tick(ctx); err != nil && ctx.Err() == nil {
 			h.Log.Error("fire what is due", "code", fault.CodeOf(err), "err", err)
 		}
 		pause := timerPause
@@ -81,6 +81,23 @@ func (h *House) RunTimers(ctx context.Context) {
 		}
 		wake.Stop()
 	}
+}
+
+// Tick lets time act: versions of standards give way to their successors, what
+// applies at once moves running cases, and due timers and clocks fire.
+func (h *House) Tick(ctx context.Context) error {
+	if _, err := h.Standards.Supersede(ctx); err != nil {
+		return err
+	}
+	moved, err := h.Cases.ApplyImmediate(ctx)
+	if err != nil {
+		return err
+	}
+	if moved > 0 {
+		h.Log.Info("moved running cases to clauses that apply at once", "cases", moved)
+	}
+	_, err = h.Cases.Tick(ctx)
+	return err
 }
 
 // WatchCalendars recounts provisional due instants at once, for what changed

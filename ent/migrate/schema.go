@@ -1098,6 +1098,7 @@ var (
 		{Name: "number", Type: field.TypeInt},
 		{Name: "state", Type: field.TypeEnum, Enums: []string{"draft", "in_review", "published", "retired"}, Default: "draft"},
 		{Name: "author_id", Type: field.TypeString},
+		{Name: "editors", Type: field.TypeJSON},
 		{Name: "approver_id", Type: field.TypeString, Nullable: true},
 		{Name: "published_at", Type: field.TypeTime, Nullable: true},
 		{Name: "digest", Type: field.TypeString, Default: ""},
@@ -1115,13 +1116,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "process_versions_regions_region",
-				Columns:    []*schema.Column{ProcessVersionsColumns[12]},
+				Columns:    []*schema.Column{ProcessVersionsColumns[13]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "process_versions_processes_process",
-				Columns:    []*schema.Column{ProcessVersionsColumns[13]},
+				Columns:    []*schema.Column{ProcessVersionsColumns[14]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1140,12 +1141,12 @@ var (
 			{
 				Name:    "processversion_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProcessVersionsColumns[12]},
+				Columns: []*schema.Column{ProcessVersionsColumns[13]},
 			},
 			{
 				Name:    "processversion_process_id_number",
 				Unique:  true,
-				Columns: []*schema.Column{ProcessVersionsColumns[13], ProcessVersionsColumns[3]},
+				Columns: []*schema.Column{ProcessVersionsColumns[14], ProcessVersionsColumns[3]},
 			},
 			{
 				Name:    "processversion_state",
@@ -1608,11 +1609,13 @@ var (
 		{Name: "effective_from", Type: field.TypeTime, Nullable: true},
 		{Name: "effective_to", Type: field.TypeTime, Nullable: true},
 		{Name: "author_id", Type: field.TypeString},
+		{Name: "editors", Type: field.TypeJSON},
 		{Name: "approver_id", Type: field.TypeString, Nullable: true},
 		{Name: "published_at", Type: field.TypeTime, Nullable: true},
 		{Name: "digest", Type: field.TypeString, Default: ""},
 		{Name: "document", Type: field.TypeString, Size: 2147483647},
 		{Name: "changelog", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "applied_at", Type: field.TypeTime, Nullable: true},
 		{Name: "revision", Type: field.TypeInt, Default: 1},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "standard_id", Type: field.TypeString, Size: 64},
@@ -1625,13 +1628,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "standard_versions_regions_region",
-				Columns:    []*schema.Column{StandardVersionsColumns[14]},
+				Columns:    []*schema.Column{StandardVersionsColumns[16]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "standard_versions_standards_standard",
-				Columns:    []*schema.Column{StandardVersionsColumns[15]},
+				Columns:    []*schema.Column{StandardVersionsColumns[17]},
 				RefColumns: []*schema.Column{StandardsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1650,12 +1653,12 @@ var (
 			{
 				Name:    "standardversion_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{StandardVersionsColumns[14]},
+				Columns: []*schema.Column{StandardVersionsColumns[16]},
 			},
 			{
 				Name:    "standardversion_standard_id_number",
 				Unique:  true,
-				Columns: []*schema.Column{StandardVersionsColumns[15], StandardVersionsColumns[3]},
+				Columns: []*schema.Column{StandardVersionsColumns[17], StandardVersionsColumns[3]},
 			},
 			{
 				Name:    "standardversion_state",

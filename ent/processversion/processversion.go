@@ -30,6 +30,8 @@ const (
 	FieldState = "state"
 	// FieldAuthorID holds the string denoting the author_id field in the database.
 	FieldAuthorID = "author_id"
+	// FieldEditors holds the string denoting the editors field in the database.
+	FieldEditors = "editors"
 	// FieldApproverID holds the string denoting the approver_id field in the database.
 	FieldApproverID = "approver_id"
 	// FieldPublishedAt holds the string denoting the published_at field in the database.
@@ -92,6 +94,7 @@ var Columns = []string{
 	FieldNumber,
 	FieldState,
 	FieldAuthorID,
+	FieldEditors,
 	FieldApproverID,
 	FieldPublishedAt,
 	FieldDigest,
@@ -115,6 +118,8 @@ var (
 	RegionPathValidator func(string) error
 	// NumberValidator is a validator for the "number" field. It is called by the builders before save.
 	NumberValidator func(int) error
+	// DefaultEditors holds the default value on creation for the "editors" field.
+	DefaultEditors []string
 	// DefaultDigest holds the default value on creation for the "digest" field.
 	DefaultDigest string
 	// DocumentValidator is a validator for the "document" field. It is called by the builders before save.

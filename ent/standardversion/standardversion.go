@@ -34,6 +34,8 @@ const (
 	FieldEffectiveTo = "effective_to"
 	// FieldAuthorID holds the string denoting the author_id field in the database.
 	FieldAuthorID = "author_id"
+	// FieldEditors holds the string denoting the editors field in the database.
+	FieldEditors = "editors"
 	// FieldApproverID holds the string denoting the approver_id field in the database.
 	FieldApproverID = "approver_id"
 	// FieldPublishedAt holds the string denoting the published_at field in the database.
@@ -44,6 +46,8 @@ const (
 	FieldDocument = "document"
 	// FieldChangelog holds the string denoting the changelog field in the database.
 	FieldChangelog = "changelog"
+	// FieldAppliedAt holds the string denoting the applied_at field in the database.
+	FieldAppliedAt = "applied_at"
 	// FieldRevision holds the string denoting the revision field in the database.
 	FieldRevision = "revision"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -98,11 +102,13 @@ var Columns = []string{
 	FieldEffectiveFrom,
 	FieldEffectiveTo,
 	FieldAuthorID,
+	FieldEditors,
 	FieldApproverID,
 	FieldPublishedAt,
 	FieldDigest,
 	FieldDocument,
 	FieldChangelog,
+	FieldAppliedAt,
 	FieldRevision,
 }
 
@@ -121,6 +127,8 @@ var (
 	RegionPathValidator func(string) error
 	// NumberValidator is a validator for the "number" field. It is called by the builders before save.
 	NumberValidator func(int) error
+	// DefaultEditors holds the default value on creation for the "editors" field.
+	DefaultEditors []string
 	// DefaultDigest holds the default value on creation for the "digest" field.
 	DefaultDigest string
 	// DocumentValidator is a validator for the "document" field. It is called by the builders before save.
@@ -241,6 +249,11 @@ func ByDocument(opts ...sql.OrderTermOption) OrderOption {
 // ByChangelog orders the results by the changelog field.
 func ByChangelog(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldChangelog, opts...).ToFunc()
+}
+
+// ByAppliedAt orders the results by the applied_at field.
+func ByAppliedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAppliedAt, opts...).ToFunc()
 }
 
 // ByRevision orders the results by the revision field.

@@ -130,6 +130,11 @@ func Changelog(v string) predicate.StandardVersion {
 	return predicate.StandardVersion(sql.FieldEQ(FieldChangelog, v))
 }
 
+// AppliedAt applies equality check predicate on the "applied_at" field. It's identical to AppliedAtEQ.
+func AppliedAt(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldEQ(FieldAppliedAt, v))
+}
+
 // Revision applies equality check predicate on the "revision" field. It's identical to RevisionEQ.
 func Revision(v int) predicate.StandardVersion {
 	return predicate.StandardVersion(sql.FieldEQ(FieldRevision, v))
@@ -913,6 +918,56 @@ func ChangelogEqualFold(v string) predicate.StandardVersion {
 // ChangelogContainsFold applies the ContainsFold predicate on the "changelog" field.
 func ChangelogContainsFold(v string) predicate.StandardVersion {
 	return predicate.StandardVersion(sql.FieldContainsFold(FieldChangelog, v))
+}
+
+// AppliedAtEQ applies the EQ predicate on the "applied_at" field.
+func AppliedAtEQ(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldEQ(FieldAppliedAt, v))
+}
+
+// AppliedAtNEQ applies the NEQ predicate on the "applied_at" field.
+func AppliedAtNEQ(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldNEQ(FieldAppliedAt, v))
+}
+
+// AppliedAtIn applies the In predicate on the "applied_at" field.
+func AppliedAtIn(vs ...time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldIn(FieldAppliedAt, vs...))
+}
+
+// AppliedAtNotIn applies the NotIn predicate on the "applied_at" field.
+func AppliedAtNotIn(vs ...time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldNotIn(FieldAppliedAt, vs...))
+}
+
+// AppliedAtGT applies the GT predicate on the "applied_at" field.
+func AppliedAtGT(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldGT(FieldAppliedAt, v))
+}
+
+// AppliedAtGTE applies the GTE predicate on the "applied_at" field.
+func AppliedAtGTE(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldGTE(FieldAppliedAt, v))
+}
+
+// AppliedAtLT applies the LT predicate on the "applied_at" field.
+func AppliedAtLT(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldLT(FieldAppliedAt, v))
+}
+
+// AppliedAtLTE applies the LTE predicate on the "applied_at" field.
+func AppliedAtLTE(v time.Time) predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldLTE(FieldAppliedAt, v))
+}
+
+// AppliedAtIsNil applies the IsNil predicate on the "applied_at" field.
+func AppliedAtIsNil() predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldIsNull(FieldAppliedAt))
+}
+
+// AppliedAtNotNil applies the NotNil predicate on the "applied_at" field.
+func AppliedAtNotNil() predicate.StandardVersion {
+	return predicate.StandardVersion(sql.FieldNotNull(FieldAppliedAt))
 }
 
 // RevisionEQ applies the EQ predicate on the "revision" field.

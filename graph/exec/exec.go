@@ -698,6 +698,7 @@ type ComplexityRoot struct {
 		CreatedAt   func(childComplexity int) int
 		Digest      func(childComplexity int) int
 		Document    func(childComplexity int) int
+		Editors     func(childComplexity int) int
 		Findings    func(childComplexity int, regionID *string) int
 		ID          func(childComplexity int) int
 		Number      func(childComplexity int) int
@@ -1013,6 +1014,7 @@ type ComplexityRoot struct {
 	}
 
 	StandardVersion struct {
+		AppliedAt     func(childComplexity int) int
 		ApproverID    func(childComplexity int) int
 		AuthorID      func(childComplexity int) int
 		Changelog     func(childComplexity int) int
@@ -1020,6 +1022,7 @@ type ComplexityRoot struct {
 		CreatedAt     func(childComplexity int) int
 		Digest        func(childComplexity int) int
 		Document      func(childComplexity int) int
+		Editors       func(childComplexity int) int
 		EffectiveFrom func(childComplexity int) int
 		EffectiveTo   func(childComplexity int) int
 		ID            func(childComplexity int) int
@@ -4317,6 +4320,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.Document(childComplexity), true
+	case "ProcessVersion.editors":
+		if e.ComplexityRoot.ProcessVersion.Editors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessVersion.Editors(childComplexity), true
 	case "ProcessVersion.findings":
 		if e.ComplexityRoot.ProcessVersion.Findings == nil {
 			break
@@ -5793,6 +5802,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.StandardEdge.Node(childComplexity), true
 
+	case "StandardVersion.appliedAt":
+		if e.ComplexityRoot.StandardVersion.AppliedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersion.AppliedAt(childComplexity), true
 	case "StandardVersion.approverID":
 		if e.ComplexityRoot.StandardVersion.ApproverID == nil {
 			break
@@ -5840,6 +5855,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardVersion.Document(childComplexity), true
+	case "StandardVersion.editors":
+		if e.ComplexityRoot.StandardVersion.Editors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersion.Editors(childComplexity), true
 	case "StandardVersion.effectiveFrom":
 		if e.ComplexityRoot.StandardVersion.EffectiveFrom == nil {
 			break
@@ -9859,6 +9880,10 @@ type ProcessVersion implements Node {
   number: Int!
   state: ProcessVersionState!
   authorID: String!
+  """
+  Who has changed the draft; none of them may approve it.
+  """
+  editors: [String!]!
   approverID: String
   publishedAt: Time
   digest: String!
@@ -11496,6 +11521,10 @@ type StandardVersion implements Node {
   effectiveFrom: Time
   effectiveTo: Time
   authorID: String!
+  """
+  Who has changed the draft; none of them may approve it.
+  """
+  editors: [String!]!
   approverID: String
   publishedAt: Time
   digest: String!
@@ -11504,6 +11533,10 @@ type StandardVersion implements Node {
   """
   document: String!
   changelog: String!
+  """
+  When running cases were moved to clauses that apply at once; null while that is to be done.
+  """
+  appliedAt: Time
   revision: Int!
   region: Region!
   standard: Standard!
@@ -14358,6 +14391,8 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_state(ctx, ec, field)
 	case "authorID":
 		return fieldContext_ProcessVersion_authorID(ctx, ec, field)
+	case "editors":
+		return fieldContext_ProcessVersion_editors(ctx, ec, field)
 	case "approverID":
 		return fieldContext_ProcessVersion_approverID(ctx, ec, field)
 	case "publishedAt":
@@ -14954,6 +14989,8 @@ func childFields_StandardVersion(ctx context.Context, ec *executionContext, fiel
 		return fieldContext_StandardVersion_effectiveTo(ctx, ec, field)
 	case "authorID":
 		return fieldContext_StandardVersion_authorID(ctx, ec, field)
+	case "editors":
+		return fieldContext_StandardVersion_editors(ctx, ec, field)
 	case "approverID":
 		return fieldContext_StandardVersion_approverID(ctx, ec, field)
 	case "publishedAt":
@@ -14964,6 +15001,8 @@ func childFields_StandardVersion(ctx context.Context, ec *executionContext, fiel
 		return fieldContext_StandardVersion_document(ctx, ec, field)
 	case "changelog":
 		return fieldContext_StandardVersion_changelog(ctx, ec, field)
+	case "appliedAt":
+		return fieldContext_StandardVersion_appliedAt(ctx, ec, field)
 	case "revision":
 		return fieldContext_StandardVersion_revision(ctx, ec, field)
 	case "region":
@@ -30557,6 +30596,29 @@ func fieldContext_ProcessVersion_authorID(_ context.Context, ec *executionContex
 	return graphql.NewScalarFieldContext("ProcessVersion", field, false, false, "String")
 }
 
+func _ProcessVersion_editors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_editors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Editors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessVersion_editors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessVersion", field, false, false, "String")
+}
+
 func _ProcessVersion_approverID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -37049,6 +37111,29 @@ func fieldContext_StandardVersion_authorID(_ context.Context, ec *executionConte
 	return graphql.NewScalarFieldContext("StandardVersion", field, false, false, "String")
 }
 
+func _StandardVersion_editors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersion_editors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Editors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardVersion_editors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardVersion", field, false, false, "String")
+}
+
 func _StandardVersion_approverID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -37162,6 +37247,29 @@ func _StandardVersion_changelog(ctx context.Context, ec *executionContext, field
 }
 func fieldContext_StandardVersion_changelog(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StandardVersion", field, false, false, "String")
+}
+
+func _StandardVersion_appliedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersion_appliedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AppliedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_StandardVersion_appliedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardVersion", field, false, false, "Time")
 }
 
 func _StandardVersion_revision(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
@@ -63714,6 +63822,11 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "editors":
+			out.Values[i] = _ProcessVersion_editors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "approverID":
 			out.Values[i] = _ProcessVersion_approverID(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -65873,6 +65986,11 @@ func _StandardVersion(ctx context.Context, ec *executionContext, sel ast.Selecti
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "editors":
+			out.Values[i] = _StandardVersion_editors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "approverID":
 			out.Values[i] = _StandardVersion_approverID(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -65896,6 +66014,11 @@ func _StandardVersion(ctx context.Context, ec *executionContext, sel ast.Selecti
 		case "changelog":
 			out.Values[i] = _StandardVersion_changelog(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "appliedAt":
+			out.Values[i] = _StandardVersion_appliedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "revision":

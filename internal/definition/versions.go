@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,6 +128,9 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 			return "", fault.E(fault.Invalid, "PROCESS_KEY_CHANGED", fault.P("want", key), fault.P("have", c.Graph.Extension.Key)).At("input", "bpmn")
 		}
 		upd := u.ProcessVersion.UpdateOne(v).SetDocument(in.BPMN).AddRevision(1)
+		if !slices.Contains(v.Editors, u.Viewer.StaffID) {
+			upd.SetEditors(append(slices.Clone(v.Editors), u.Viewer.StaffID))
+		}
 		if in.Changelog != nil {
 			upd.SetChangelog(*in.Changelog)
 		}
@@ -170,7 +174,7 @@ func (r *Room) Return(ctx context.Context, in Return) (Result, error) {
 }
 
 // Publish checks a version under review and freezes it with its digest. The
-// publisher must not be its author. A refusal names code, node and clause.
+// publisher must not have written or changed it. A refusal names code, node and clause.
 func (r *Room) Publish(ctx context.Context, in Publish) (Result, error) {
 	c, err := r.checkVersion(ctx, in.VersionID, "")
 	if err != nil {
@@ -185,7 +189,7 @@ func (r *Room) Publish(ctx context.Context, in Publish) (Result, error) {
 		if err != nil {
 			return "", err
 		}
-		if v.AuthorID == u.Viewer.StaffID {
+		if v.AuthorID == u.Viewer.StaffID || slices.Contains(v.Editors, u.Viewer.StaffID) {
 			return "", fault.E(fault.Precondition, "PROCESS_SAME_PERSON").At("input", "versionID")
 		}
 		if v.Document != c.Text {

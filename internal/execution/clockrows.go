@@ -31,7 +31,7 @@ func (b *book) save(ctx context.Context) error {
 			return fmt.Errorf("write the breach of clock %s: %w", m.row.IndicatorCode, err)
 		}
 		b.file.unit.Changed(store.Change{Kind: "clock", ID: m.row.ID, CaseID: m.row.CaseID, RegionPath: m.row.RegionPath})
-		m.fresh, m.dirty, m.breach = false, false, false
+		m.fresh, m.dirty, m.breach, m.moved = false, false, false, false
 	}
 	return nil
 }
@@ -68,6 +68,10 @@ func (b *book) update(ctx context.Context, m *measure) error {
 	u := b.file.unit.Clock.Update().Where(clock.ID(r.ID)).SetState(r.State).SetDueAt(r.DueAt).SetWarnAt(r.WarnAt).SetNextAt(r.NextAt).
 		SetLastDay(r.LastDay).SetProvisional(r.Provisional).SetBinding(r.Binding).SetPausedMicros(r.PausedMicros).
 		SetNillableWarnedAt(r.WarnedAt).SetNillableBreachedAt(r.BreachedAt).SetNillableStoppedAt(r.StoppedAt)
+	if m.moved {
+		u.SetIndicatorID(r.IndicatorID).SetNameZh(r.NameZh).SetNameEn(r.NameEn).SetBasis(r.Basis).SetValue(r.Value).SetUnit(r.Unit).
+			SetCutoffHour(r.CutoffHour).SetCreditFen(r.CreditFen).SetPauseReasons(r.PauseReasons)
+	}
 	if r.PausedAt == nil {
 		u.ClearPausedAt()
 	} else {

@@ -37,6 +37,7 @@ type measure struct {
 	fresh  bool // not in the database yet
 	dirty  bool
 	breach bool // a breach row is to be written
+	moved  bool // it measures by another version than it did
 }
 
 // pause is one stop of a clock; open until ended is set.
@@ -186,16 +187,23 @@ func (b *book) start(ctx context.Context, a norm.Applicable, now time.Time) (*me
 	}
 	row := &ent.Clock{
 		ID: ids.New(ids.Clock), RegionID: f.row.RegionID, RegionPath: f.row.RegionPath, CaseID: f.row.ID,
-		IndicatorID: id, IndicatorCode: i.Code, StandardCode: a.Standard.Code, ClauseNumber: i.Clause,
-		NameZh: i.Name.ZH, NameEn: i.Name.EN, Nature: string(a.Nature), StartEvent: i.StartEvent, StopEvent: i.StopEvent,
-		Basis: string(i.Basis), Value: i.Value, Unit: string(i.Unit), CutoffHour: i.CutoffHour,
-		State: clock.StateRunning, StartedAt: now, Binding: true, PauseReasons: append([]string{}, i.PauseReasons...),
+		IndicatorCode: i.Code, StandardCode: a.Standard.Code, ClauseNumber: i.Clause,
+		Nature: string(a.Nature), StartEvent: i.StartEvent, StopEvent: i.StopEvent,
+		State: clock.StateRunning, StartedAt: now, Binding: true,
 	}
+	measureBy(row, id, i)
+	m := &measure{row: row, fresh: true, dirty: true}
+	return m, b.count(ctx, m)
+}
+
+// measureBy writes what an indicator of a version says into a clock.
+func measureBy(row *ent.Clock, id string, i *norm.Indicator) {
+	row.IndicatorID, row.NameZh, row.NameEn = id, i.Name.ZH, i.Name.EN
+	row.Basis, row.Value, row.Unit, row.CutoffHour = string(i.Basis), i.Value, string(i.Unit), i.CutoffHour
+	row.PauseReasons, row.CreditFen = append([]string{}, i.PauseReasons...), 0
 	if i.Consequence != nil {
 		row.CreditFen = i.Consequence.CreditFen
 	}
-	m := &measure{row: row, fresh: true, dirty: true}
-	return m, b.count(ctx, m)
 }
 
 // count computes the due, warning and next instants from start and pauses.

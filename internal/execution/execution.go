@@ -19,6 +19,7 @@ import (
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/norm"
+	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 )
 
@@ -29,6 +30,10 @@ type Norms interface {
 	InForce(ctx context.Context) (*norm.Set, error)
 	// IndicatorID returns the row id of an applicable indicator.
 	IndicatorID(ctx context.Context, a norm.Applicable) (string, error)
+	// PendingImmediate lists the versions in force that running cases have yet to be moved to.
+	PendingImmediate(ctx context.Context) ([]standard.Immediate, error)
+	// Applied notes that running cases have been moved to a version.
+	Applied(ctx context.Context, versionID string, cases int) error
 	// Calendar returns the statutory calendar of a code.
 	Calendar(ctx context.Context, code string) (*calendar.Calendar, error)
 }

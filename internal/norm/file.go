@@ -91,7 +91,7 @@ func ParseStandard(file []byte, vocabulary *Vocabulary) (*Standard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.normalise(vocabulary)
+	s.Normalise(vocabulary)
 	if e := s.check(vocabulary); e != nil {
 		return nil, withLines(e, tree)
 	}
@@ -192,9 +192,10 @@ func child(n ast.Node, step string) ast.Node {
 	return nil
 }
 
-// normalise replaces words of the published data by the product's, and the
-// aliases of services and areas by their codes.
-func (s *Standard) normalise(v *Vocabulary) {
+// Normalise replaces words of the published data by the product's, and the
+// aliases of services and areas by their codes, as reading a file does; what is
+// normal already is not written to.
+func (s *Standard) Normalise(v *Vocabulary) {
 	for i := range s.Versions {
 		for j := range s.Versions[i].Clauses {
 			if c := &s.Versions[i].Clauses[j]; c.Policy == Pinned {
@@ -210,12 +211,12 @@ func (s *Standard) normalise(v *Vocabulary) {
 				ind.Statistic = w
 			}
 			for k, w := range ind.Services {
-				if code, ok := v.Service(w); ok {
+				if code, ok := v.Service(w); ok && code != w {
 					ind.Services[k] = code
 				}
 			}
 			for k, w := range ind.Areas {
-				if code, ok := v.Area(w); ok {
+				if code, ok := v.Area(w); ok && code != w {
 					ind.Areas[k] = code
 				}
 			}

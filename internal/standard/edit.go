@@ -86,6 +86,7 @@ func (r *Room) prepare(ctx context.Context, e edit) (*edited, error) {
 	if err != nil {
 		return nil, err
 	}
+	head.Normalise(vocabulary)
 	if err := head.Validate(vocabulary); err != nil {
 		out.refused = below(err, "input")
 		return out, nil
@@ -98,7 +99,8 @@ func (r *Room) prepare(ctx context.Context, e edit) (*edited, error) {
 func rewrite(ctx context.Context, u *command.Unit, row *ent.StandardVersion, next *edited) error {
 	from, to := stored(next.after.EffectiveFrom.Time), stored(next.after.EffectiveTo.Time)
 	upd := u.StandardVersion.UpdateOne(row).SetDocument(next.document).SetDigest(next.text.Digest(next.after)).
-		SetChangelog(next.after.Changelog.In("zh")).SetNillableEffectiveFrom(from).SetNillableEffectiveTo(to).AddRevision(1)
+		SetChangelog(next.after.Changelog.In("zh")).SetNillableEffectiveFrom(from).SetNillableEffectiveTo(to).AddRevision(1).
+		SetEditors(withEditor(row.Editors, u.Viewer.StaffID))
 	if from == nil {
 		upd.ClearEffectiveFrom()
 	}

@@ -103,14 +103,14 @@ func (r *Room) Return(ctx context.Context, in Return) (Result, error) {
 	})
 }
 
-// Approve accepts the version under review; its author may not. Errors:
+// Approve accepts the version under review; who has written or changed it may not. Errors:
 // STANDARD_VERSION_NOT_FOUND, STANDARD_STATE, STALE_REVISION, STANDARD_SAME_PERSON.
 func (r *Room) Approve(ctx context.Context, in Approve) (Result, error) {
 	return r.step(ctx, step{
 		operation: "approveStandard", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		may: access.ApproveStandard, from: []standardversion.State{standardversion.StateInReview},
 		apply: func(u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
-			if row.AuthorID == u.Viewer.StaffID {
+			if worked(row, u.Viewer.StaffID) {
 				return fault.E(fault.Precondition, "STANDARD_SAME_PERSON").At("input", "versionID")
 			}
 			upd.SetState(standardversion.StateApproved).SetApproverID(u.Viewer.StaffID).AddRevision(1)

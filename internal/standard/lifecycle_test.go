@@ -173,7 +173,18 @@ func TestSuccession(t *testing.T) {
 		if a, ok := must[*norm.Set](t)(other.InForce(h.system)).Find("X-1", noon.Add(time.Hour)); !ok || a.Version.Number != 2 {
 			t.Errorf("another room sees version %v, want 2", a.Version)
 		}
+		if n := must[int](t)(h.room.Supersede(h.system)); n != 0 {
+			t.Errorf("Supersede() before the second begins = %d, want none", n)
+		}
 		first := s.Client().StandardVersion.Query().Where(standardversion.Number(1)).OnlyX(author)
+		if first.State != standardversion.StatePublished {
+			t.Errorf("first version is %s before the second begins, want published", first.State)
+		}
+		h.now.Set(noon.Add(time.Hour))
+		if n := must[int](t)(h.room.Supersede(h.system)); n != 1 {
+			t.Errorf("Supersede() when the second begins = %d, want 1", n)
+		}
+		first = s.Client().StandardVersion.GetX(author, first.ID)
 		if first.State != standardversion.StateSuperseded || !first.EffectiveTo.Equal(noon.Add(time.Hour)) {
 			t.Errorf("first version is %s until %v, want superseded where the second begins", first.State, first.EffectiveTo)
 		}

@@ -23,7 +23,7 @@ var errMoved = errors.New("the standards in force have changed")
 
 // Publish puts an approved version in force in [effectiveFrom, effectiveTo) and
 // freezes it with its digest. The version in force before it, if it has no end or
-// a later one, ends where the new one begins. An enterprise standard may
+// a later one, ends where the new one begins, and is superseded then. An enterprise standard may
 // only be stricter than what is above it in force on its first day; the answer
 // lists when each binds. Publications happen one after the other.
 //
@@ -208,8 +208,11 @@ func succeed(ctx context.Context, u *command.Unit, row *ent.StandardVersion, fro
 		}
 		before := from != nil && (o.EffectiveFrom == nil || o.EffectiveFrom.Before(*from))
 		if before && o.State == standardversion.StatePublished {
-			err := u.StandardVersion.UpdateOne(o).SetEffectiveTo(*from).SetState(standardversion.StateSuperseded).Exec(ctx)
-			if err != nil {
+			upd := u.StandardVersion.UpdateOne(o).SetEffectiveTo(*from)
+			if !from.After(u.Now) {
+				upd.SetState(standardversion.StateSuperseded)
+			}
+			if err := upd.Exec(ctx); err != nil {
 				return fmt.Errorf("end the earlier version: %w", err)
 			}
 			changed(u, o)
@@ -234,7 +237,7 @@ func meet(aFrom, aTo, bFrom, bTo *time.Time) bool {
 func freeze(ctx context.Context, u *command.Unit, row *ent.StandardVersion, p *plan) error {
 	upd := u.StandardVersion.UpdateOne(row).SetState(standardversion.StatePublished).SetDocument(p.document).
 		SetDigest(p.text.Digest(&p.version)).SetPublishedAt(u.Now).AddRevision(1).
-		SetNillableEffectiveFrom(p.from).SetNillableEffectiveTo(p.to)
+		SetNillableAppliedAt(appliedAt(&p.version, u.Now)).SetNillableEffectiveFrom(p.from).SetNillableEffectiveTo(p.to)
 	if p.from == nil {
 		upd.ClearEffectiveFrom()
 	}

@@ -56,7 +56,7 @@ func insideRegions(ctx context.Context, v *access.Viewer, m ent.Mutation) error 
 }
 
 // mutable are the fields of a published version that its life still changes.
-var mutable = map[string]bool{"state": true, "effective_to": true}
+var mutable = map[string]bool{"state": true, "effective_to": true, "applied_at": true}
 
 // unpublished refuses a change of a published standard or process version and
 // of a published standard's clauses and indicators.
