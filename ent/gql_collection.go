@@ -5554,6 +5554,11 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				selectedFields = append(selectedFields, servicecase.FieldVariables)
 				fieldSeen[servicecase.FieldVariables] = struct{}{}
 			}
+		case "flags":
+			if _, ok := fieldSeen[servicecase.FieldFlags]; !ok {
+				selectedFields = append(selectedFields, servicecase.FieldFlags)
+				fieldSeen[servicecase.FieldFlags] = struct{}{}
+			}
 		case "revision":
 			if _, ok := fieldSeen[servicecase.FieldRevision]; !ok {
 				selectedFields = append(selectedFields, servicecase.FieldRevision)

@@ -43,6 +43,7 @@ import (
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/schema"
 )
 
 const (
@@ -23061,6 +23062,8 @@ type ServiceCaseMutation struct {
 	variables       *map[string]interface{}
 	engine          *json.RawMessage
 	appendengine    json.RawMessage
+	flags           *[]schema.Flag
+	appendflags     []schema.Flag
 	revision        *int
 	addrevision     *int
 	ended_at        *time.Time
@@ -23744,6 +23747,57 @@ func (m *ServiceCaseMutation) ResetEngine() {
 	m.engine = nil
 	m.appendengine = nil
 	delete(m.clearedFields, servicecase.FieldEngine)
+}
+
+// SetFlags sets the "flags" field.
+func (m *ServiceCaseMutation) SetFlags(s []schema.Flag) {
+	m.flags = &s
+	m.appendflags = nil
+}
+
+// Flags returns the value of the "flags" field in the mutation.
+func (m *ServiceCaseMutation) Flags() (r []schema.Flag, exists bool) {
+	v := m.flags
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFlags returns the old "flags" field's value of the ServiceCase entity.
+// If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ServiceCaseMutation) OldFlags(ctx context.Context) (v []schema.Flag, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFlags is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFlags requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFlags: %w", err)
+	}
+	return oldValue.Flags, nil
+}
+
+// AppendFlags adds s to the "flags" field.
+func (m *ServiceCaseMutation) AppendFlags(s []schema.Flag) {
+	m.appendflags = append(m.appendflags, s...)
+}
+
+// AppendedFlags returns the list of values that were appended to the "flags" field in this mutation.
+func (m *ServiceCaseMutation) AppendedFlags() ([]schema.Flag, bool) {
+	if len(m.appendflags) == 0 {
+		return nil, false
+	}
+	return m.appendflags, true
+}
+
+// ResetFlags resets all changes to the "flags" field.
+func (m *ServiceCaseMutation) ResetFlags() {
+	m.flags = nil
+	m.appendflags = nil
 }
 
 // SetRevision sets the "revision" field.
@@ -24618,7 +24672,7 @@ func (m *ServiceCaseMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ServiceCaseMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.region != nil {
 		fields = append(fields, servicecase.FieldRegionID)
 	}
@@ -24660,6 +24714,9 @@ func (m *ServiceCaseMutation) Fields() []string {
 	}
 	if m.engine != nil {
 		fields = append(fields, servicecase.FieldEngine)
+	}
+	if m.flags != nil {
+		fields = append(fields, servicecase.FieldFlags)
 	}
 	if m.revision != nil {
 		fields = append(fields, servicecase.FieldRevision)
@@ -24709,6 +24766,8 @@ func (m *ServiceCaseMutation) Field(name string) (ent.Value, bool) {
 		return m.Variables()
 	case servicecase.FieldEngine:
 		return m.Engine()
+	case servicecase.FieldFlags:
+		return m.Flags()
 	case servicecase.FieldRevision:
 		return m.Revision()
 	case servicecase.FieldEndedAt:
@@ -24754,6 +24813,8 @@ func (m *ServiceCaseMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldVariables(ctx)
 	case servicecase.FieldEngine:
 		return m.OldEngine(ctx)
+	case servicecase.FieldFlags:
+		return m.OldFlags(ctx)
 	case servicecase.FieldRevision:
 		return m.OldRevision(ctx)
 	case servicecase.FieldEndedAt:
@@ -24868,6 +24929,13 @@ func (m *ServiceCaseMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetEngine(v)
+		return nil
+	case servicecase.FieldFlags:
+		v, ok := value.([]schema.Flag)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFlags(v)
 		return nil
 	case servicecase.FieldRevision:
 		v, ok := value.(int)
@@ -25023,6 +25091,9 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 		return nil
 	case servicecase.FieldEngine:
 		m.ResetEngine()
+		return nil
+	case servicecase.FieldFlags:
+		m.ResetFlags()
 		return nil
 	case servicecase.FieldRevision:
 		m.ResetRevision()

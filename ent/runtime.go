@@ -1426,8 +1426,12 @@ func init() {
 	servicecaseDescChannel := servicecaseFields[8].Descriptor()
 	// servicecase.DefaultChannel holds the default value on creation for the channel field.
 	servicecase.DefaultChannel = servicecaseDescChannel.Default.(string)
+	// servicecaseDescFlags is the schema descriptor for flags field.
+	servicecaseDescFlags := servicecaseFields[11].Descriptor()
+	// servicecase.DefaultFlags holds the default value on creation for the flags field.
+	servicecase.DefaultFlags = servicecaseDescFlags.Default.([]schema.Flag)
 	// servicecaseDescRevision is the schema descriptor for revision field.
-	servicecaseDescRevision := servicecaseFields[11].Descriptor()
+	servicecaseDescRevision := servicecaseFields[12].Descriptor()
 	// servicecase.DefaultRevision holds the default value on creation for the revision field.
 	servicecase.DefaultRevision = servicecaseDescRevision.Default.(int)
 	// servicecaseDescID is the schema descriptor for id field.

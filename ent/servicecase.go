@@ -15,6 +15,7 @@ import (
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/staff"
+	"github.com/openspms/spms/schema"
 )
 
 // ServiceCase is the model entity for the ServiceCase schema.
@@ -50,6 +51,8 @@ type ServiceCase struct {
 	Variables map[string]interface{} `json:"variables,omitempty"`
 	// Id counters and scopes of the engine's state.
 	Engine json.RawMessage `json:"engine,omitempty"`
+	// Rules of standards that the case did not keep and that only mark it.
+	Flags []schema.Flag `json:"flags,omitempty"`
 	// Revision holds the value of the "revision" field.
 	Revision int `json:"revision,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
@@ -251,7 +254,7 @@ func (*ServiceCase) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case servicecase.FieldVariables, servicecase.FieldEngine:
+		case servicecase.FieldVariables, servicecase.FieldEngine, servicecase.FieldFlags:
 			values[i] = new([]byte)
 		case servicecase.FieldRevision:
 			values[i] = new(sql.NullInt64)
@@ -366,6 +369,14 @@ func (_m *ServiceCase) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.Engine); err != nil {
 					return fmt.Errorf("unmarshal field engine: %w", err)
+				}
+			}
+		case servicecase.FieldFlags:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field flags", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Flags); err != nil {
+					return fmt.Errorf("unmarshal field flags: %w", err)
 				}
 			}
 		case servicecase.FieldRevision:
@@ -541,6 +552,9 @@ func (_m *ServiceCase) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("engine=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Engine))
+	builder.WriteString(", ")
+	builder.WriteString("flags=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Flags))
 	builder.WriteString(", ")
 	builder.WriteString("revision=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Revision))

@@ -26,6 +26,7 @@ import (
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/schema"
 )
 
 // ServiceCaseCreate is the builder for creating a ServiceCase entity.
@@ -164,6 +165,12 @@ func (_c *ServiceCaseCreate) SetVariables(v map[string]interface{}) *ServiceCase
 // SetEngine sets the "engine" field.
 func (_c *ServiceCaseCreate) SetEngine(v json.RawMessage) *ServiceCaseCreate {
 	_c.mutation.SetEngine(v)
+	return _c
+}
+
+// SetFlags sets the "flags" field.
+func (_c *ServiceCaseCreate) SetFlags(v []schema.Flag) *ServiceCaseCreate {
+	_c.mutation.SetFlags(v)
 	return _c
 }
 
@@ -458,6 +465,10 @@ func (_c *ServiceCaseCreate) defaults() {
 		v := servicecase.DefaultChannel
 		_c.mutation.SetChannel(v)
 	}
+	if _, ok := _c.mutation.Flags(); !ok {
+		v := servicecase.DefaultFlags
+		_c.mutation.SetFlags(v)
+	}
 	if _, ok := _c.mutation.Revision(); !ok {
 		v := servicecase.DefaultRevision
 		_c.mutation.SetRevision(v)
@@ -528,6 +539,9 @@ func (_c *ServiceCaseCreate) check() error {
 	}
 	if _, ok := _c.mutation.Variables(); !ok {
 		return &ValidationError{Name: "variables", err: errors.New(`ent: missing required field "ServiceCase.variables"`)}
+	}
+	if _, ok := _c.mutation.Flags(); !ok {
+		return &ValidationError{Name: "flags", err: errors.New(`ent: missing required field "ServiceCase.flags"`)}
 	}
 	if _, ok := _c.mutation.Revision(); !ok {
 		return &ValidationError{Name: "revision", err: errors.New(`ent: missing required field "ServiceCase.revision"`)}
@@ -627,6 +641,10 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Engine(); ok {
 		_spec.SetField(servicecase.FieldEngine, field.TypeJSON, value)
 		_node.Engine = value
+	}
+	if value, ok := _c.mutation.Flags(); ok {
+		_spec.SetField(servicecase.FieldFlags, field.TypeJSON, value)
+		_node.Flags = value
 	}
 	if value, ok := _c.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)

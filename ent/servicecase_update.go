@@ -26,6 +26,7 @@ import (
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/schema"
 )
 
 // ServiceCaseUpdate is the builder for updating ServiceCase entities.
@@ -147,6 +148,18 @@ func (_u *ServiceCaseUpdate) AppendEngine(v json.RawMessage) *ServiceCaseUpdate 
 // ClearEngine clears the value of the "engine" field.
 func (_u *ServiceCaseUpdate) ClearEngine() *ServiceCaseUpdate {
 	_u.mutation.ClearEngine()
+	return _u
+}
+
+// SetFlags sets the "flags" field.
+func (_u *ServiceCaseUpdate) SetFlags(v []schema.Flag) *ServiceCaseUpdate {
+	_u.mutation.SetFlags(v)
+	return _u
+}
+
+// AppendFlags appends value to the "flags" field.
+func (_u *ServiceCaseUpdate) AppendFlags(v []schema.Flag) *ServiceCaseUpdate {
+	_u.mutation.AppendFlags(v)
 	return _u
 }
 
@@ -687,6 +700,14 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.EngineCleared() {
 		_spec.ClearField(servicecase.FieldEngine, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Flags(); ok {
+		_spec.SetField(servicecase.FieldFlags, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedFlags(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, servicecase.FieldFlags, value)
+		})
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)
@@ -1309,6 +1330,18 @@ func (_u *ServiceCaseUpdateOne) ClearEngine() *ServiceCaseUpdateOne {
 	return _u
 }
 
+// SetFlags sets the "flags" field.
+func (_u *ServiceCaseUpdateOne) SetFlags(v []schema.Flag) *ServiceCaseUpdateOne {
+	_u.mutation.SetFlags(v)
+	return _u
+}
+
+// AppendFlags appends value to the "flags" field.
+func (_u *ServiceCaseUpdateOne) AppendFlags(v []schema.Flag) *ServiceCaseUpdateOne {
+	_u.mutation.AppendFlags(v)
+	return _u
+}
+
 // SetRevision sets the "revision" field.
 func (_u *ServiceCaseUpdateOne) SetRevision(v int) *ServiceCaseUpdateOne {
 	_u.mutation.ResetRevision()
@@ -1876,6 +1909,14 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 	}
 	if _u.mutation.EngineCleared() {
 		_spec.ClearField(servicecase.FieldEngine, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Flags(); ok {
+		_spec.SetField(servicecase.FieldFlags, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedFlags(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, servicecase.FieldFlags, value)
+		})
 	}
 	if value, ok := _u.mutation.Revision(); ok {
 		_spec.SetField(servicecase.FieldRevision, field.TypeInt, value)

@@ -39,6 +39,8 @@ func (ServiceCase) Fields() []ent.Field {
 		field.JSON("variables", map[string]any{}).Annotations(class.Internal, entgql.Type("Map")),
 		field.JSON("engine", json.RawMessage{}).Optional().Annotations(class.Internal, hidden).
 			Comment("Id counters and scopes of the engine's state."),
+		field.JSON("flags", []Flag{}).Default([]Flag{}).Annotations(class.Internal, entgql.Type("[CaseFlag!]")).
+			Comment("Rules of standards that the case did not keep and that only mark it."),
 		field.Int("revision").Default(0).Annotations(class.Internal, noFilter),
 		field.Time("ended_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.String("started_by").Immutable().Annotations(class.Internal, noFilter),

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,5 +102,62 @@ func TestEditorsMayNotApprove(t *testing.T) {
 			}
 		}
 		o.must("demo-admin", "publishProcess", `versionID: "enquiry@2", revision: 3`)
+	})
+}
+
+// TestRulesOfStandards publishes a province standard with rules in CEL. One on
+// definitions refuses a publication and names the clause; of those on cases one
+// refuses the start, and one marks the case.
+func TestRulesOfStandards(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		const file = `format: openspms-standard/1
+code: ENT-HA-RULES
+name: {zh: 河南服务规则(示例), en: Henan service rules}
+authority: enterprise
+jurisdiction: CN-HA
+sample: true
+versions:
+  - number: 1
+    clauses:
+      - {number: "1", text: {zh: 厅店渠道须登记套餐。, en: Orders from shops name their plan.}}
+      - {number: "2", text: {zh: 千兆套餐重点关注。, en: Gigabit plans are watched.}}
+      - {number: "3", text: {zh: 每个人工环节须留痕。, en: Every human task leaves evidence.}}
+    rules:
+      - {code: R-SHOP, name: {zh: 厅店登记, en: Shops}, clause: "1", on: case, result: block, expression: "channel != 'grid' || variables['case']['plan'] == '1000M'", message: {zh: 网格渠道只受理千兆, en: The grid channel takes gigabit only}}
+      - {code: R-GIGA, name: {zh: 千兆关注, en: Gigabit}, clause: "2", on: case, result: flag, expression: "variables['case']['plan'] != '1000M'", message: {zh: 千兆用户, en: A gigabit customer}}
+      - {code: R-PROOF, name: {zh: 留痕, en: Evidence}, clause: "3", on: definition, result: block, expression: "process.nodes.all(n, !n.human || size(n.evidence) > 0)", message: {zh: 人工环节须留痕, en: Human tasks leave evidence}}
+      - {code: R-ASK, name: {zh: 咨询流程, en: Enquiries}, clause: "3", on: definition, result: block, expression: "process.key != 'enquiry'", message: {zh: 河南不用总部咨询流程, en: Henan has its own enquiries}}
+`
+		o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", file))
+		o.must("ha-admin", "submitStandard", `versionID: "ENT-HA-RULES@1", revision: 1`)
+		o.must("demo-admin", "approveStandard", `versionID: "ENT-HA-RULES@1", revision: 2`)
+		o.must("demo-admin", "publishStandard", `versionID: "ENT-HA-RULES@1", revision: 3`)
+
+		start := `processKey: "ftth-install", regionID: %q, number: %q, channel: %q, variables: {case: {plan: %q, planMbps: 300}}`
+		if codes := o.do("zz-agent", "startCase", fmt.Sprintf(start, "CN-HA-ZZ", "SO-1", "grid", "300M")); len(codes) != 1 || codes[0] != "RULE_BLOCKED" {
+			t.Errorf("a start against a blocking rule = %v, want RULE_BLOCKED", codes)
+		}
+		o.must("yb-agent", "startCase", fmt.Sprintf(start, "CN-CQ-YB", "SO-2", "grid", "300M")) // Henan's rules end at its border
+		o.must("zz-agent", "startCase", fmt.Sprintf(start, "CN-HA-ZZ", "SO-3", "hotline", "300M"))
+		o.must("zz-agent", "startCase", fmt.Sprintf(start, "CN-HA-ZZ", "SO-4", "hotline", "1000M"))
+		for number, want := range map[string]int{"SO-3": 0, "SO-4": 1} {
+			flags, _ := o.get("ha-supervisor", fmt.Sprintf(`{ serviceCase(number: %q) { flags { rule clauseRef textZh nodeID at } } }`, number), "serviceCase", "flags").([]any)
+			if len(flags) != want || (want == 1 && (dig(flags[0], "rule") != "R-GIGA" || dig(flags[0], "clauseRef") != "ENT-HA-RULES 2")) {
+				t.Errorf("%s has flags %v, want %d of R-GIGA by ENT-HA-RULES 2", number, flags, want)
+			}
+		}
+		findings, _ := o.get("ha-admin", `{ process(key: "ftth-install") { versions(first: 1) { edges { node { findings(regionID: "CN-HA") { code severity clause message } } } } } }`,
+			"process", "versions", "edges", 0, "node", "findings").([]any)
+		if len(findings) != 0 {
+			t.Errorf("the fibre process breaks a rule that it keeps: %v", findings)
+		}
+		bind := `versionID: "enquiry@1", regionID: %q`
+		if codes := o.do("demo-admin", "bindProcess", fmt.Sprintf(bind, "CN-HA-ZZ")); !slices.Contains(codes, "STANDARD_RULE_BROKEN") {
+			t.Errorf("binding a process against a rule = %v, want STANDARD_RULE_BROKEN", codes)
+		}
+		o.must("demo-admin", "bindProcess", fmt.Sprintf(bind, "CN-CQ"))
+		o.verified()
 	})
 }

@@ -1331,6 +1331,7 @@ var (
 		{Name: "channel", Type: field.TypeString, Default: ""},
 		{Name: "variables", Type: field.TypeJSON},
 		{Name: "engine", Type: field.TypeJSON, Nullable: true},
+		{Name: "flags", Type: field.TypeJSON},
 		{Name: "revision", Type: field.TypeInt, Default: 0},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_by", Type: field.TypeString},
@@ -1347,25 +1348,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "service_cases_regions_region",
-				Columns:    []*schema.Column{ServiceCasesColumns[15]},
+				Columns:    []*schema.Column{ServiceCasesColumns[16]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_processes_process",
-				Columns:    []*schema.Column{ServiceCasesColumns[16]},
+				Columns:    []*schema.Column{ServiceCasesColumns[17]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_process_versions_version",
-				Columns:    []*schema.Column{ServiceCasesColumns[17]},
+				Columns:    []*schema.Column{ServiceCasesColumns[18]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_staffs_owner",
-				Columns:    []*schema.Column{ServiceCasesColumns[18]},
+				Columns:    []*schema.Column{ServiceCasesColumns[19]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1384,22 +1385,22 @@ var (
 			{
 				Name:    "servicecase_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[15]},
+				Columns: []*schema.Column{ServiceCasesColumns[16]},
 			},
 			{
 				Name:    "servicecase_process_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[16]},
+				Columns: []*schema.Column{ServiceCasesColumns[17]},
 			},
 			{
 				Name:    "servicecase_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[17]},
+				Columns: []*schema.Column{ServiceCasesColumns[18]},
 			},
 			{
 				Name:    "servicecase_owner_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[18]},
+				Columns: []*schema.Column{ServiceCasesColumns[19]},
 			},
 			{
 				Name:    "servicecase_state",

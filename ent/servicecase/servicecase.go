@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openspms/spms/schema"
 )
 
 const (
@@ -44,6 +45,8 @@ const (
 	FieldVariables = "variables"
 	// FieldEngine holds the string denoting the engine field in the database.
 	FieldEngine = "engine"
+	// FieldFlags holds the string denoting the flags field in the database.
+	FieldFlags = "flags"
 	// FieldRevision holds the string denoting the revision field in the database.
 	FieldRevision = "revision"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
@@ -199,6 +202,7 @@ var Columns = []string{
 	FieldChannel,
 	FieldVariables,
 	FieldEngine,
+	FieldFlags,
 	FieldRevision,
 	FieldEndedAt,
 	FieldStartedBy,
@@ -232,6 +236,8 @@ var (
 	DefaultArea string
 	// DefaultChannel holds the default value on creation for the "channel" field.
 	DefaultChannel string
+	// DefaultFlags holds the default value on creation for the "flags" field.
+	DefaultFlags []schema.Flag
 	// DefaultRevision holds the default value on creation for the "revision" field.
 	DefaultRevision int
 	// DefaultID holds the default value on creation for the "id" field.

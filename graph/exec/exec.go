@@ -33,6 +33,7 @@ import (
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/workforce"
+	"github.com/openspms/spms/schema"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -241,6 +242,15 @@ type ComplexityRoot struct {
 	CaseEventEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	CaseFlag struct {
+		At        func(childComplexity int) int
+		ClauseRef func(childComplexity int) int
+		NodeID    func(childComplexity int) int
+		Rule      func(childComplexity int) int
+		TextEn    func(childComplexity int) int
+		TextZh    func(childComplexity int) int
 	}
 
 	CasePayload struct {
@@ -877,6 +887,7 @@ type ComplexityRoot struct {
 		Events     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CaseEventOrder) int
 		Evidence   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
 		Failures   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.FailureOrder) int
+		Flags      func(childComplexity int) int
 		ID         func(childComplexity int) int
 		Number     func(childComplexity int) int
 		Outcome    func(childComplexity int) int
@@ -2085,6 +2096,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CaseEventEdge.Node(childComplexity), true
+
+	case "CaseFlag.at":
+		if e.ComplexityRoot.CaseFlag.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.At(childComplexity), true
+	case "CaseFlag.clauseRef":
+		if e.ComplexityRoot.CaseFlag.ClauseRef == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.ClauseRef(childComplexity), true
+	case "CaseFlag.nodeID":
+		if e.ComplexityRoot.CaseFlag.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.NodeID(childComplexity), true
+	case "CaseFlag.rule":
+		if e.ComplexityRoot.CaseFlag.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.Rule(childComplexity), true
+	case "CaseFlag.textEn":
+		if e.ComplexityRoot.CaseFlag.TextEn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.TextEn(childComplexity), true
+	case "CaseFlag.textZh":
+		if e.ComplexityRoot.CaseFlag.TextZh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseFlag.TextZh(childComplexity), true
 
 	case "CasePayload.serviceCase":
 		if e.ComplexityRoot.CasePayload.ServiceCase == nil {
@@ -5195,6 +5243,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceCase.Failures(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.FailureOrder)), true
+	case "ServiceCase.flags":
+		if e.ComplexityRoot.ServiceCase.Flags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceCase.Flags(childComplexity), true
 	case "ServiceCase.id":
 		if e.ComplexityRoot.ServiceCase.ID == nil {
 			break
@@ -7239,6 +7293,18 @@ type FailurePayload {
   failure: Failure
   serviceCase: ServiceCase
   userErrors: [UserError!]!
+}
+
+"A rule of a standard that a case did not keep and that only marks it."
+type CaseFlag {
+  rule: String!
+  "The clause behind the rule, as standard code and number."
+  clauseRef: String!
+  textZh: String!
+  textEn: String!
+  "The task that was completed, empty at the start of the case."
+  nodeID: String!
+  at: Time!
 }
 
 extend type Task {
@@ -10624,6 +10690,10 @@ type ServiceCase implements Node {
   area: String!
   channel: String!
   variables: Map!
+  """
+  Rules of standards that the case did not keep and that only mark it.
+  """
+  flags: [CaseFlag!]!
   revision: Int!
   endedAt: Time
   startedBy: String!
@@ -13575,6 +13645,24 @@ func childFields_CaseEventEdge(ctx context.Context, ec *executionContext, field 
 	return nil, fmt.Errorf("no field named %q was found under type CaseEventEdge", field.Name)
 }
 
+func childFields_CaseFlag(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rule":
+		return fieldContext_CaseFlag_rule(ctx, ec, field)
+	case "clauseRef":
+		return fieldContext_CaseFlag_clauseRef(ctx, ec, field)
+	case "textZh":
+		return fieldContext_CaseFlag_textZh(ctx, ec, field)
+	case "textEn":
+		return fieldContext_CaseFlag_textEn(ctx, ec, field)
+	case "nodeID":
+		return fieldContext_CaseFlag_nodeID(ctx, ec, field)
+	case "at":
+		return fieldContext_CaseFlag_at(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CaseFlag", field.Name)
+}
+
 func childFields_CasePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "serviceCase":
@@ -14705,6 +14793,8 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_channel(ctx, ec, field)
 	case "variables":
 		return fieldContext_ServiceCase_variables(ctx, ec, field)
+	case "flags":
+		return fieldContext_ServiceCase_flags(ctx, ec, field)
 	case "revision":
 		return fieldContext_ServiceCase_revision(ctx, ec, field)
 	case "endedAt":
@@ -21532,6 +21622,144 @@ func _CaseEventEdge_cursor(ctx context.Context, ec *executionContext, field grap
 }
 func fieldContext_CaseEventEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CaseEventEdge", field, false, false, "Cursor")
+}
+
+func _CaseFlag_rule(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_rule(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rule, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_rule(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "String")
+}
+
+func _CaseFlag_clauseRef(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_clauseRef(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ClauseRef, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_clauseRef(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "String")
+}
+
+func _CaseFlag_textZh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_textZh(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TextZh, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_textZh(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "String")
+}
+
+func _CaseFlag_textEn(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_textEn(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TextEn, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_textEn(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "String")
+}
+
+func _CaseFlag_nodeID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_nodeID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_nodeID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "String")
+}
+
+func _CaseFlag_at(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *schema.Flag) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseFlag_at(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseFlag_at(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseFlag", field, false, false, "Time")
 }
 
 func _CasePayload_serviceCase(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CasePayload) (ret graphql.Marshaler) {
@@ -34380,6 +34608,38 @@ func _ServiceCase_variables(ctx context.Context, ec *executionContext, field gra
 }
 func fieldContext_ServiceCase_variables(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ServiceCase", field, false, false, "Map")
+}
+
+func _ServiceCase_flags(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_flags(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Flags, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []schema.Flag) graphql.Marshaler {
+			return marshalNCaseFlag2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋschemaᚐFlagᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_flags(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CaseFlag(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _ServiceCase_revision(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
@@ -60829,6 +61089,64 @@ func _CaseEventEdge(ctx context.Context, ec *executionContext, sel ast.Selection
 	return out
 }
 
+var caseFlagImplementors = []string{"CaseFlag"}
+
+func _CaseFlag(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *schema.Flag) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, caseFlagImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CaseFlag")
+		case "rule":
+			out.Values[i] = _CaseFlag_rule(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "clauseRef":
+			out.Values[i] = _CaseFlag_clauseRef(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "textZh":
+			out.Values[i] = _CaseFlag_textZh(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "textEn":
+			out.Values[i] = _CaseFlag_textEn(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeID":
+			out.Values[i] = _CaseFlag_nodeID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = _CaseFlag_at(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var casePayloadImplementors = []string{"CasePayload"}
 
 func _CasePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.CasePayload) graphql.Marshaler {
@@ -65059,6 +65377,11 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "flags":
+			out.Values[i] = _ServiceCase_flags(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "revision":
 			out.Values[i] = _ServiceCase_revision(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -68092,6 +68415,26 @@ func marshalNCaseEventOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCaseE
 func unmarshalNCaseEventWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐCaseEventWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.CaseEventWhereInput, error) {
 	res, err := unmarshalInputCaseEventWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNCaseFlag2githubᚗcomᚋopenspmsᚋspmsᚋschemaᚐFlag(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v schema.Flag) graphql.Marshaler {
+	return _CaseFlag(ctx, ec, sel, &v)
+}
+
+func marshalNCaseFlag2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋschemaᚐFlagᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []schema.Flag) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNCaseFlag2githubᚗcomᚋopenspmsᚋspmsᚋschemaᚐFlag(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func marshalNCasePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCasePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.CasePayload) graphql.Marshaler {

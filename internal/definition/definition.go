@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/process"
@@ -19,12 +20,16 @@ import (
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/norm"
+	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 )
 
 // Norms tells which standards are in force; room standard does.
 type Norms interface {
+	// InForce returns the published standards, indexed.
 	InForce(ctx context.Context) (*norm.Set, error)
+	// Rules returns the rules in force in a region given with all above it.
+	Rules(ctx context.Context, regions []string, on norm.RuleOn, at time.Time) ([]*standard.Rule, error)
 }
 
 // Room keeps process definitions. It is safe for concurrent use.
@@ -142,6 +147,11 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 		return nil, err
 	}
 	out.Findings = append(out.Findings, more...)
+	broken, err := r.lawful(ctx, c.Model, reg)
+	if err != nil {
+		return nil, err
+	}
+	out.Findings = append(out.Findings, broken...)
 	return out, nil
 }
 

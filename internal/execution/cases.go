@@ -12,6 +12,7 @@ import (
 	"github.com/openspms/spms/internal/engine"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
 	"github.com/openspms/spms/schema/ids"
 )
 
@@ -40,6 +41,9 @@ func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) 
 		vars, err := f.inputVariables(in)
 		if err != nil {
 			return CaseResult{}, below(err, "input", "variables")
+		}
+		if err := f.lawful(ctx, "", vars, nil); err != nil {
+			return CaseResult{}, err
 		}
 		if err := f.insert(ctx); err != nil {
 			return CaseResult{}, err
@@ -143,7 +147,7 @@ func (f *file) insert(ctx context.Context) error {
 	r := f.row
 	err := f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
 		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).
-		SetChannel(r.Channel).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).Exec(ctx)
+		SetChannel(r.Channel).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).Exec(ctx)
 	if store.IsConstraint(err) {
 		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", r.Number)).At("input", "number")
 	}

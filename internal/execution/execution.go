@@ -30,6 +30,8 @@ type Norms interface {
 	InForce(ctx context.Context) (*norm.Set, error)
 	// IndicatorID returns the row id of an applicable indicator.
 	IndicatorID(ctx context.Context, a norm.Applicable) (string, error)
+	// Rules returns the rules in force in a region given with all above it.
+	Rules(ctx context.Context, regions []string, on norm.RuleOn, at time.Time) ([]*standard.Rule, error)
 	// PendingImmediate lists the versions in force that running cases have yet to be moved to.
 	PendingImmediate(ctx context.Context) ([]standard.Immediate, error)
 	// Applied notes that running cases have been moved to a version.

@@ -21,6 +21,7 @@ import (
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
 )
 
 // file is one case during one command: its rows, its model and the engine's
@@ -233,7 +234,7 @@ func (f *file) saveCase(ctx context.Context) error {
 	}
 	return f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID)).
 		SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
-		SetEngine(kept).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
+		SetEngine(kept).SetFlags(append([]schema.Flag{}, f.row.Flags...)).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
 }
 
 // saveTokens writes the difference between the tokens as loaded and as they are.

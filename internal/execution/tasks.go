@@ -122,6 +122,9 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 		if err := f.obey(node, "complete", vars, kinds); err != nil {
 			return err
 		}
+		if err := f.lawful(ctx, t.NodeID, vars, kinds); err != nil {
+			return err
+		}
 		f.given = kinds
 		return f.complete(ctx, t, vars)
 	})

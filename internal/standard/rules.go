@@ -1,8 +1,11 @@
 package standard
 
 import (
+	"context"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
@@ -57,4 +60,59 @@ func checkRules(versions []norm.Version) error {
 		return nil
 	}
 	return fault.E(fault.Invalid, "NORM_INVALID", fault.P("count", len(items))).With(items...)
+}
+
+// Rule is a rule of a version that has been published, compiled.
+type Rule struct {
+	norm.Rule
+	Standard string // code
+
+	version *norm.Version
+	place   string // region code of the jurisdiction
+	program *expr.Program
+}
+
+// ClauseRef is the clause behind the rule, as standard code and number.
+func (r *Rule) ClauseRef() string { return r.Standard + " " + r.Clause }
+
+// Holds reports whether the rule holds; an expression that cannot be evaluated,
+// as over a value that is not there, does not hold, and the error says why.
+func (r *Rule) Holds(a expr.Activation) (bool, error) { return r.program.Bool(a) }
+
+// Rules returns the rules that look at a kind of thing and are in force at an
+// instant in a region, given with all regions above it, by standard and code.
+func (r *Room) Rules(ctx context.Context, regions []string, on norm.RuleOn, at time.Time) ([]*Rule, error) {
+	kept, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Rule
+	for _, rule := range kept.rules {
+		if rule.On == on && slices.Contains(regions, rule.place) && rule.version.InForce(at) {
+			out = append(out, rule)
+		}
+	}
+	return out, nil
+}
+
+// compileRules compiles the rules of every standard of a set.
+func compileRules(set *norm.Set) ([]*Rule, error) {
+	envs, err := environments()
+	if err != nil {
+		return nil, err
+	}
+	var out []*Rule
+	for _, s := range set.Standards() {
+		for i := range s.Versions {
+			v := &s.Versions[i]
+			for _, x := range v.Rules {
+				program, err := envs[x.On].Compile(x.Expression, expr.Bool)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, &Rule{Rule: x, Standard: s.Code, version: v, place: s.Jurisdiction, program: program})
+			}
+		}
+	}
+	return out, nil
 }

@@ -39,6 +39,7 @@ type Room struct {
 type inForce struct {
 	generation int64
 	set        *norm.Set
+	rules      []*Rule
 }
 
 type keptCalendar struct {
@@ -98,7 +99,11 @@ func (r *Room) current(ctx context.Context) (*inForce, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept := &inForce{generation: generation, set: set}
+	rules, err := compileRules(set)
+	if err != nil {
+		return nil, err
+	}
+	kept := &inForce{generation, set, rules}
 	r.kept.Store(kept)
 	return kept, nil
 }
