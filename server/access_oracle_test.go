@@ -125,8 +125,26 @@ func (l ledger) sees(p person, typ string, c column) bool {
 				return true
 			}
 		}
+	case typ == "Region" && l.home(p, c["id"]):
+		return true
 	case e.kind == published:
 		return p.below(e.right, path) && (e.out == nil || e.out(l, c))
+	}
+	return false
+}
+
+// home tells whether a region is named by a person or role that p sees: where
+// someone is at home, and where p held a role.
+func (l ledger) home(p person, region string) bool {
+	for _, a := range l["RoleAssignment"] {
+		if a["staff_id"] == p.id && a["region_id"] == region {
+			return true
+		}
+	}
+	for _, s := range l["Staff"] {
+		if s["region_id"] == region && l.sees(p, "Staff", s) {
+			return true
+		}
 	}
 	return false
 }
