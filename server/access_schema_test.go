@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -128,3 +130,6 @@ func (f fieldDef) selection(first, more string) string {
 	}
 	return f.Name + " { __typename id " + more + " }"
 }
+
+// sortedKeys are the keys of a map in their order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -27,8 +27,71 @@ func TestAccessMatrix(t *testing.T) {
 		}
 		for _, p := range distinct(people) {
 			m.nested(p)
+			m.filters(p)
 		}
+		for _, p := range people {
+			m.changes(p)
+		}
+		m.streams()
 	})
+}
+
+// TestAccessMatrixFindsLeaks asks as one who may see more than the rule is told
+// of him: each part of the matrix must report it.
+func TestAccessMatrixFindsLeaks(t *testing.T) {
+	t.Parallel()
+	o := openWorld(t, storetest.SQLiteURL(t))
+	m := &matrix{o: o, s: o.schema(), l: o.ledger()}
+	agent := m.person("zz-agent")
+	for _, part := range []struct {
+		name string
+		as   string // who asks in the agent's name
+		try  func(*matrix, person)
+	}{
+		{"roots", "ha-supervisor", (*matrix).roots},
+		{"singles", "ha-supervisor", (*matrix).singles},
+		{"nodes", "ha-supervisor", (*matrix).nodes},
+		{"nested", "ha-supervisor", (*matrix).nested},
+		{"filters", "ha-supervisor", (*matrix).filters},
+		{"changes", "ha-admin", (*matrix).changes},
+	} {
+		found := 0
+		m.report = func(string, ...any) { found++ }
+		part.try(m, person{code: part.as, id: agent.id, grants: agent.grants})
+		if found == 0 {
+			t.Errorf("%s told %s what is not %s's, and the matrix found nothing", part.name, part.as, agent)
+		}
+	}
+	found := 0
+	m.report = func(string, ...any) { found++ }
+	m.walk(agent, map[string]any{"x": []any{map[string]any{"__typename": "ServiceCase", "id": "case_none"}}})
+	if found != 1 {
+		t.Errorf("a row that nobody knows is reported %d times, want once", found)
+	}
+	delete(m.s, "Task")
+	m.s["New"] = typeDef{Name: "New", Interfaces: []typeRef{{Name: "Node"}}}
+	q := m.s["Query"]
+	q.Fields = append(q.Fields, fieldDef{Name: "newField"})
+	m.s["Query"] = q
+	var told []string
+	m.report = func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
+	m.covers()
+	for _, want := range []string{"type New has rows", "Task has a rule and is no type", "Query.newField has no rule"} {
+		if !slices.ContainsFunc(told, func(s string) bool { return strings.Contains(s, want) }) {
+			t.Errorf("the matrix of a changed schema says %q, want %q", told, want)
+		}
+	}
+}
+
+// person is one of the sample people.
+func (m *matrix) person(code string) person {
+	for _, p := range m.l.people() {
+		if p.code == code {
+			return p
+		}
+	}
+	m.o.t.Fatalf("no person is called %s", code)
+	return person{}
 }
 
 // matrix compares what people are told with the oracle; what differs it reports.
@@ -37,6 +100,8 @@ type matrix struct {
 	s      schema
 	l      ledger
 	report func(format string, args ...any)
+	before string // all rows before the changes that are refused
+	orders int    // made to be heard of
 }
 
 // openTasks are the states of the tasks that a worklist lists.
@@ -70,6 +135,16 @@ func (m *matrix) covers() {
 			if f.pages() && parentColumn(typ, f.Name) == "" {
 				m.report("%s.%s: no column is known by which its rows are counted", typ, f.Name)
 			}
+		}
+	}
+	for _, f := range m.s["Mutation"].Fields {
+		if _, known := changes[f.Name]; !known {
+			m.report("Mutation.%s has no rule in the matrix", f.Name)
+		}
+	}
+	for _, f := range m.s["Subscription"].Fields {
+		if _, known := streams[f.Name]; !known {
+			m.report("Subscription.%s has no rule in the matrix", f.Name)
 		}
 	}
 	for _, f := range m.s["Query"].Fields {

@@ -495,6 +495,7 @@ func TestStaffFilters(t *testing.T) {
 			{"a qualification that is over", h.system, workforce.StaffFilter{Qualification: ptr("光纤熔接证"), At: &tomorrow}, nil},
 			{"not active", h.system, workforce.StaffFilter{Active: ptr(false)}, nil},
 			{"a role held elsewhere stays hidden", h.as("zz-lead"), workforce.StaffFilter{Role: ptr("quality")}, nil},
+			{"the home of someone lent", h.as("zz-lead"), workforce.StaffFilter{RegionID: ptr("CN-CQ")}, []string{"cq-lent"}},
 			{"within one's own regions", h.as("zz-lead"), workforce.StaffFilter{Role: ptr("technician"), RegionID: ptr("CN"), At: &tomorrow}, []string{"cq-lent", "zz-tech"}},
 		} {
 			where, err := h.room.StaffWhere(tt.ctx, tt.f)
@@ -511,7 +512,7 @@ func TestStaffFilters(t *testing.T) {
 				h.Errorf("%s (-want +got):\n%s", tt.name, d)
 			}
 		}
-		_, err := h.room.StaffWhere(h.as("zz-lead"), workforce.StaffFilter{RegionID: ptr("CN-CQ")})
+		_, err := h.room.StaffWhere(h.as("zz-agent"), workforce.StaffFilter{RegionID: ptr("CN-CQ")})
 		h.refused("a foreign region", err, "REGION_NOT_FOUND")
 	})
 }
