@@ -20,6 +20,7 @@ func (m *matrix) filters(p person) {
 		if list == "" {
 			continue // he sees no row under which these are listed
 		}
+		m.tried["filter "+typ] = true
 		row := m.l[typ][hidden[len(hidden)/2]]
 		wheres := []string{
 			fmt.Sprintf(`{or: [{id: %q}, {idNEQ: "x"}]}`, row["id"]),

@@ -228,14 +228,14 @@ func changed(u *command.Unit, v *ent.ProcessVersion) {
 
 // BoundVersion returns the version that a region runs for new cases of a
 // process at the unit's instant: its own binding, or that of the nearest region
-// above. PROCESS_NOT_BOUND when there is none.
+// above. A process that the viewer does not see is not found; PROCESS_NOT_BOUND
+// when there is no binding.
 func (r *Room) BoundVersion(ctx context.Context, u *command.Unit, key string, reg *ent.Region) (*ent.ProcessVersion, error) {
-	ctx = access.Elevated(ctx)
 	p, err := u.Process.Query().Where(process.Key(key)).Only(ctx)
 	if err != nil {
 		return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
 	}
-	return bound(ctx, u, p, reg)
+	return bound(access.Elevated(ctx), u, p, reg)
 }
 
 func deref(s *string) string {
