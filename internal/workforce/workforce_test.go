@@ -194,6 +194,10 @@ func TestNobodyGivesMoreThanHeHas(t *testing.T) {
 			return err
 		}
 		h.refused("his own role below", give(ha, tech, access.ProvinceAdmin, "CN-HA-ZZ"), "")
+		for _, worker := range []access.Role{access.Agent, access.Technician, access.Dispatcher, access.TeamLead, access.Quality, access.Supervisor} {
+			h.refused("the role of a worker, "+string(worker), give(ha, tech, worker, "CN-HA-ZZ"), "")
+		}
+		h.refused("calendars, which are not his", give(ha, tech, access.StandardAdmin, "CN-HA"), "ROLE_EXCEEDS_OWN")
 		h.refused("the system administrator's", give(ha, admin, access.SystemAdmin, "CN-HA"), "ROLE_EXCEEDS_OWN")
 		h.refused("his own role above", give(ha, admin, access.ProvinceAdmin, "CN"), "ACTION_FORBIDDEN")
 		h.refused("in a foreign region", give(ha, tech, access.ProvinceAdmin, "CN-CQ"), "REGION_NOT_FOUND")
@@ -217,8 +221,8 @@ func TestNobodyGivesMoreThanHeHas(t *testing.T) {
 				n++
 			}
 		}
-		if n != 3 {
-			h.Errorf("audit rows of refusals = %d, want 3", n)
+		if n != 4 {
+			h.Errorf("audit rows of refusals = %d, want 4", n)
 		}
 	})
 }
