@@ -61,6 +61,7 @@ type reply struct {
 	Data   map[string]any
 	Errors []struct {
 		Message    string
+		Path       []any
 		Extensions map[string]any
 	}
 }

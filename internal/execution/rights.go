@@ -7,6 +7,7 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
 )
@@ -25,7 +26,7 @@ import (
 // a qualification.
 func (r *Room) fit(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
 	if !v.Has(access.Role(t.Role), t.RegionPath) {
-		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", t.NameZh)).At("input", "taskID")
+		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", taskName(t))).At("input", "taskID")
 	}
 	for _, kind := range t.RequiredQualifications {
 		ok, err := r.staffing.Qualified(ctx, client, v.StaffID, kind, r.door.Clock.Now())
@@ -33,7 +34,7 @@ func (r *Room) fit(ctx context.Context, client *ent.Client, v *access.Viewer, t 
 			return fmt.Errorf("look up a qualification: %w", err)
 		}
 		if !ok {
-			return fault.E(fault.Forbidden, "QUALIFICATION_MISSING", fault.P("qualification", kind), fault.P("task", t.NameZh), fault.P("person", v.Name)).At("input", "taskID")
+			return fault.E(fault.Forbidden, "QUALIFICATION_MISSING", fault.P("qualification", kind), fault.P("task", taskName(t)), fault.P("person", v.Name)).At("input", "taskID")
 		}
 	}
 	if f == nil {
@@ -45,11 +46,11 @@ func (r *Room) fit(ctx context.Context, client *ent.Client, v *access.Viewer, t 
 	return nil
 }
 
-func roleName(role string) string {
+func roleName(role string) fault.Label {
 	if d, ok := access.Lookup(access.Role(role)); ok {
-		return d.Zh
+		return fault.Label{ZH: d.Zh, EN: d.En}
 	}
-	return role
+	return fault.Label{ZH: role}
 }
 
 func (r *Room) mayClaim(ctx context.Context, client *ent.Client, v *access.Viewer, t *ent.Task, f *file) error {
@@ -96,7 +97,7 @@ func (r *Room) mayComplete(ctx context.Context, client *ent.Client, v *access.Vi
 
 func yours(v *access.Viewer, t *ent.Task) error {
 	if t.AssigneeID == nil || *t.AssigneeID != v.StaffID {
-		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", t.NameZh)).At("input", "taskID")
+		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", taskName(t))).At("input", "taskID")
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task) []Action {
 	assign := func() error {
 		switch {
 		case !v.May(access.AssignTask, t.RegionPath):
-			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.AssignTask)), fault.P("region", t.RegionPath))
+			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.AssignTask), command.RegionLabel(ctx, client, t.RegionPath))
 		case t.State != task.StateCreated && t.State != task.StateClaimed:
 			return taskState(t)
 		}
