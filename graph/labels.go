@@ -7,6 +7,7 @@ import (
 
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/norm"
 )
@@ -26,7 +27,6 @@ var vocabulary = map[string][]term{
 	"ProcessVersionState":  {{"draft", "草稿", "Draft"}, {"in_review", "审核中", "In review"}, {"published", "已发布", "Published"}, {"retired", "已停用", "Retired"}},
 	"ServiceCaseState":     {{"active", "进行中", "Active"}, {"completed", "已办结", "Completed"}, {"cancelled", "已撤销", "Cancelled"}},
 	"TaskKind":             {{"human", "人工任务", "Human task"}, {"service", "系统任务", "Service task"}},
-	"TaskState":            {{"created", "待签收", "Waiting"}, {"claimed", "已签收", "Claimed"}, {"started", "处理中", "In progress"}, {"completed", "已完成", "Completed"}, {"cancelled", "已取消", "Cancelled"}},
 	"ClockState":           {{"running", "计时中", "Running"}, {"paused", "已暂停", "Paused"}, {"met", "已达标", "Met"}, {"breached", "已超时", "Breached"}, {"cancelled", "已取消", "Cancelled"}},
 	"TimerRowState":        {{"waiting", "等待中", "Waiting"}, {"fired", "已触发", "Fired"}, {"cancelled", "已取消", "Cancelled"}},
 	"FailureState":         {{"open", "未处理", "Open"}, {"retried", "已重试", "Retried"}, {"resolved", "已解决", "Resolved"}},
@@ -36,32 +36,6 @@ var vocabulary = map[string][]term{
 	"severity":             {{"error", "错误", "Error"}, {"warning", "警告", "Warning"}, {"note", "提示", "Note"}},
 	"party":                {{"customer", "用户侧", "Customer"}, {"operator", "企业侧", "Operator"}, {"third_party", "第三方", "Third party"}},
 	"media":                {{"text", "文字", "Text"}, {"number", "数值", "Number"}, {"photo", "照片", "Photo"}, {"location", "定位", "Location"}, {"document", "文件", "Document"}},
-	"action": {
-		{string(access.ReadNorms), "查看规范", "Read standards"},
-		{string(access.ReadProcesses), "查看流程", "Read processes"},
-		{string(access.ReadStaff), "查看人员", "Read staff"},
-		{string(access.ReadCases), "查看服务单", "Read cases"},
-		{string(access.ReadAudit), "查看审计", "Read the audit trail"},
-		{string(access.ReadTokens), "查看令牌", "Read API tokens"},
-		{string(access.DraftStandard), "起草规范", "Draft standards"},
-		{string(access.ApproveStandard), "审批规范", "Approve standards"},
-		{string(access.PublishStandard), "发布规范", "Publish standards"},
-		{string(access.DraftProcess), "设计流程", "Draft processes"},
-		{string(access.PublishProcess), "发布流程", "Publish processes"},
-		{string(access.BindProcess), "绑定区域", "Bind processes to regions"},
-		{string(access.KeepCalendar), "维护日历", "Keep calendars"},
-		{string(access.KeepStaff), "维护人员", "Keep staff"},
-		{string(access.AssignRole), "分配角色", "Assign roles"},
-		{string(access.Qualify), "授予资质", "Grant qualifications"},
-		{string(access.KeepTokens), "维护接口令牌", "Keep API tokens"},
-		{string(access.StartCase), "受理建单", "Start cases"},
-		{string(access.CancelCase), "撤销服务单", "Cancel cases"},
-		{string(access.SendMessage), "发送消息", "Send messages"},
-		{string(access.WorkTask), "处理任务", "Work on tasks"},
-		{string(access.AssignTask), "派单", "Assign tasks"},
-		{string(access.PauseClock), "暂停计时", "Pause clocks"},
-		{string(access.ResolveFailure), "处理技术异常", "Resolve failures"},
-	},
 }
 
 // lists returns every list of labelled values in a fixed order of their names.
@@ -69,6 +43,14 @@ func lists() map[string][]term {
 	out := make(map[string][]term, len(vocabulary)+8)
 	for name, terms := range vocabulary {
 		out[name] = terms
+	}
+	for _, a := range access.Actions {
+		zh, en := a.Label()
+		out["action"] = append(out["action"], term{string(a), zh, en})
+	}
+	for _, state := range execution.TaskStates {
+		l := execution.StateLabel(state)
+		out["TaskState"] = append(out["TaskState"], term{string(state), l.ZH, l.EN})
 	}
 	for _, d := range access.Definitions {
 		out["role"] = append(out["role"], term{string(d.Role), d.Zh, d.En})

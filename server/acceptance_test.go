@@ -61,6 +61,7 @@ type reply struct {
 	Data   map[string]any
 	Errors []struct {
 		Message    string
+		Path       []any
 		Extensions map[string]any
 	}
 }
@@ -155,14 +156,7 @@ func (o *office) work(person, number, node, rest string) {
 // order starts a fibre order in Zhengzhou and works it until the contract is signed.
 func (o *office) order(number string) {
 	o.t.Helper()
-	o.must("zz-agent", "startCase", fmt.Sprintf(`processKey: "ftth-install", regionID: "CN-HA-ZZ", number: %q, channel: "hotline",
-		variables: {case: {plan: "1000M", planMbps: 1000}}`, number))
-	o.work("zz-agent", number, "a_reg", `, variables: {identity: {verified: true}},
-		evidence: [{kind: "证件核验记录", content: "ok"}, {kind: "受理单", content: "SL"}]`)
-	o.must("integration", "completeTask", fmt.Sprintf(`caseNumber: %q, nodeID: "a_res", variables: {resource: {status: "ready"}},
-		evidence: [{kind: "资源核查结果", content: "ok"}]`, number))
-	o.work("zz-agent", number, "a_plan", `, variables: {offer: {tariffNoticeGiven: true}}`)
-	o.must("integration", "sendMessage", fmt.Sprintf(`caseNumber: %q, name: "contract.confirmed", payload: {signed: true}`, number))
+	o.orderIn(cities[0], number)
 }
 
 // clocks returns the clocks of a case by indicator code.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/fault"
 )
 
 // Doors is what Serve opens: the routes, and how to close what stands behind
@@ -17,12 +18,15 @@ type Doors struct {
 	Greet string
 }
 
-// Serve is a server's whole life: it listens (so that health checks are
+// Serve is a server's whole life: it checks that it can say every error, listens (so that health checks are
 // answered), builds the house, opens the doors, prints the addresses, runs until
 // ctx ends and closes the house after the last request. An error of build stops
 // the server and is returned as it is; what build has opened by then is build's
 // to close.
 func Serve(ctx context.Context, c Console, cfg ServeConfig, clk clock.Clock, build func(ctx context.Context, s *Shell) (Doors, error)) error {
+	if err := fault.CheckTexts(); err != nil {
+		return fault.E(fault.Internal, "TEXTS_UNREADABLE").Because(err)
+	}
 	cfg.TuneMemory()
 	s := NewShell(cfg, c.Log, clk)
 	if err := s.Listen(ctx); err != nil {

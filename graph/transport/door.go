@@ -1,15 +1,16 @@
 // Package transport is the HTTP door of GraphQL: one handler for any schema
 // that gqlgen can execute.
 //
-// New puts it together: the host and origin check, the query guard, the error
+// New puts it together: the query guard, the error
 // presenter, WebSocket by the protocol graphql-transport-ws, and HTTP by the
 // GraphQL-over-HTTP specification with JSON answers and event streams. A
 // request travels
 //
-//	Access → language → WebSocket or HTTP → guard → gqlgen → presenter
+//	language → WebSocket or HTTP → guard → gqlgen → presenter
 //
 // The package must not know the product's schema, its rooms or ent; who is
-// asking is put into the request's context by whoever wraps the handler.
+// asking is put into the request's context by whoever wraps the handler, and
+// web pages of foreign origins are kept out there too.
 package transport
 
 import (
@@ -30,9 +31,6 @@ import (
 
 // Options say how a door behaves; the zero value of a field means its default.
 type Options struct {
-	// Access says which hosts and origins may ask; the zero value allows any
-	// host and, from web pages, the same origin only.
-	Access Access
 	// Limits bound a request; the default is guard.DefaultLimits.
 	Limits *guard.Limits
 	// Init is told the payload of a WebSocket's connection_init and returns
@@ -71,7 +69,7 @@ func New(es graphql.ExecutableSchema, o Options) http.Handler {
 	for _, e := range d.Extensions {
 		srv.Use(e)
 	}
-	return d.Access.Wrap(speak(srv))
+	return speak(srv)
 }
 
 func (o Options) withDefaults() Options {
@@ -90,9 +88,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Streams == 0 {
 		o.Streams = 1_000
-	}
-	if o.Access.Presenter == nil {
-		o.Access.Presenter = &o.Presenter
 	}
 	return o
 }

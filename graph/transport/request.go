@@ -50,6 +50,14 @@ func readPost(r *http.Request, l *guard.Limits) (*graphql.RawParams, *fault.Erro
 	return decode(body, l)
 }
 
+// clip shortens a header's value for an error's text.
+func clip(s string) string {
+	if len(s) > 100 {
+		s = s[:100]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
 // decode reads a GraphQL request from JSON.
 func decode(body []byte, l *guard.Limits) (*graphql.RawParams, *fault.Error) {
 	if err := inspect(body, l); err != nil {

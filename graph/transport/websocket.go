@@ -43,7 +43,8 @@ func (webSocket) Supports(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// Do implements graphql.Transport. The origin has been checked by Access.
+// Do implements graphql.Transport. The origin has been checked by
+// whoever wraps the handler.
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	if !t.enter() {
 		e := fault.E(fault.Unavailable, "STREAMS_EXHAUSTED", fault.P("limit", t.Streams))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/openspms/spms/graph/transport"
-	"github.com/openspms/spms/internal/fault"
 )
 
 // socket is a client of the protocol graphql-transport-ws.
@@ -186,64 +184,4 @@ func TestSocketInitAndStop(t *testing.T) {
 	s.hear("complete")
 	close(stop)
 	s.closed(websocket.StatusGoingAway)
-}
-
-func TestSocketKeepsOriginsOut(t *testing.T) {
-	t.Parallel()
-	u, _, _ := open(t, nil)
-	for origin, want := range map[string]int{"https://evil.example": 403, "null": 403, u: 101} {
-		conn, resp, err := websocket.Dial(t.Context(), u, &websocket.DialOptions{
-			Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Origin": {origin}},
-		})
-		if resp == nil || resp.StatusCode != want {
-			t.Errorf("dial from %s: %v, want status %d", origin, err, want)
-		}
-		if conn != nil {
-			_ = conn.CloseNow()
-		}
-	}
-}
-
-func TestAccess(t *testing.T) {
-	t.Parallel()
-	u, _, _ := open(t, func(o *transport.Options) {
-		o.Access = transport.Access{Loopback: true, Hosts: []string{"spms.test:99"}, Origins: []string{"https://ui.example"}}
-	})
-	_, port, _ := strings.Cut(strings.TrimPrefix(u, "http://"), ":")
-	for _, tc := range []struct {
-		name   string
-		header []string
-		code   string
-	}{
-		{"this machine by number", nil, ""},
-		{"this machine by name", []string{"Host", "localhost:" + port}, ""},
-		{"this machine in IPv6", []string{"Host", "[::1]:" + port}, ""},
-		{"a host of the list", []string{"Host", "SPMS.test:99"}, ""},
-		{"a rebound name", []string{"Host", "evil.example:" + port}, "HOST_NOT_ALLOWED"},
-		{"another port", []string{"Host", "localhost:1"}, "HOST_NOT_ALLOWED"},
-		{"no port", []string{"Host", "localhost"}, "HOST_NOT_ALLOWED"},
-		{"a name that begins alike", []string{"Host", "localhost:" + port + ".evil.example"}, "HOST_NOT_ALLOWED"},
-		{"a page of this server", []string{"Origin", u}, ""},
-		{"a page of the list", []string{"Origin", "https://ui.example"}, ""},
-		{"a page of another site", []string{"Origin", "https://evil.example"}, "ORIGIN_NOT_ALLOWED"},
-		{"a sandboxed page", []string{"Origin", "null"}, "ORIGIN_NOT_ALLOWED"},
-		{"a page on another port", []string{"Origin", "http://127.0.0.1:1"}, "ORIGIN_NOT_ALLOWED"},
-		{"a picture on another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, "ORIGIN_NOT_ALLOWED"},
-		{"a link from another site", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, ""},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			a := ask(t, u, "{__typename}", tc.header...)
-			if tc.code == "" && a.Status != 200 || tc.code != "" && (a.Status != 403 || len(a.codes()) != 1 || a.codes()[0] != tc.code) {
-				t.Errorf("answer = %d %s, want %q", a.Status, a.Raw, tc.code)
-			}
-		})
-	}
-	a := send(t, http.MethodOptions, u, "", "Origin", "https://ui.example", "Access-Control-Request-Method", "POST")
-	if a.Status != 204 || a.Header.Get("Access-Control-Allow-Origin") != "https://ui.example" {
-		t.Errorf("preflight = %d %v, want 204 and the origin", a.Status, a.Header)
-	}
-	if fault.Text(fault.ZH, fault.E(fault.Forbidden, "HOST_NOT_ALLOWED", fault.P("host", "x"))) == "HOST_NOT_ALLOWED" {
-		t.Error("HOST_NOT_ALLOWED has no text")
-	}
 }

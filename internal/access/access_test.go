@@ -73,3 +73,14 @@ func TestEveryRoleIsNamedAndReadsNorms(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryActionHasLabels(t *testing.T) {
+	for _, a := range access.Actions {
+		if zh, en := a.Label(); zh == string(a) || zh == "" || en == string(a) || en == "" {
+			t.Errorf("Label(%s) = %q, %q, want names in both languages", a, zh, en)
+		}
+	}
+	if zh, en := access.Action("x.y").Label(); zh != "x.y" || en != "x.y" {
+		t.Errorf("Label(x.y) = %q, %q, want the word itself", zh, en)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -19,6 +20,7 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/idempotencykey"
+	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/fault"
@@ -47,6 +49,7 @@ type Unit struct {
 	Now    time.Time
 
 	store   *store.Store
+	place   func(path string) fault.Param // names a region in the words of a refusal
 	subject string
 	region  string
 	detail  map[string]any
@@ -77,7 +80,10 @@ func Run[T any](ctx context.Context, d *Door, c Command, work func(ctx context.C
 	}
 	var unit *Unit
 	err = d.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		unit = &Unit{Tx: tx, Viewer: v, Now: d.Clock.Now(), store: d.Store}
+		unit = &Unit{
+			Tx: tx, Viewer: v, Now: d.Clock.Now(), store: d.Store,
+			place: func(path string) fault.Param { return RegionLabel(ctx, tx.Client, path) },
+		}
 		answered, err := replay(ctx, unit, c, hash, &result)
 		if err != nil || answered {
 			return err
@@ -104,7 +110,23 @@ func (u *Unit) Require(a access.Action, path string) error {
 	if u.Viewer.May(a, path) {
 		return nil
 	}
-	return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(a)), fault.P("region", path))
+	return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", ActionLabel(a), u.place(path))
+}
+
+// ActionLabel names an action in the text of an error, as its parameter "action".
+func ActionLabel(a access.Action) fault.Param {
+	zh, en := a.Label()
+	return fault.P("action", fault.Label{ZH: zh, EN: en})
+}
+
+// RegionLabel names the region of a path in the text of an error, as its
+// parameter "region"; one that the viewer does not see is named by its code.
+func RegionLabel(ctx context.Context, client *ent.Client, path string) fault.Param {
+	if row, err := client.Region.Query().Where(region.RegionPath(path)).Only(ctx); err == nil {
+		return fault.P("region", fault.Label{ZH: row.NameZh, EN: row.NameEn})
+	}
+	codes := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	return fault.P("region", codes[len(codes)-1])
 }
 
 // On names the row acted upon and its region, for the audit row.

@@ -37,7 +37,6 @@ type Room struct {
 	door   *command.Door
 	norms  Norms
 	models sync.Map // version id → *Compiled, of frozen versions only
-	keys   sync.Map // process key → id; a key never changes its process
 }
 
 // New returns the room.
@@ -238,20 +237,14 @@ func changed(u *command.Unit, v *ent.ProcessVersion) {
 }
 
 // Bound returns the binding by which a region runs new cases of a process at the
-// unit's instant: its own, or that of the nearest region above. PROCESS_NOT_BOUND
-// when there is none.
+// unit's instant: its own, or that of the nearest region above. A process that the
+// viewer does not see is not found; PROCESS_NOT_BOUND when there is no binding.
 func (r *Room) Bound(ctx context.Context, u *command.Unit, key string, reg *ent.Region) (*ent.Binding, error) {
-	ctx = access.Elevated(ctx)
-	id, ok := r.keys.Load(key)
-	if !ok {
-		found, err := u.Process.Query().Where(process.Key(key)).OnlyID(ctx)
-		if err != nil {
-			return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
-		}
-		r.keys.Store(key, found)
-		id = found
+	id, err := u.Process.Query().Where(process.Key(key)).OnlyID(ctx)
+	if err != nil {
+		return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
 	}
-	return bound(ctx, u, id.(string), key, reg)
+	return bound(access.Elevated(ctx), u, id, key, reg)
 }
 
 func deref(s *string) string {

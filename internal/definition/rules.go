@@ -36,7 +36,7 @@ func (r *Room) lawful(ctx context.Context, m *model.Model, reg *ent.Region) ([]m
 		out = append(out, model.Finding{
 			Code: "STANDARD_RULE_BROKEN", Severity: severity[rule.Result], Elements: []string{m.Key}, Clause: rule.ClauseRef(),
 			Params: []fault.Param{
-				fault.P("rule", rule.Code), fault.P("textZh", rule.Message.In("zh")), fault.P("textEn", rule.Message.In("en")),
+				fault.P("rule", rule.Code), fault.P("text", fault.Label{ZH: rule.Message.In("zh"), EN: rule.Message.In("en")}),
 				fault.P("detail", detail),
 			},
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
 )
@@ -35,7 +36,7 @@ func (f *file) qualified(staffID string) Qualified {
 // a qualification.
 func (r *Room) fit(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task, f *file) error {
 	if !v.Has(access.Role(t.Role), t.RegionPath) {
-		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", t.NameZh)).At("input", "taskID")
+		return fault.E(fault.Forbidden, "TASK_ROLE_MISSING", fault.P("role", roleName(t.Role)), fault.P("task", taskName(t))).At("input", "taskID")
 	}
 	for _, kind := range t.RequiredQualifications {
 		ok, err := qualified(ctx, kind)
@@ -43,7 +44,7 @@ func (r *Room) fit(ctx context.Context, qualified Qualified, v *access.Viewer, t
 			return fmt.Errorf("look up a qualification: %w", err)
 		}
 		if !ok {
-			return fault.E(fault.Forbidden, "QUALIFICATION_MISSING", fault.P("qualification", kind), fault.P("task", t.NameZh), fault.P("person", v.Name)).At("input", "taskID")
+			return fault.E(fault.Forbidden, "QUALIFICATION_MISSING", fault.P("qualification", kind), fault.P("task", taskName(t)), fault.P("person", v.Name)).At("input", "taskID")
 		}
 	}
 	if f == nil {
@@ -55,11 +56,11 @@ func (r *Room) fit(ctx context.Context, qualified Qualified, v *access.Viewer, t
 	return nil
 }
 
-func roleName(role string) string {
+func roleName(role string) fault.Label {
 	if d, ok := access.Lookup(access.Role(role)); ok {
-		return d.Zh
+		return fault.Label{ZH: d.Zh, EN: d.En}
 	}
-	return role
+	return fault.Label{ZH: role}
 }
 
 func (r *Room) mayClaim(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task, f *file) error {
@@ -106,7 +107,7 @@ func (r *Room) mayComplete(ctx context.Context, qualified Qualified, v *access.V
 
 func yours(v *access.Viewer, t *ent.Task) error {
 	if t.AssigneeID == nil || *t.AssigneeID != v.StaffID {
-		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", t.NameZh)).At("input", "taskID")
+		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", taskName(t))).At("input", "taskID")
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task, qualified Qualified) []
 	assign := func() error {
 		switch {
 		case !v.May(access.AssignTask, t.RegionPath):
-			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.AssignTask)), fault.P("region", t.RegionPath))
+			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.AssignTask), r.regionLabel(ctx, t))
 		case t.State != task.StateCreated && t.State != task.StateClaimed:
 			return taskState(t)
 		}
@@ -139,6 +140,15 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task, qualified Qualified) []
 		{"release", "退回工单池", "Release", r.mayRelease(v, t)},
 		{"assign", "派单", "Assign", assign()},
 	}
+}
+
+// regionLabel names a task's region.
+func (r *Room) regionLabel(ctx context.Context, t *ent.Task) fault.Param {
+	place, err := r.region(ctx, r.door.Store.Client(), t.RegionID)
+	if err != nil {
+		return fault.P("region", t.RegionPath)
+	}
+	return fault.P("region", fault.Label{ZH: place.NameZh, EN: place.NameEn})
 }
 
 // activation is what rules see: the case's variables with those just given,

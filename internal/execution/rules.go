@@ -30,8 +30,8 @@ func (f *file) lawful(ctx context.Context, node string, vars map[string]any, giv
 		zh, en := rule.Message.In("zh"), rule.Message.In("en")
 		switch rule.Result {
 		case norm.Block:
-			e := fault.E(fault.Precondition, "RULE_BLOCKED", fault.P("rule", rule.Code), fault.P("textZh", zh),
-				fault.P("textEn", en), fault.P("clause", rule.ClauseRef())).At("input")
+			e := fault.E(fault.Precondition, "RULE_BLOCKED", fault.P("rule", rule.Code), fault.P("text", fault.Label{ZH: zh, EN: en}),
+				fault.P("clause", rule.ClauseRef())).At("input")
 			if why != nil {
 				e = e.Because(why)
 			}

@@ -199,7 +199,29 @@ func (t taskRef) find(ctx context.Context, u *command.Unit) (*ent.Task, error) {
 }
 
 func taskState(t *ent.Task) error {
-	return fault.E(fault.Precondition, "TASK_STATE", fault.P("task", t.NameZh), fault.P("state", string(t.State))).At("input", "taskID")
+	return fault.E(fault.Precondition, "TASK_STATE", fault.P("task", taskName(t)), fault.P("state", StateLabel(t.State))).At("input", "taskID")
+}
+
+func taskName(t *ent.Task) fault.Label { return fault.Label{ZH: t.NameZh, EN: t.NameEn} }
+
+// TaskStates are the states of a task in the order of its life.
+var TaskStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateCompleted, task.StateCancelled}
+
+// StateLabel is a task's state as people read it.
+func StateLabel(s task.State) fault.Label {
+	switch s {
+	case task.StateCreated:
+		return fault.Label{ZH: "待签收", EN: "Waiting"}
+	case task.StateClaimed:
+		return fault.Label{ZH: "已签收", EN: "Claimed"}
+	case task.StateStarted:
+		return fault.Label{ZH: "处理中", EN: "In progress"}
+	case task.StateCompleted:
+		return fault.Label{ZH: "已完成", EN: "Completed"}
+	case task.StateCancelled:
+		return fault.Label{ZH: "已取消", EN: "Cancelled"}
+	}
+	return fault.Label{ZH: string(s)}
 }
 
 // nextTasks are the tasks made by this command that the viewer could take.
@@ -306,8 +328,12 @@ func (f *file) obey(node int, on string, vars map[string]any, given []expr.Evide
 			f.unit.Note("flagged:"+rule.ID, rule.TextZh)
 			continue
 		}
-		e := fault.E(fault.Precondition, "RULE_BLOCKED", fault.P("rule", rule.ID), fault.P("textZh", rule.TextZh),
-			fault.P("textEn", rule.TextEn), fault.P("clause", rule.Clause)).At("input", "taskID")
+		var clause any // a rule without one shows a dash
+		if rule.Clause != "" {
+			clause = rule.Clause
+		}
+		e := fault.E(fault.Precondition, "RULE_BLOCKED", fault.P("rule", rule.ID),
+			fault.P("text", fault.Label{ZH: rule.TextZh, EN: rule.TextEn}), fault.P("clause", clause)).At("input", "taskID")
 		if err != nil {
 			e = e.Because(err)
 		}

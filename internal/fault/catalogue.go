@@ -204,6 +204,8 @@ func say(lang Lang, v any) string {
 			return strings.Join(v, ", ")
 		}
 		return strings.Join(v, "、")
+	case Label:
+		return v.In(lang)
 	case time.Time:
 		return v.Format(time.RFC3339)
 	default:

@@ -38,6 +38,21 @@ type Param struct {
 // P makes a Param.
 func P(key string, value any) Param { return Param{Key: key, Value: value} }
 
+// Label is a value of a parameter that people of either language read in
+// theirs; in Chinese where there is no English.
+type Label struct{ ZH, EN string }
+
+// In returns the label in lang.
+func (l Label) In(lang Lang) string {
+	if lang == EN && l.EN != "" || l.ZH == "" {
+		return l.EN
+	}
+	return l.ZH
+}
+
+// String returns the label in Chinese.
+func (l Label) String() string { return l.In(ZH) }
+
 // Error is the error of every room. Code is a stable upper-case word such as
 // STANDARD_REGION_LOOSER; Path names the offending input field, outermost
 // first; Items holds further errors of the same refusal (a list of findings).

@@ -49,7 +49,7 @@ const lanes = 8
 // ACTION_FORBIDDEN, STANDARD_REGION_UNKNOWN.
 func (r *Room) LoadPacks(ctx context.Context) error {
 	if v := access.From(ctx); !v.IsSystem() {
-		return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.PublishStandard)), fault.P("region", ""))
+		return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.PublishStandard), fault.P("region", nil))
 	}
 	author, approver := access.With(ctx, access.System("seed")), access.With(ctx, access.System("seed-review"))
 	if err := r.loadJurisdictions(author); err != nil {

@@ -24,16 +24,16 @@ type limit func(q intercept.Query, v *access.Viewer)
 // (own regions and below, and what the regions above have published), what
 // belongs to a region (own regions and below), and what belongs to a person.
 var limits = map[string]limit{
-	ent.TypeRegion:          published(access.ReadNorms, ""),
-	ent.TypeCalendar:        published(access.ReadNorms, ""),
-	ent.TypeStandard:        published(access.ReadNorms, ""),
+	ent.TypeRegion:          regions,
+	ent.TypeCalendar:        published(access.ReadNorms, always),
+	ent.TypeStandard:        published(access.ReadNorms, withReleased("standard_versions", "standard_id")),
 	ent.TypeStandardVersion: published(access.ReadNorms, released),
 	ent.TypeClause:          published(access.ReadNorms, ofReleased),
 	ent.TypeIndicator:       published(access.ReadNorms, ofReleased),
 
-	ent.TypeProcess:        published(access.ReadProcesses, ""),
+	ent.TypeProcess:        published(access.ReadProcesses, withReleased("process_versions", "process_id")),
 	ent.TypeProcessVersion: published(access.ReadProcesses, released),
-	ent.TypeBinding:        published(access.ReadProcesses, ""),
+	ent.TypeBinding:        published(access.ReadProcesses, always),
 
 	ent.TypeOrgUnit:        regional(access.ReadStaff),
 	ent.TypePool:           regional(access.ReadStaff),
@@ -127,37 +127,66 @@ func heldWithin(s *entsql.Selector, prefixes []string) *entsql.Predicate {
 	return entsql.In(s.C("id"), r)
 }
 
-// The conditions under which a row of a region above is seen.
-const (
-	released   = "state"      // the row itself is no draft any more
-	ofReleased = "version_id" // the row's standard version is no draft any more
-)
+// condition says which rows of the regions above are seen; nil stands for all.
+type condition func(s *entsql.Selector) *entsql.Predicate
 
 var releasedStates = []any{"published", "superseded", "withdrawn", "retired"}
 
-func published(a access.Action, condition string) limit {
-	return func(q intercept.Query, v *access.Viewer) {
-		q.WhereP(func(s *entsql.Selector) {
-			var above []any
-			for _, p := range v.Above() {
-				above = append(above, p)
-			}
-			if len(above) == 0 || !v.MayAnywhere(a) {
-				s.Where(Inside(s, v.Regions(a)))
-				return
-			}
-			inherited := entsql.In(s.C("region_path"), above...)
-			switch condition {
-			case released:
-				inherited = entsql.And(inherited, entsql.In(s.C("state"), releasedStates...))
-			case ofReleased:
-				vs := entsql.Dialect(s.Dialect()).Select("id").From(entsql.Table("standard_versions"))
-				vs.Where(entsql.In(vs.C("state"), releasedStates...))
-				inherited = entsql.And(inherited, entsql.In(s.C("version_id"), vs))
-			}
-			s.Where(entsql.Or(Inside(s, v.Regions(a)), inherited))
-		})
+var always condition
+
+// released: the row itself is no draft any more.
+func released(s *entsql.Selector) *entsql.Predicate {
+	return entsql.In(s.C("state"), releasedStates...)
+}
+
+// ofReleased: the row's standard version is no draft any more.
+func ofReleased(s *entsql.Selector) *entsql.Predicate {
+	vs := entsql.Dialect(s.Dialect()).Select("id").From(entsql.Table("standard_versions"))
+	return entsql.In(s.C("version_id"), vs.Where(released(vs)))
+}
+
+// withReleased: one of the row's versions is no draft any more; until then the
+// row's very name is the business of its region.
+func withReleased(table, column string) condition {
+	return func(s *entsql.Selector) *entsql.Predicate {
+		vs := entsql.Dialect(s.Dialect()).Select(column).From(entsql.Table(table))
+		return entsql.In(s.C("id"), vs.Where(released(vs)))
 	}
+}
+
+func published(a access.Action, seen condition) limit {
+	return func(q intercept.Query, v *access.Viewer) {
+		q.WhereP(func(s *entsql.Selector) { s.Where(downwards(s, v, a, seen)) })
+	}
+}
+
+// downwards selects what is v's, and what the regions above v's have published.
+func downwards(s *entsql.Selector, v *access.Viewer, a access.Action, seen condition) *entsql.Predicate {
+	var above []any
+	for _, p := range v.Above() {
+		above = append(above, p)
+	}
+	own := Inside(s, v.Regions(a))
+	if len(above) == 0 || !v.MayAnywhere(a) {
+		return own
+	}
+	inherited := entsql.In(s.C("region_path"), above...)
+	if seen != nil {
+		inherited = entsql.And(inherited, seen(s))
+	}
+	return entsql.Or(own, inherited)
+}
+
+// regions shows, besides the regions of v and those above, where the people are
+// at home whom v sees, and where v himself ever held a role: their rows name it.
+func regions(q intercept.Query, v *access.Viewer) {
+	q.WhereP(func(s *entsql.Selector) {
+		homes := entsql.Dialect(s.Dialect()).Select("region_id").From(entsql.Table("staffs"))
+		homes.Where(entsql.Or(entsql.EQ(homes.C("id"), v.StaffID), heldWithin(homes, v.Regions(access.ReadStaff))))
+		held := entsql.Dialect(s.Dialect()).Select("region_id").From(entsql.Table("role_assignments"))
+		held.Where(entsql.EQ(held.C("staff_id"), v.StaffID))
+		s.Where(entsql.Or(downwards(s, v, access.ReadNorms, always), entsql.In(s.C("id"), homes), entsql.In(s.C("id"), held)))
+	})
 }
 
 // RegionRef selects a region by its id or by its code, such as CN-HA-ZZ: people

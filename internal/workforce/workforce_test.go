@@ -194,6 +194,10 @@ func TestNobodyGivesMoreThanHeHas(t *testing.T) {
 			return err
 		}
 		h.refused("his own role below", give(ha, tech, access.ProvinceAdmin, "CN-HA-ZZ"), "")
+		for _, worker := range []access.Role{access.Agent, access.Technician, access.Dispatcher, access.TeamLead, access.Quality, access.Supervisor} {
+			h.refused("the role of a worker, "+string(worker), give(ha, tech, worker, "CN-HA-ZZ"), "")
+		}
+		h.refused("calendars, which are not his", give(ha, tech, access.StandardAdmin, "CN-HA"), "ROLE_EXCEEDS_OWN")
 		h.refused("the system administrator's", give(ha, admin, access.SystemAdmin, "CN-HA"), "ROLE_EXCEEDS_OWN")
 		h.refused("his own role above", give(ha, admin, access.ProvinceAdmin, "CN"), "ACTION_FORBIDDEN")
 		h.refused("in a foreign region", give(ha, tech, access.ProvinceAdmin, "CN-CQ"), "REGION_NOT_FOUND")
@@ -217,8 +221,8 @@ func TestNobodyGivesMoreThanHeHas(t *testing.T) {
 				n++
 			}
 		}
-		if n != 3 {
-			h.Errorf("audit rows of refusals = %d, want 3", n)
+		if n != 4 {
+			h.Errorf("audit rows of refusals = %d, want 4", n)
 		}
 	})
 }
@@ -495,6 +499,7 @@ func TestStaffFilters(t *testing.T) {
 			{"a qualification that is over", h.system, workforce.StaffFilter{Qualification: ptr("光纤熔接证"), At: &tomorrow}, nil},
 			{"not active", h.system, workforce.StaffFilter{Active: ptr(false)}, nil},
 			{"a role held elsewhere stays hidden", h.as("zz-lead"), workforce.StaffFilter{Role: ptr("quality")}, nil},
+			{"the home of someone lent", h.as("zz-lead"), workforce.StaffFilter{RegionID: ptr("CN-CQ")}, []string{"cq-lent"}},
 			{"within one's own regions", h.as("zz-lead"), workforce.StaffFilter{Role: ptr("technician"), RegionID: ptr("CN"), At: &tomorrow}, []string{"cq-lent", "zz-tech"}},
 		} {
 			where, err := h.room.StaffWhere(tt.ctx, tt.f)
@@ -511,7 +516,7 @@ func TestStaffFilters(t *testing.T) {
 				h.Errorf("%s (-want +got):\n%s", tt.name, d)
 			}
 		}
-		_, err := h.room.StaffWhere(h.as("zz-lead"), workforce.StaffFilter{RegionID: ptr("CN-CQ")})
+		_, err := h.room.StaffWhere(h.as("zz-agent"), workforce.StaffFilter{RegionID: ptr("CN-CQ")})
 		h.refused("a foreign region", err, "REGION_NOT_FOUND")
 	})
 }

@@ -1,0 +1,150 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/openspms/spms/server"
+)
+
+// streams says what is asked of each subscription; one that is missing fails
+// the test.
+var streams = map[string]string{
+	"caseChanged":     "{ kind lost serviceCase { __typename id region { __typename id } owner { __typename id } } }",
+	"worklistChanged": "{ lost task { __typename id assignee { __typename id } case { __typename id } } }",
+	"clockChanged":    "{ lost clock { __typename id case { __typename id } } }",
+}
+
+// streams subscribes as people of Zhengzhou, Nanyang and all Henan to all there
+// is, while people of Chongqing and of Zhengzhou work: each hears of his own
+// region and of nothing else. A foreign region or case cannot be listened to.
+func (m *matrix) streams() {
+	for _, name := range sortedKeys(streams) {
+		for _, who := range []struct{ code, works, region string }{
+			{"zz-agent", "zz", "CN-HA-ZZ"}, {"ha-supervisor", "zz", "CN-HA-ZZ"}, {"ny-store", "ny", "CN-HA-NY"},
+		} {
+			m.stream(m.person(who.code), name, "", city{who.works, who.region})
+		}
+		m.refusedStream(m.person("zz-agent"), name, `(regionID: "CN-CQ-YB")`)
+	}
+	m.stream(m.person("cq-quality"), "caseChanged", `(regionID: "CN-CQ")`, cities[2])
+}
+
+// listen opens an event stream; the channel closes with it.
+func (m *matrix) listen(ctx context.Context, p person, query string) <-chan map[string]any {
+	m.o.t.Helper()
+	body, err := json.Marshal(map[string]any{"query": query})
+	if err != nil {
+		m.o.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.o.http.URL+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		m.o.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set(server.PersonHeader, p.code)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		m.o.t.Fatalf("%s: %v", query, err)
+	}
+	told := make(chan map[string]any, 1000)
+	go func() {
+		defer close(told)
+		defer res.Body.Close()
+		lines := bufio.NewScanner(res.Body)
+		for lines.Scan() {
+			data, ok := strings.CutPrefix(lines.Text(), "data: ")
+			v := map[string]any{}
+			if ok && json.Unmarshal([]byte(data), &v) == nil && len(v) > 0 {
+				told <- v
+			}
+		}
+	}()
+	return told
+}
+
+// stream listens while others work and then one's own people do. It hears the
+// own work, since all changes come in the order in which they were made, and
+// until then nothing of the others.
+func (m *matrix) stream(p person, name, args string, own city) {
+	m.o.t.Helper()
+	ctx, stop := context.WithCancel(m.o.t.Context())
+	defer stop()
+	told := m.listen(ctx, p, fmt.Sprintf("subscription { %s%s %s }", name, args, streams[name]))
+	m.begun(p, name, own, told)
+	foreign := cities[2]
+	if own == foreign {
+		foreign = cities[0]
+	}
+	m.busy(foreign)
+	last := m.busy(own)
+	m.l = m.o.ledger()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for {
+		select {
+		case v, more := <-told:
+			if !more {
+				m.report("%s: %s ended by itself", p, name)
+				return
+			}
+			m.walk(p, v)
+			raw, _ := json.Marshal(v)
+			if strings.Contains(string(raw), last) {
+				return
+			}
+		case <-deadline.C:
+			m.report("%s: %s heard nothing of %s", p, name, last)
+			return
+		}
+	}
+}
+
+// begun works until the stream says something, so that it listens from now on.
+func (m *matrix) begun(p person, name string, own city, told <-chan map[string]any) {
+	m.o.t.Helper()
+	for range 50 {
+		m.busy(own)
+		again := time.NewTimer(200 * time.Millisecond)
+		select {
+		case v := <-told:
+			again.Stop()
+			m.l = m.o.ledger()
+			m.walk(p, v)
+			return
+		case <-again.C:
+		}
+	}
+	m.o.t.Fatalf("%s: %s says nothing", p, name)
+}
+
+// busy works an order of a city until its clocks run, ends it, and returns the
+// id of its case.
+func (m *matrix) busy(c city) string {
+	m.o.t.Helper()
+	m.orders++
+	number := fmt.Sprintf("%s-S%04d", c.people, m.orders)
+	m.o.orderIn(c, number)
+	id := m.o.caseID(number)
+	m.o.must(c.people+"-agent", "cancelCase", fmt.Sprintf(`caseID: %q, reason: "x"`, id))
+	return id
+}
+
+// refusedStream subscribes to what is not the person's: an error comes at once.
+func (m *matrix) refusedStream(p person, name, args string) {
+	m.o.t.Helper()
+	ctx, stop := context.WithCancel(m.o.t.Context())
+	defer stop()
+	told := m.listen(ctx, p, fmt.Sprintf("subscription { %s%s %s }", name, args, streams[name]))
+	v, more := <-told
+	if code := fmt.Sprint(dig(v, "errors", 0, "extensions", "code")); !more || !hides(code) {
+		m.report("%s: %s%s is answered with %v, want a refusal", p, name, args, v)
+	}
+}
