@@ -11,9 +11,27 @@ import (
 
 	"entgo.io/contrib/entgql"
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/graph/exec"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/standard"
 )
+
+func (r *coverageRowResolver) StandardName(ctx context.Context, obj *standard.CoverageRow) (*model.Label, error) {
+	return label(ctx, obj.StandardName.ZH, obj.StandardName.EN), nil
+}
+
+func (r *coverageRowResolver) Title(ctx context.Context, obj *standard.CoverageRow) (*model.Label, error) {
+	return label(ctx, obj.Title.ZH, obj.Title.EN), nil
+}
+
+func (r *coveredIndicatorResolver) Name(ctx context.Context, obj *standard.CoveredIndicator) (*model.Label, error) {
+	return label(ctx, obj.Name.ZH, obj.Name.EN), nil
+}
+
+func (r *indicatorImpactResolver) Name(ctx context.Context, obj *standard.IndicatorImpact) (*model.Label, error) {
+	return label(ctx, obj.Name.ZH, obj.Name.EN), nil
+}
 
 func (r *mutationResolver) ImportStandard(ctx context.Context, input standard.ImportStandard) (*model.ImportStandardPayload, error) {
 	return r.importPayload(apply(ctx, input, r.Norms.ImportStandard))(ctx)
@@ -90,6 +108,22 @@ func (r *queryResolver) Standard(ctx context.Context, code string, at *time.Time
 	return r.Norms.At(ctx, code, when)
 }
 
+func (r *queryResolver) ExportStandard(ctx context.Context, code string) (string, error) {
+	return r.Norms.Export(ctx, code)
+}
+
+func (r *queryResolver) Coverage(ctx context.Context, regionID string) (*standard.Coverage, error) {
+	return r.Norms.Coverage(ctx, regionID)
+}
+
+func (r *queryResolver) StandardImpact(ctx context.Context, versionID string) (*standard.ImpactReport, error) {
+	return r.Norms.Impact(ctx, versionID)
+}
+
+func (r *queryResolver) IndicatorValues(ctx context.Context, indicatorID string, regionID string, service *string, from time.Time, to time.Time) (*standard.IndicatorValue, error) {
+	return r.Norms.Values(ctx, standard.IndicatorValues{IndicatorID: indicatorID, RegionID: regionID, Service: service, From: from, To: to})
+}
+
 func (r *queryResolver) Calendars(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) (*ent.CalendarConnection, error) {
 	return r.Store.Client().Calendar.Query().Paginate(ctx, after, first, before, last,
 		ent.WithCalendarOrder(orderBy), ent.WithCalendarFilter(where.Filter))
@@ -99,3 +133,24 @@ func (r *queryResolver) StandardDiff(ctx context.Context, fromVersionID string, 
 	d, err := r.Norms.Diff(ctx, fromVersionID, toVersionID)
 	return standardDiff(ctx, d), err
 }
+
+func (r *standardImpactResolver) Cases(ctx context.Context, obj *standard.ImpactReport) ([]*ent.ServiceCase, error) {
+	return r.Store.Client().ServiceCase.Query().Where(servicecase.IDIn(obj.CaseIDs...)).Order(ent.Asc(servicecase.FieldNumber)).All(ctx)
+}
+
+func (r *Resolver) CoverageRow() exec.CoverageRowResolver { return &coverageRowResolver{r} }
+
+func (r *Resolver) CoveredIndicator() exec.CoveredIndicatorResolver {
+	return &coveredIndicatorResolver{r}
+}
+
+func (r *Resolver) IndicatorImpact() exec.IndicatorImpactResolver { return &indicatorImpactResolver{r} }
+
+func (r *Resolver) StandardImpact() exec.StandardImpactResolver { return &standardImpactResolver{r} }
+
+type (
+	coverageRowResolver      struct{ *Resolver }
+	coveredIndicatorResolver struct{ *Resolver }
+	indicatorImpactResolver  struct{ *Resolver }
+	standardImpactResolver   struct{ *Resolver }
+)

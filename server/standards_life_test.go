@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,14 +106,8 @@ func TestEditorsMayNotApprove(t *testing.T) {
 	})
 }
 
-// TestRulesOfStandards publishes a province standard with rules in CEL. One on
-// definitions refuses a publication and names the clause; of those on cases one
-// refuses the start, and one marks the case.
-func TestRulesOfStandards(t *testing.T) {
-	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
-		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
-		const file = `format: openspms-standard/1
+// henanRules is a province standard with rules on processes and cases.
+const henanRules = `format: openspms-standard/1
 code: ENT-HA-RULES
 name: {zh: 河南服务规则(示例), en: Henan service rules}
 authority: enterprise
@@ -130,7 +125,15 @@ versions:
       - {code: R-PROOF, name: {zh: 留痕, en: Evidence}, clause: "3", on: definition, result: block, expression: "process.nodes.all(n, !n.human || size(n.evidence) > 0)", message: {zh: 人工环节须留痕, en: Human tasks leave evidence}}
       - {code: R-ASK, name: {zh: 咨询流程, en: Enquiries}, clause: "3", on: definition, result: block, expression: "process.key != 'enquiry'", message: {zh: 河南不用总部咨询流程, en: Henan has its own enquiries}}
 `
-		o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", file))
+
+// TestRulesOfStandards publishes a province standard with rules in CEL. One on
+// definitions refuses a publication and names the clause; of those on cases one
+// refuses the start, and one marks the case.
+func TestRulesOfStandards(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", henanRules))
 		o.must("ha-admin", "submitStandard", `versionID: "ENT-HA-RULES@1", revision: 1`)
 		o.must("demo-admin", "approveStandard", `versionID: "ENT-HA-RULES@1", revision: 2`)
 		o.must("demo-admin", "publishStandard", `versionID: "ENT-HA-RULES@1", revision: 3`)
@@ -159,5 +162,32 @@ versions:
 		}
 		o.must("demo-admin", "bindProcess", fmt.Sprintf(bind, "CN-CQ"))
 		o.verified()
+	})
+}
+
+// TestExportIsStable exports a standard, imports the file elsewhere and exports
+// it again: the same bytes.
+func TestExportIsStable(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		at := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
+		exported := func(o *office, document string) string {
+			o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", document))
+			return fmt.Sprint(o.get("ha-admin", `{ exportStandard(code: "ENT-HA-RULES") }`, "exportStandard"))
+		}
+		o := openOffice(t, url, at)
+		first := exported(o, henanRules)
+		if again := exported(openOffice(t, storetest.SQLiteURL(t), at), first); again != first || !strings.Contains(first, "R-SHOP") {
+			t.Errorf("exported, imported and exported again the file is\n%s\nwant\n%s", again, first)
+		}
+		o.tightened("immediate")
+		file := fmt.Sprint(o.get("hq-standard", `{ exportStandard(code: "ENT-HQ") }`, "exportStandard"))
+		if n := strings.Count(file, "- number: 1\n") + strings.Count(file, "- number: 2\n"); n != 2 {
+			t.Errorf("the file of a standard with two versions has %d:\n%s", n, file)
+		}
+		r, _ := o.ask("auditor", `{ exportStandard(code: "NO-SUCH") }`)
+		if len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "STANDARD_NOT_FOUND" {
+			t.Errorf("export of an unknown standard = %v, want STANDARD_NOT_FOUND", r.Errors)
+		}
 	})
 }

@@ -49,9 +49,13 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	Clock() ClockResolver
+	CoverageRow() CoverageRowResolver
+	CoveredIndicator() CoveredIndicatorResolver
+	IndicatorImpact() IndicatorImpactResolver
 	Mutation() MutationResolver
 	ProcessVersion() ProcessVersionResolver
 	Query() QueryResolver
+	StandardImpact() StandardImpactResolver
 	Subscription() SubscriptionResolver
 	Task() TaskResolver
 }
@@ -368,6 +372,39 @@ type ComplexityRoot struct {
 		Value func(childComplexity int) int
 	}
 
+	Coverage struct {
+		RegionID   func(childComplexity int) int
+		Rows       func(childComplexity int) int
+		Unbound    func(childComplexity int) int
+		Unmeasured func(childComplexity int) int
+	}
+
+	CoverageRow struct {
+		Clause       func(childComplexity int) int
+		Covered      func(childComplexity int) int
+		Guards       func(childComplexity int) int
+		Indicators   func(childComplexity int) int
+		Mandatory    func(childComplexity int) int
+		Number       func(childComplexity int) int
+		Rules        func(childComplexity int) int
+		StandardCode func(childComplexity int) int
+		StandardName func(childComplexity int) int
+		Title        func(childComplexity int) int
+	}
+
+	CoveredIndicator struct {
+		Clause       func(childComplexity int) int
+		Code         func(childComplexity int) int
+		Measured     func(childComplexity int) int
+		Name         func(childComplexity int) int
+		Nature       func(childComplexity int) int
+		StandardCode func(childComplexity int) int
+		StartEvent   func(childComplexity int) int
+		Starts       func(childComplexity int) int
+		StopEvent    func(childComplexity int) int
+		Stops        func(childComplexity int) int
+	}
+
 	ErrorCode struct {
 		Code func(childComplexity int) int
 		En   func(childComplexity int) int
@@ -459,6 +496,13 @@ type ComplexityRoot struct {
 		Variable func(childComplexity int) int
 	}
 
+	ImpactedProcess struct {
+		Indicators func(childComplexity int) int
+		Number     func(childComplexity int) int
+		ProcessKey func(childComplexity int) int
+		VersionID  func(childComplexity int) int
+	}
+
 	ImportCalendarPayload struct {
 		Calendar   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -515,6 +559,18 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	IndicatorImpact struct {
+		Action       func(childComplexity int) int
+		Breached     func(childComplexity int) int
+		Code         func(childComplexity int) int
+		Deadlines    func(childComplexity int) int
+		Finished     func(childComplexity int) int
+		Name         func(childComplexity int) int
+		Policy       func(childComplexity int) int
+		RunningCases func(childComplexity int) int
+		WouldBreach  func(childComplexity int) int
+	}
+
 	IndicatorStrictness struct {
 		FirstLooser   func(childComplexity int) int
 		FirstStricter func(childComplexity int) int
@@ -523,10 +579,29 @@ type ComplexityRoot struct {
 		Verdict       func(childComplexity int) int
 	}
 
+	IndicatorValue struct {
+		High        func(childComplexity int) int
+		IndicatorID func(childComplexity int) int
+		Known       func(childComplexity int) int
+		Low         func(childComplexity int) int
+		Met         func(childComplexity int) int
+		MetCount    func(childComplexity int) int
+		N           func(childComplexity int) int
+		RegionID    func(childComplexity int) int
+		Value       func(childComplexity int) int
+	}
+
 	Label struct {
 		En   func(childComplexity int) int
 		Text func(childComplexity int) int
 		Zh   func(childComplexity int) int
+	}
+
+	MeasuringNode struct {
+		NodeID     func(childComplexity int) int
+		NodeName   func(childComplexity int) int
+		ProcessKey func(childComplexity int) int
+		VersionID  func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -782,7 +857,10 @@ type ComplexityRoot struct {
 		CaseCounts      func(childComplexity int, regionID *string, processKey *string) int
 		CheckProcess    func(childComplexity int, bpmn string, regionID string) int
 		Clocks          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) int
+		Coverage        func(childComplexity int, regionID string) int
 		ErrorCodes      func(childComplexity int) int
+		ExportStandard  func(childComplexity int, code string) int
+		IndicatorValues func(childComplexity int, indicatorID string, regionID string, service *string, from time.Time, to time.Time) int
 		Labels          func(childComplexity int, list *string) int
 		Node            func(childComplexity int, id string) int
 		Nodes           func(childComplexity int, ids []string) int
@@ -797,6 +875,7 @@ type ComplexityRoot struct {
 		Staff           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) int
 		Standard        func(childComplexity int, code string, at *time.Time) int
 		StandardDiff    func(childComplexity int, fromVersionID string, toVersionID string) int
+		StandardImpact  func(childComplexity int, versionID string) int
 		Standards       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) int
 		Viewer          func(childComplexity int) int
 		Worklist        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) int
@@ -1022,6 +1101,18 @@ type ComplexityRoot struct {
 	StandardEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	StandardImpact struct {
+		Bindings     func(childComplexity int) int
+		Cases        func(childComplexity int) int
+		Deadlines    func(childComplexity int) int
+		Indicators   func(childComplexity int) int
+		Processes    func(childComplexity int) int
+		QuarterFrom  func(childComplexity int) int
+		QuarterTo    func(childComplexity int) int
+		RunningCases func(childComplexity int) int
+		VersionID    func(childComplexity int) int
 	}
 
 	StandardVersion struct {
@@ -1263,6 +1354,17 @@ type ClockResolver interface {
 	RemainingSeconds(ctx context.Context, obj *ent.Clock) (float64, error)
 	ClauseRef(ctx context.Context, obj *ent.Clock) (string, error)
 }
+type CoverageRowResolver interface {
+	StandardName(ctx context.Context, obj *standard.CoverageRow) (*model.Label, error)
+
+	Title(ctx context.Context, obj *standard.CoverageRow) (*model.Label, error)
+}
+type CoveredIndicatorResolver interface {
+	Name(ctx context.Context, obj *standard.CoveredIndicator) (*model.Label, error)
+}
+type IndicatorImpactResolver interface {
+	Name(ctx context.Context, obj *standard.IndicatorImpact) (*model.Label, error)
+}
 type MutationResolver interface {
 	StartCase(ctx context.Context, input execution.StartCase) (*model.CasePayload, error)
 	CancelCase(ctx context.Context, input execution.CancelCase) (*model.CasePayload, error)
@@ -1329,6 +1431,10 @@ type QueryResolver interface {
 	CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error)
 	Standards(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) (*ent.StandardConnection, error)
 	Standard(ctx context.Context, code string, at *time.Time) (*ent.StandardVersion, error)
+	ExportStandard(ctx context.Context, code string) (string, error)
+	Coverage(ctx context.Context, regionID string) (*standard.Coverage, error)
+	StandardImpact(ctx context.Context, versionID string) (*standard.ImpactReport, error)
+	IndicatorValues(ctx context.Context, indicatorID string, regionID string, service *string, from time.Time, to time.Time) (*standard.IndicatorValue, error)
 	Calendars(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) (*ent.CalendarConnection, error)
 	StandardDiff(ctx context.Context, fromVersionID string, toVersionID string) (*model.StandardDiff, error)
 	Regions(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) (*ent.RegionConnection, error)
@@ -1337,6 +1443,9 @@ type QueryResolver interface {
 	Pools(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) (*ent.PoolConnection, error)
 	APITokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) (*ent.APITokenConnection, error)
 	RoleDefinitions(ctx context.Context) ([]*model.RoleDefinition, error)
+}
+type StandardImpactResolver interface {
+	Cases(ctx context.Context, obj *standard.ImpactReport) ([]*ent.ServiceCase, error)
 }
 type SubscriptionResolver interface {
 	CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error)
@@ -2657,6 +2766,153 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CodeLabel.Value(childComplexity), true
 
+	case "Coverage.regionID":
+		if e.ComplexityRoot.Coverage.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coverage.RegionID(childComplexity), true
+	case "Coverage.rows":
+		if e.ComplexityRoot.Coverage.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coverage.Rows(childComplexity), true
+	case "Coverage.unbound":
+		if e.ComplexityRoot.Coverage.Unbound == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coverage.Unbound(childComplexity), true
+	case "Coverage.unmeasured":
+		if e.ComplexityRoot.Coverage.Unmeasured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coverage.Unmeasured(childComplexity), true
+
+	case "CoverageRow.clause":
+		if e.ComplexityRoot.CoverageRow.Clause == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Clause(childComplexity), true
+	case "CoverageRow.covered":
+		if e.ComplexityRoot.CoverageRow.Covered == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Covered(childComplexity), true
+	case "CoverageRow.guards":
+		if e.ComplexityRoot.CoverageRow.Guards == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Guards(childComplexity), true
+	case "CoverageRow.indicators":
+		if e.ComplexityRoot.CoverageRow.Indicators == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Indicators(childComplexity), true
+	case "CoverageRow.mandatory":
+		if e.ComplexityRoot.CoverageRow.Mandatory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Mandatory(childComplexity), true
+	case "CoverageRow.number":
+		if e.ComplexityRoot.CoverageRow.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Number(childComplexity), true
+	case "CoverageRow.rules":
+		if e.ComplexityRoot.CoverageRow.Rules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Rules(childComplexity), true
+	case "CoverageRow.standardCode":
+		if e.ComplexityRoot.CoverageRow.StandardCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.StandardCode(childComplexity), true
+	case "CoverageRow.standardName":
+		if e.ComplexityRoot.CoverageRow.StandardName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.StandardName(childComplexity), true
+	case "CoverageRow.title":
+		if e.ComplexityRoot.CoverageRow.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoverageRow.Title(childComplexity), true
+
+	case "CoveredIndicator.clause":
+		if e.ComplexityRoot.CoveredIndicator.Clause == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Clause(childComplexity), true
+	case "CoveredIndicator.code":
+		if e.ComplexityRoot.CoveredIndicator.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Code(childComplexity), true
+	case "CoveredIndicator.measured":
+		if e.ComplexityRoot.CoveredIndicator.Measured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Measured(childComplexity), true
+	case "CoveredIndicator.name":
+		if e.ComplexityRoot.CoveredIndicator.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Name(childComplexity), true
+	case "CoveredIndicator.nature":
+		if e.ComplexityRoot.CoveredIndicator.Nature == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Nature(childComplexity), true
+	case "CoveredIndicator.standardCode":
+		if e.ComplexityRoot.CoveredIndicator.StandardCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.StandardCode(childComplexity), true
+	case "CoveredIndicator.startEvent":
+		if e.ComplexityRoot.CoveredIndicator.StartEvent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.StartEvent(childComplexity), true
+	case "CoveredIndicator.starts":
+		if e.ComplexityRoot.CoveredIndicator.Starts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Starts(childComplexity), true
+	case "CoveredIndicator.stopEvent":
+		if e.ComplexityRoot.CoveredIndicator.StopEvent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.StopEvent(childComplexity), true
+	case "CoveredIndicator.stops":
+		if e.ComplexityRoot.CoveredIndicator.Stops == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CoveredIndicator.Stops(childComplexity), true
+
 	case "ErrorCode.code":
 		if e.ComplexityRoot.ErrorCode.Code == nil {
 			break
@@ -3016,6 +3272,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FormField.Variable(childComplexity), true
 
+	case "ImpactedProcess.indicators":
+		if e.ComplexityRoot.ImpactedProcess.Indicators == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImpactedProcess.Indicators(childComplexity), true
+	case "ImpactedProcess.number":
+		if e.ComplexityRoot.ImpactedProcess.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImpactedProcess.Number(childComplexity), true
+	case "ImpactedProcess.processKey":
+		if e.ComplexityRoot.ImpactedProcess.ProcessKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImpactedProcess.ProcessKey(childComplexity), true
+	case "ImpactedProcess.versionID":
+		if e.ComplexityRoot.ImpactedProcess.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImpactedProcess.VersionID(childComplexity), true
+
 	case "ImportCalendarPayload.calendar":
 		if e.ComplexityRoot.ImportCalendarPayload.Calendar == nil {
 			break
@@ -3267,6 +3548,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IndicatorEdge.Node(childComplexity), true
 
+	case "IndicatorImpact.action":
+		if e.ComplexityRoot.IndicatorImpact.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Action(childComplexity), true
+	case "IndicatorImpact.breached":
+		if e.ComplexityRoot.IndicatorImpact.Breached == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Breached(childComplexity), true
+	case "IndicatorImpact.code":
+		if e.ComplexityRoot.IndicatorImpact.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Code(childComplexity), true
+	case "IndicatorImpact.deadlines":
+		if e.ComplexityRoot.IndicatorImpact.Deadlines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Deadlines(childComplexity), true
+	case "IndicatorImpact.finished":
+		if e.ComplexityRoot.IndicatorImpact.Finished == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Finished(childComplexity), true
+	case "IndicatorImpact.name":
+		if e.ComplexityRoot.IndicatorImpact.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Name(childComplexity), true
+	case "IndicatorImpact.policy":
+		if e.ComplexityRoot.IndicatorImpact.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.Policy(childComplexity), true
+	case "IndicatorImpact.runningCases":
+		if e.ComplexityRoot.IndicatorImpact.RunningCases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.RunningCases(childComplexity), true
+	case "IndicatorImpact.wouldBreach":
+		if e.ComplexityRoot.IndicatorImpact.WouldBreach == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorImpact.WouldBreach(childComplexity), true
+
 	case "IndicatorStrictness.firstLooser":
 		if e.ComplexityRoot.IndicatorStrictness.FirstLooser == nil {
 			break
@@ -3298,6 +3634,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IndicatorStrictness.Verdict(childComplexity), true
 
+	case "IndicatorValue.high":
+		if e.ComplexityRoot.IndicatorValue.High == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.High(childComplexity), true
+	case "IndicatorValue.indicatorID":
+		if e.ComplexityRoot.IndicatorValue.IndicatorID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.IndicatorID(childComplexity), true
+	case "IndicatorValue.known":
+		if e.ComplexityRoot.IndicatorValue.Known == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.Known(childComplexity), true
+	case "IndicatorValue.low":
+		if e.ComplexityRoot.IndicatorValue.Low == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.Low(childComplexity), true
+	case "IndicatorValue.met":
+		if e.ComplexityRoot.IndicatorValue.Met == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.Met(childComplexity), true
+	case "IndicatorValue.metCount":
+		if e.ComplexityRoot.IndicatorValue.MetCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.MetCount(childComplexity), true
+	case "IndicatorValue.n":
+		if e.ComplexityRoot.IndicatorValue.N == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.N(childComplexity), true
+	case "IndicatorValue.regionID":
+		if e.ComplexityRoot.IndicatorValue.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.RegionID(childComplexity), true
+	case "IndicatorValue.value":
+		if e.ComplexityRoot.IndicatorValue.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IndicatorValue.Value(childComplexity), true
+
 	case "Label.en":
 		if e.ComplexityRoot.Label.En == nil {
 			break
@@ -3316,6 +3707,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Label.Zh(childComplexity), true
+
+	case "MeasuringNode.nodeID":
+		if e.ComplexityRoot.MeasuringNode.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MeasuringNode.NodeID(childComplexity), true
+	case "MeasuringNode.nodeName":
+		if e.ComplexityRoot.MeasuringNode.NodeName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MeasuringNode.NodeName(childComplexity), true
+	case "MeasuringNode.processKey":
+		if e.ComplexityRoot.MeasuringNode.ProcessKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MeasuringNode.ProcessKey(childComplexity), true
+	case "MeasuringNode.versionID":
+		if e.ComplexityRoot.MeasuringNode.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MeasuringNode.VersionID(childComplexity), true
 
 	case "Mutation.approveStandard":
 		if e.ComplexityRoot.Mutation.ApproveStandard == nil {
@@ -4694,12 +5110,45 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Clocks(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ClockOrder), args["where"].(*ent.ClockWhereInput), args["regionID"].(*string)), true
+	case "Query.coverage":
+		if e.ComplexityRoot.Query.Coverage == nil {
+			break
+		}
+
+		args, err := field_Query_coverage_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Coverage(childComplexity, args["regionID"].(string)), true
 	case "Query.errorCodes":
 		if e.ComplexityRoot.Query.ErrorCodes == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.ErrorCodes(childComplexity), true
+	case "Query.exportStandard":
+		if e.ComplexityRoot.Query.ExportStandard == nil {
+			break
+		}
+
+		args, err := field_Query_exportStandard_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ExportStandard(childComplexity, args["code"].(string)), true
+	case "Query.indicatorValues":
+		if e.ComplexityRoot.Query.IndicatorValues == nil {
+			break
+		}
+
+		args, err := field_Query_indicatorValues_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.IndicatorValues(childComplexity, args["indicatorID"].(string), args["regionID"].(string), args["service"].(*string), args["from"].(time.Time), args["to"].(time.Time)), true
 
 	case "Query.labels":
 		if e.ComplexityRoot.Query.Labels == nil {
@@ -4850,6 +5299,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.StandardDiff(childComplexity, args["fromVersionID"].(string), args["toVersionID"].(string)), true
+	case "Query.standardImpact":
+		if e.ComplexityRoot.Query.StandardImpact == nil {
+			break
+		}
+
+		args, err := field_Query_standardImpact_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.StandardImpact(childComplexity, args["versionID"].(string)), true
 	case "Query.standards":
 		if e.ComplexityRoot.Query.Standards == nil {
 			break
@@ -5855,6 +6315,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardEdge.Node(childComplexity), true
+
+	case "StandardImpact.bindings":
+		if e.ComplexityRoot.StandardImpact.Bindings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.Bindings(childComplexity), true
+	case "StandardImpact.cases":
+		if e.ComplexityRoot.StandardImpact.Cases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.Cases(childComplexity), true
+	case "StandardImpact.deadlines":
+		if e.ComplexityRoot.StandardImpact.Deadlines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.Deadlines(childComplexity), true
+	case "StandardImpact.indicators":
+		if e.ComplexityRoot.StandardImpact.Indicators == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.Indicators(childComplexity), true
+	case "StandardImpact.processes":
+		if e.ComplexityRoot.StandardImpact.Processes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.Processes(childComplexity), true
+	case "StandardImpact.quarterFrom":
+		if e.ComplexityRoot.StandardImpact.QuarterFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.QuarterFrom(childComplexity), true
+	case "StandardImpact.quarterTo":
+		if e.ComplexityRoot.StandardImpact.QuarterTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.QuarterTo(childComplexity), true
+	case "StandardImpact.runningCases":
+		if e.ComplexityRoot.StandardImpact.RunningCases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.RunningCases(childComplexity), true
+	case "StandardImpact.versionID":
+		if e.ComplexityRoot.StandardImpact.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardImpact.VersionID(childComplexity), true
 
 	case "StandardVersion.appliedAt":
 		if e.ComplexityRoot.StandardVersion.AppliedAt == nil {
@@ -12942,6 +13457,117 @@ type StandardChange {
   number: Boolean!
 }
 
+"For the clauses in force in a region, what makes them real."
+type Coverage {
+  regionID: ID!
+  rows: [CoverageRow!]!
+  "Mandatory clauses that nothing makes real."
+  unbound: [CoverageRow!]!
+  "Enabled indicators that no node of a bound process can measure."
+  unmeasured: [CoveredIndicator!]!
+}
+
+"One clause in force."
+type CoverageRow {
+  standardCode: String!
+  standardName: Label!
+  "Number of the version."
+  number: Int!
+  clause: String!
+  title: Label!
+  mandatory: Boolean!
+  indicators: [CoveredIndicator!]!
+  "Codes of the standard's rules."
+  rules: [String!]!
+  "Nodes whose rule names the clause."
+  guards: [MeasuringNode!]!
+  covered: Boolean!
+}
+
+"An enabled indicator and the nodes that raise its events."
+type CoveredIndicator {
+  standardCode: String!
+  clause: String!
+  code: String!
+  name: Label!
+  nature: String!
+  startEvent: String!
+  stopEvent: String!
+  "One process raises both events."
+  measured: Boolean!
+  starts: [MeasuringNode!]!
+  stops: [MeasuringNode!]!
+}
+
+"A node of a bound process version."
+type MeasuringNode {
+  processKey: String!
+  versionID: ID!
+  nodeID: String!
+  nodeName: String!
+}
+
+"What publishing a version would change: counted in full for who keeps standards in its region, else as far as the viewer may see."
+type StandardImpact {
+  versionID: ID!
+  "The last full quarter, whose finished cases are counted."
+  quarterFrom: Time!
+  quarterTo: Time!
+  indicators: [IndicatorImpact!]!
+  processes: [ImpactedProcess!]!
+  "Bindings of those process versions."
+  bindings: Int!
+  runningCases: Int!
+  "The first of the running cases that the viewer may see."
+  cases: [ServiceCase!]!
+  "Running clocks that are due within a week."
+  deadlines: Int!
+}
+
+"The impact of one clock that is added, changed or removed."
+type IndicatorImpact {
+  code: String!
+  name: Label!
+  "added, changed or removed."
+  action: String!
+  "pinned: clocks of running cases stay; immediate: they move."
+  policy: String!
+  runningCases: Int!
+  deadlines: Int!
+  "Measured in the last quarter."
+  finished: Int!
+  "Of those, breached by what was in force."
+  breached: Int!
+  "Of those, breached had this indicator been in force."
+  wouldBreach: Int!
+}
+
+"A bound process version that raises events of changed indicators."
+type ImpactedProcess {
+  processKey: String!
+  versionID: ID!
+  number: Int!
+  indicators: [String!]!
+}
+
+"What an indicator measured over region, service and period."
+type IndicatorValue {
+  indicatorID: ID!
+  regionID: ID!
+  "Share of cases that kept it, or mean, maximum or minimum in seconds."
+  value: Float!
+  n: Int!
+  "Cases that kept it."
+  metCount: Int!
+  "Of shares the 95 % Wilson interval, else the value."
+  low: Float!
+  high: Float!
+  "False without cases."
+  known: Boolean!
+  "The figure keeps the requirement."
+  met: Boolean!
+}
+
 extend type Query {
   "All standards the viewer may see."
   standards(
@@ -12954,6 +13580,14 @@ extend type Query {
   ): StandardConnection!
   "The version of a standard that applied at an instant, now by default; null when none did."
   standard(code: String!, at: Time): StandardVersion
+  "A standard with every version the viewer sees as one file, for importStandard."
+  exportStandard(code: String!): String!
+  "What makes the clauses in force in a region (id or code) real."
+  coverage(regionID: ID!): Coverage!
+  "What publishing a version (id or CODE@number) would change."
+  standardImpact(versionID: ID!): StandardImpact!
+  "What an indicator (id, or code of one in force at the end) measured in a region and below it in [from, to), for a service and its kinds or all."
+  indicatorValues(indicatorID: ID!, regionID: ID!, service: String, from: Time!, to: Time!): IndicatorValue!
   "All calendars the viewer may see."
   calendars(
     after: Cursor
@@ -13893,6 +14527,72 @@ func childFields_CodeLabel(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type CodeLabel", field.Name)
 }
 
+func childFields_Coverage(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "regionID":
+		return fieldContext_Coverage_regionID(ctx, ec, field)
+	case "rows":
+		return fieldContext_Coverage_rows(ctx, ec, field)
+	case "unbound":
+		return fieldContext_Coverage_unbound(ctx, ec, field)
+	case "unmeasured":
+		return fieldContext_Coverage_unmeasured(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Coverage", field.Name)
+}
+
+func childFields_CoverageRow(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "standardCode":
+		return fieldContext_CoverageRow_standardCode(ctx, ec, field)
+	case "standardName":
+		return fieldContext_CoverageRow_standardName(ctx, ec, field)
+	case "number":
+		return fieldContext_CoverageRow_number(ctx, ec, field)
+	case "clause":
+		return fieldContext_CoverageRow_clause(ctx, ec, field)
+	case "title":
+		return fieldContext_CoverageRow_title(ctx, ec, field)
+	case "mandatory":
+		return fieldContext_CoverageRow_mandatory(ctx, ec, field)
+	case "indicators":
+		return fieldContext_CoverageRow_indicators(ctx, ec, field)
+	case "rules":
+		return fieldContext_CoverageRow_rules(ctx, ec, field)
+	case "guards":
+		return fieldContext_CoverageRow_guards(ctx, ec, field)
+	case "covered":
+		return fieldContext_CoverageRow_covered(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CoverageRow", field.Name)
+}
+
+func childFields_CoveredIndicator(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "standardCode":
+		return fieldContext_CoveredIndicator_standardCode(ctx, ec, field)
+	case "clause":
+		return fieldContext_CoveredIndicator_clause(ctx, ec, field)
+	case "code":
+		return fieldContext_CoveredIndicator_code(ctx, ec, field)
+	case "name":
+		return fieldContext_CoveredIndicator_name(ctx, ec, field)
+	case "nature":
+		return fieldContext_CoveredIndicator_nature(ctx, ec, field)
+	case "startEvent":
+		return fieldContext_CoveredIndicator_startEvent(ctx, ec, field)
+	case "stopEvent":
+		return fieldContext_CoveredIndicator_stopEvent(ctx, ec, field)
+	case "measured":
+		return fieldContext_CoveredIndicator_measured(ctx, ec, field)
+	case "starts":
+		return fieldContext_CoveredIndicator_starts(ctx, ec, field)
+	case "stops":
+		return fieldContext_CoveredIndicator_stops(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CoveredIndicator", field.Name)
+}
+
 func childFields_ErrorCode(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -14075,6 +14775,20 @@ func childFields_FormField(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type FormField", field.Name)
 }
 
+func childFields_ImpactedProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "processKey":
+		return fieldContext_ImpactedProcess_processKey(ctx, ec, field)
+	case "versionID":
+		return fieldContext_ImpactedProcess_versionID(ctx, ec, field)
+	case "number":
+		return fieldContext_ImpactedProcess_number(ctx, ec, field)
+	case "indicators":
+		return fieldContext_ImpactedProcess_indicators(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImpactedProcess", field.Name)
+}
+
 func childFields_ImportCalendarPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "calendar":
@@ -14187,6 +14901,30 @@ func childFields_IndicatorEdge(ctx context.Context, ec *executionContext, field 
 	return nil, fmt.Errorf("no field named %q was found under type IndicatorEdge", field.Name)
 }
 
+func childFields_IndicatorImpact(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return fieldContext_IndicatorImpact_code(ctx, ec, field)
+	case "name":
+		return fieldContext_IndicatorImpact_name(ctx, ec, field)
+	case "action":
+		return fieldContext_IndicatorImpact_action(ctx, ec, field)
+	case "policy":
+		return fieldContext_IndicatorImpact_policy(ctx, ec, field)
+	case "runningCases":
+		return fieldContext_IndicatorImpact_runningCases(ctx, ec, field)
+	case "deadlines":
+		return fieldContext_IndicatorImpact_deadlines(ctx, ec, field)
+	case "finished":
+		return fieldContext_IndicatorImpact_finished(ctx, ec, field)
+	case "breached":
+		return fieldContext_IndicatorImpact_breached(ctx, ec, field)
+	case "wouldBreach":
+		return fieldContext_IndicatorImpact_wouldBreach(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IndicatorImpact", field.Name)
+}
+
 func childFields_IndicatorStrictness(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "indicator":
@@ -14203,6 +14941,30 @@ func childFields_IndicatorStrictness(ctx context.Context, ec *executionContext, 
 	return nil, fmt.Errorf("no field named %q was found under type IndicatorStrictness", field.Name)
 }
 
+func childFields_IndicatorValue(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "indicatorID":
+		return fieldContext_IndicatorValue_indicatorID(ctx, ec, field)
+	case "regionID":
+		return fieldContext_IndicatorValue_regionID(ctx, ec, field)
+	case "value":
+		return fieldContext_IndicatorValue_value(ctx, ec, field)
+	case "n":
+		return fieldContext_IndicatorValue_n(ctx, ec, field)
+	case "metCount":
+		return fieldContext_IndicatorValue_metCount(ctx, ec, field)
+	case "low":
+		return fieldContext_IndicatorValue_low(ctx, ec, field)
+	case "high":
+		return fieldContext_IndicatorValue_high(ctx, ec, field)
+	case "known":
+		return fieldContext_IndicatorValue_known(ctx, ec, field)
+	case "met":
+		return fieldContext_IndicatorValue_met(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IndicatorValue", field.Name)
+}
+
 func childFields_Label(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "zh":
@@ -14213,6 +14975,20 @@ func childFields_Label(ctx context.Context, ec *executionContext, field graphql.
 		return fieldContext_Label_text(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Label", field.Name)
+}
+
+func childFields_MeasuringNode(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "processKey":
+		return fieldContext_MeasuringNode_processKey(ctx, ec, field)
+	case "versionID":
+		return fieldContext_MeasuringNode_versionID(ctx, ec, field)
+	case "nodeID":
+		return fieldContext_MeasuringNode_nodeID(ctx, ec, field)
+	case "nodeName":
+		return fieldContext_MeasuringNode_nodeName(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MeasuringNode", field.Name)
 }
 
 func childFields_OrgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -15055,6 +15831,30 @@ func childFields_StandardEdge(ctx context.Context, ec *executionContext, field g
 		return fieldContext_StandardEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type StandardEdge", field.Name)
+}
+
+func childFields_StandardImpact(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "versionID":
+		return fieldContext_StandardImpact_versionID(ctx, ec, field)
+	case "quarterFrom":
+		return fieldContext_StandardImpact_quarterFrom(ctx, ec, field)
+	case "quarterTo":
+		return fieldContext_StandardImpact_quarterTo(ctx, ec, field)
+	case "indicators":
+		return fieldContext_StandardImpact_indicators(ctx, ec, field)
+	case "processes":
+		return fieldContext_StandardImpact_processes(ctx, ec, field)
+	case "bindings":
+		return fieldContext_StandardImpact_bindings(ctx, ec, field)
+	case "runningCases":
+		return fieldContext_StandardImpact_runningCases(ctx, ec, field)
+	case "cases":
+		return fieldContext_StandardImpact_cases(ctx, ec, field)
+	case "deadlines":
+		return fieldContext_StandardImpact_deadlines(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardImpact", field.Name)
 }
 
 func childFields_StandardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -17039,6 +17839,80 @@ func field_Query_clocks_args(ctx context.Context, ec *executionContext, rawArgs 
 	return args, nil
 }
 
+func field_Query_coverage_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "regionID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["regionID"] = arg0
+	return args, nil
+}
+
+func field_Query_exportStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "code",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNString2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["code"] = arg0
+	return args, nil
+}
+
+func field_Query_indicatorValues_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "indicatorID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["indicatorID"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "regionID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["regionID"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "service",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["service"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (time.Time, error) {
+			return unmarshalNTime2timeᚐTime(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (time.Time, error) {
+			return unmarshalNTime2timeᚐTime(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg4
+	return args, nil
+}
+
 func field_Query_labels_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -17508,6 +18382,20 @@ func field_Query_standardDiff_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["toVersionID"] = arg1
+	return args, nil
+}
+
+func field_Query_standardImpact_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "versionID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["versionID"] = arg0
 	return args, nil
 }
 
@@ -23903,6 +24791,648 @@ func fieldContext_CodeLabel_label(_ context.Context, ec *executionContext, field
 	return fc, nil
 }
 
+func _Coverage_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.Coverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Coverage_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Coverage_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Coverage", field, false, false, "ID")
+}
+
+func _Coverage_rows(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.Coverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Coverage_rows(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rows, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.CoverageRow) graphql.Marshaler {
+			return marshalNCoverageRow2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverageRowᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Coverage_rows(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Coverage",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CoverageRow(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Coverage_unbound(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.Coverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Coverage_unbound(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unbound(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.CoverageRow) graphql.Marshaler {
+			return marshalNCoverageRow2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverageRowᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Coverage_unbound(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Coverage",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CoverageRow(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Coverage_unmeasured(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.Coverage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Coverage_unmeasured(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Unmeasured(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.CoveredIndicator) graphql.Marshaler {
+			return marshalNCoveredIndicator2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoveredIndicatorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Coverage_unmeasured(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Coverage",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CoveredIndicator(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoverageRow_standardCode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_standardCode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StandardCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_standardCode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "String")
+}
+
+func _CoverageRow_standardName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_standardName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.CoverageRow().StandardName(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_standardName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoverageRow",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoverageRow_number(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_number(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_number(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "Int")
+}
+
+func _CoverageRow_clause(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_clause(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clause, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_clause(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "String")
+}
+
+func _CoverageRow_title(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_title(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.CoverageRow().Title(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_title(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoverageRow",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoverageRow_mandatory(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_mandatory(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Mandatory, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_mandatory(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "Boolean")
+}
+
+func _CoverageRow_indicators(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_indicators(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Indicators, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.CoveredIndicator) graphql.Marshaler {
+			return marshalNCoveredIndicator2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoveredIndicatorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_indicators(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoverageRow",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CoveredIndicator(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoverageRow_rules(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_rules(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rules, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_rules(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "String")
+}
+
+func _CoverageRow_guards(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_guards(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Guards, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.MeasuringNode) graphql.Marshaler {
+			return marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNodeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_guards(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoverageRow",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MeasuringNode(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoverageRow_covered(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoverageRow) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoverageRow_covered(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Covered, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoverageRow_covered(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoverageRow", field, false, false, "Boolean")
+}
+
+func _CoveredIndicator_standardCode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_standardCode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StandardCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_standardCode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_clause(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_clause(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clause, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_clause(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.CoveredIndicator().Name(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoveredIndicator",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoveredIndicator_nature(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_nature(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nature, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_nature(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_startEvent(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_startEvent(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartEvent, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_startEvent(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_stopEvent(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_stopEvent(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StopEvent, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_stopEvent(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "String")
+}
+
+func _CoveredIndicator_measured(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_measured(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Measured, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_measured(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CoveredIndicator", field, false, false, "Boolean")
+}
+
+func _CoveredIndicator_starts(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_starts(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Starts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.MeasuringNode) graphql.Marshaler {
+			return marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNodeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_starts(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoveredIndicator",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MeasuringNode(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CoveredIndicator_stops(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.CoveredIndicator) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CoveredIndicator_stops(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Stops, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.MeasuringNode) graphql.Marshaler {
+			return marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNodeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CoveredIndicator_stops(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CoveredIndicator",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MeasuringNode(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _ErrorCode_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ErrorCode) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -25372,6 +26902,98 @@ func fieldContext_FormField_value(_ context.Context, ec *executionContext, field
 	return graphql.NewScalarFieldContext("FormField", field, false, false, "Any")
 }
 
+func _ImpactedProcess_processKey(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactedProcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImpactedProcess_processKey(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProcessKey, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImpactedProcess_processKey(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImpactedProcess", field, false, false, "String")
+}
+
+func _ImpactedProcess_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactedProcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImpactedProcess_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImpactedProcess_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImpactedProcess", field, false, false, "ID")
+}
+
+func _ImpactedProcess_number(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactedProcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImpactedProcess_number(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImpactedProcess_number(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImpactedProcess", field, false, false, "Int")
+}
+
+func _ImpactedProcess_indicators(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactedProcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ImpactedProcess_indicators(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Indicators, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ImpactedProcess_indicators(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ImpactedProcess", field, false, false, "String")
+}
+
 func _ImportCalendarPayload_calendar(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ImportCalendarPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26414,6 +28036,222 @@ func fieldContext_IndicatorEdge_cursor(_ context.Context, ec *executionContext, 
 	return graphql.NewScalarFieldContext("IndicatorEdge", field, false, false, "Cursor")
 }
 
+func _IndicatorImpact_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "String")
+}
+
+func _IndicatorImpact_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.IndicatorImpact().Name(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "IndicatorImpact",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _IndicatorImpact_action(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_action(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_action(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "String")
+}
+
+func _IndicatorImpact_policy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_policy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Policy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_policy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "String")
+}
+
+func _IndicatorImpact_runningCases(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_runningCases(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RunningCases, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_runningCases(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "Int")
+}
+
+func _IndicatorImpact_deadlines(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_deadlines(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Deadlines, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_deadlines(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "Int")
+}
+
+func _IndicatorImpact_finished(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_finished(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Finished, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_finished(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "Int")
+}
+
+func _IndicatorImpact_breached(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_breached(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Breached, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_breached(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "Int")
+}
+
+func _IndicatorImpact_wouldBreach(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorImpact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorImpact_wouldBreach(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WouldBreach, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorImpact_wouldBreach(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorImpact", field, false, false, "Int")
+}
+
 func _IndicatorStrictness_indicator(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IndicatorStrictness) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26538,6 +28376,213 @@ func fieldContext_IndicatorStrictness_scopes(_ context.Context, ec *executionCon
 	return fc, nil
 }
 
+func _IndicatorValue_indicatorID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_indicatorID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IndicatorID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_indicatorID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "ID")
+}
+
+func _IndicatorValue_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "ID")
+}
+
+func _IndicatorValue_value(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_value(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return marshalNFloat2float64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_value(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Float")
+}
+
+func _IndicatorValue_n(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_n(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.N, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_n(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Int")
+}
+
+func _IndicatorValue_metCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_metCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MetCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_metCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Int")
+}
+
+func _IndicatorValue_low(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_low(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Low, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return marshalNFloat2float64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_low(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Float")
+}
+
+func _IndicatorValue_high(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_high(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.High, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return marshalNFloat2float64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_high(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Float")
+}
+
+func _IndicatorValue_known(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_known(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Known, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_known(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Boolean")
+}
+
+func _IndicatorValue_met(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.IndicatorValue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_IndicatorValue_met(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Met, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_IndicatorValue_met(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IndicatorValue", field, false, false, "Boolean")
+}
+
 func _Label_zh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Label) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26605,6 +28650,98 @@ func _Label_text(ctx context.Context, ec *executionContext, field graphql.Collec
 }
 func fieldContext_Label_text(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Label", field, false, false, "String")
+}
+
+func _MeasuringNode_processKey(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.MeasuringNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MeasuringNode_processKey(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProcessKey, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MeasuringNode_processKey(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "String")
+}
+
+func _MeasuringNode_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.MeasuringNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MeasuringNode_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MeasuringNode_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "ID")
+}
+
+func _MeasuringNode_nodeID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.MeasuringNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MeasuringNode_nodeID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MeasuringNode_nodeID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "String")
+}
+
+func _MeasuringNode_nodeName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.MeasuringNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MeasuringNode_nodeName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MeasuringNode_nodeName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "String")
 }
 
 func _Mutation_startCase(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -32672,6 +34809,182 @@ func fieldContext_Query_standard(ctx context.Context, ec *executionContext, fiel
 	return fc, nil
 }
 
+func _Query_exportStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_exportStandard(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ExportStandard(ctx, fc.Args["code"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_exportStandard(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type String does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_exportStandard_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_coverage(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_coverage(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Coverage(ctx, fc.Args["regionID"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *standard.Coverage) graphql.Marshaler {
+			return marshalNCoverage2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverage(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_coverage(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Coverage(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_coverage_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_standardImpact(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_standardImpact(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().StandardImpact(ctx, fc.Args["versionID"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *standard.ImpactReport) graphql.Marshaler {
+			return marshalNStandardImpact2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactReport(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_standardImpact(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardImpact(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_standardImpact_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_indicatorValues(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_indicatorValues(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().IndicatorValues(ctx, fc.Args["indicatorID"].(string), fc.Args["regionID"].(string), fc.Args["service"].(*string), fc.Args["from"].(time.Time), fc.Args["to"].(time.Time))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *standard.IndicatorValue) graphql.Marshaler {
+			return marshalNIndicatorValue2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorValue(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_indicatorValues(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_IndicatorValue(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_indicatorValues_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Query_calendars(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -37139,6 +39452,240 @@ func _StandardEdge_cursor(ctx context.Context, ec *executionContext, field graph
 }
 func fieldContext_StandardEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StandardEdge", field, false, false, "Cursor")
+}
+
+func _StandardImpact_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "ID")
+}
+
+func _StandardImpact_quarterFrom(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_quarterFrom(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.QuarterFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_quarterFrom(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Time")
+}
+
+func _StandardImpact_quarterTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_quarterTo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.QuarterTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_quarterTo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Time")
+}
+
+func _StandardImpact_indicators(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_indicators(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Indicators, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.IndicatorImpact) graphql.Marshaler {
+			return marshalNIndicatorImpact2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorImpactᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_indicators(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardImpact",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_IndicatorImpact(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardImpact_processes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_processes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Processes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []standard.ImpactedProcess) graphql.Marshaler {
+			return marshalNImpactedProcess2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactedProcessᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_processes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardImpact",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ImpactedProcess(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardImpact_bindings(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_bindings(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Bindings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_bindings(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Int")
+}
+
+func _StandardImpact_runningCases(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_runningCases(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RunningCases, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_runningCases(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Int")
+}
+
+func _StandardImpact_cases(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_cases(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardImpact().Cases(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.ServiceCase) graphql.Marshaler {
+			return marshalNServiceCase2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_cases(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardImpact",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardImpact_deadlines(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.ImpactReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardImpact_deadlines(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Deadlines, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardImpact_deadlines(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Int")
 }
 
 func _StandardVersion_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
@@ -61877,6 +64424,213 @@ func _CodeLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var coverageImplementors = []string{"Coverage"}
+
+func _Coverage(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.Coverage) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, coverageImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Coverage")
+		case "regionID":
+			out.Values[i] = _Coverage_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rows":
+			out.Values[i] = _Coverage_rows(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unbound":
+			out.Values[i] = _Coverage_unbound(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unmeasured":
+			out.Values[i] = _Coverage_unmeasured(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var coverageRowImplementors = []string{"CoverageRow"}
+
+func _CoverageRow(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.CoverageRow) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, coverageRowImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CoverageRow")
+		case "standardCode":
+			out.Values[i] = _CoverageRow_standardCode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "standardName":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _CoverageRow_standardName(ctx, ec, field, obj)
+				})
+		case "number":
+			out.Values[i] = _CoverageRow_number(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "clause":
+			out.Values[i] = _CoverageRow_clause(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "title":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _CoverageRow_title(ctx, ec, field, obj)
+				})
+		case "mandatory":
+			out.Values[i] = _CoverageRow_mandatory(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "indicators":
+			out.Values[i] = _CoverageRow_indicators(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "rules":
+			out.Values[i] = _CoverageRow_rules(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "guards":
+			out.Values[i] = _CoverageRow_guards(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "covered":
+			out.Values[i] = _CoverageRow_covered(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var coveredIndicatorImplementors = []string{"CoveredIndicator"}
+
+func _CoveredIndicator(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.CoveredIndicator) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, coveredIndicatorImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CoveredIndicator")
+		case "standardCode":
+			out.Values[i] = _CoveredIndicator_standardCode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "clause":
+			out.Values[i] = _CoveredIndicator_clause(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "code":
+			out.Values[i] = _CoveredIndicator_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _CoveredIndicator_name(ctx, ec, field, obj)
+				})
+		case "nature":
+			out.Values[i] = _CoveredIndicator_nature(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "startEvent":
+			out.Values[i] = _CoveredIndicator_startEvent(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "stopEvent":
+			out.Values[i] = _CoveredIndicator_stopEvent(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "measured":
+			out.Values[i] = _CoveredIndicator_measured(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "starts":
+			out.Values[i] = _CoveredIndicator_starts(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "stops":
+			out.Values[i] = _CoveredIndicator_stops(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var errorCodeImplementors = []string{"ErrorCode"}
 
 func _ErrorCode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ErrorCode) graphql.Marshaler {
@@ -62480,6 +65234,54 @@ func _FormField(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var impactedProcessImplementors = []string{"ImpactedProcess"}
+
+func _ImpactedProcess(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.ImpactedProcess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, impactedProcessImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ImpactedProcess")
+		case "processKey":
+			out.Values[i] = _ImpactedProcess_processKey(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "versionID":
+			out.Values[i] = _ImpactedProcess_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "number":
+			out.Values[i] = _ImpactedProcess_number(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "indicators":
+			out.Values[i] = _ImpactedProcess_indicators(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var importCalendarPayloadImplementors = []string{"ImportCalendarPayload"}
 
 func _ImportCalendarPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ImportCalendarPayload) graphql.Marshaler {
@@ -62828,6 +65630,80 @@ func _IndicatorEdge(ctx context.Context, ec *executionContext, sel ast.Selection
 	return out
 }
 
+var indicatorImpactImplementors = []string{"IndicatorImpact"}
+
+func _IndicatorImpact(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.IndicatorImpact) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, indicatorImpactImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IndicatorImpact")
+		case "code":
+			out.Values[i] = _IndicatorImpact_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _IndicatorImpact_name(ctx, ec, field, obj)
+				})
+		case "action":
+			out.Values[i] = _IndicatorImpact_action(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "policy":
+			out.Values[i] = _IndicatorImpact_policy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "runningCases":
+			out.Values[i] = _IndicatorImpact_runningCases(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "deadlines":
+			out.Values[i] = _IndicatorImpact_deadlines(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "finished":
+			out.Values[i] = _IndicatorImpact_finished(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "breached":
+			out.Values[i] = _IndicatorImpact_breached(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "wouldBreach":
+			out.Values[i] = _IndicatorImpact_wouldBreach(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var indicatorStrictnessImplementors = []string{"IndicatorStrictness"}
 
 func _IndicatorStrictness(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.IndicatorStrictness) graphql.Marshaler {
@@ -62881,6 +65757,79 @@ func _IndicatorStrictness(ctx context.Context, ec *executionContext, sel ast.Sel
 	return out
 }
 
+var indicatorValueImplementors = []string{"IndicatorValue"}
+
+func _IndicatorValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.IndicatorValue) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, indicatorValueImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IndicatorValue")
+		case "indicatorID":
+			out.Values[i] = _IndicatorValue_indicatorID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "regionID":
+			out.Values[i] = _IndicatorValue_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "value":
+			out.Values[i] = _IndicatorValue_value(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "n":
+			out.Values[i] = _IndicatorValue_n(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "metCount":
+			out.Values[i] = _IndicatorValue_metCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "low":
+			out.Values[i] = _IndicatorValue_low(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "high":
+			out.Values[i] = _IndicatorValue_high(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "known":
+			out.Values[i] = _IndicatorValue_known(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "met":
+			out.Values[i] = _IndicatorValue_met(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var labelImplementors = []string{"Label"}
 
 func _Label(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Label) graphql.Marshaler {
@@ -62904,6 +65853,54 @@ func _Label(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj
 			}
 		case "text":
 			out.Values[i] = _Label_text(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var measuringNodeImplementors = []string{"MeasuringNode"}
+
+func _MeasuringNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.MeasuringNode) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, measuringNodeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MeasuringNode")
+		case "processKey":
+			out.Values[i] = _MeasuringNode_processKey(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "versionID":
+			out.Values[i] = _MeasuringNode_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeID":
+			out.Values[i] = _MeasuringNode_nodeID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeName":
+			out.Values[i] = _MeasuringNode_nodeName(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -64708,6 +67705,30 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_standard(ctx, ec, field)
 				})
+		case "exportStandard":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_exportStandard(ctx, ec, field)
+				})
+		case "coverage":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_coverage(ctx, ec, field)
+				})
+		case "standardImpact":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_standardImpact(ctx, ec, field)
+				})
+		case "indicatorValues":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_indicatorValues(ctx, ec, field)
+				})
 		case "calendars":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, true,
@@ -66230,6 +69251,80 @@ func _StandardEdge(ctx context.Context, ec *executionContext, sel ast.SelectionS
 			out.Values[i] = _StandardEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var standardImpactImplementors = []string{"StandardImpact"}
+
+func _StandardImpact(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.ImpactReport) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, standardImpactImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StandardImpact")
+		case "versionID":
+			out.Values[i] = _StandardImpact_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "quarterFrom":
+			out.Values[i] = _StandardImpact_quarterFrom(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "quarterTo":
+			out.Values[i] = _StandardImpact_quarterTo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "indicators":
+			out.Values[i] = _StandardImpact_indicators(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "processes":
+			out.Values[i] = _StandardImpact_processes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "bindings":
+			out.Values[i] = _StandardImpact_bindings(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "runningCases":
+			out.Values[i] = _StandardImpact_runningCases(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "cases":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardImpact_cases(ctx, ec, field, obj)
+				})
+		case "deadlines":
+			out.Values[i] = _StandardImpact_deadlines(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -68603,6 +71698,54 @@ func unmarshalNCompleteTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexe
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNCoverage2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverage(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard.Coverage) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Coverage!")
+		return graphql.Null
+	}
+	return _Coverage(ctx, ec, sel, v)
+}
+
+func marshalNCoverageRow2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverageRow(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.CoverageRow) graphql.Marshaler {
+	return _CoverageRow(ctx, ec, sel, &v)
+}
+
+func marshalNCoverageRow2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverageRowᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.CoverageRow) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNCoverageRow2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverageRow(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNCoveredIndicator2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoveredIndicator(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.CoveredIndicator) graphql.Marshaler {
+	return _CoveredIndicator(ctx, ec, sel, &v)
+}
+
+func marshalNCoveredIndicator2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoveredIndicatorᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.CoveredIndicator) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNCoveredIndicator2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoveredIndicator(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func unmarshalNCreateOrgUnitInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateOrgUnit(ctx context.Context, ec *executionContext, v any) (workforce.CreateOrgUnit, error) {
 	res, err := unmarshalInputCreateOrgUnitInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -68903,6 +72046,26 @@ func marshalNID2ᚕstringᚄ(ctx context.Context, ec *executionContext, sel ast.
 	return ret
 }
 
+func marshalNImpactedProcess2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactedProcess(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.ImpactedProcess) graphql.Marshaler {
+	return _ImpactedProcess(ctx, ec, sel, &v)
+}
+
+func marshalNImpactedProcess2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactedProcessᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.ImpactedProcess) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNImpactedProcess2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactedProcess(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func unmarshalNImportCalendarInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImportCalendar(ctx context.Context, ec *executionContext, v any) (standard.ImportCalendar, error) {
 	res, err := unmarshalInputImportCalendarInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -68943,6 +72106,26 @@ func marshalNIndicatorConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndic
 		return graphql.Null
 	}
 	return _IndicatorConnection(ctx, ec, sel, v)
+}
+
+func marshalNIndicatorImpact2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorImpact(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.IndicatorImpact) graphql.Marshaler {
+	return _IndicatorImpact(ctx, ec, sel, &v)
+}
+
+func marshalNIndicatorImpact2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorImpactᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.IndicatorImpact) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNIndicatorImpact2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorImpact(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func unmarshalNIndicatorOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorOrder(ctx context.Context, ec *executionContext, v any) (*ent.IndicatorOrder, error) {
@@ -68986,6 +72169,14 @@ func marshalNIndicatorStrictness2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmod
 		return graphql.Null
 	}
 	return _IndicatorStrictness(ctx, ec, sel, v)
+}
+
+func marshalNIndicatorValue2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐIndicatorValue(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard.IndicatorValue) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "IndicatorValue!")
+		return graphql.Null
+	}
+	return _IndicatorValue(ctx, ec, sel, v)
 }
 
 func unmarshalNIndicatorWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐIndicatorWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.IndicatorWhereInput, error) {
@@ -69074,6 +72265,26 @@ func marshalNMap2map(ctx context.Context, ec *executionContext, sel ast.Selectio
 		graphql.AddInvalidNullFromMarshaler(ctx, "Map!")
 	}
 	return res
+}
+
+func marshalNMeasuringNode2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.MeasuringNode) graphql.Marshaler {
+	return _MeasuringNode(ctx, ec, sel, &v)
+}
+
+func marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNodeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []standard.MeasuringNode) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNMeasuringNode2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNode(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func marshalNNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoder(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []ent.Noder) graphql.Marshaler {
@@ -69568,6 +72779,22 @@ func marshalNSendMessagePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmode
 	return _SendMessagePayload(ctx, ec, sel, v)
 }
 
+func marshalNServiceCase2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.ServiceCase) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func marshalNServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "ServiceCase!")
@@ -69764,6 +72991,14 @@ func marshalNStandardDiff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐSt
 		return graphql.Null
 	}
 	return _StandardDiff(ctx, ec, sel, v)
+}
+
+func marshalNStandardImpact2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐImpactReport(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard.ImpactReport) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardImpact!")
+		return graphql.Null
+	}
+	return _StandardImpact(ctx, ec, sel, v)
 }
 
 func unmarshalNStandardOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardOrder(ctx context.Context, ec *executionContext, v any) (*ent.StandardOrder, error) {

@@ -241,3 +241,33 @@ func version(ctx context.Context, client *ent.Client, ref string, path ...string
 func changed(u *command.Unit, row *ent.StandardVersion) {
 	u.Changed(store.Change{Kind: "standard", ID: row.ID, RegionPath: row.RegionPath})
 }
+
+// Export writes a standard with every version that the viewer sees as one file,
+// oldest first. Reading it back and exporting again gives the same bytes.
+// Errors: STANDARD_NOT_FOUND.
+func (r *Room) Export(ctx context.Context, code string) (string, error) {
+	rows, err := r.door.Store.Client().StandardVersion.Query().Where(standardversion.HasStandardWith(standard.Code(code))).
+		Order(ent.Asc(standardversion.FieldNumber)).All(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the versions of a standard: %w", err)
+	}
+	if len(rows) == 0 {
+		return "", fault.E(fault.NotFound, "STANDARD_NOT_FOUND", fault.P("id", code)).At("code")
+	}
+	var out norm.Standard
+	for _, row := range rows {
+		text, err := r.text(row)
+		if err != nil {
+			return "", err
+		}
+		versions := append(out.Versions, text.Versions[0])
+		events := merged(out.Events, text.Events)
+		out = *text
+		out.Versions, out.Events = versions, events
+	}
+	file, err := out.Encode()
+	if err != nil {
+		return "", fmt.Errorf("write the file of %s: %w", code, err)
+	}
+	return string(file), nil
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/norm"
 )
 
@@ -19,8 +20,9 @@ const coming = 7 * 24 * time.Hour
 // examples is how many cases an impact names.
 const examples = 20
 
-// ImpactReport is what publishing a version would change, as far as the viewer
-// may see. Cases are counted whatever their attributes.
+// ImpactReport is what publishing a version would change. Who keeps standards in
+// its region is told all counts, others those of the cases they may see; cases
+// are named to those who may see them. Attributes of cases are not looked at.
 type ImpactReport struct {
 	VersionID    string
 	QuarterFrom  time.Time // the last full quarter in the standard's zone
@@ -94,13 +96,14 @@ func (r *Room) Impact(ctx context.Context, versionID string) (*ImpactReport, err
 	now := r.door.Clock.Now()
 	out := &ImpactReport{VersionID: row.ID, CaseIDs: []string{}}
 	out.QuarterFrom, out.QuarterTo = lastQuarter(now, counter.Location())
+	all := counting(ctx, row.RegionPath)
 	turns := turnsOf(inForceNow(set, text.Code, now), &text.Versions[0])
-	if err := r.impactProcesses(ctx, out, row, turns, set.Vocabulary(), now); err != nil {
+	if err := r.impactProcesses(all, out, row, turns, set.Vocabulary(), now); err != nil {
 		return nil, err
 	}
 	var touched []predicate.Clock
 	for _, t := range turns {
-		one, running, err := r.impactOf(ctx, row, t, counter, out.QuarterFrom, out.QuarterTo)
+		one, running, err := r.impactOf(all, row, t, counter, out.QuarterFrom, out.QuarterTo)
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +112,10 @@ func (r *Room) Impact(ctx context.Context, versionID string) (*ImpactReport, err
 	if len(touched) == 0 {
 		return out, nil
 	}
-	return out, r.impactCases(ctx, out, clock.Or(touched...), now)
+	if err := r.impactCases(all, out, clock.Or(touched...), now); err != nil {
+		return nil, err
+	}
+	return out, r.nameCases(ctx, out, clock.Or(touched...))
 }
 
 // inForceNow is the version of a standard in force, an empty one without.
@@ -231,21 +237,41 @@ func wouldBreach(ind *norm.Indicator, l *lap, counter norm.Counter) (bool, error
 	return inTime == (ind.Nature() == norm.NatureFloor), nil
 }
 
-// impactCases counts and names the running cases that any indicator concerns.
+// impactCases counts the running cases that any indicator concerns.
 func (r *Room) impactCases(ctx context.Context, out *ImpactReport, running predicate.Clock, now time.Time) error {
 	client := r.door.Store.Client()
-	query := client.ServiceCase.Query().Where(servicecase.StateEQ(servicecase.StateActive), servicecase.HasClocksWith(running))
 	var err error
-	if out.RunningCases, err = query.Clone().Count(ctx); err != nil {
+	out.RunningCases, err = client.ServiceCase.Query().Where(servicecase.StateEQ(servicecase.StateActive), servicecase.HasClocksWith(running)).Count(ctx)
+	if err != nil {
 		return fmt.Errorf("count running cases: %w", err)
-	}
-	if out.CaseIDs, err = query.Order(ent.Asc(servicecase.FieldID)).Limit(examples).IDs(ctx); err != nil {
-		return fmt.Errorf("name running cases: %w", err)
 	}
 	if out.Deadlines, err = client.Clock.Query().Where(running, clock.DueAtLT(now.Add(coming))).Count(ctx); err != nil {
 		return fmt.Errorf("count coming deadlines: %w", err)
 	}
 	return nil
+}
+
+// nameCases names the first of the running cases that the viewer may see.
+func (r *Room) nameCases(ctx context.Context, out *ImpactReport, running predicate.Clock) error {
+	ids, err := r.door.Store.Client().ServiceCase.Query().Where(servicecase.StateEQ(servicecase.StateActive), servicecase.HasClocksWith(running)).
+		Order(ent.Asc(servicecase.FieldID)).Limit(examples).IDs(ctx)
+	if err != nil {
+		return fmt.Errorf("name running cases: %w", err)
+	}
+	out.CaseIDs = append(out.CaseIDs, ids...)
+	return nil
+}
+
+// counting is the context in which cases of a region are counted: all of them for
+// who keeps standards there, since sums name nobody, else those the viewer sees.
+func counting(ctx context.Context, path string) context.Context {
+	v := access.From(ctx)
+	for _, a := range []access.Action{access.DraftStandard, access.ApproveStandard, access.PublishStandard} {
+		if v != nil && v.May(a, path) {
+			return access.Elevated(ctx)
+		}
+	}
+	return ctx
 }
 
 // lastQuarter is the last full quarter of the year before now in a zone.

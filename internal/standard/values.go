@@ -3,6 +3,7 @@ package standard
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openspms/spms/ent/clock"
@@ -10,11 +11,12 @@ import (
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema/ids"
 )
 
 // IndicatorValues asks what an indicator measured over region × service × period.
 type IndicatorValues struct {
-	IndicatorID string
+	IndicatorID string // id, or the code of an indicator in force just before To
 	RegionID    string // id or code
 	Service     *string
 	From        time.Time
@@ -34,8 +36,9 @@ type IndicatorValue struct {
 	Met         bool // the figure keeps the requirement
 }
 
-// Values evaluates an indicator over the cases that the viewer may see and whose
-// measurement ended in [From, To). Limits, pledges and floors are judged by their
+// Values evaluates an indicator over the cases whose measurement ended in
+// [From, To): all for who keeps standards in the region, else those that the
+// viewer may see. Limits, pledges and floors are judged by their
 // own clocks, rates and percentiles with events by whether any clock between
 // the events was breached, the others by durations without pauses. Errors:
 // INDICATOR_NOT_FOUND, REGION_NOT_FOUND, INDICATOR_WITHOUT_EVENTS,
@@ -44,6 +47,11 @@ func (r *Room) Values(ctx context.Context, q IndicatorValues) (*IndicatorValue, 
 	client := r.door.Store.Client()
 	if !q.From.Before(q.To) {
 		return nil, fault.E(fault.Invalid, "PERIOD_EMPTY").At("to")
+	}
+	if !strings.HasPrefix(q.IndicatorID, string(ids.Indicator)+"_") {
+		if err := r.byCode(ctx, &q); err != nil {
+			return nil, err
+		}
 	}
 	row, err := client.Indicator.Query().Where(indicator.ID(q.IndicatorID)).WithVersion().Only(ctx)
 	if err != nil {
@@ -64,7 +72,7 @@ func (r *Room) Values(ctx context.Context, q IndicatorValues) (*IndicatorValue, 
 	if ind.StartEvent == "" || ind.StopEvent == "" {
 		return nil, fault.E(fault.Precondition, "INDICATOR_WITHOUT_EVENTS", fault.P("indicator", ind.Code)).At("indicatorID")
 	}
-	laps, err := r.laps(ctx, population{path: home.RegionPath, indicator: ind, service: deref(q.Service)}, q.From, q.To)
+	laps, err := r.laps(counting(ctx, home.RegionPath), population{path: home.RegionPath, indicator: ind, service: deref(q.Service)}, q.From, q.To)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +82,20 @@ func (r *Room) Values(ctx context.Context, q IndicatorValues) (*IndicatorValue, 
 		IndicatorID: row.ID, RegionID: home.ID, Value: f.Value, N: int(f.N), MetCount: int(t.Met),
 		Low: f.Low, High: f.High, Known: f.Known, Met: f.Met,
 	}, nil
+}
+
+// byCode finds the indicator that a question names by its code.
+func (r *Room) byCode(ctx context.Context, q *IndicatorValues) error {
+	set, err := r.InForce(ctx)
+	if err != nil {
+		return err
+	}
+	a, ok := set.Find(q.IndicatorID, q.To.Add(-time.Microsecond))
+	if !ok {
+		return fault.E(fault.NotFound, "INDICATOR_ID_UNKNOWN", fault.P("id", q.IndicatorID)).At("indicatorID")
+	}
+	q.IndicatorID, err = r.IndicatorID(ctx, a)
+	return err
 }
 
 func tally(ind *norm.Indicator, laps []*lap) norm.Tally {
