@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -189,5 +190,46 @@ func TestExportIsStable(t *testing.T) {
 		if len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "STANDARD_NOT_FOUND" {
 			t.Errorf("export of an unknown standard = %v, want STANDARD_NOT_FOUND", r.Errors)
 		}
+	})
+}
+
+// TestProvisionalUntilTheYearIsAnnounced counts a deadline into a year that is
+// not announced: it says so, and is counted again, audited, when the calendar of
+// the year is loaded.
+func TestProvisionalUntilTheYearIsAnnounced(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 12, 21, 15, 0, 0, 0, shanghai))
+		o.order("SO-1")
+		activation := func() (time.Time, any, any) {
+			c, _ := o.get("ha-supervisor", `{ clocks(where: {indicatorCode: "ENT-ACTIVATE-URBAN-16WD"}) { edges { node { dueAt provisional lastDay } } } }`,
+				"clocks", "edges", 0, "node").(map[string]any)
+			return instantOf(t, c["dueAt"]), c["provisional"], c["lastDay"]
+		}
+		if due, provisional, last := activation(); provisional != true || last != "2027-01-12" {
+			t.Errorf("by weekends alone the order is due %v, last day %v, provisional %v, want 2027-01-12, provisional", due, last, provisional)
+		}
+		file, err := os.ReadFile("../packs/calendar/cn-statutory.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		announced := string(file) + `  - year: 2027
+    source: "A made-up announcement"
+    days_off:
+      - {name: {zh: "元旦", en: "New Year's Day"}, days: [2027-01-01, 2027-01-02, 2027-01-03]}
+    make_up_workdays: []
+`
+		o.must("demo-admin", "importCalendar", fmt.Sprintf("regionID: \"CN\", document: %q", announced))
+		if n, err := o.house.Cases.Recount(t.Context()); err != nil || n != 1 {
+			t.Errorf("Recount() = %d, %v, want one case", n, err)
+		}
+		if due, provisional, last := activation(); provisional != false || last != "2027-01-13" || !due.Equal(time.Date(2027, 1, 14, 0, 0, 0, 0, shanghai)) {
+			t.Errorf("with the year announced the order is due %v, last day %v, provisional %v, want 2027-01-13 to its end", due, last, provisional)
+		}
+		audits := o.get("auditor", fmt.Sprintf(`{ auditEntries(where: {operation: "recount", subject: %q}) { totalCount } }`, o.caseID("SO-1")), "auditEntries", "totalCount")
+		if audits != 1.0 {
+			t.Errorf("the recount has %v audit entries, want 1", audits)
+		}
+		o.verified()
 	})
 }
