@@ -32,6 +32,7 @@ import (
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -88,6 +89,8 @@ type Client struct {
 	Pool *PoolClient
 	// Process is the client for interacting with the Process builders.
 	Process *ProcessClient
+	// ProcessEdit is the client for interacting with the ProcessEdit builders.
+	ProcessEdit *ProcessEditClient
 	// ProcessVersion is the client for interacting with the ProcessVersion builders.
 	ProcessVersion *ProcessVersionClient
 	// Qualification is the client for interacting with the Qualification builders.
@@ -142,6 +145,7 @@ func (c *Client) init() {
 	c.Pause = NewPauseClient(c.config)
 	c.Pool = NewPoolClient(c.config)
 	c.Process = NewProcessClient(c.config)
+	c.ProcessEdit = NewProcessEditClient(c.config)
 	c.ProcessVersion = NewProcessVersionClient(c.config)
 	c.Qualification = NewQualificationClient(c.config)
 	c.Region = NewRegionClient(c.config)
@@ -264,6 +268,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Pause:           NewPauseClient(cfg),
 		Pool:            NewPoolClient(cfg),
 		Process:         NewProcessClient(cfg),
+		ProcessEdit:     NewProcessEditClient(cfg),
 		ProcessVersion:  NewProcessVersionClient(cfg),
 		Qualification:   NewQualificationClient(cfg),
 		Region:          NewRegionClient(cfg),
@@ -313,6 +318,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Pause:           NewPauseClient(cfg),
 		Pool:            NewPoolClient(cfg),
 		Process:         NewProcessClient(cfg),
+		ProcessEdit:     NewProcessEditClient(cfg),
 		ProcessVersion:  NewProcessVersionClient(cfg),
 		Qualification:   NewQualificationClient(cfg),
 		Region:          NewRegionClient(cfg),
@@ -357,9 +363,10 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIToken, c.AuditEntry, c.Binding, c.Breach, c.Calendar, c.CaseEvent,
 		c.Clause, c.Clock, c.Evidence, c.Failure, c.IdempotencyKey, c.Indicator, c.Job,
-		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessVersion, c.Qualification,
-		c.Region, c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
-		c.StandardVersion, c.SurveyResponse, c.Task, c.TimerRow, c.Token,
+		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
+		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
+		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -371,9 +378,10 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIToken, c.AuditEntry, c.Binding, c.Breach, c.Calendar, c.CaseEvent,
 		c.Clause, c.Clock, c.Evidence, c.Failure, c.IdempotencyKey, c.Indicator, c.Job,
-		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessVersion, c.Qualification,
-		c.Region, c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
-		c.StandardVersion, c.SurveyResponse, c.Task, c.TimerRow, c.Token,
+		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
+		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
+		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -416,6 +424,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Pool.mutate(ctx, m)
 	case *ProcessMutation:
 		return c.Process.mutate(ctx, m)
+	case *ProcessEditMutation:
+		return c.ProcessEdit.mutate(ctx, m)
 	case *ProcessVersionMutation:
 		return c.ProcessVersion.mutate(ctx, m)
 	case *QualificationMutation:
@@ -3348,6 +3358,139 @@ func (c *ProcessClient) mutate(ctx context.Context, m *ProcessMutation) (Value, 
 	}
 }
 
+// ProcessEditClient is a client for the ProcessEdit schema.
+type ProcessEditClient struct {
+	config
+}
+
+// NewProcessEditClient returns a client for the ProcessEdit from the given config.
+func NewProcessEditClient(c config) *ProcessEditClient {
+	return &ProcessEditClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `processedit.Hooks(f(g(h())))`.
+func (c *ProcessEditClient) Use(hooks ...Hook) {
+	c.hooks.ProcessEdit = append(c.hooks.ProcessEdit, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `processedit.Intercept(f(g(h())))`.
+func (c *ProcessEditClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProcessEdit = append(c.inters.ProcessEdit, interceptors...)
+}
+
+// Create returns a builder for creating a ProcessEdit entity.
+func (c *ProcessEditClient) Create() *ProcessEditCreate {
+	mutation := newProcessEditMutation(c.config, OpCreate)
+	return &ProcessEditCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProcessEdit entities.
+func (c *ProcessEditClient) CreateBulk(builders ...*ProcessEditCreate) *ProcessEditCreateBulk {
+	return &ProcessEditCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProcessEditClient) MapCreateBulk(slice any, setFunc func(*ProcessEditCreate, int)) *ProcessEditCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProcessEditCreateBulk{err: fmt.Errorf("calling to ProcessEditClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProcessEditCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProcessEditCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProcessEdit.
+func (c *ProcessEditClient) Update() *ProcessEditUpdate {
+	mutation := newProcessEditMutation(c.config, OpUpdate)
+	return &ProcessEditUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProcessEditClient) UpdateOne(_m *ProcessEdit) *ProcessEditUpdateOne {
+	mutation := newProcessEditMutation(c.config, OpUpdateOne, withProcessEdit(_m))
+	return &ProcessEditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProcessEditClient) UpdateOneID(id string) *ProcessEditUpdateOne {
+	mutation := newProcessEditMutation(c.config, OpUpdateOne, withProcessEditID(id))
+	return &ProcessEditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProcessEdit.
+func (c *ProcessEditClient) Delete() *ProcessEditDelete {
+	mutation := newProcessEditMutation(c.config, OpDelete)
+	return &ProcessEditDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProcessEditClient) DeleteOne(_m *ProcessEdit) *ProcessEditDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProcessEditClient) DeleteOneID(id string) *ProcessEditDeleteOne {
+	builder := c.Delete().Where(processedit.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProcessEditDeleteOne{builder}
+}
+
+// Query returns a query builder for ProcessEdit.
+func (c *ProcessEditClient) Query() *ProcessEditQuery {
+	return &ProcessEditQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProcessEdit},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProcessEdit entity by its id.
+func (c *ProcessEditClient) Get(ctx context.Context, id string) (*ProcessEdit, error) {
+	return c.Query().Where(processedit.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProcessEditClient) GetX(ctx context.Context, id string) *ProcessEdit {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ProcessEditClient) Hooks() []Hook {
+	return c.hooks.ProcessEdit
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProcessEditClient) Interceptors() []Interceptor {
+	return c.inters.ProcessEdit
+}
+
+func (c *ProcessEditClient) mutate(ctx context.Context, m *ProcessEditMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProcessEditCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProcessEditUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProcessEditUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProcessEditDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ProcessEdit mutation op: %q", m.Op())
+	}
+}
+
 // ProcessVersionClient is a client for the ProcessVersion schema.
 type ProcessVersionClient struct {
 	config
@@ -5834,16 +5977,16 @@ type (
 	hooks struct {
 		APIToken, AuditEntry, Binding, Breach, Calendar, CaseEvent, Clause, Clock,
 		Evidence, Failure, IdempotencyKey, Indicator, Job, OrgUnit, Pause, Pool,
-		Process, ProcessVersion, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TimerRow,
-		Token []ent.Hook
+		Process, ProcessEdit, ProcessVersion, Qualification, Region, RoleAssignment,
+		ServiceCase, Staff, StageVisit, Standard, StandardVersion, SurveyResponse,
+		Task, TimerRow, Token []ent.Hook
 	}
 	inters struct {
 		APIToken, AuditEntry, Binding, Breach, Calendar, CaseEvent, Clause, Clock,
 		Evidence, Failure, IdempotencyKey, Indicator, Job, OrgUnit, Pause, Pool,
-		Process, ProcessVersion, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TimerRow,
-		Token []ent.Interceptor
+		Process, ProcessEdit, ProcessVersion, Qualification, Region, RoleAssignment,
+		ServiceCase, Staff, StageVisit, Standard, StandardVersion, SurveyResponse,
+		Task, TimerRow, Token []ent.Interceptor
 	}
 )
 

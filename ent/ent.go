@@ -29,6 +29,7 @@ import (
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -119,6 +120,7 @@ func checkColumn(t, c string) error {
 			pause.Table:           pause.ValidColumn,
 			pool.Table:            pool.ValidColumn,
 			process.Table:         process.ValidColumn,
+			processedit.Table:     processedit.ValidColumn,
 			processversion.Table:  processversion.ValidColumn,
 			qualification.Table:   qualification.ValidColumn,
 			region.Table:          region.ValidColumn,

@@ -30,6 +30,7 @@ import (
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -72,6 +73,7 @@ const (
 	TypePause           = "Pause"
 	TypePool            = "Pool"
 	TypeProcess         = "Process"
+	TypeProcessEdit     = "ProcessEdit"
 	TypeProcessVersion  = "ProcessVersion"
 	TypeQualification   = "Qualification"
 	TypeRegion          = "Region"
@@ -19047,6 +19049,660 @@ func (m *ProcessMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Process edge %s", name)
+}
+
+// ProcessEditMutation represents an operation that mutates the ProcessEdit nodes in the graph.
+type ProcessEditMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	created_at    *time.Time
+	version_id    *string
+	seq           *int
+	addseq        *int
+	back          *json.RawMessage
+	appendback    json.RawMessage
+	undone        *bool
+	by            *string
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*ProcessEdit, error)
+	predicates    []predicate.ProcessEdit
+}
+
+var _ ent.Mutation = (*ProcessEditMutation)(nil)
+
+// processeditOption allows management of the mutation configuration using functional options.
+type processeditOption func(*ProcessEditMutation)
+
+// newProcessEditMutation creates new mutation for the ProcessEdit entity.
+func newProcessEditMutation(c config, op Op, opts ...processeditOption) *ProcessEditMutation {
+	m := &ProcessEditMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeProcessEdit,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withProcessEditID sets the ID field of the mutation.
+func withProcessEditID(id string) processeditOption {
+	return func(m *ProcessEditMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ProcessEdit
+		)
+		m.oldValue = func(ctx context.Context) (*ProcessEdit, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ProcessEdit.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withProcessEdit sets the old ProcessEdit of the mutation.
+func withProcessEdit(node *ProcessEdit) processeditOption {
+	return func(m *ProcessEditMutation) {
+		m.oldValue = func(context.Context) (*ProcessEdit, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ProcessEditMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ProcessEditMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ProcessEdit entities.
+func (m *ProcessEditMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ProcessEditMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ProcessEditMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ProcessEdit.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ProcessEditMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ProcessEditMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ProcessEditMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *ProcessEditMutation) SetVersionID(s string) {
+	m.version_id = &s
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *ProcessEditMutation) VersionID() (r string, exists bool) {
+	v := m.version_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *ProcessEditMutation) ResetVersionID() {
+	m.version_id = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *ProcessEditMutation) SetSeq(i int) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *ProcessEditMutation) Seq() (r int, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldSeq(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *ProcessEditMutation) AddSeq(i int) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *ProcessEditMutation) AddedSeq() (r int, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *ProcessEditMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// SetBack sets the "back" field.
+func (m *ProcessEditMutation) SetBack(jm json.RawMessage) {
+	m.back = &jm
+	m.appendback = nil
+}
+
+// Back returns the value of the "back" field in the mutation.
+func (m *ProcessEditMutation) Back() (r json.RawMessage, exists bool) {
+	v := m.back
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBack returns the old "back" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldBack(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBack is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBack requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBack: %w", err)
+	}
+	return oldValue.Back, nil
+}
+
+// AppendBack adds jm to the "back" field.
+func (m *ProcessEditMutation) AppendBack(jm json.RawMessage) {
+	m.appendback = append(m.appendback, jm...)
+}
+
+// AppendedBack returns the list of values that were appended to the "back" field in this mutation.
+func (m *ProcessEditMutation) AppendedBack() (json.RawMessage, bool) {
+	if len(m.appendback) == 0 {
+		return nil, false
+	}
+	return m.appendback, true
+}
+
+// ResetBack resets all changes to the "back" field.
+func (m *ProcessEditMutation) ResetBack() {
+	m.back = nil
+	m.appendback = nil
+}
+
+// SetUndone sets the "undone" field.
+func (m *ProcessEditMutation) SetUndone(b bool) {
+	m.undone = &b
+}
+
+// Undone returns the value of the "undone" field in the mutation.
+func (m *ProcessEditMutation) Undone() (r bool, exists bool) {
+	v := m.undone
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUndone returns the old "undone" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldUndone(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUndone is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUndone requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUndone: %w", err)
+	}
+	return oldValue.Undone, nil
+}
+
+// ResetUndone resets all changes to the "undone" field.
+func (m *ProcessEditMutation) ResetUndone() {
+	m.undone = nil
+}
+
+// SetBy sets the "by" field.
+func (m *ProcessEditMutation) SetBy(s string) {
+	m.by = &s
+}
+
+// By returns the value of the "by" field in the mutation.
+func (m *ProcessEditMutation) By() (r string, exists bool) {
+	v := m.by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBy returns the old "by" field's value of the ProcessEdit entity.
+// If the ProcessEdit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessEditMutation) OldBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBy: %w", err)
+	}
+	return oldValue.By, nil
+}
+
+// ResetBy resets all changes to the "by" field.
+func (m *ProcessEditMutation) ResetBy() {
+	m.by = nil
+}
+
+// Where appends a list predicates to the ProcessEditMutation builder.
+func (m *ProcessEditMutation) Where(ps ...predicate.ProcessEdit) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ProcessEditMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ProcessEditMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ProcessEdit, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ProcessEditMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ProcessEditMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ProcessEdit).
+func (m *ProcessEditMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ProcessEditMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.created_at != nil {
+		fields = append(fields, processedit.FieldCreatedAt)
+	}
+	if m.version_id != nil {
+		fields = append(fields, processedit.FieldVersionID)
+	}
+	if m.seq != nil {
+		fields = append(fields, processedit.FieldSeq)
+	}
+	if m.back != nil {
+		fields = append(fields, processedit.FieldBack)
+	}
+	if m.undone != nil {
+		fields = append(fields, processedit.FieldUndone)
+	}
+	if m.by != nil {
+		fields = append(fields, processedit.FieldBy)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ProcessEditMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case processedit.FieldCreatedAt:
+		return m.CreatedAt()
+	case processedit.FieldVersionID:
+		return m.VersionID()
+	case processedit.FieldSeq:
+		return m.Seq()
+	case processedit.FieldBack:
+		return m.Back()
+	case processedit.FieldUndone:
+		return m.Undone()
+	case processedit.FieldBy:
+		return m.By()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ProcessEditMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case processedit.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case processedit.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case processedit.FieldSeq:
+		return m.OldSeq(ctx)
+	case processedit.FieldBack:
+		return m.OldBack(ctx)
+	case processedit.FieldUndone:
+		return m.OldUndone(ctx)
+	case processedit.FieldBy:
+		return m.OldBy(ctx)
+	}
+	return nil, fmt.Errorf("unknown ProcessEdit field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProcessEditMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case processedit.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case processedit.FieldVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case processedit.FieldSeq:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	case processedit.FieldBack:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBack(v)
+		return nil
+	case processedit.FieldUndone:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUndone(v)
+		return nil
+	case processedit.FieldBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBy(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProcessEdit field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ProcessEditMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, processedit.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ProcessEditMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case processedit.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProcessEditMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case processedit.FieldSeq:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProcessEdit numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ProcessEditMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ProcessEditMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ProcessEditMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ProcessEdit nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ProcessEditMutation) ResetField(name string) error {
+	switch name {
+	case processedit.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case processedit.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case processedit.FieldSeq:
+		m.ResetSeq()
+		return nil
+	case processedit.FieldBack:
+		m.ResetBack()
+		return nil
+	case processedit.FieldUndone:
+		m.ResetUndone()
+		return nil
+	case processedit.FieldBy:
+		m.ResetBy()
+		return nil
+	}
+	return fmt.Errorf("unknown ProcessEdit field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ProcessEditMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ProcessEditMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ProcessEditMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ProcessEditMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ProcessEditMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ProcessEditMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ProcessEditMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ProcessEdit unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ProcessEditMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ProcessEdit edge %s", name)
 }
 
 // ProcessVersionMutation represents an operation that mutates the ProcessVersion nodes in the graph.

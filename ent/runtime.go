@@ -20,6 +20,7 @@ import (
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -1140,6 +1141,47 @@ func init() {
 	// process.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	process.IDValidator = func() func(string) error {
 		validators := processDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	processeditMixin := schema.ProcessEdit{}.Mixin()
+	processeditMixinFields0 := processeditMixin[0].Fields()
+	_ = processeditMixinFields0
+	processeditFields := schema.ProcessEdit{}.Fields()
+	_ = processeditFields
+	// processeditDescVersionID is the schema descriptor for version_id field.
+	processeditDescVersionID := processeditFields[0].Descriptor()
+	// processedit.VersionIDValidator is a validator for the "version_id" field. It is called by the builders before save.
+	processedit.VersionIDValidator = processeditDescVersionID.Validators[0].(func(string) error)
+	// processeditDescSeq is the schema descriptor for seq field.
+	processeditDescSeq := processeditFields[1].Descriptor()
+	// processedit.SeqValidator is a validator for the "seq" field. It is called by the builders before save.
+	processedit.SeqValidator = processeditDescSeq.Validators[0].(func(int) error)
+	// processeditDescUndone is the schema descriptor for undone field.
+	processeditDescUndone := processeditFields[3].Descriptor()
+	// processedit.DefaultUndone holds the default value on creation for the undone field.
+	processedit.DefaultUndone = processeditDescUndone.Default.(bool)
+	// processeditDescBy is the schema descriptor for by field.
+	processeditDescBy := processeditFields[4].Descriptor()
+	// processedit.ByValidator is a validator for the "by" field. It is called by the builders before save.
+	processedit.ByValidator = processeditDescBy.Validators[0].(func(string) error)
+	// processeditDescID is the schema descriptor for id field.
+	processeditDescID := processeditMixinFields0[0].Descriptor()
+	// processedit.DefaultID holds the default value on creation for the id field.
+	processedit.DefaultID = processeditDescID.Default.(func() string)
+	// processedit.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	processedit.IDValidator = func() func(string) error {
+		validators := processeditDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -48,6 +48,8 @@ type Tx struct {
 	Pool *PoolClient
 	// Process is the client for interacting with the Process builders.
 	Process *ProcessClient
+	// ProcessEdit is the client for interacting with the ProcessEdit builders.
+	ProcessEdit *ProcessEditClient
 	// ProcessVersion is the client for interacting with the ProcessVersion builders.
 	ProcessVersion *ProcessVersionClient
 	// Qualification is the client for interacting with the Qualification builders.
@@ -222,6 +224,7 @@ func (tx *Tx) init() {
 	tx.Pause = NewPauseClient(tx.config)
 	tx.Pool = NewPoolClient(tx.config)
 	tx.Process = NewProcessClient(tx.config)
+	tx.ProcessEdit = NewProcessEditClient(tx.config)
 	tx.ProcessVersion = NewProcessVersionClient(tx.config)
 	tx.Qualification = NewQualificationClient(tx.config)
 	tx.Region = NewRegionClient(tx.config)

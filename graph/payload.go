@@ -8,6 +8,7 @@ import (
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/graph/problem"
+	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
@@ -118,6 +119,36 @@ func standardDiff(ctx context.Context, d *standard.Comparison) *model.StandardDi
 			Part: string(c.Part), Key: c.Key, Name: label(ctx, c.Name.ZH, c.Name.EN), Action: string(c.Action),
 			Field: c.Field, Before: c.Before, After: c.After, Number: c.Number,
 		})
+	}
+	return out
+}
+
+// processDiff shows what differs between two versions of a process.
+func processDiff(ctx context.Context, d *definition.Comparison) *model.ProcessDiff {
+	if d == nil {
+		return nil
+	}
+	out := &model.ProcessDiff{
+		FromVersionID: d.FromVersionID, ToVersionID: d.ToVersionID, Changes: []*bpmn.Change{},
+		Markdown: d.Markdown(string(problem.LangOf(ctx))),
+	}
+	for i := range d.Changes {
+		out.Changes = append(out.Changes, &d.Changes[i])
+	}
+	return out
+}
+
+// heat are the figures of a drawing by element.
+func heat(figures []*model.ElementFiguresInput) map[string]bpmn.Figures {
+	shown := func(v *float64) float64 {
+		if v == nil {
+			return -1
+		}
+		return *v
+	}
+	out := make(map[string]bpmn.Figures, len(figures))
+	for _, f := range figures {
+		out[f.ElementID] = bpmn.Figures{Count: f.Count, Minutes: shown(f.Minutes), BreachRate: shown(f.BreachRate)}
 	}
 	return out
 }

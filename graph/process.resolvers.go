@@ -11,7 +11,10 @@ import (
 	"entgo.io/contrib/entgql"
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/graph/exec"
 	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/graph/problem"
+	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/definition"
 )
 
@@ -25,6 +28,18 @@ func (r *mutationResolver) CreateProcessDraft(ctx context.Context, input definit
 
 func (r *mutationResolver) UpdateProcessDraft(ctx context.Context, input definition.UpdateDraft) (*model.ProcessVersionPayload, error) {
 	return r.versionPayload(apply(ctx, input, r.Definitions.UpdateDraft))(ctx)
+}
+
+func (r *mutationResolver) EditProcessDraft(ctx context.Context, input definition.EditDraft) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.EditDraft))(ctx)
+}
+
+func (r *mutationResolver) UndoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.UndoEdit))(ctx)
+}
+
+func (r *mutationResolver) RedoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.RedoEdit))(ctx)
 }
 
 func (r *mutationResolver) SubmitProcess(ctx context.Context, input definition.Submit) (*model.ProcessVersionPayload, error) {
@@ -52,9 +67,21 @@ func (r *mutationResolver) BindProcess(ctx context.Context, input definition.Bin
 	return &model.BindProcessPayload{Binding: row, UserErrors: refused}, err
 }
 
+func (r *processChangeResolver) Kind(ctx context.Context, obj *bpmn.Change) (string, error) {
+	return string(obj.Kind), nil
+}
+
+func (r *processChangeResolver) Element(ctx context.Context, obj *bpmn.Change) (string, error) {
+	return string(obj.Element), nil
+}
+
 func (r *processVersionResolver) Findings(ctx context.Context, obj *ent.ProcessVersion, regionID *string) ([]*model.Finding, error) {
 	found, err := r.Definitions.Findings(ctx, obj.ID, value(regionID))
 	return findings(ctx, found), err
+}
+
+func (r *processVersionResolver) SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*model.ElementFiguresInput) (string, error) {
+	return r.Definitions.SVG(obj, string(problem.LangOf(ctx)), heat(figures))
 }
 
 func (r *queryResolver) Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error) {
@@ -66,6 +93,11 @@ func (r *queryResolver) Process(ctx context.Context, key string) (*ent.Process, 
 	return one(r.Store.Client().Process.Query().Where(process.Key(key)).Only(ctx))
 }
 
+func (r *queryResolver) ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error) {
+	d, err := r.Definitions.Diff(ctx, from, to)
+	return processDiff(ctx, d), err
+}
+
 func (r *queryResolver) CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error) {
 	c, err := r.Definitions.Check(ctx, bpmn, regionID)
 	if err != nil {
@@ -73,3 +105,34 @@ func (r *queryResolver) CheckProcess(ctx context.Context, bpmn string, regionID 
 	}
 	return &model.CheckResult{Ok: c.OK(), Findings: findings(ctx, c.Findings)}, nil
 }
+
+func (r *processEditInputResolver) Op(ctx context.Context, obj *bpmn.Edit, data string) error {
+	obj.Op = bpmn.Op(data)
+	return nil
+}
+
+func (r *processEditInputResolver) Type(ctx context.Context, obj *bpmn.Edit, data *string) error {
+	obj.Type = bpmn.NodeType(value(data))
+	return nil
+}
+
+func (r *processEventInputResolver) Kind(ctx context.Context, obj *bpmn.Event, data string) error {
+	obj.Kind = bpmn.EventKind(data)
+	return nil
+}
+
+func (r *Resolver) ProcessChange() exec.ProcessChangeResolver { return &processChangeResolver{r} }
+
+func (r *Resolver) ProcessEditInput() exec.ProcessEditInputResolver {
+	return &processEditInputResolver{r}
+}
+
+func (r *Resolver) ProcessEventInput() exec.ProcessEventInputResolver {
+	return &processEventInputResolver{r}
+}
+
+type (
+	processChangeResolver     struct{ *Resolver }
+	processEditInputResolver  struct{ *Resolver }
+	processEventInputResolver struct{ *Resolver }
+)

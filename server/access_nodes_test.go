@@ -141,6 +141,15 @@ var singles = map[string]single{
 	"standardDiff": {"StandardVersion", func(_ *matrix, c column) string {
 		return fmt.Sprintf("fromVersionID: %q, toVersionID: %q", c["id"], c["id"])
 	}, "{ fromVersionID markdown }"},
+	"processDiff": {"ProcessVersion", func(_ *matrix, c column) string {
+		return fmt.Sprintf("from: %q, to: %q", c["id"], c["id"])
+	}, "{ fromVersionID markdown }"},
+	"exportStandard": {"Standard", byColumn("code", "code"), ""},
+	"coverage":       {"Region", byColumn("regionID", "code"), "{ regionID rows { clause } }"},
+	"standardImpact": {"StandardVersion", byColumn("versionID", "id"), "{ versionID cases { __typename id } }"},
+	"indicatorValues": {"Region", func(_ *matrix, c column) string {
+		return fmt.Sprintf(`indicatorID: "ENT-FTTH-48H", regionID: %q, from: "2026-01-01T00:00:00Z", to: "2026-04-01T00:00:00Z"`, c["code"])
+	}, "{ n }"},
 	"checkProcess": {"Region", func(m *matrix, c column) string {
 		return fmt.Sprintf("regionID: %q, bpmn: %s", c["code"], literal(processOf(m.o.t, "check")))
 	}, "{ ok }"},
@@ -155,6 +164,9 @@ func (m *matrix) singles(p person) {
 		}
 		seen, hidden := m.l.visible(p, s.typ)
 		for _, id := range spread(seen, 2) {
+			if name == "indicatorValues" && len(p.grants) == 0 {
+				continue // sees his home region and no indicator
+			}
 			m.ask(p, fmt.Sprintf("{ %s(%s) %s }", name, s.args(m, m.l[s.typ][id]), s.ask))
 		}
 		for _, id := range spread(hidden, 3) {

@@ -213,6 +213,18 @@ func (f ProcessFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ProcessMutation", m)
 }
 
+// The ProcessEditFunc type is an adapter to allow the use of ordinary
+// function as ProcessEdit mutator.
+type ProcessEditFunc func(context.Context, *ent.ProcessEditMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ProcessEditFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ProcessEditMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ProcessEditMutation", m)
+}
+
 // The ProcessVersionFunc type is an adapter to allow the use of ordinary
 // function as ProcessVersion mutator.
 type ProcessVersionFunc func(context.Context, *ent.ProcessVersionMutation) (ent.Value, error)

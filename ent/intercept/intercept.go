@@ -26,6 +26,7 @@ import (
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -556,6 +557,33 @@ func (f TraverseProcess) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.ProcessQuery", q)
 }
 
+// The ProcessEditFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ProcessEditFunc func(context.Context, *ent.ProcessEditQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f ProcessEditFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.ProcessEditQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.ProcessEditQuery", q)
+}
+
+// The TraverseProcessEdit type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseProcessEdit func(context.Context, *ent.ProcessEditQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseProcessEdit) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseProcessEdit) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.ProcessEditQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.ProcessEditQuery", q)
+}
+
 // The ProcessVersionFunc type is an adapter to allow the use of ordinary function as a Querier.
 type ProcessVersionFunc func(context.Context, *ent.ProcessVersionQuery) (ent.Value, error)
 
@@ -944,6 +972,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.PoolQuery, predicate.Pool, pool.OrderOption]{typ: ent.TypePool, tq: q}, nil
 	case *ent.ProcessQuery:
 		return &query[*ent.ProcessQuery, predicate.Process, process.OrderOption]{typ: ent.TypeProcess, tq: q}, nil
+	case *ent.ProcessEditQuery:
+		return &query[*ent.ProcessEditQuery, predicate.ProcessEdit, processedit.OrderOption]{typ: ent.TypeProcessEdit, tq: q}, nil
 	case *ent.ProcessVersionQuery:
 		return &query[*ent.ProcessVersionQuery, predicate.ProcessVersion, processversion.OrderOption]{typ: ent.TypeProcessVersion, tq: q}, nil
 	case *ent.QualificationQuery:

@@ -1090,6 +1090,29 @@ var (
 			},
 		},
 	}
+	// ProcessEditsColumns holds the columns for the "process_edits" table.
+	ProcessEditsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version_id", Type: field.TypeString},
+		{Name: "seq", Type: field.TypeInt},
+		{Name: "back", Type: field.TypeJSON},
+		{Name: "undone", Type: field.TypeBool, Default: false},
+		{Name: "by", Type: field.TypeString},
+	}
+	// ProcessEditsTable holds the schema information for the "process_edits" table.
+	ProcessEditsTable = &schema.Table{
+		Name:       "process_edits",
+		Columns:    ProcessEditsColumns,
+		PrimaryKey: []*schema.Column{ProcessEditsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "processedit_version_id_seq",
+				Unique:  true,
+				Columns: []*schema.Column{ProcessEditsColumns[2], ProcessEditsColumns[3]},
+			},
+		},
+	}
 	// ProcessVersionsColumns holds the columns for the "process_versions" table.
 	ProcessVersionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -1999,6 +2022,7 @@ var (
 		PausesTable,
 		PoolsTable,
 		ProcessesTable,
+		ProcessEditsTable,
 		ProcessVersionsTable,
 		QualificationsTable,
 		RegionsTable,

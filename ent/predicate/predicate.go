@@ -57,6 +57,9 @@ type Pool func(*sql.Selector)
 // Process is the predicate function for process builders.
 type Process func(*sql.Selector)
 
+// ProcessEdit is the predicate function for processedit builders.
+type ProcessEdit func(*sql.Selector)
+
 // ProcessVersion is the predicate function for processversion builders.
 type ProcessVersion func(*sql.Selector)
 

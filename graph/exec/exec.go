@@ -29,6 +29,7 @@ import (
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/standard"
@@ -53,11 +54,14 @@ type ResolverRoot interface {
 	CoveredIndicator() CoveredIndicatorResolver
 	IndicatorImpact() IndicatorImpactResolver
 	Mutation() MutationResolver
+	ProcessChange() ProcessChangeResolver
 	ProcessVersion() ProcessVersionResolver
 	Query() QueryResolver
 	StandardImpact() StandardImpactResolver
 	Subscription() SubscriptionResolver
 	Task() TaskResolver
+	ProcessEditInput() ProcessEditInputResolver
+	ProcessEventInput() ProcessEventInputResolver
 }
 
 type DirectiveRoot struct {
@@ -621,6 +625,7 @@ type ComplexityRoot struct {
 		CreateStaff         func(childComplexity int, input workforce.CreateStaff) int
 		CreateStandardDraft func(childComplexity int, input standard.CreateDraft) int
 		CreateToken         func(childComplexity int, input workforce.CreateToken) int
+		EditProcessDraft    func(childComplexity int, input definition.EditDraft) int
 		EndRole             func(childComplexity int, input workforce.EndRole) int
 		GrantQualification  func(childComplexity int, input workforce.GrantQualification) int
 		ImportCalendar      func(childComplexity int, input standard.ImportCalendar) int
@@ -628,6 +633,7 @@ type ComplexityRoot struct {
 		PauseClock          func(childComplexity int, input execution.PauseClock) int
 		PublishProcess      func(childComplexity int, input definition.Publish) int
 		PublishStandard     func(childComplexity int, input standard.Publish) int
+		RedoProcessEdit     func(childComplexity int, input definition.StepEdit) int
 		ReleaseTask         func(childComplexity int, input execution.TaskRef) int
 		RemoveClause        func(childComplexity int, input standard.RemoveClause) int
 		RemoveIndicator     func(childComplexity int, input standard.RemoveIndicator) int
@@ -644,6 +650,7 @@ type ComplexityRoot struct {
 		StartCase           func(childComplexity int, input execution.StartCase) int
 		SubmitProcess       func(childComplexity int, input definition.Submit) int
 		SubmitStandard      func(childComplexity int, input standard.Submit) int
+		UndoProcessEdit     func(childComplexity int, input definition.StepEdit) int
 		UpdatePool          func(childComplexity int, input workforce.UpdatePool) int
 		UpdateProcessDraft  func(childComplexity int, input definition.UpdateDraft) int
 		UpdateStaff         func(childComplexity int, input workforce.UpdateStaff) int
@@ -763,10 +770,27 @@ type ComplexityRoot struct {
 		Versions    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessVersionOrder) int
 	}
 
+	ProcessChange struct {
+		Element    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Name       func(childComplexity int) int
+		NameEn     func(childComplexity int) int
+		OldID      func(childComplexity int) int
+		Properties func(childComplexity int) int
+	}
+
 	ProcessConnection struct {
 		Edges      func(childComplexity int) int
 		PageInfo   func(childComplexity int) int
 		TotalCount func(childComplexity int) int
+	}
+
+	ProcessDiff struct {
+		Changes       func(childComplexity int) int
+		FromVersionID func(childComplexity int) int
+		Markdown      func(childComplexity int) int
+		ToVersionID   func(childComplexity int) int
 	}
 
 	ProcessEdge struct {
@@ -794,6 +818,7 @@ type ComplexityRoot struct {
 		RegionID    func(childComplexity int) int
 		RegionPath  func(childComplexity int) int
 		Revision    func(childComplexity int) int
+		SVG         func(childComplexity int, figures []*model.ElementFiguresInput) int
 		State       func(childComplexity int) int
 	}
 
@@ -812,6 +837,12 @@ type ComplexityRoot struct {
 		Findings       func(childComplexity int) int
 		ProcessVersion func(childComplexity int) int
 		UserErrors     func(childComplexity int) int
+	}
+
+	PropertyChange struct {
+		New  func(childComplexity int) int
+		Old  func(childComplexity int) int
+		Path func(childComplexity int) int
 	}
 
 	PublishStandardPayload struct {
@@ -867,6 +898,7 @@ type ComplexityRoot struct {
 		OrgUnits        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
 		Pools           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) int
 		Process         func(childComplexity int, key string) int
+		ProcessDiff     func(childComplexity int, from string, to string) int
 		Processes       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
 		Regions         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
 		RoleDefinitions func(childComplexity int) int
@@ -1380,6 +1412,9 @@ type MutationResolver interface {
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
 	CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error)
 	UpdateProcessDraft(ctx context.Context, input definition.UpdateDraft) (*model.ProcessVersionPayload, error)
+	EditProcessDraft(ctx context.Context, input definition.EditDraft) (*model.ProcessVersionPayload, error)
+	UndoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error)
+	RedoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error)
 	SubmitProcess(ctx context.Context, input definition.Submit) (*model.ProcessVersionPayload, error)
 	ReturnProcess(ctx context.Context, input definition.Return) (*model.ProcessVersionPayload, error)
 	PublishProcess(ctx context.Context, input definition.Publish) (*model.ProcessVersionPayload, error)
@@ -1411,8 +1446,13 @@ type MutationResolver interface {
 	CreateToken(ctx context.Context, input workforce.CreateToken) (*model.TokenPayload, error)
 	RevokeToken(ctx context.Context, input workforce.RevokeToken) (*model.TokenPayload, error)
 }
+type ProcessChangeResolver interface {
+	Kind(ctx context.Context, obj *bpmn.Change) (string, error)
+	Element(ctx context.Context, obj *bpmn.Change) (string, error)
+}
 type ProcessVersionResolver interface {
 	Findings(ctx context.Context, obj *ent.ProcessVersion, regionID *string) ([]*model.Finding, error)
+	SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*model.ElementFiguresInput) (string, error)
 }
 type QueryResolver interface {
 	Node(ctx context.Context, id string) (ent.Noder, error)
@@ -1428,6 +1468,7 @@ type QueryResolver interface {
 	Clocks(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) (*ent.ClockConnection, error)
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
 	Process(ctx context.Context, key string) (*ent.Process, error)
+	ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error)
 	CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error)
 	Standards(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) (*ent.StandardConnection, error)
 	Standard(ctx context.Context, code string, at *time.Time) (*ent.StandardVersion, error)
@@ -1456,6 +1497,15 @@ type TaskResolver interface {
 	Form(ctx context.Context, obj *ent.Task) (*model.TaskForm, error)
 	EvidenceRequired(ctx context.Context, obj *ent.Task) ([]*model.EvidenceRequirement, error)
 	AvailableActions(ctx context.Context, obj *ent.Task) ([]*model.AvailableAction, error)
+}
+
+type ProcessEditInputResolver interface {
+	Op(ctx context.Context, obj *bpmn.Edit, data string) error
+
+	Type(ctx context.Context, obj *bpmn.Edit, data *string) error
+}
+type ProcessEventInputResolver interface {
+	Kind(ctx context.Context, obj *bpmn.Event, data string) error
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -3909,6 +3959,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["input"].(workforce.CreateToken)), true
+	case "Mutation.editProcessDraft":
+		if e.ComplexityRoot.Mutation.EditProcessDraft == nil {
+			break
+		}
+
+		args, err := field_Mutation_editProcessDraft_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EditProcessDraft(childComplexity, args["input"].(definition.EditDraft)), true
 	case "Mutation.endRole":
 		if e.ComplexityRoot.Mutation.EndRole == nil {
 			break
@@ -3986,6 +4047,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PublishStandard(childComplexity, args["input"].(standard.Publish)), true
+	case "Mutation.redoProcessEdit":
+		if e.ComplexityRoot.Mutation.RedoProcessEdit == nil {
+			break
+		}
+
+		args, err := field_Mutation_redoProcessEdit_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RedoProcessEdit(childComplexity, args["input"].(definition.StepEdit)), true
 	case "Mutation.releaseTask":
 		if e.ComplexityRoot.Mutation.ReleaseTask == nil {
 			break
@@ -4162,6 +4234,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SubmitStandard(childComplexity, args["input"].(standard.Submit)), true
+	case "Mutation.undoProcessEdit":
+		if e.ComplexityRoot.Mutation.UndoProcessEdit == nil {
+			break
+		}
+
+		args, err := field_Mutation_undoProcessEdit_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UndoProcessEdit(childComplexity, args["input"].(definition.StepEdit)), true
 	case "Mutation.updatePool":
 		if e.ComplexityRoot.Mutation.UpdatePool == nil {
 			break
@@ -4694,6 +4777,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Process.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessVersionOrder)), true
 
+	case "ProcessChange.element":
+		if e.ComplexityRoot.ProcessChange.Element == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.Element(childComplexity), true
+	case "ProcessChange.id":
+		if e.ComplexityRoot.ProcessChange.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.ID(childComplexity), true
+	case "ProcessChange.kind":
+		if e.ComplexityRoot.ProcessChange.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.Kind(childComplexity), true
+	case "ProcessChange.name":
+		if e.ComplexityRoot.ProcessChange.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.Name(childComplexity), true
+	case "ProcessChange.nameEn":
+		if e.ComplexityRoot.ProcessChange.NameEn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.NameEn(childComplexity), true
+	case "ProcessChange.oldID":
+		if e.ComplexityRoot.ProcessChange.OldID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.OldID(childComplexity), true
+	case "ProcessChange.properties":
+		if e.ComplexityRoot.ProcessChange.Properties == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessChange.Properties(childComplexity), true
+
 	case "ProcessConnection.edges":
 		if e.ComplexityRoot.ProcessConnection.Edges == nil {
 			break
@@ -4712,6 +4838,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessConnection.TotalCount(childComplexity), true
+
+	case "ProcessDiff.changes":
+		if e.ComplexityRoot.ProcessDiff.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessDiff.Changes(childComplexity), true
+	case "ProcessDiff.fromVersionID":
+		if e.ComplexityRoot.ProcessDiff.FromVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessDiff.FromVersionID(childComplexity), true
+	case "ProcessDiff.markdown":
+		if e.ComplexityRoot.ProcessDiff.Markdown == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessDiff.Markdown(childComplexity), true
+	case "ProcessDiff.toVersionID":
+		if e.ComplexityRoot.ProcessDiff.ToVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessDiff.ToVersionID(childComplexity), true
 
 	case "ProcessEdge.cursor":
 		if e.ComplexityRoot.ProcessEdge.Cursor == nil {
@@ -4855,6 +5006,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.Revision(childComplexity), true
+	case "ProcessVersion.svg":
+		if e.ComplexityRoot.ProcessVersion.SVG == nil {
+			break
+		}
+
+		args, err := field_ProcessVersion_svg_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ProcessVersion.SVG(childComplexity, args["figures"].([]*model.ElementFiguresInput)), true
 	case "ProcessVersion.state":
 		if e.ComplexityRoot.ProcessVersion.State == nil {
 			break
@@ -4912,6 +5074,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersionPayload.UserErrors(childComplexity), true
+
+	case "PropertyChange.new":
+		if e.ComplexityRoot.PropertyChange.New == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PropertyChange.New(childComplexity), true
+	case "PropertyChange.old":
+		if e.ComplexityRoot.PropertyChange.Old == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PropertyChange.Old(childComplexity), true
+	case "PropertyChange.path":
+		if e.ComplexityRoot.PropertyChange.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PropertyChange.Path(childComplexity), true
 
 	case "PublishStandardPayload.standardVersion":
 		if e.ComplexityRoot.PublishStandardPayload.StandardVersion == nil {
@@ -5216,6 +5397,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Process(childComplexity, args["key"].(string)), true
+	case "Query.processDiff":
+		if e.ComplexityRoot.Query.ProcessDiff == nil {
+			break
+		}
+
+		args, err := field_Query_processDiff_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProcessDiff(childComplexity, args["from"].(string), args["to"].(string)), true
 	case "Query.processes":
 		if e.ComplexityRoot.Query.Processes == nil {
 			break
@@ -7380,8 +7572,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStaffInput)),
 			graphql.NewInputUnmarshaler("CreateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStandardDraftInput)),
 			graphql.NewInputUnmarshaler("CreateTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateTokenInput)),
+			graphql.NewInputUnmarshaler("EditProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputEditProcessDraftInput)),
+			graphql.NewInputUnmarshaler("ElementFiguresInput", graphql.BindUnmarshaler(ec, unmarshalInputElementFiguresInput)),
 			graphql.NewInputUnmarshaler("EndRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputEndRoleInput)),
+			graphql.NewInputUnmarshaler("EventBindingInput", graphql.BindUnmarshaler(ec, unmarshalInputEventBindingInput)),
 			graphql.NewInputUnmarshaler("EvidenceInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceInput)),
+			graphql.NewInputUnmarshaler("EvidenceKindInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceKindInput)),
 			graphql.NewInputUnmarshaler("EvidenceOrder", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceOrder)),
 			graphql.NewInputUnmarshaler("EvidenceWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceWhereInput)),
 			graphql.NewInputUnmarshaler("FailureOrder", graphql.BindUnmarshaler(ec, unmarshalInputFailureOrder)),
@@ -7395,12 +7591,18 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
 			graphql.NewInputUnmarshaler("OrgUnitWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitWhereInput)),
+			graphql.NewInputUnmarshaler("PauseBindingInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseBindingInput)),
 			graphql.NewInputUnmarshaler("PauseClockInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseClockInput)),
 			graphql.NewInputUnmarshaler("PauseOrder", graphql.BindUnmarshaler(ec, unmarshalInputPauseOrder)),
 			graphql.NewInputUnmarshaler("PauseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseWhereInput)),
 			graphql.NewInputUnmarshaler("PoolOrder", graphql.BindUnmarshaler(ec, unmarshalInputPoolOrder)),
 			graphql.NewInputUnmarshaler("PoolWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPoolWhereInput)),
+			graphql.NewInputUnmarshaler("ProcessEditInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessEditInput)),
+			graphql.NewInputUnmarshaler("ProcessEventInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessEventInput)),
+			graphql.NewInputUnmarshaler("ProcessFieldInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessFieldInput)),
 			graphql.NewInputUnmarshaler("ProcessOrder", graphql.BindUnmarshaler(ec, unmarshalInputProcessOrder)),
+			graphql.NewInputUnmarshaler("ProcessRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessRuleInput)),
+			graphql.NewInputUnmarshaler("ProcessVariableInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessVariableInput)),
 			graphql.NewInputUnmarshaler("ProcessVersionOrder", graphql.BindUnmarshaler(ec, unmarshalInputProcessVersionOrder)),
 			graphql.NewInputUnmarshaler("ProcessVersionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessVersionWhereInput)),
 			graphql.NewInputUnmarshaler("ProcessWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessWhereInput)),
@@ -7413,6 +7615,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
 			graphql.NewInputUnmarshaler("RemoveClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveClauseInput)),
 			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
+			graphql.NewInputUnmarshaler("RescheduleInput", graphql.BindUnmarshaler(ec, unmarshalInputRescheduleInput)),
 			graphql.NewInputUnmarshaler("ResumeClockInput", graphql.BindUnmarshaler(ec, unmarshalInputResumeClockInput)),
 			graphql.NewInputUnmarshaler("RetireProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputRetireProcessInput)),
 			graphql.NewInputUnmarshaler("RetryFailureInput", graphql.BindUnmarshaler(ec, unmarshalInputRetryFailureInput)),
@@ -7436,6 +7639,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("StandardVersionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStandardVersionWhereInput)),
 			graphql.NewInputUnmarshaler("StandardWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStandardWhereInput)),
 			graphql.NewInputUnmarshaler("StartCaseInput", graphql.BindUnmarshaler(ec, unmarshalInputStartCaseInput)),
+			graphql.NewInputUnmarshaler("StepProcessEditInput", graphql.BindUnmarshaler(ec, unmarshalInputStepProcessEditInput)),
 			graphql.NewInputUnmarshaler("SubmitProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputSubmitProcessInput)),
 			graphql.NewInputUnmarshaler("SubmitStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputSubmitStandardInput)),
 			graphql.NewInputUnmarshaler("SurveyResponseOrder", graphql.BindUnmarshaler(ec, unmarshalInputSurveyResponseOrder)),
@@ -13152,6 +13356,176 @@ input BindProcessInput {
   idempotencyKey: String
 }
 
+"""
+One typed change of a process. Which fields an op reads: addNode id type name parent lane attachedTo event; insertNode also flow; removeNode id reconnect; addFlow from to
+condition; removeFlow id; reconnect id from to; rename id name nameEn; setLane id lane; parallelise and sequence nodes; setRole, setStage, setTopic, setPriority, setScript,
+setResult, setCondition, setSimulation, setDecision, setExtension id value; setDefault id flow; setEvent id event; setEvidence, setForm, setQualifications, setClocks (events),
+setPauses, setReschedule id and the list; setVariable variable; removeVariable value; setRule rule; removeRule value.
+"""
+input ProcessEditInput {
+  op: String!
+  id: String
+  "BPMN element, such as userTask."
+  type: String
+  name: String
+  nameEn: String
+  "The subprocess around it; the process when absent."
+  parent: String
+  lane: String
+  attachedTo: String
+  from: String
+  to: String
+  flow: String
+  "CEL."
+  condition: String
+  value: String
+  nodes: [String!]
+  reconnect: Boolean
+  remove: Boolean
+  event: ProcessEventInput
+  "Of boundary and start events; true when absent."
+  interrupting: Boolean
+  evidence: [EvidenceKindInput!]
+  fields: [ProcessFieldInput!]
+  qualifications: [String!]
+  events: [EventBindingInput!]
+  pauses: [PauseBindingInput!]
+  reschedule: [RescheduleInput!]
+  variable: ProcessVariableInput
+  rule: ProcessRuleInput
+}
+
+"An event definition; of date, duration and cycle a timer has one: ISO 8601, or CEL after an equals sign."
+input ProcessEventInput {
+  "none, message, timer, error, escalation, signal, link, terminate, conditional …"
+  kind: String!
+  name: String
+  code: String
+  date: String
+  duration: String
+  cycle: String
+  condition: String
+  correlation: String
+}
+
+"A kind of evidence that a task asks for."
+input EvidenceKindInput {
+  kind: String!
+  required: Boolean
+  media: String
+}
+
+"A field of a task's form, bound to a declared variable."
+input ProcessFieldInput {
+  variable: String!
+  labelZh: String
+  labelEn: String
+  required: Boolean
+  readOnly: Boolean
+}
+
+"A domain event bound to a moment of a node: enter, begin or complete."
+input EventBindingInput {
+  name: String!
+  on: String!
+}
+
+"A reason that pauses clocks while a case stays on a node."
+input PauseBindingInput {
+  reason: String!
+  indicators: [String!]
+}
+
+"A message that sets a waiting timer again."
+input RescheduleInput {
+  message: String!
+  variable: String!
+}
+
+"A declared variable of a process."
+input ProcessVariableInput {
+  name: String!
+  type: String!
+  labelZh: String
+  labelEn: String
+  enum: [String!]
+  unit: String
+  indexed: Boolean
+  input: Boolean
+  required: Boolean
+  default: String
+}
+
+"A rule of a process, in CEL, that holds when its node is claimed or completed."
+input ProcessRuleInput {
+  id: String!
+  node: String!
+  on: String!
+  result: String!
+  cel: String!
+  textZh: String
+  textEn: String
+  clause: String
+}
+
+input EditProcessDraftInput {
+  "Id or KEY@number."
+  versionID: ID!
+  "The revision the change is based on."
+  revision: Int!
+  "Carried out in order, all or none."
+  edits: [ProcessEditInput!]!
+  idempotencyKey: String
+}
+
+input StepProcessEditInput {
+  "Id or KEY@number."
+  versionID: ID!
+  revision: Int!
+  idempotencyKey: String
+}
+
+"Figures shown at a node or flow of a drawing."
+input ElementFiguresInput {
+  elementID: String!
+  "How often it was passed."
+  count: Int!
+  "Mean stay in minutes; absent: not shown."
+  minutes: Float
+  "Share of breaches, 0 to 1; absent: not shown."
+  breachRate: Float
+}
+
+"What differs between two versions of a process."
+type ProcessDiff {
+  fromVersionID: ID!
+  toVersionID: ID!
+  changes: [ProcessChange!]!
+  "The changes as Markdown, in the reader's language."
+  markdown: String!
+}
+
+"One element that differs."
+type ProcessChange {
+  "added, removed, changed or moved."
+  kind: String!
+  "process, lane, variable, rule, node or flow."
+  element: String!
+  id: String!
+  "When an editor gave the element another id."
+  oldID: String!
+  name: String!
+  nameEn: String!
+  properties: [PropertyChange!]!
+}
+
+"One property that differs, those that no diagram shows included."
+type PropertyChange {
+  path: String!
+  old: String!
+  new: String!
+}
+
 "The answer of a change of a process version."
 type ProcessVersionPayload {
   processVersion: ProcessVersion
@@ -13169,6 +13543,8 @@ type BindProcessPayload {
 extend type ProcessVersion {
   "What the check finds today, with the standards in force in region (the owner's when absent)."
   findings(regionID: ID): [Finding!]!
+  "The version drawn as SVG, with figures at its elements as a heat map."
+  svg(figures: [ElementFiguresInput!]): String!
 }
 
 extend type Query {
@@ -13183,6 +13559,8 @@ extend type Query {
   ): ProcessConnection!
   "One process by its key, such as ftth-install."
   process(key: String!): Process
+  "What differs from one version (id or KEY@number) to another."
+  processDiff(from: ID!, to: ID!): ProcessDiff!
   "Checks a BPMN document against structure and the standards in force in a region, without keeping it."
   checkProcess(bpmn: String!, regionID: ID!): CheckResult!
 }
@@ -13194,6 +13572,12 @@ extend type Mutation {
   createProcessDraft(input: CreateProcessDraftInput!): ProcessVersionPayload!
   "Replaces the document of a draft."
   updateProcessDraft(input: UpdateProcessDraftInput!): ProcessVersionPayload!
+  "Changes a draft by typed edits, all or none; they can be undone."
+  editProcessDraft(input: EditProcessDraftInput!): ProcessVersionPayload!
+  "Takes the last change of a draft back."
+  undoProcessEdit(input: StepProcessEditInput!): ProcessVersionPayload!
+  "Does the change again that was taken back last."
+  redoProcessEdit(input: StepProcessEditInput!): ProcessVersionPayload!
   "Hands a draft in for review."
   submitProcess(input: SubmitProcessInput!): ProcessVersionPayload!
   "Returns a version under review to its author."
@@ -15215,6 +15599,26 @@ func childFields_Process(ctx context.Context, ec *executionContext, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type Process", field.Name)
 }
 
+func childFields_ProcessChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return fieldContext_ProcessChange_kind(ctx, ec, field)
+	case "element":
+		return fieldContext_ProcessChange_element(ctx, ec, field)
+	case "id":
+		return fieldContext_ProcessChange_id(ctx, ec, field)
+	case "oldID":
+		return fieldContext_ProcessChange_oldID(ctx, ec, field)
+	case "name":
+		return fieldContext_ProcessChange_name(ctx, ec, field)
+	case "nameEn":
+		return fieldContext_ProcessChange_nameEn(ctx, ec, field)
+	case "properties":
+		return fieldContext_ProcessChange_properties(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProcessChange", field.Name)
+}
+
 func childFields_ProcessConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
@@ -15225,6 +15629,20 @@ func childFields_ProcessConnection(ctx context.Context, ec *executionContext, fi
 		return fieldContext_ProcessConnection_totalCount(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProcessConnection", field.Name)
+}
+
+func childFields_ProcessDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fromVersionID":
+		return fieldContext_ProcessDiff_fromVersionID(ctx, ec, field)
+	case "toVersionID":
+		return fieldContext_ProcessDiff_toVersionID(ctx, ec, field)
+	case "changes":
+		return fieldContext_ProcessDiff_changes(ctx, ec, field)
+	case "markdown":
+		return fieldContext_ProcessDiff_markdown(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProcessDiff", field.Name)
 }
 
 func childFields_ProcessEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -15279,6 +15697,8 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_cases(ctx, ec, field)
 	case "findings":
 		return fieldContext_ProcessVersion_findings(ctx, ec, field)
+	case "svg":
+		return fieldContext_ProcessVersion_svg(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProcessVersion", field.Name)
 }
@@ -15315,6 +15735,18 @@ func childFields_ProcessVersionPayload(ctx context.Context, ec *executionContext
 		return fieldContext_ProcessVersionPayload_userErrors(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProcessVersionPayload", field.Name)
+}
+
+func childFields_PropertyChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return fieldContext_PropertyChange_path(ctx, ec, field)
+	case "old":
+		return fieldContext_PropertyChange_old(ctx, ec, field)
+	case "new":
+		return fieldContext_PropertyChange_new(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PropertyChange", field.Name)
 }
 
 func childFields_PublishStandardPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -16829,6 +17261,20 @@ func field_Mutation_createToken_args(ctx context.Context, ec *executionContext, 
 	return args, nil
 }
 
+func field_Mutation_editProcessDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.EditDraft, error) {
+			return unmarshalNEditProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐEditDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_endRole_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -16919,6 +17365,20 @@ func field_Mutation_publishStandard_args(ctx context.Context, ec *executionConte
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Publish, error) {
 			return unmarshalNPublishStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐPublish(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_redoProcessEdit_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.StepEdit, error) {
+			return unmarshalNStepProcessEditInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐStepEdit(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -17143,6 +17603,20 @@ func field_Mutation_submitStandard_args(ctx context.Context, ec *executionContex
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Submit, error) {
 			return unmarshalNSubmitStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSubmit(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_undoProcessEdit_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.StepEdit, error) {
+			return unmarshalNStepProcessEditInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐStepEdit(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -17416,6 +17890,20 @@ func field_ProcessVersion_findings_args(ctx context.Context, ec *executionContex
 		return nil, err
 	}
 	args["regionID"] = arg0
+	return args, nil
+}
+
+func field_ProcessVersion_svg_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "figures",
+		func(ctx context.Context, v any) ([]*model.ElementFiguresInput, error) {
+			return unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInputᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["figures"] = arg0
 	return args, nil
 }
 
@@ -18060,6 +18548,28 @@ func field_Query_pools_args(ctx context.Context, ec *executionContext, rawArgs m
 		return nil, err
 	}
 	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_processDiff_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
 	return args, nil
 }
 
@@ -29360,6 +29870,138 @@ func fieldContext_Mutation_updateProcessDraft(ctx context.Context, ec *execution
 	return fc, nil
 }
 
+func _Mutation_editProcessDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_editProcessDraft(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EditProcessDraft(ctx, fc.Args["input"].(definition.EditDraft))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_editProcessDraft(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_editProcessDraft_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_undoProcessEdit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_undoProcessEdit(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UndoProcessEdit(ctx, fc.Args["input"].(definition.StepEdit))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_undoProcessEdit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_undoProcessEdit_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_redoProcessEdit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_redoProcessEdit(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RedoProcessEdit(ctx, fc.Args["input"].(definition.StepEdit))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_redoProcessEdit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_redoProcessEdit_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_submitProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -32635,6 +33277,176 @@ func fieldContext_Process_cases(ctx context.Context, ec *executionContext, field
 	return fc, nil
 }
 
+func _ProcessChange_kind(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_kind(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ProcessChange().Kind(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_kind(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, true, true, "String")
+}
+
+func _ProcessChange_element(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_element(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ProcessChange().Element(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_element(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, true, true, "String")
+}
+
+func _ProcessChange_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, false, false, "String")
+}
+
+func _ProcessChange_oldID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_oldID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OldID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_oldID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, false, false, "String")
+}
+
+func _ProcessChange_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, false, false, "String")
+}
+
+func _ProcessChange_nameEn(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_nameEn(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NameEn, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_nameEn(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessChange", field, false, false, "String")
+}
+
+func _ProcessChange_properties(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.Change) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessChange_properties(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Properties, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []bpmn.PropertyChange) graphql.Marshaler {
+			return marshalNPropertyChange2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPropertyChangeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessChange_properties(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessChange",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PropertyChange(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _ProcessConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -32720,6 +33532,107 @@ func _ProcessConnection_totalCount(ctx context.Context, ec *executionContext, fi
 }
 func fieldContext_ProcessConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ProcessConnection", field, false, false, "Int")
+}
+
+func _ProcessDiff_fromVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessDiff_fromVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FromVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessDiff_fromVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessDiff", field, false, false, "ID")
+}
+
+func _ProcessDiff_toVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessDiff_toVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessDiff_toVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessDiff", field, false, false, "ID")
+}
+
+func _ProcessDiff_changes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessDiff_changes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Changes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*bpmn.Change) graphql.Marshaler {
+			return marshalNProcessChange2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐChangeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessDiff_changes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessDiff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessChange(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProcessDiff_markdown(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessDiff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessDiff_markdown(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Markdown, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessDiff_markdown(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessDiff", field, false, false, "String")
 }
 
 func _ProcessEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessEdge) (ret graphql.Marshaler) {
@@ -33318,6 +34231,50 @@ func fieldContext_ProcessVersion_findings(ctx context.Context, ec *executionCont
 	return fc, nil
 }
 
+func _ProcessVersion_svg(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_svg(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.ProcessVersion().SVG(ctx, obj, fc.Args["figures"].([]*model.ElementFiguresInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessVersion_svg(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type String does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_ProcessVersion_svg_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _ProcessVersionConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersionConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -33554,6 +34511,75 @@ func fieldContext_ProcessVersionPayload_userErrors(_ context.Context, ec *execut
 		},
 	}
 	return fc, nil
+}
+
+func _PropertyChange_path(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.PropertyChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PropertyChange_path(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PropertyChange_path(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PropertyChange", field, false, false, "String")
+}
+
+func _PropertyChange_old(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.PropertyChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PropertyChange_old(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Old, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PropertyChange_old(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PropertyChange", field, false, false, "String")
+}
+
+func _PropertyChange_new(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *bpmn.PropertyChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PropertyChange_new(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.New, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PropertyChange_new(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PropertyChange", field, false, false, "String")
 }
 
 func _PublishStandardPayload_standardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PublishStandardPayload) (ret graphql.Marshaler) {
@@ -34671,6 +35697,50 @@ func fieldContext_Query_process(ctx context.Context, ec *executionContext, field
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Query_process_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_processDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_processDiff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ProcessDiff(ctx, fc.Args["from"].(string), fc.Args["to"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessDiff) graphql.Marshaler {
+			return marshalNProcessDiff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessDiff(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_processDiff(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessDiff(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_processDiff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -49788,6 +50858,132 @@ func UnmarshalCreateTokenInput(ctx context.Context, raw any) (workforce.CreateTo
 	return out, err
 }
 
+func unmarshalInputEditProcessDraftInput(ctx context.Context, ec *executionContext, obj any) (definition.EditDraft, error) {
+	var it definition.EditDraft
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "edits", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "edits":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("edits"))
+			data, err := unmarshalNProcessEditInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEditᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Edits = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEditProcessDraftInput unmarshals raw into the EditProcessDraftInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEditProcessDraftInput(ctx context.Context, raw any) (definition.EditDraft, error) {
+	var out definition.EditDraft
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EditProcessDraftInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputElementFiguresInput(ctx context.Context, ec *executionContext, obj any) (model.ElementFiguresInput, error) {
+	var it model.ElementFiguresInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"elementID", "count", "minutes", "breachRate"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "elementID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("elementID"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ElementID = data
+		case "count":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("count"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Count = data
+		case "minutes":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minutes"))
+			data, err := unmarshalOFloat2ᚖfloat64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Minutes = data
+		case "breachRate":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("breachRate"))
+			data, err := unmarshalOFloat2ᚖfloat64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BreachRate = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalElementFiguresInput unmarshals raw into the ElementFiguresInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalElementFiguresInput(ctx context.Context, raw any) (model.ElementFiguresInput, error) {
+	var out model.ElementFiguresInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ElementFiguresInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputEndRoleInput(ctx context.Context, ec *executionContext, obj any) (workforce.EndRole, error) {
 	var it workforce.EndRole
 	if obj == nil {
@@ -49844,6 +51040,55 @@ func UnmarshalEndRoleInput(ctx context.Context, raw any) (workforce.EndRole, err
 	return out, err
 }
 
+func unmarshalInputEventBindingInput(ctx context.Context, ec *executionContext, obj any) (bpmn.EventBind, error) {
+	var it bpmn.EventBind
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "on"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "on":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("on"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.On = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEventBindingInput unmarshals raw into the EventBindingInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEventBindingInput(ctx context.Context, raw any) (bpmn.EventBind, error) {
+	var out bpmn.EventBind
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EventBindingInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputEvidenceInput(ctx context.Context, ec *executionContext, obj any) (execution.EvidenceItem, error) {
 	var it execution.EvidenceItem
 	if obj == nil {
@@ -49897,6 +51142,62 @@ func unmarshalInputEvidenceInput(ctx context.Context, ec *executionContext, obj 
 func UnmarshalEvidenceInput(ctx context.Context, raw any) (execution.EvidenceItem, error) {
 	var out execution.EvidenceItem
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "EvidenceInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputEvidenceKindInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Evidence, error) {
+	var it bpmn.Evidence
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"kind", "required", "media"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "required":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("required"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Required = data
+		case "media":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("media"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Media = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEvidenceKindInput unmarshals raw into the EvidenceKindInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEvidenceKindInput(ctx context.Context, raw any) (bpmn.Evidence, error) {
+	var out bpmn.Evidence
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EvidenceKindInput", raw, &out)
 	return out, err
 }
 
@@ -52618,6 +53919,55 @@ func UnmarshalOrgUnitWhereInput(ctx context.Context, raw any) (ent.OrgUnitWhereI
 	return out, err
 }
 
+func unmarshalInputPauseBindingInput(ctx context.Context, ec *executionContext, obj any) (bpmn.PauseBind, error) {
+	var it bpmn.PauseBind
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"reason", "indicators"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "indicators":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("indicators"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Indicators = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPauseBindingInput unmarshals raw into the PauseBindingInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPauseBindingInput(ctx context.Context, raw any) (bpmn.PauseBind, error) {
+	var out bpmn.PauseBind
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PauseBindingInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputPauseClockInput(ctx context.Context, ec *executionContext, obj any) (execution.PauseClock, error) {
 	var it execution.PauseClock
 	if obj == nil {
@@ -53501,6 +54851,390 @@ func UnmarshalPoolWhereInput(ctx context.Context, raw any) (ent.PoolWhereInput, 
 	return out, err
 }
 
+func unmarshalInputProcessEditInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Edit, error) {
+	var it bpmn.Edit
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"op", "id", "type", "name", "nameEn", "parent", "lane", "attachedTo", "from", "to", "flow", "condition", "value", "nodes", "reconnect", "remove", "event", "interrupting", "evidence", "fields", "qualifications", "events", "pauses", "reschedule", "variable", "rule"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "op":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("op"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			if err = ec.Resolvers.ProcessEditInput().Op(ctx, &it, data); err != nil {
+				return it, err
+			}
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			if err = ec.Resolvers.ProcessEditInput().Type(ctx, &it, data); err != nil {
+				return it, err
+			}
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "parent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parent"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Parent = data
+		case "lane":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lane"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Lane = data
+		case "attachedTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attachedTo"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AttachedTo = data
+		case "from":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("from"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.From = data
+		case "to":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.To = data
+		case "flow":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("flow"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Flow = data
+		case "condition":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("condition"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Condition = data
+		case "value":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("value"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Value = data
+		case "nodes":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodes"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Nodes = data
+		case "reconnect":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reconnect"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reconnect = data
+		case "remove":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("remove"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Remove = data
+		case "event":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("event"))
+			data, err := unmarshalOProcessEventInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvent(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Event = data
+		case "interrupting":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("interrupting"))
+			data, err := unmarshalOBoolean2ᚖbool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Interrupting = data
+		case "evidence":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("evidence"))
+			data, err := unmarshalOEvidenceKindInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvidenceᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Evidence = data
+		case "fields":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fields"))
+			data, err := unmarshalOProcessFieldInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐFieldᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Fields = data
+		case "qualifications":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("qualifications"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Qualifications = data
+		case "events":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("events"))
+			data, err := unmarshalOEventBindingInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEventBindᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Events = data
+		case "pauses":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pauses"))
+			data, err := unmarshalOPauseBindingInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBindᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Pauses = data
+		case "reschedule":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reschedule"))
+			data, err := unmarshalORescheduleInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐRescheduleᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reschedule = data
+		case "variable":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variable"))
+			data, err := unmarshalOProcessVariableInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐVariable(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variable = data
+		case "rule":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("rule"))
+			data, err := unmarshalOProcessRuleInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐGuardRule(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Rule = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProcessEditInput unmarshals raw into the ProcessEditInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProcessEditInput(ctx context.Context, raw any) (bpmn.Edit, error) {
+	var out bpmn.Edit
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessEditInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProcessEventInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Event, error) {
+	var it bpmn.Event
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"kind", "name", "code", "date", "duration", "cycle", "condition", "correlation"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			if err = ec.Resolvers.ProcessEventInput().Kind(ctx, &it, data); err != nil {
+				return it, err
+			}
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "date":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("date"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Date = data
+		case "duration":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("duration"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Duration = data
+		case "cycle":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cycle"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cycle = data
+		case "condition":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("condition"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Condition = data
+		case "correlation":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correlation"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Correlation = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProcessEventInput unmarshals raw into the ProcessEventInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProcessEventInput(ctx context.Context, raw any) (bpmn.Event, error) {
+	var out bpmn.Event
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessEventInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProcessFieldInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Field, error) {
+	var it bpmn.Field
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"variable", "labelZh", "labelEn", "required", "readOnly"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "variable":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variable"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variable = data
+		case "labelZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labelZh"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.LabelZh = data
+		case "labelEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labelEn"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.LabelEn = data
+		case "required":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("required"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Required = data
+		case "readOnly":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("readOnly"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReadOnly = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProcessFieldInput unmarshals raw into the ProcessFieldInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProcessFieldInput(ctx context.Context, raw any) (bpmn.Field, error) {
+	var out bpmn.Field
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessFieldInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputProcessOrder(ctx context.Context, ec *executionContext, obj any) (ent.ProcessOrder, error) {
 	var it ent.ProcessOrder
 	if obj == nil {
@@ -53551,6 +55285,202 @@ func unmarshalInputProcessOrder(ctx context.Context, ec *executionContext, obj a
 func UnmarshalProcessOrder(ctx context.Context, raw any) (ent.ProcessOrder, error) {
 	var out ent.ProcessOrder
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProcessRuleInput(ctx context.Context, ec *executionContext, obj any) (bpmn.GuardRule, error) {
+	var it bpmn.GuardRule
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "node", "on", "result", "cel", "textZh", "textEn", "clause"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "node":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("node"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Node = data
+		case "on":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("on"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.On = data
+		case "result":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("result"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Result = data
+		case "cel":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cel"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CEL = data
+		case "textZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("textZh"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TextZh = data
+		case "textEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("textEn"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TextEn = data
+		case "clause":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("clause"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Clause = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProcessRuleInput unmarshals raw into the ProcessRuleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProcessRuleInput(ctx context.Context, raw any) (bpmn.GuardRule, error) {
+	var out bpmn.GuardRule
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessRuleInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProcessVariableInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Variable, error) {
+	var it bpmn.Variable
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "type", "labelZh", "labelEn", "enum", "unit", "indexed", "input", "required", "default"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "type":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("type"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Type = data
+		case "labelZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labelZh"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.LabelZh = data
+		case "labelEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("labelEn"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.LabelEn = data
+		case "enum":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("enum"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Enum = data
+		case "unit":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("unit"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Unit = data
+		case "indexed":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("indexed"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Indexed = data
+		case "input":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("input"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Input = data
+		case "required":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("required"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Required = data
+		case "default":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("default"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Default = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProcessVariableInput unmarshals raw into the ProcessVariableInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProcessVariableInput(ctx context.Context, raw any) (bpmn.Variable, error) {
+	var out bpmn.Variable
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessVariableInput", raw, &out)
 	return out, err
 }
 
@@ -55565,6 +57495,55 @@ func unmarshalInputRemoveIndicatorInput(ctx context.Context, ec *executionContex
 func UnmarshalRemoveIndicatorInput(ctx context.Context, raw any) (standard.RemoveIndicator, error) {
 	var out standard.RemoveIndicator
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveIndicatorInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRescheduleInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Reschedule, error) {
+	var it bpmn.Reschedule
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"message", "variable"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "message":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Message = data
+		case "variable":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variable"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variable = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRescheduleInput unmarshals raw into the RescheduleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRescheduleInput(ctx context.Context, raw any) (bpmn.Reschedule, error) {
+	var out bpmn.Reschedule
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RescheduleInput", raw, &out)
 	return out, err
 }
 
@@ -59502,6 +61481,62 @@ func unmarshalInputStartCaseInput(ctx context.Context, ec *executionContext, obj
 func UnmarshalStartCaseInput(ctx context.Context, raw any) (execution.StartCase, error) {
 	var out execution.StartCase
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "StartCaseInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputStepProcessEditInput(ctx context.Context, ec *executionContext, obj any) (definition.StepEdit, error) {
+	var it definition.StepEdit
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalStepProcessEditInput unmarshals raw into the StepProcessEditInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalStepProcessEditInput(ctx context.Context, raw any) (definition.StepEdit, error) {
+	var out definition.StepEdit
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "StepProcessEditInput", raw, &out)
 	return out, err
 }
 
@@ -66038,6 +68073,27 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "editProcessDraft":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_editProcessDraft(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "undoProcessEdit":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_undoProcessEdit(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "redoProcessEdit":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_redoProcessEdit(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "submitProcess":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_submitProcess(ctx, ec, field)
@@ -67005,6 +69061,71 @@ func _Process(ctx context.Context, ec *executionContext, sel ast.SelectionSet, o
 	return out
 }
 
+var processChangeImplementors = []string{"ProcessChange"}
+
+func _ProcessChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *bpmn.Change) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, processChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProcessChange")
+		case "kind":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessChange_kind(ctx, ec, field, obj)
+				})
+		case "element":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessChange_element(ctx, ec, field, obj)
+				})
+		case "id":
+			out.Values[i] = _ProcessChange_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "oldID":
+			out.Values[i] = _ProcessChange_oldID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.Values[i] = _ProcessChange_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nameEn":
+			out.Values[i] = _ProcessChange_nameEn(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "properties":
+			out.Values[i] = _ProcessChange_properties(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var processConnectionImplementors = []string{"ProcessConnection"}
 
 func _ProcessConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.ProcessConnection) graphql.Marshaler {
@@ -67028,6 +69149,54 @@ func _ProcessConnection(ctx context.Context, ec *executionContext, sel ast.Selec
 			}
 		case "totalCount":
 			out.Values[i] = _ProcessConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var processDiffImplementors = []string{"ProcessDiff"}
+
+func _ProcessDiff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ProcessDiff) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, processDiffImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProcessDiff")
+		case "fromVersionID":
+			out.Values[i] = _ProcessDiff_fromVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "toVersionID":
+			out.Values[i] = _ProcessDiff_toVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "changes":
+			out.Values[i] = _ProcessDiff_changes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "markdown":
+			out.Values[i] = _ProcessDiff_markdown(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -67202,6 +69371,12 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 				func(ctx context.Context) graphql.Marshaler {
 					return _ProcessVersion_findings(ctx, ec, field, obj)
 				})
+		case "svg":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessVersion_svg(ctx, ec, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -67323,6 +69498,49 @@ func _ProcessVersionPayload(ctx context.Context, ec *executionContext, sel ast.S
 			}
 		case "userErrors":
 			out.Values[i] = _ProcessVersionPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var propertyChangeImplementors = []string{"PropertyChange"}
+
+func _PropertyChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *bpmn.PropertyChange) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, propertyChangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PropertyChange")
+		case "path":
+			out.Values[i] = _PropertyChange_path(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "old":
+			out.Values[i] = _PropertyChange_old(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "new":
+			out.Values[i] = _PropertyChange_new(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -67686,6 +69904,12 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_process(ctx, ec, field)
+				})
+		case "processDiff":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_processDiff(ctx, ec, field)
 				})
 		case "checkProcess":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -71796,6 +74020,16 @@ func marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Context, 
 	return v
 }
 
+func unmarshalNEditProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐEditDraft(ctx context.Context, ec *executionContext, v any) (definition.EditDraft, error) {
+	res, err := unmarshalInputEditProcessDraftInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInput(ctx context.Context, ec *executionContext, v any) (*model.ElementFiguresInput, error) {
+	res, err := unmarshalInputElementFiguresInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNEndRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndRole(ctx context.Context, ec *executionContext, v any) (workforce.EndRole, error) {
 	res, err := unmarshalInputEndRoleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -71825,6 +74059,11 @@ func marshalNErrorCode2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐError
 	return _ErrorCode(ctx, ec, sel, v)
 }
 
+func unmarshalNEventBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEventBind(ctx context.Context, ec *executionContext, v any) (bpmn.EventBind, error) {
+	res, err := unmarshalInputEventBindingInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNEvidenceConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.EvidenceConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "EvidenceConnection!")
@@ -71836,6 +74075,11 @@ func marshalNEvidenceConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEviden
 func unmarshalNEvidenceInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐEvidenceItem(ctx context.Context, ec *executionContext, v any) (*execution.EvidenceItem, error) {
 	res, err := unmarshalInputEvidenceInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNEvidenceKindInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvidence(ctx context.Context, ec *executionContext, v any) (bpmn.Evidence, error) {
+	res, err := unmarshalInputEvidenceKindInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNEvidenceOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceOrder(ctx context.Context, ec *executionContext, v any) (*ent.EvidenceOrder, error) {
@@ -72351,6 +74595,11 @@ func marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx context.Conte
 	return _PageInfo(ctx, ec, sel, &v)
 }
 
+func unmarshalNPauseBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBind(ctx context.Context, ec *executionContext, v any) (bpmn.PauseBind, error) {
+	res, err := unmarshalInputPauseBindingInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNPauseClockInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPauseClock(ctx context.Context, ec *executionContext, v any) (execution.PauseClock, error) {
 	res, err := unmarshalInputPauseClockInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -72436,12 +74685,68 @@ func marshalNProcess2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcess(ctx conte
 	return _Process(ctx, ec, sel, v)
 }
 
+func marshalNProcessChange2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐChangeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*bpmn.Change) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNProcessChange2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐChange(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNProcessChange2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *bpmn.Change) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProcessChange!")
+		return graphql.Null
+	}
+	return _ProcessChange(ctx, ec, sel, v)
+}
+
 func marshalNProcessConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProcessConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "ProcessConnection!")
 		return graphql.Null
 	}
 	return _ProcessConnection(ctx, ec, sel, v)
+}
+
+func marshalNProcessDiff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessDiff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ProcessDiff) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProcessDiff!")
+		return graphql.Null
+	}
+	return _ProcessDiff(ctx, ec, sel, v)
+}
+
+func unmarshalNProcessEditInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEditᚄ(ctx context.Context, ec *executionContext, v any) ([]*bpmn.Edit, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*bpmn.Edit, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNProcessEditInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEdit(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalNProcessEditInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEdit(ctx context.Context, ec *executionContext, v any) (*bpmn.Edit, error) {
+	res, err := unmarshalInputProcessEditInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNProcessFieldInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐField(ctx context.Context, ec *executionContext, v any) (bpmn.Field, error) {
+	res, err := unmarshalInputProcessFieldInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNProcessOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessOrder(ctx context.Context, ec *executionContext, v any) (*ent.ProcessOrder, error) {
@@ -72524,6 +74829,26 @@ func unmarshalNProcessVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋent�
 func unmarshalNProcessWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.ProcessWhereInput, error) {
 	res, err := unmarshalInputProcessWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPropertyChange2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPropertyChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v bpmn.PropertyChange) graphql.Marshaler {
+	return _PropertyChange(ctx, ec, sel, &v)
+}
+
+func marshalNPropertyChange2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPropertyChangeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []bpmn.PropertyChange) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNPropertyChange2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPropertyChange(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func unmarshalNPublishProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐPublish(ctx context.Context, ec *executionContext, v any) (definition.Publish, error) {
@@ -72664,6 +74989,11 @@ func unmarshalNRemoveClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋsta
 
 func unmarshalNRemoveIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveIndicator(ctx context.Context, ec *executionContext, v any) (standard.RemoveIndicator, error) {
 	res, err := unmarshalInputRemoveIndicatorInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRescheduleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐReschedule(ctx context.Context, ec *executionContext, v any) (bpmn.Reschedule, error) {
+	res, err := unmarshalInputRescheduleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -73101,6 +75431,11 @@ func unmarshalNStandardWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStan
 
 func unmarshalNStartCaseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐStartCase(ctx context.Context, ec *executionContext, v any) (execution.StartCase, error) {
 	res, err := unmarshalInputStartCaseInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNStepProcessEditInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐStepEdit(ctx context.Context, ec *executionContext, v any) (definition.StepEdit, error) {
+	res, err := unmarshalInputStepProcessEditInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -74381,6 +76716,40 @@ func marshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Contex
 	return v
 }
 
+func unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*model.ElementFiguresInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*model.ElementFiguresInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOEventBindingInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEventBindᚄ(ctx context.Context, ec *executionContext, v any) ([]bpmn.EventBind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]bpmn.EventBind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNEventBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEventBind(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
 func marshalOEvidence2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidence(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Evidence) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -74418,6 +76787,23 @@ func unmarshalOEvidenceInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋe
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = unmarshalNEvidenceInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐEvidenceItem(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOEvidenceKindInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvidenceᚄ(ctx context.Context, ec *executionContext, v any) ([]bpmn.Evidence, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]bpmn.Evidence, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNEvidenceKindInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvidence(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}
@@ -74897,6 +77283,23 @@ func marshalOPause2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPause(ctx context.C
 	return _Pause(ctx, ec, sel, v)
 }
 
+func unmarshalOPauseBindingInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBindᚄ(ctx context.Context, ec *executionContext, v any) ([]bpmn.PauseBind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]bpmn.PauseBind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPauseBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBind(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
 func marshalOPauseEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.PauseEdge) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -75055,6 +77458,31 @@ func marshalOProcessEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessEdge(c
 	return _ProcessEdge(ctx, ec, sel, v)
 }
 
+func unmarshalOProcessEventInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐEvent(ctx context.Context, ec *executionContext, v any) (*bpmn.Event, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputProcessEventInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOProcessFieldInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐFieldᚄ(ctx context.Context, ec *executionContext, v any) ([]bpmn.Field, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]bpmn.Field, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNProcessFieldInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐField(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
 func unmarshalOProcessOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.ProcessOrder, error) {
 	if v == nil {
 		return nil, nil
@@ -75070,6 +77498,22 @@ func unmarshalOProcessOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcess
 		}
 	}
 	return res, nil
+}
+
+func unmarshalOProcessRuleInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐGuardRule(ctx context.Context, ec *executionContext, v any) (*bpmn.GuardRule, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputProcessRuleInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOProcessVariableInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐVariable(ctx context.Context, ec *executionContext, v any) (*bpmn.Variable, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputProcessVariableInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalOProcessVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProcessVersion) graphql.Marshaler {
@@ -75406,6 +77850,23 @@ func unmarshalORegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion
 	}
 	res, err := unmarshalInputRegionWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalORescheduleInput2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐRescheduleᚄ(ctx context.Context, ec *executionContext, v any) ([]bpmn.Reschedule, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]bpmn.Reschedule, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNRescheduleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐReschedule(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func marshalORoleAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRoleAssignment(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.RoleAssignment) graphql.Marshaler {
@@ -75976,6 +78437,18 @@ func unmarshalOStandardWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStan
 	}
 	res, err := unmarshalInputStandardWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOString2string(ctx context.Context, ec *executionContext, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOString2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(v)
+	return res
 }
 
 func unmarshalOString2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {

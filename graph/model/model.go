@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/internal/bpmn"
 )
 
 // One thing the viewer can try with a task; refused says why not.
@@ -66,6 +67,17 @@ type CodeLabel struct {
 	List  string `json:"list"`
 	Value string `json:"value"`
 	Label *Label `json:"label"`
+}
+
+// Figures shown at a node or flow of a drawing.
+type ElementFiguresInput struct {
+	ElementID string `json:"elementID"`
+	// How often it was passed.
+	Count int `json:"count"`
+	// Mean stay in minutes; absent: not shown.
+	Minutes *float64 `json:"minutes,omitempty"`
+	// Share of breaches, 0 to 1; absent: not shown.
+	BreachRate *float64 `json:"breachRate,omitempty"`
 }
 
 // One error code with its texts; braces mark the parameters.
@@ -155,6 +167,15 @@ type OrgUnitPayload struct {
 type PoolPayload struct {
 	Pool       *ent.Pool    `json:"pool,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What differs between two versions of a process.
+type ProcessDiff struct {
+	FromVersionID string         `json:"fromVersionID"`
+	ToVersionID   string         `json:"toVersionID"`
+	Changes       []*bpmn.Change `json:"changes"`
+	// The changes as Markdown, in the reader's language.
+	Markdown string `json:"markdown"`
 }
 
 // The answer of a change of a process version.

@@ -1,6 +1,10 @@
 package definition
 
-import "time"
+import (
+	"time"
+
+	"github.com/openspms/spms/internal/bpmn"
+)
 
 // CreateProcess is the input of Room.CreateProcess.
 type CreateProcess struct {
@@ -23,6 +27,21 @@ type UpdateDraft struct {
 	Revision       int     `json:"revision" validate:"gte=1"`
 	BPMN           string  `json:"bpmn" validate:"required"`
 	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// EditDraft is the input of Room.EditDraft.
+type EditDraft struct {
+	VersionID      string       `json:"versionID" validate:"required,max=64"`
+	Revision       int          `json:"revision" validate:"gte=1"`
+	Edits          []*bpmn.Edit `json:"edits" validate:"min=1,max=200"`
+	IdempotencyKey *string      `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// StepEdit is the input of Room.UndoEdit and Room.RedoEdit.
+type StepEdit struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	Revision       int     `json:"revision" validate:"gte=1"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 

@@ -134,6 +134,9 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 		if in.Changelog != nil {
 			upd.SetChangelog(*in.Changelog)
 		}
+		if err := forget(ctx, u, v); err != nil {
+			return "", err
+		}
 		return r.save(ctx, u, upd)
 	})
 	return Result{id, findings}, err

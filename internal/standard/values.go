@@ -48,18 +48,19 @@ func (r *Room) Values(ctx context.Context, q IndicatorValues) (*IndicatorValue, 
 	if !q.From.Before(q.To) {
 		return nil, fault.E(fault.Invalid, "PERIOD_EMPTY").At("to")
 	}
-	if !strings.HasPrefix(q.IndicatorID, string(ids.Indicator)+"_") {
+	home, err := client.Region.Query().Where(store.RegionRef(q.RegionID)).Only(ctx)
+	if err != nil {
+		return nil, notFound(err, "REGION_NOT_FOUND", q.RegionID, "regionID")
+	}
+	asked := q.IndicatorID
+	if !strings.HasPrefix(asked, string(ids.Indicator)+"_") {
 		if err := r.byCode(ctx, &q); err != nil {
 			return nil, err
 		}
 	}
 	row, err := client.Indicator.Query().Where(indicator.ID(q.IndicatorID)).WithVersion().Only(ctx)
 	if err != nil {
-		return nil, notFound(err, "INDICATOR_ID_UNKNOWN", q.IndicatorID, "indicatorID")
-	}
-	home, err := client.Region.Query().Where(store.RegionRef(q.RegionID)).Only(ctx)
-	if err != nil {
-		return nil, notFound(err, "REGION_NOT_FOUND", q.RegionID, "regionID")
+		return nil, notFound(err, "INDICATOR_ID_UNKNOWN", asked, "indicatorID")
 	}
 	text, err := r.text(row.Edges.Version)
 	if err != nil {

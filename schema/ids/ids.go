@@ -46,6 +46,7 @@ const (
 	AuditEntry     Prefix = "aud"
 	APIToken       Prefix = "tkn"
 	Job            Prefix = "job"
+	ProcessEdit    Prefix = "ped"
 )
 
 // tables maps each prefix to the table that node(id) reads.

@@ -20,6 +20,10 @@ CREATE INDEX "auditentry_region_path" ON "audit_entries" ("region_path" text_pat
 CREATE INDEX "auditentry_subject" ON "audit_entries" ("subject");
 -- Create index "auditentry_viewer" to table: "audit_entries"
 CREATE INDEX "auditentry_viewer" ON "audit_entries" ("viewer");
+-- Create "process_edits" table
+CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
+-- Create index "processedit_version_id_seq" to table: "process_edits"
+CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
 -- Create "regions" table
 CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "region_level" to table: "regions"

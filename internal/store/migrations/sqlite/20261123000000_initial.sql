@@ -194,6 +194,10 @@ CREATE INDEX `process_region_path` ON `processes` (`region_path`);
 CREATE INDEX `process_region_id` ON `processes` (`region_id`);
 -- Create index "process_service_type" to table: "processes"
 CREATE INDEX `process_service_type` ON `processes` (`service_type`);
+-- Create "process_edits" table
+CREATE TABLE `process_edits` (`id` text NOT NULL, `created_at` datetime NOT NULL, `version_id` text NOT NULL, `seq` integer NOT NULL, `back` json NOT NULL, `undone` bool NOT NULL DEFAULT (false), `by` text NOT NULL, PRIMARY KEY (`id`));
+-- Create index "processedit_version_id_seq" to table: "process_edits"
+CREATE UNIQUE INDEX `processedit_version_id_seq` ON `process_edits` (`version_id`, `seq`);
 -- Create "process_versions" table
 CREATE TABLE `process_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` integer NOT NULL, `state` text NOT NULL DEFAULT ('draft'), `author_id` text NOT NULL, `editors` json NOT NULL, `approver_id` text NULL, `published_at` datetime NULL, `digest` text NOT NULL DEFAULT (''), `document` text NOT NULL, `changelog` text NOT NULL DEFAULT (''), `revision` integer NOT NULL DEFAULT (1), `region_id` text NOT NULL, `process_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `process_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `process_versions_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION);
 -- Create index "processversion_region_path" to table: "process_versions"

@@ -1,0 +1,85 @@
+package server_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openspms/spms/internal/store/storetest"
+)
+
+// TestDesigner draws, changes, compares and takes back a process draft through
+// GraphQL, as a designer's page does.
+func TestDesigner(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		const draft = `versionID: "ftth-install@2"`
+		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
+		document := func() string {
+			return fmt.Sprint(o.get("hq-standard", `{ process(key: "ftth-install") { versions(first: 5, orderBy: [{field: NUMBER, direction: DESC}]) { edges { node { document } } } } }`,
+				"process", "versions", "edges", 0, "node", "document"))
+		}
+		before := document()
+
+		o.must("hq-standard", "editProcessDraft", draft+`, revision: 1, edits: [
+			{op: "insertNode", flow: "f-a_stock-m_slot", id: "a_precheck", type: "userTask", name: "远程预检", nameEn: "Remote pre-check", lane: "lane-technician"},
+			{op: "setStage", id: "a_precheck", value: "delivery"},
+			{op: "setEvidence", id: "a_precheck", evidence: [{kind: "预检结果", required: true}]},
+			{op: "setSimulation", id: "a_precheck", value: "{\"duration\": {\"dist\": \"fixed\", \"value\": 5, \"unit\": \"min\"}}"}]`)
+		diff, _ := o.get("hq-approver", `{ processDiff(from: "ftth-install@1", to: "ftth-install@2") { changes { kind element id name } markdown } }`, "processDiff").(map[string]any)
+		if !strings.Contains(fmt.Sprint(diff["changes"]), "a_precheck") || !strings.Contains(fmt.Sprint(diff["markdown"]), "远程预检") {
+			t.Errorf("the difference = %v, want the new task with its name", diff)
+		}
+		drawn := fmt.Sprint(o.get("hq-approver", `{ process(key: "ftth-install") { versions(first: 1, orderBy: [{field: NUMBER, direction: DESC}]) { edges { node {
+			svg(figures: [{elementID: "a_visit", count: 38, minutes: 92.5, breachRate: 0.2}]) } } } } }`, "process", "versions", "edges", 0, "node", "svg"))
+		for _, want := range []string{"<svg", `data-element="a_precheck"`, "38", "92.5"} {
+			if !strings.Contains(drawn, want) {
+				t.Errorf("the drawing lacks %q", want)
+			}
+		}
+
+		after := document()
+		for _, tt := range []struct{ name, input, code, path string }{
+			{"stale revision", draft + `, revision: 1, edits: [{op: "removeFlow", id: "f-s-g_ch"}]`, "STALE_REVISION", "revision"},
+			{"second edit wrong", draft + `, revision: 2, edits: [{op: "rename", id: "a_visit", name: "x"}, {op: "rename", id: "nowhere", name: "x"}]`, "EDIT_TARGET_UNKNOWN", "edits[1]"},
+			{"no such op", draft + `, revision: 2, edits: [{op: "explode"}]`, "EDIT_MALFORMED", "edits[0]"},
+			{"no edits", draft + `, revision: 2, edits: []`, "FIELD_TOO_FEW", "edits"},
+		} {
+			r, _ := o.ask("hq-standard", fmt.Sprintf(`mutation { editProcessDraft(input: {%s}) { userErrors { code path } } }`, tt.input))
+			got := dig(r.Data, "editProcessDraft", "userErrors", 0)
+			if dig(got, "code") != tt.code || !strings.Contains(fmt.Sprint(dig(got, "path")), tt.path) {
+				t.Errorf("%s = %v, want %s at %s", tt.name, got, tt.code, tt.path)
+			}
+		}
+		if document() != after {
+			t.Errorf("refused edits have changed the draft")
+		}
+
+		if codes := o.do("hq-standard", "redoProcessEdit", draft+`, revision: 2`); len(codes) != 1 || codes[0] != "EDIT_NOTHING_TO_REDO" {
+			t.Errorf("redo with nothing undone = %v, want EDIT_NOTHING_TO_REDO", codes)
+		}
+		o.must("hq-approver", "undoProcessEdit", draft+`, revision: 2`) // another person, another request
+		if document() != before {
+			t.Errorf("undone, the draft differs from what it was")
+		}
+		if codes := o.do("hq-standard", "undoProcessEdit", draft+`, revision: 3`); len(codes) != 1 || codes[0] != "EDIT_NOTHING_TO_UNDO" {
+			t.Errorf("a second undo = %v, want EDIT_NOTHING_TO_UNDO", codes)
+		}
+		o.must("hq-standard", "redoProcessEdit", draft+`, revision: 3`)
+		if document() != after {
+			t.Errorf("done again, the draft differs from what it was")
+		}
+		o.must("hq-standard", "undoProcessEdit", draft+`, revision: 4`)
+		o.must("hq-standard", "editProcessDraft", draft+`, revision: 5, edits: [{op: "rename", id: "a_visit", name: "上门安装与调测", nameEn: "Visit"}]`)
+		if codes := o.do("hq-standard", "redoProcessEdit", draft+`, revision: 6`); len(codes) != 1 || codes[0] != "EDIT_NOTHING_TO_REDO" {
+			t.Errorf("redo after another edit = %v, want EDIT_NOTHING_TO_REDO", codes)
+		}
+		o.must("hq-standard", "submitProcess", draft+`, revision: 6`)
+		if codes := o.do("hq-standard", "undoProcessEdit", draft+`, revision: 7`); len(codes) != 1 || codes[0] != "PROCESS_VERSION_STATE" {
+			t.Errorf("undo of a version under review = %v, want PROCESS_VERSION_STATE", codes)
+		}
+		o.must("demo-admin", "publishProcess", draft+`, revision: 7`)
+	})
+}
