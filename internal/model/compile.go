@@ -39,6 +39,7 @@ func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 		return nil, c.findings
 	}
 	c.reach()
+	c.dataflow()
 	return c.m, append(c.findings, Sound(c.m)...)
 }
 

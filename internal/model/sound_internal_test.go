@@ -14,7 +14,7 @@ import (
 // gateways: a spine from start to end, and flows across, back and to further ends.
 func drawGraph(t *rapid.T) string {
 	var b strings.Builder
-	b.WriteString("var b bool\nstart s\n")
+	b.WriteString("var b bool input\nstart s\n")
 	count := rapid.IntRange(1, 9).Draw(t, "nodes")
 	kinds := make([]string, count)
 	for i := range kinds {
