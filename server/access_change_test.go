@@ -169,7 +169,7 @@ var seconds = []second{
 	{"startCase", "zz-agent", "Process", func(m *matrix, id string) string {
 		return fmt.Sprintf(`processKey: %q, regionID: "CN-HA-ZZ"`, m.l["Process"][id]["key"])
 	}},
-	{"assignTask", "zz-lead", "Staff", func(m *matrix, id string) string {
+	{"assignTask", "zz-lead", "Staff", func(_ *matrix, id string) string {
 		return fmt.Sprintf(`caseNumber: "zz-NEW", nodeID: "a_disp", staffID: %q`, id)
 	}},
 	{"createStaff", "ha-admin", "OrgUnit", with(`code: "other", name: "x", regionID: "CN-HA", orgUnitID: %q`)},

@@ -140,7 +140,7 @@ func (m *matrix) argument(p person, f, a fieldDef, hidden []string) {
 	if slices.Contains(paging, a.Name) {
 		return
 	}
-	value := ""
+	var value string
 	switch a.Name {
 	case "regionID":
 		_, foreign := m.l.visible(p, "Region")

@@ -40,7 +40,7 @@ func (p *poster) post(person, query string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequest(http.MethodPost, p.url+"/graphql", bytes.NewReader(body)) //nolint:noctx // ends with the server
+	req, err := http.NewRequest(http.MethodPost, p.url+"/graphql", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func serve(b *testing.B, bin, url string) *program {
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	for {
-		res, err := http.Get(p.url + "/readyz") //nolint:noctx // a benchmark
+		res, err := http.Get(p.url + "/readyz")
 		if err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {

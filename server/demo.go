@@ -55,7 +55,7 @@ func demo(ctx context.Context, c Console, cfg DemoConfig) (err error) {
 	if err := play.run(ctx); err != nil {
 		return err
 	}
-	return say.ended(ctx, h, play)
+	return say.ended(ctx, h)
 }
 
 // scratch brings the tables up to date and refuses a database that holds people:

@@ -60,7 +60,7 @@ type measured struct {
 }
 
 // ended tells how the story ended: outcomes, satisfaction, clocks and proof.
-func (v demoVoice) ended(ctx context.Context, h *House, p *play) error {
+func (v demoVoice) ended(ctx context.Context, h *House) error {
 	if err := v.outcomes(ctx, h); err != nil {
 		return err
 	}

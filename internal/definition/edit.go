@@ -24,7 +24,7 @@ const maxUndo = 200
 // them back. Errors: those of bpmn.Document.Apply with the path edits[i].field,
 // STALE_REVISION with the present revision, PROCESS_KEY_CHANGED.
 func (r *Room) EditDraft(ctx context.Context, in EditDraft) (Result, error) {
-	next, err := r.prepare(ctx, in.VersionID, in.Revision, func(ctx context.Context, v *ent.ProcessVersion) ([]bpmn.Edit, *ent.ProcessEdit, error) {
+	next, err := r.prepare(ctx, in.VersionID, in.Revision, func(context.Context, *ent.ProcessVersion) ([]bpmn.Edit, *ent.ProcessEdit, error) {
 		edits := make([]bpmn.Edit, 0, len(in.Edits))
 		for i, e := range in.Edits {
 			if e.Op == bpmn.Restore {

@@ -40,7 +40,7 @@ func (f *file) take(t *ent.Task, staffID string) {
 
 // ReleaseTask gives a claimed task that is not begun back to the worklist.
 func (r *Room) ReleaseTask(ctx context.Context, in TaskRef) (TaskResult, error) {
-	return r.onTask(ctx, "releaseTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(ctx context.Context, f *file, t *ent.Task) error {
+	return r.onTask(ctx, "releaseTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(_ context.Context, f *file, t *ent.Task) error {
 		if err := r.mayRelease(f.unit.Viewer, t); err != nil {
 			return err
 		}

@@ -135,6 +135,7 @@ func (w *groupWriter) close() {
 	}
 	w.mu.Unlock()
 	<-w.done
+	w.kept.close()
 	w.conn.Close()
 }
 

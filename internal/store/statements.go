@@ -44,7 +44,7 @@ func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, erro
 	if s := p.kept[query]; s != nil {
 		return s, nil
 	}
-	s, err := p.prepare(ctx, query)
+	s, err := p.prepare(ctx, query) //nolint:sqlclosecheck // kept; see close
 	if err == nil {
 		p.kept[query] = s
 	}
@@ -53,7 +53,7 @@ func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, erro
 
 // ExecContext runs a statement without rows.
 func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	s, err := p.statement(ctx, query)
+	s, err := p.statement(ctx, query) //nolint:sqlclosecheck // kept; see close
 	switch {
 	case err != nil:
 		return nil, err
@@ -65,7 +65,7 @@ func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (
 
 // QueryContext runs a query.
 func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := p.statement(ctx, query)
+	s, err := p.statement(ctx, query) //nolint:sqlclosecheck // kept; see close
 	switch {
 	case err != nil:
 		return nil, err
@@ -73,6 +73,16 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 		return p.direct.QueryContext(ctx, query, args...)
 	}
 	return s.QueryContext(ctx, args...)
+}
+
+// close closes what is kept.
+func (p *prepared) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.kept {
+		_ = s.Close() // the connection under it is being closed
+	}
+	clear(p.kept)
 }
 
 // counted counts the statements that pass through it.

@@ -138,6 +138,9 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.writer.close()
 	s.stop()
+	if kept, ok := s.reads.(*prepared); ok {
+		kept.close()
+	}
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
