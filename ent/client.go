@@ -3631,6 +3631,38 @@ func (c *ProcessVersionClient) QueryProcess(_m *ProcessVersion) *ProcessQuery {
 	return query
 }
 
+// QueryParent queries the parent edge of a ProcessVersion.
+func (c *ProcessVersionClient) QueryParent(_m *ProcessVersion) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(processversion.Table, processversion.FieldID, id),
+			sqlgraph.To(processversion.Table, processversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, processversion.ParentTable, processversion.ParentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariants queries the variants edge of a ProcessVersion.
+func (c *ProcessVersionClient) QueryVariants(_m *ProcessVersion) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(processversion.Table, processversion.FieldID, id),
+			sqlgraph.To(processversion.Table, processversion.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, processversion.VariantsTable, processversion.VariantsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryBindings queries the bindings edge of a ProcessVersion.
 func (c *ProcessVersionClient) QueryBindings(_m *ProcessVersion) *BindingQuery {
 	query := (&BindingClient{config: c.config}).Query()

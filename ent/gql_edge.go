@@ -452,6 +452,34 @@ func (_m *ProcessVersion) Process(ctx context.Context) (*Process, error) {
 	return result, err
 }
 
+func (_m *ProcessVersion) Parent(ctx context.Context) (*ProcessVersion, error) {
+	result, err := _m.Edges.ParentOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryParent().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *ProcessVersion) Variants(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ProcessVersionOrder,
+) (*ProcessVersionConnection, error) {
+	opts := []ProcessVersionPaginateOption{
+		WithProcessVersionOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedVariants(alias); err == nil || hasTotalCount {
+		pager, err := newProcessVersionPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &ProcessVersionConnection{Edges: []*ProcessVersionEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryVariants().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *ProcessVersion) Bindings(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*BindingOrder,
 ) (*BindingConnection, error) {
@@ -459,7 +487,7 @@ func (_m *ProcessVersion) Bindings(
 		WithBindingOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
 	if nodes, err := _m.NamedBindings(alias); err == nil || hasTotalCount {
 		pager, err := newBindingPager(opts, last != nil)
 		if err != nil {
@@ -479,7 +507,7 @@ func (_m *ProcessVersion) Cases(
 		WithServiceCaseOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
 	if nodes, err := _m.NamedCases(alias); err == nil || hasTotalCount {
 		pager, err := newServiceCasePager(opts, last != nil)
 		if err != nil {

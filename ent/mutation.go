@@ -19731,6 +19731,11 @@ type ProcessVersionMutation struct {
 	clearedregion   bool
 	process         *string
 	clearedprocess  bool
+	parent          *string
+	clearedparent   bool
+	variants        map[string]struct{}
+	removedvariants map[string]struct{}
+	clearedvariants bool
 	bindings        map[string]struct{}
 	removedbindings map[string]struct{}
 	clearedbindings bool
@@ -20080,6 +20085,55 @@ func (m *ProcessVersionMutation) OldState(ctx context.Context) (v processversion
 // ResetState resets all changes to the "state" field.
 func (m *ProcessVersionMutation) ResetState() {
 	m.state = nil
+}
+
+// SetParentID sets the "parent_id" field.
+func (m *ProcessVersionMutation) SetParentID(s string) {
+	m.parent = &s
+}
+
+// ParentID returns the value of the "parent_id" field in the mutation.
+func (m *ProcessVersionMutation) ParentID() (r string, exists bool) {
+	v := m.parent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldParentID returns the old "parent_id" field's value of the ProcessVersion entity.
+// If the ProcessVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProcessVersionMutation) OldParentID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldParentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldParentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldParentID: %w", err)
+	}
+	return oldValue.ParentID, nil
+}
+
+// ClearParentID clears the value of the "parent_id" field.
+func (m *ProcessVersionMutation) ClearParentID() {
+	m.parent = nil
+	m.clearedFields[processversion.FieldParentID] = struct{}{}
+}
+
+// ParentIDCleared returns if the "parent_id" field was cleared in this mutation.
+func (m *ProcessVersionMutation) ParentIDCleared() bool {
+	_, ok := m.clearedFields[processversion.FieldParentID]
+	return ok
+}
+
+// ResetParentID resets all changes to the "parent_id" field.
+func (m *ProcessVersionMutation) ResetParentID() {
+	m.parent = nil
+	delete(m.clearedFields, processversion.FieldParentID)
 }
 
 // SetAuthorID sets the "author_id" field.
@@ -20485,6 +20539,87 @@ func (m *ProcessVersionMutation) ResetProcess() {
 	m.clearedprocess = false
 }
 
+// ClearParent clears the "parent" edge to the ProcessVersion entity.
+func (m *ProcessVersionMutation) ClearParent() {
+	m.clearedparent = true
+	m.clearedFields[processversion.FieldParentID] = struct{}{}
+}
+
+// ParentCleared reports if the "parent" edge to the ProcessVersion entity was cleared.
+func (m *ProcessVersionMutation) ParentCleared() bool {
+	return m.ParentIDCleared() || m.clearedparent
+}
+
+// ParentIDs returns the "parent" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ParentID instead. It exists only for internal usage by the builders.
+func (m *ProcessVersionMutation) ParentIDs() (ids []string) {
+	if id := m.parent; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetParent resets all changes to the "parent" edge.
+func (m *ProcessVersionMutation) ResetParent() {
+	m.parent = nil
+	m.clearedparent = false
+}
+
+// AddVariantIDs adds the "variants" edge to the ProcessVersion entity by ids.
+func (m *ProcessVersionMutation) AddVariantIDs(ids ...string) {
+	if m.variants == nil {
+		m.variants = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.variants[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVariants clears the "variants" edge to the ProcessVersion entity.
+func (m *ProcessVersionMutation) ClearVariants() {
+	m.clearedvariants = true
+}
+
+// VariantsCleared reports if the "variants" edge to the ProcessVersion entity was cleared.
+func (m *ProcessVersionMutation) VariantsCleared() bool {
+	return m.clearedvariants
+}
+
+// RemoveVariantIDs removes the "variants" edge to the ProcessVersion entity by IDs.
+func (m *ProcessVersionMutation) RemoveVariantIDs(ids ...string) {
+	if m.removedvariants == nil {
+		m.removedvariants = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.variants, ids[i])
+		m.removedvariants[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVariants returns the removed IDs of the "variants" edge to the ProcessVersion entity.
+func (m *ProcessVersionMutation) RemovedVariantsIDs() (ids []string) {
+	for id := range m.removedvariants {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VariantsIDs returns the "variants" edge IDs in the mutation.
+func (m *ProcessVersionMutation) VariantsIDs() (ids []string) {
+	for id := range m.variants {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVariants resets all changes to the "variants" edge.
+func (m *ProcessVersionMutation) ResetVariants() {
+	m.variants = nil
+	m.clearedvariants = false
+	m.removedvariants = nil
+}
+
 // AddBindingIDs adds the "bindings" edge to the Binding entity by ids.
 func (m *ProcessVersionMutation) AddBindingIDs(ids ...string) {
 	if m.bindings == nil {
@@ -20627,7 +20762,7 @@ func (m *ProcessVersionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProcessVersionMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 15)
 	if m.region != nil {
 		fields = append(fields, processversion.FieldRegionID)
 	}
@@ -20645,6 +20780,9 @@ func (m *ProcessVersionMutation) Fields() []string {
 	}
 	if m.state != nil {
 		fields = append(fields, processversion.FieldState)
+	}
+	if m.parent != nil {
+		fields = append(fields, processversion.FieldParentID)
 	}
 	if m.author_id != nil {
 		fields = append(fields, processversion.FieldAuthorID)
@@ -20690,6 +20828,8 @@ func (m *ProcessVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.Number()
 	case processversion.FieldState:
 		return m.State()
+	case processversion.FieldParentID:
+		return m.ParentID()
 	case processversion.FieldAuthorID:
 		return m.AuthorID()
 	case processversion.FieldEditors:
@@ -20727,6 +20867,8 @@ func (m *ProcessVersionMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldNumber(ctx)
 	case processversion.FieldState:
 		return m.OldState(ctx)
+	case processversion.FieldParentID:
+		return m.OldParentID(ctx)
 	case processversion.FieldAuthorID:
 		return m.OldAuthorID(ctx)
 	case processversion.FieldEditors:
@@ -20793,6 +20935,13 @@ func (m *ProcessVersionMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetState(v)
+		return nil
+	case processversion.FieldParentID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetParentID(v)
 		return nil
 	case processversion.FieldAuthorID:
 		v, ok := value.(string)
@@ -20907,6 +21056,9 @@ func (m *ProcessVersionMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ProcessVersionMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(processversion.FieldParentID) {
+		fields = append(fields, processversion.FieldParentID)
+	}
 	if m.FieldCleared(processversion.FieldApproverID) {
 		fields = append(fields, processversion.FieldApproverID)
 	}
@@ -20927,6 +21079,9 @@ func (m *ProcessVersionMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ProcessVersionMutation) ClearField(name string) error {
 	switch name {
+	case processversion.FieldParentID:
+		m.ClearParentID()
+		return nil
 	case processversion.FieldApproverID:
 		m.ClearApproverID()
 		return nil
@@ -20959,6 +21114,9 @@ func (m *ProcessVersionMutation) ResetField(name string) error {
 	case processversion.FieldState:
 		m.ResetState()
 		return nil
+	case processversion.FieldParentID:
+		m.ResetParentID()
+		return nil
 	case processversion.FieldAuthorID:
 		m.ResetAuthorID()
 		return nil
@@ -20989,12 +21147,18 @@ func (m *ProcessVersionMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ProcessVersionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
 	if m.region != nil {
 		edges = append(edges, processversion.EdgeRegion)
 	}
 	if m.process != nil {
 		edges = append(edges, processversion.EdgeProcess)
+	}
+	if m.parent != nil {
+		edges = append(edges, processversion.EdgeParent)
+	}
+	if m.variants != nil {
+		edges = append(edges, processversion.EdgeVariants)
 	}
 	if m.bindings != nil {
 		edges = append(edges, processversion.EdgeBindings)
@@ -21017,6 +21181,16 @@ func (m *ProcessVersionMutation) AddedIDs(name string) []ent.Value {
 		if id := m.process; id != nil {
 			return []ent.Value{*id}
 		}
+	case processversion.EdgeParent:
+		if id := m.parent; id != nil {
+			return []ent.Value{*id}
+		}
+	case processversion.EdgeVariants:
+		ids := make([]ent.Value, 0, len(m.variants))
+		for id := range m.variants {
+			ids = append(ids, id)
+		}
+		return ids
 	case processversion.EdgeBindings:
 		ids := make([]ent.Value, 0, len(m.bindings))
 		for id := range m.bindings {
@@ -21035,7 +21209,10 @@ func (m *ProcessVersionMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ProcessVersionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
+	if m.removedvariants != nil {
+		edges = append(edges, processversion.EdgeVariants)
+	}
 	if m.removedbindings != nil {
 		edges = append(edges, processversion.EdgeBindings)
 	}
@@ -21049,6 +21226,12 @@ func (m *ProcessVersionMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *ProcessVersionMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
+	case processversion.EdgeVariants:
+		ids := make([]ent.Value, 0, len(m.removedvariants))
+		for id := range m.removedvariants {
+			ids = append(ids, id)
+		}
+		return ids
 	case processversion.EdgeBindings:
 		ids := make([]ent.Value, 0, len(m.removedbindings))
 		for id := range m.removedbindings {
@@ -21067,12 +21250,18 @@ func (m *ProcessVersionMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ProcessVersionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 6)
 	if m.clearedregion {
 		edges = append(edges, processversion.EdgeRegion)
 	}
 	if m.clearedprocess {
 		edges = append(edges, processversion.EdgeProcess)
+	}
+	if m.clearedparent {
+		edges = append(edges, processversion.EdgeParent)
+	}
+	if m.clearedvariants {
+		edges = append(edges, processversion.EdgeVariants)
 	}
 	if m.clearedbindings {
 		edges = append(edges, processversion.EdgeBindings)
@@ -21091,6 +21280,10 @@ func (m *ProcessVersionMutation) EdgeCleared(name string) bool {
 		return m.clearedregion
 	case processversion.EdgeProcess:
 		return m.clearedprocess
+	case processversion.EdgeParent:
+		return m.clearedparent
+	case processversion.EdgeVariants:
+		return m.clearedvariants
 	case processversion.EdgeBindings:
 		return m.clearedbindings
 	case processversion.EdgeCases:
@@ -21109,6 +21302,9 @@ func (m *ProcessVersionMutation) ClearEdge(name string) error {
 	case processversion.EdgeProcess:
 		m.ClearProcess()
 		return nil
+	case processversion.EdgeParent:
+		m.ClearParent()
+		return nil
 	}
 	return fmt.Errorf("unknown ProcessVersion unique edge %s", name)
 }
@@ -21122,6 +21318,12 @@ func (m *ProcessVersionMutation) ResetEdge(name string) error {
 		return nil
 	case processversion.EdgeProcess:
 		m.ResetProcess()
+		return nil
+	case processversion.EdgeParent:
+		m.ResetParent()
+		return nil
+	case processversion.EdgeVariants:
+		m.ResetVariants()
 		return nil
 	case processversion.EdgeBindings:
 		m.ResetBindings()

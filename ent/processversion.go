@@ -32,6 +32,8 @@ type ProcessVersion struct {
 	Number int `json:"number,omitempty"`
 	// State holds the value of the "state" field.
 	State processversion.State `json:"state,omitempty"`
+	// Of a region's variant: the version it was made from or last brought up to.
+	ParentID *string `json:"parent_id,omitempty"`
 	// AuthorID holds the value of the "author_id" field.
 	AuthorID string `json:"author_id,omitempty"`
 	// Who has changed the draft; none of them may approve it.
@@ -60,16 +62,21 @@ type ProcessVersionEdges struct {
 	Region *Region `json:"region,omitempty"`
 	// Process holds the value of the process edge.
 	Process *Process `json:"process,omitempty"`
+	// Parent holds the value of the parent edge.
+	Parent *ProcessVersion `json:"parent,omitempty"`
+	// Variants holds the value of the variants edge.
+	Variants []*ProcessVersion `json:"variants,omitempty"`
 	// Bindings holds the value of the bindings edge.
 	Bindings []*Binding `json:"bindings,omitempty"`
 	// Cases holds the value of the cases edge.
 	Cases []*ServiceCase `json:"cases,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [6]bool
 	// totalCount holds the count of the edges above.
-	totalCount [4]map[string]int
+	totalCount [6]map[string]int
 
+	namedVariants map[string][]*ProcessVersion
 	namedBindings map[string][]*Binding
 	namedCases    map[string][]*ServiceCase
 }
@@ -96,10 +103,30 @@ func (e ProcessVersionEdges) ProcessOrErr() (*Process, error) {
 	return nil, &NotLoadedError{edge: "process"}
 }
 
+// ParentOrErr returns the Parent value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ProcessVersionEdges) ParentOrErr() (*ProcessVersion, error) {
+	if e.Parent != nil {
+		return e.Parent, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: processversion.Label}
+	}
+	return nil, &NotLoadedError{edge: "parent"}
+}
+
+// VariantsOrErr returns the Variants value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProcessVersionEdges) VariantsOrErr() ([]*ProcessVersion, error) {
+	if e.loadedTypes[3] {
+		return e.Variants, nil
+	}
+	return nil, &NotLoadedError{edge: "variants"}
+}
+
 // BindingsOrErr returns the Bindings value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProcessVersionEdges) BindingsOrErr() ([]*Binding, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[4] {
 		return e.Bindings, nil
 	}
 	return nil, &NotLoadedError{edge: "bindings"}
@@ -108,7 +135,7 @@ func (e ProcessVersionEdges) BindingsOrErr() ([]*Binding, error) {
 // CasesOrErr returns the Cases value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProcessVersionEdges) CasesOrErr() ([]*ServiceCase, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[5] {
 		return e.Cases, nil
 	}
 	return nil, &NotLoadedError{edge: "cases"}
@@ -123,7 +150,7 @@ func (*ProcessVersion) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case processversion.FieldNumber, processversion.FieldRevision:
 			values[i] = new(sql.NullInt64)
-		case processversion.FieldID, processversion.FieldRegionID, processversion.FieldRegionPath, processversion.FieldProcessID, processversion.FieldState, processversion.FieldAuthorID, processversion.FieldApproverID, processversion.FieldDigest, processversion.FieldDocument, processversion.FieldChangelog:
+		case processversion.FieldID, processversion.FieldRegionID, processversion.FieldRegionPath, processversion.FieldProcessID, processversion.FieldState, processversion.FieldParentID, processversion.FieldAuthorID, processversion.FieldApproverID, processversion.FieldDigest, processversion.FieldDocument, processversion.FieldChangelog:
 			values[i] = new(sql.NullString)
 		case processversion.FieldCreatedAt, processversion.FieldPublishedAt:
 			values[i] = new(sql.NullTime)
@@ -183,6 +210,13 @@ func (_m *ProcessVersion) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field state", values[i])
 			} else if value.Valid {
 				_m.State = processversion.State(value.String)
+			}
+		case processversion.FieldParentID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field parent_id", values[i])
+			} else if value.Valid {
+				_m.ParentID = new(string)
+				*_m.ParentID = value.String
 			}
 		case processversion.FieldAuthorID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -259,6 +293,16 @@ func (_m *ProcessVersion) QueryProcess() *ProcessQuery {
 	return NewProcessVersionClient(_m.config).QueryProcess(_m)
 }
 
+// QueryParent queries the "parent" edge of the ProcessVersion entity.
+func (_m *ProcessVersion) QueryParent() *ProcessVersionQuery {
+	return NewProcessVersionClient(_m.config).QueryParent(_m)
+}
+
+// QueryVariants queries the "variants" edge of the ProcessVersion entity.
+func (_m *ProcessVersion) QueryVariants() *ProcessVersionQuery {
+	return NewProcessVersionClient(_m.config).QueryVariants(_m)
+}
+
 // QueryBindings queries the "bindings" edge of the ProcessVersion entity.
 func (_m *ProcessVersion) QueryBindings() *BindingQuery {
 	return NewProcessVersionClient(_m.config).QueryBindings(_m)
@@ -310,6 +354,11 @@ func (_m *ProcessVersion) String() string {
 	builder.WriteString("state=")
 	builder.WriteString(fmt.Sprintf("%v", _m.State))
 	builder.WriteString(", ")
+	if v := _m.ParentID; v != nil {
+		builder.WriteString("parent_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("author_id=")
 	builder.WriteString(_m.AuthorID)
 	builder.WriteString(", ")
@@ -339,6 +388,30 @@ func (_m *ProcessVersion) String() string {
 	builder.WriteString(fmt.Sprintf("%v", _m.Revision))
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedVariants returns the Variants named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *ProcessVersion) NamedVariants(name string) ([]*ProcessVersion, error) {
+	if _m.Edges.namedVariants == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedVariants[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *ProcessVersion) appendNamedVariants(name string, edges ...*ProcessVersion) {
+	if _m.Edges.namedVariants == nil {
+		_m.Edges.namedVariants = make(map[string][]*ProcessVersion)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedVariants[name] = []*ProcessVersion{}
+	} else {
+		_m.Edges.namedVariants[name] = append(_m.Edges.namedVariants[name], edges...)
+	}
 }
 
 // NamedBindings returns the Bindings named value or an error if the edge was not

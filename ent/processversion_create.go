@@ -68,6 +68,20 @@ func (_c *ProcessVersionCreate) SetNillableState(v *processversion.State) *Proce
 	return _c
 }
 
+// SetParentID sets the "parent_id" field.
+func (_c *ProcessVersionCreate) SetParentID(v string) *ProcessVersionCreate {
+	_c.mutation.SetParentID(v)
+	return _c
+}
+
+// SetNillableParentID sets the "parent_id" field if the given value is not nil.
+func (_c *ProcessVersionCreate) SetNillableParentID(v *string) *ProcessVersionCreate {
+	if v != nil {
+		_c.SetParentID(*v)
+	}
+	return _c
+}
+
 // SetAuthorID sets the "author_id" field.
 func (_c *ProcessVersionCreate) SetAuthorID(v string) *ProcessVersionCreate {
 	_c.mutation.SetAuthorID(v)
@@ -178,6 +192,26 @@ func (_c *ProcessVersionCreate) SetRegion(v *Region) *ProcessVersionCreate {
 // SetProcess sets the "process" edge to the Process entity.
 func (_c *ProcessVersionCreate) SetProcess(v *Process) *ProcessVersionCreate {
 	return _c.SetProcessID(v.ID)
+}
+
+// SetParent sets the "parent" edge to the ProcessVersion entity.
+func (_c *ProcessVersionCreate) SetParent(v *ProcessVersion) *ProcessVersionCreate {
+	return _c.SetParentID(v.ID)
+}
+
+// AddVariantIDs adds the "variants" edge to the ProcessVersion entity by IDs.
+func (_c *ProcessVersionCreate) AddVariantIDs(ids ...string) *ProcessVersionCreate {
+	_c.mutation.AddVariantIDs(ids...)
+	return _c
+}
+
+// AddVariants adds the "variants" edges to the ProcessVersion entity.
+func (_c *ProcessVersionCreate) AddVariants(v ...*ProcessVersion) *ProcessVersionCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddVariantIDs(ids...)
 }
 
 // AddBindingIDs adds the "bindings" edge to the Binding entity by IDs.
@@ -455,6 +489,39 @@ func (_c *ProcessVersionCreate) createSpec() (*ProcessVersion, *sqlgraph.CreateS
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.ProcessID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ParentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   processversion.ParentTable,
+			Columns: []string{processversion.ParentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.ParentID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.BindingsIDs(); len(nodes) > 0 {

@@ -30,10 +30,13 @@ type ProcessVersionQuery struct {
 	predicates        []predicate.ProcessVersion
 	withRegion        *RegionQuery
 	withProcess       *ProcessQuery
+	withParent        *ProcessVersionQuery
+	withVariants      *ProcessVersionQuery
 	withBindings      *BindingQuery
 	withCases         *ServiceCaseQuery
 	loadTotal         []func(context.Context, []*ProcessVersion) error
 	modifiers         []func(*sql.Selector)
+	withNamedVariants map[string]*ProcessVersionQuery
 	withNamedBindings map[string]*BindingQuery
 	withNamedCases    map[string]*ServiceCaseQuery
 	// intermediate query (i.e. traversal path).
@@ -109,6 +112,50 @@ func (_q *ProcessVersionQuery) QueryProcess() *ProcessQuery {
 			sqlgraph.From(processversion.Table, processversion.FieldID, selector),
 			sqlgraph.To(process.Table, process.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, processversion.ProcessTable, processversion.ProcessColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryParent chains the current query on the "parent" edge.
+func (_q *ProcessVersionQuery) QueryParent() *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(processversion.Table, processversion.FieldID, selector),
+			sqlgraph.To(processversion.Table, processversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, processversion.ParentTable, processversion.ParentColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryVariants chains the current query on the "variants" edge.
+func (_q *ProcessVersionQuery) QueryVariants() *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(processversion.Table, processversion.FieldID, selector),
+			sqlgraph.To(processversion.Table, processversion.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, processversion.VariantsTable, processversion.VariantsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -354,6 +401,8 @@ func (_q *ProcessVersionQuery) Clone() *ProcessVersionQuery {
 		predicates:   append([]predicate.ProcessVersion{}, _q.predicates...),
 		withRegion:   _q.withRegion.Clone(),
 		withProcess:  _q.withProcess.Clone(),
+		withParent:   _q.withParent.Clone(),
+		withVariants: _q.withVariants.Clone(),
 		withBindings: _q.withBindings.Clone(),
 		withCases:    _q.withCases.Clone(),
 		// clone intermediate query.
@@ -382,6 +431,28 @@ func (_q *ProcessVersionQuery) WithProcess(opts ...func(*ProcessQuery)) *Process
 		opt(query)
 	}
 	_q.withProcess = query
+	return _q
+}
+
+// WithParent tells the query-builder to eager-load the nodes that are connected to
+// the "parent" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProcessVersionQuery) WithParent(opts ...func(*ProcessVersionQuery)) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withParent = query
+	return _q
+}
+
+// WithVariants tells the query-builder to eager-load the nodes that are connected to
+// the "variants" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProcessVersionQuery) WithVariants(opts ...func(*ProcessVersionQuery)) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withVariants = query
 	return _q
 }
 
@@ -485,9 +556,11 @@ func (_q *ProcessVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) (
 	var (
 		nodes       = []*ProcessVersion{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [6]bool{
 			_q.withRegion != nil,
 			_q.withProcess != nil,
+			_q.withParent != nil,
+			_q.withVariants != nil,
 			_q.withBindings != nil,
 			_q.withCases != nil,
 		}
@@ -525,6 +598,19 @@ func (_q *ProcessVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) (
 			return nil, err
 		}
 	}
+	if query := _q.withParent; query != nil {
+		if err := _q.loadParent(ctx, query, nodes, nil,
+			func(n *ProcessVersion, e *ProcessVersion) { n.Edges.Parent = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withVariants; query != nil {
+		if err := _q.loadVariants(ctx, query, nodes,
+			func(n *ProcessVersion) { n.Edges.Variants = []*ProcessVersion{} },
+			func(n *ProcessVersion, e *ProcessVersion) { n.Edges.Variants = append(n.Edges.Variants, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withBindings; query != nil {
 		if err := _q.loadBindings(ctx, query, nodes,
 			func(n *ProcessVersion) { n.Edges.Bindings = []*Binding{} },
@@ -536,6 +622,13 @@ func (_q *ProcessVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) (
 		if err := _q.loadCases(ctx, query, nodes,
 			func(n *ProcessVersion) { n.Edges.Cases = []*ServiceCase{} },
 			func(n *ProcessVersion, e *ServiceCase) { n.Edges.Cases = append(n.Edges.Cases, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedVariants {
+		if err := _q.loadVariants(ctx, query, nodes,
+			func(n *ProcessVersion) { n.appendNamedVariants(name) },
+			func(n *ProcessVersion, e *ProcessVersion) { n.appendNamedVariants(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -616,6 +709,71 @@ func (_q *ProcessVersionQuery) loadProcess(ctx context.Context, query *ProcessQu
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *ProcessVersionQuery) loadParent(ctx context.Context, query *ProcessVersionQuery, nodes []*ProcessVersion, init func(*ProcessVersion), assign func(*ProcessVersion, *ProcessVersion)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*ProcessVersion)
+	for i := range nodes {
+		if nodes[i].ParentID == nil {
+			continue
+		}
+		fk := *nodes[i].ParentID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(processversion.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "parent_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ProcessVersionQuery) loadVariants(ctx context.Context, query *ProcessVersionQuery, nodes []*ProcessVersion, init func(*ProcessVersion), assign func(*ProcessVersion, *ProcessVersion)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*ProcessVersion)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(processversion.FieldParentID)
+	}
+	query.Where(predicate.ProcessVersion(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(processversion.VariantsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ParentID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "parent_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "parent_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }
@@ -714,6 +872,9 @@ func (_q *ProcessVersionQuery) querySpec() *sqlgraph.QuerySpec {
 		if _q.withProcess != nil {
 			_spec.Node.AddColumnOnce(processversion.FieldProcessID)
 		}
+		if _q.withParent != nil {
+			_spec.Node.AddColumnOnce(processversion.FieldParentID)
+		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
@@ -803,6 +964,20 @@ func (_q *ProcessVersionQuery) ForShare(opts ...sql.LockOption) *ProcessVersionQ
 func (_q *ProcessVersionQuery) Modify(modifiers ...func(s *sql.Selector)) *ProcessVersionSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
+}
+
+// WithNamedVariants tells the query-builder to eager-load the nodes that are connected to the "variants"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProcessVersionQuery) WithNamedVariants(name string, opts ...func(*ProcessVersionQuery)) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedVariants == nil {
+		_q.withNamedVariants = make(map[string]*ProcessVersionQuery)
+	}
+	_q.withNamedVariants[name] = query
+	return _q
 }
 
 // WithNamedBindings tells the query-builder to eager-load the nodes that are connected to the "bindings"

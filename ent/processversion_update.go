@@ -161,6 +161,21 @@ func (_u *ProcessVersionUpdate) AddRevision(v int) *ProcessVersionUpdate {
 	return _u
 }
 
+// AddVariantIDs adds the "variants" edge to the ProcessVersion entity by IDs.
+func (_u *ProcessVersionUpdate) AddVariantIDs(ids ...string) *ProcessVersionUpdate {
+	_u.mutation.AddVariantIDs(ids...)
+	return _u
+}
+
+// AddVariants adds the "variants" edges to the ProcessVersion entity.
+func (_u *ProcessVersionUpdate) AddVariants(v ...*ProcessVersion) *ProcessVersionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVariantIDs(ids...)
+}
+
 // AddBindingIDs adds the "bindings" edge to the Binding entity by IDs.
 func (_u *ProcessVersionUpdate) AddBindingIDs(ids ...string) *ProcessVersionUpdate {
 	_u.mutation.AddBindingIDs(ids...)
@@ -194,6 +209,27 @@ func (_u *ProcessVersionUpdate) AddCases(v ...*ServiceCase) *ProcessVersionUpdat
 // Mutation returns the ProcessVersionMutation object of the builder.
 func (_u *ProcessVersionUpdate) Mutation() *ProcessVersionMutation {
 	return _u.mutation
+}
+
+// ClearVariants clears all "variants" edges to the ProcessVersion entity.
+func (_u *ProcessVersionUpdate) ClearVariants() *ProcessVersionUpdate {
+	_u.mutation.ClearVariants()
+	return _u
+}
+
+// RemoveVariantIDs removes the "variants" edge to ProcessVersion entities by IDs.
+func (_u *ProcessVersionUpdate) RemoveVariantIDs(ids ...string) *ProcessVersionUpdate {
+	_u.mutation.RemoveVariantIDs(ids...)
+	return _u
+}
+
+// RemoveVariants removes "variants" edges to ProcessVersion entities.
+func (_u *ProcessVersionUpdate) RemoveVariants(v ...*ProcessVersion) *ProcessVersionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVariantIDs(ids...)
 }
 
 // ClearBindings clears all "bindings" edges to the Binding entity.
@@ -341,6 +377,51 @@ func (_u *ProcessVersionUpdate) sqlSave(ctx context.Context) (_node int, err err
 	}
 	if value, ok := _u.mutation.AddedRevision(); ok {
 		_spec.AddField(processversion.FieldRevision, field.TypeInt, value)
+	}
+	if _u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVariantsIDs(); len(nodes) > 0 && !_u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.BindingsCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -583,6 +664,21 @@ func (_u *ProcessVersionUpdateOne) AddRevision(v int) *ProcessVersionUpdateOne {
 	return _u
 }
 
+// AddVariantIDs adds the "variants" edge to the ProcessVersion entity by IDs.
+func (_u *ProcessVersionUpdateOne) AddVariantIDs(ids ...string) *ProcessVersionUpdateOne {
+	_u.mutation.AddVariantIDs(ids...)
+	return _u
+}
+
+// AddVariants adds the "variants" edges to the ProcessVersion entity.
+func (_u *ProcessVersionUpdateOne) AddVariants(v ...*ProcessVersion) *ProcessVersionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVariantIDs(ids...)
+}
+
 // AddBindingIDs adds the "bindings" edge to the Binding entity by IDs.
 func (_u *ProcessVersionUpdateOne) AddBindingIDs(ids ...string) *ProcessVersionUpdateOne {
 	_u.mutation.AddBindingIDs(ids...)
@@ -616,6 +712,27 @@ func (_u *ProcessVersionUpdateOne) AddCases(v ...*ServiceCase) *ProcessVersionUp
 // Mutation returns the ProcessVersionMutation object of the builder.
 func (_u *ProcessVersionUpdateOne) Mutation() *ProcessVersionMutation {
 	return _u.mutation
+}
+
+// ClearVariants clears all "variants" edges to the ProcessVersion entity.
+func (_u *ProcessVersionUpdateOne) ClearVariants() *ProcessVersionUpdateOne {
+	_u.mutation.ClearVariants()
+	return _u
+}
+
+// RemoveVariantIDs removes the "variants" edge to ProcessVersion entities by IDs.
+func (_u *ProcessVersionUpdateOne) RemoveVariantIDs(ids ...string) *ProcessVersionUpdateOne {
+	_u.mutation.RemoveVariantIDs(ids...)
+	return _u
+}
+
+// RemoveVariants removes "variants" edges to ProcessVersion entities.
+func (_u *ProcessVersionUpdateOne) RemoveVariants(v ...*ProcessVersion) *ProcessVersionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVariantIDs(ids...)
 }
 
 // ClearBindings clears all "bindings" edges to the Binding entity.
@@ -793,6 +910,51 @@ func (_u *ProcessVersionUpdateOne) sqlSave(ctx context.Context) (_node *ProcessV
 	}
 	if value, ok := _u.mutation.AddedRevision(); ok {
 		_spec.AddField(processversion.FieldRevision, field.TypeInt, value)
+	}
+	if _u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVariantsIDs(); len(nodes) > 0 && !_u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   processversion.VariantsTable,
+			Columns: []string{processversion.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.BindingsCleared() {
 		edge := &sqlgraph.EdgeSpec{

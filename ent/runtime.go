@@ -1211,23 +1211,23 @@ func init() {
 	// processversion.NumberValidator is a validator for the "number" field. It is called by the builders before save.
 	processversion.NumberValidator = processversionDescNumber.Validators[0].(func(int) error)
 	// processversionDescEditors is the schema descriptor for editors field.
-	processversionDescEditors := processversionFields[4].Descriptor()
+	processversionDescEditors := processversionFields[5].Descriptor()
 	// processversion.DefaultEditors holds the default value on creation for the editors field.
 	processversion.DefaultEditors = processversionDescEditors.Default.([]string)
 	// processversionDescDigest is the schema descriptor for digest field.
-	processversionDescDigest := processversionFields[7].Descriptor()
+	processversionDescDigest := processversionFields[8].Descriptor()
 	// processversion.DefaultDigest holds the default value on creation for the digest field.
 	processversion.DefaultDigest = processversionDescDigest.Default.(string)
 	// processversionDescDocument is the schema descriptor for document field.
-	processversionDescDocument := processversionFields[8].Descriptor()
+	processversionDescDocument := processversionFields[9].Descriptor()
 	// processversion.DocumentValidator is a validator for the "document" field. It is called by the builders before save.
 	processversion.DocumentValidator = processversionDescDocument.Validators[0].(func(string) error)
 	// processversionDescChangelog is the schema descriptor for changelog field.
-	processversionDescChangelog := processversionFields[9].Descriptor()
+	processversionDescChangelog := processversionFields[10].Descriptor()
 	// processversion.DefaultChangelog holds the default value on creation for the changelog field.
 	processversion.DefaultChangelog = processversionDescChangelog.Default.(string)
 	// processversionDescRevision is the schema descriptor for revision field.
-	processversionDescRevision := processversionFields[10].Descriptor()
+	processversionDescRevision := processversionFields[11].Descriptor()
 	// processversion.DefaultRevision holds the default value on creation for the revision field.
 	processversion.DefaultRevision = processversionDescRevision.Default.(int)
 	// processversionDescID is the schema descriptor for id field.

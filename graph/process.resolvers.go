@@ -42,6 +42,14 @@ func (r *mutationResolver) RedoProcessEdit(ctx context.Context, input definition
 	return r.versionPayload(apply(ctx, input, r.Definitions.RedoEdit))(ctx)
 }
 
+func (r *mutationResolver) CreateProcessVariant(ctx context.Context, input definition.CreateVariant) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.CreateVariant))(ctx)
+}
+
+func (r *mutationResolver) RebaseProcessVariant(ctx context.Context, input definition.RebaseVariant) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.RebaseVariant))(ctx)
+}
+
 func (r *mutationResolver) SubmitProcess(ctx context.Context, input definition.Submit) (*model.ProcessVersionPayload, error) {
 	return r.versionPayload(apply(ctx, input, r.Definitions.Submit))(ctx)
 }

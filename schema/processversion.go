@@ -31,6 +31,8 @@ func (ProcessVersion) Fields() []ent.Field {
 		field.String("process_id").Immutable().Annotations(class.Public),
 		field.Int("number").Positive().Immutable().Annotations(class.Public, entgql.OrderField("NUMBER"), noFilter),
 		field.Enum("state").Values("draft", "in_review", "published", "retired").Default("draft").Annotations(class.Public),
+		field.String("parent_id").Optional().Nillable().Immutable().Annotations(class.Public, noFilter).
+			Comment("Of a region's variant: the version it was made from or last brought up to."),
 		field.String("author_id").Immutable().Annotations(class.Internal, noFilter),
 		field.JSON("editors", []string{}).Default([]string{}).Annotations(class.Internal).
 			Comment("Who has changed the draft; none of them may approve it."),
@@ -47,6 +49,7 @@ func (ProcessVersion) Fields() []ent.Field {
 func (ProcessVersion) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("variants", ProcessVersion.Type).Annotations(paged(), noFilter).From("parent").Field("parent_id").Unique().Immutable().Annotations(noFilter),
 		edge.From("bindings", Binding.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("cases", ServiceCase.Type).Ref("version").Annotations(paged(), noFilter).Annotations(noFilter),
 	}

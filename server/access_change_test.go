@@ -58,14 +58,18 @@ var changes = map[string]change{
 	"updateProcessDraft": {access.DraftProcess, "ProcessVersion", func(m *matrix, c column) string {
 		return fmt.Sprintf("versionID: %q, revision: %s, bpmn: %s", c["id"], c["revision"], literal(processOf(m.o.t, "draft-"+strings.TrimSuffix(c["region_path"], "/"))))
 	}, state("draft")},
-	"editProcessDraft": {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s, edits: [{op: "rename", id: "", name: "x"}]`, "id", "revision"), state("draft")},
-	"undoProcessEdit":  {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
-	"redoProcessEdit":  {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
-	"submitProcess":    {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
-	"returnProcess":    {access.PublishProcess, "ProcessVersion", in(`versionID: %q, reason: "x"`, "id"), nil},
-	"publishProcess":   {access.PublishProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
-	"retireProcess":    {access.PublishProcess, "ProcessVersion", in(`versionID: %q`, "id"), state("published")},
-	"bindProcess":      {access.BindProcess, "Region", in(`versionID: "ftth-install@1", regionID: %q`, "code"), nil},
+	"createProcessVariant": {access.DraftProcess, "ProcessVersion", func(_ *matrix, c column) string {
+		return fmt.Sprintf("fromVersionID: %q, regionID: %q", c["id"], c["region_id"])
+	}, nil},
+	"rebaseProcessVariant": {access.DraftProcess, "ProcessVersion", in(`versionID: %q, ontoVersionID: %q`, "id", "id"), nil},
+	"editProcessDraft":     {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s, edits: [{op: "rename", id: "", name: "x"}]`, "id", "revision"), state("draft")},
+	"undoProcessEdit":      {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
+	"redoProcessEdit":      {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
+	"submitProcess":        {access.DraftProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
+	"returnProcess":        {access.PublishProcess, "ProcessVersion", in(`versionID: %q, reason: "x"`, "id"), nil},
+	"publishProcess":       {access.PublishProcess, "ProcessVersion", in(`versionID: %q, revision: %s`, "id", "revision"), state("draft")},
+	"retireProcess":        {access.PublishProcess, "ProcessVersion", in(`versionID: %q`, "id"), state("published")},
+	"bindProcess":          {access.BindProcess, "Region", in(`versionID: "ftth-install@1", regionID: %q`, "code"), nil},
 
 	"importStandard": {access.DraftStandard, "Region", func(_ *matrix, c column) string {
 		return "document: " + literal(standardOf(c["code"], "ENT-OTHER"))

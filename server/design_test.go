@@ -83,3 +83,74 @@ func TestDesigner(t *testing.T) {
 		o.must("demo-admin", "publishProcess", draft+`, revision: 7`)
 	})
 }
+
+// TestVariant lets a province run a variant: it is made from the headquarters'
+// version, changed, published and bound there; when the headquarters publish
+// another version, what both changed independently comes together in a new draft,
+// and what they changed differently is refused by element and property.
+func TestVariant(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		publish := func(author, version string, revision int) {
+			t.Helper()
+			o.must(author, "submitProcess", fmt.Sprintf("versionID: %q, revision: %d", version, revision))
+			o.must("demo-admin", "publishProcess", fmt.Sprintf("versionID: %q, revision: %d", version, revision+1))
+		}
+		edit := func(author, version, edits string) {
+			t.Helper()
+			o.must(author, "editProcessDraft", fmt.Sprintf("versionID: %q, revision: 1, edits: [%s]", version, edits))
+		}
+		for input, want := range map[string]string{
+			`fromVersionID: "ftth-install@1", regionID: "CN"`:    "ACTION_FORBIDDEN",
+			`fromVersionID: "ftth-install@1", regionID: "CN-CQ"`: "REGION_NOT_FOUND",
+			`fromVersionID: "ftth-install@9", regionID: "CN-HA"`: "PROCESS_VERSION_NOT_FOUND",
+		} {
+			if codes := o.do("ha-admin", "createProcessVariant", input); len(codes) != 1 || codes[0] != want {
+				t.Errorf("createProcessVariant(%s) = %v, want %s", input, codes, want)
+			}
+		}
+		o.must("ha-admin", "createProcessVariant", `fromVersionID: "ftth-install@1", regionID: "CN-HA", changelog: "河南:上门前远程预检"`)
+		edit("ha-admin", "ftth-install@2", `{op: "insertNode", flow: "f-a_stock-m_slot", id: "a_precheck", type: "userTask", name: "远程预检", nameEn: "Pre-check", lane: "lane-technician"},
+			{op: "setStage", id: "a_precheck", value: "delivery"}, {op: "setEvidence", id: "a_precheck", evidence: [{kind: "预检结果"}]}`)
+		publish("ha-admin", "ftth-install@2", 2)
+		if codes := o.do("demo-admin", "bindProcess", `versionID: "ftth-install@2", regionID: "CN-CQ-YB"`); len(codes) != 1 || codes[0] != "PROCESS_FOREIGN_REGION" {
+			t.Errorf("binding Henan's variant in Chongqing = %v, want PROCESS_FOREIGN_REGION", codes)
+		}
+		o.must("demo-admin", "bindProcess", `versionID: "ftth-install@2", regionID: "CN-HA-ZZ"`)
+		start := `processKey: "ftth-install", regionID: %q, number: %q, channel: "app", variables: {case: {plan: "300M", planMbps: 300}}`
+		o.must("zz-agent", "startCase", fmt.Sprintf(start, "CN-HA-ZZ", "SO-HA"))
+		o.must("yb-agent", "startCase", fmt.Sprintf(start, "CN-CQ-YB", "SO-CQ"))
+		for number, want := range map[string]float64{"SO-HA": 2, "SO-CQ": 1} {
+			if got := o.get("demo-admin", fmt.Sprintf(`{ serviceCase(number: %q) { version { number parent { number } } } }`, number), "serviceCase", "version", "number"); got != want {
+				t.Errorf("%s runs version %v, want %v", number, got, want)
+			}
+		}
+
+		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
+		edit("hq-standard", "ftth-install@3", `{op: "rename", id: "a_visit", name: "上门安装", nameEn: "Visit"}`)
+		publish("hq-standard", "ftth-install@3", 2)
+		o.must("ha-admin", "rebaseProcessVariant", `versionID: "ftth-install@2", ontoVersionID: "ftth-install@3"`)
+		changes := fmt.Sprint(o.get("ha-admin", `{ processDiff(from: "ftth-install@3", to: "ftth-install@4") { changes { kind element id } } }`, "processDiff", "changes"))
+		if !strings.Contains(changes, "a_precheck") || strings.Contains(changes, "id:a_visit ") {
+			t.Errorf("against its new parent the variant differs by %v, want its own task alone", changes)
+		}
+		publish("ha-admin", "ftth-install@4", 1)
+
+		o.must("ha-admin", "createProcessDraft", `fromVersionID: "ftth-install@4"`)
+		edit("ha-admin", "ftth-install@5", `{op: "rename", id: "a_line", name: "线路抢修"}`)
+		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@3"`)
+		edit("hq-standard", "ftth-install@6", `{op: "rename", id: "a_line", name: "线路修复"}`)
+		publish("hq-standard", "ftth-install@6", 2)
+		r, _ := o.ask("ha-admin", `mutation { rebaseProcessVariant(input: {versionID: "ftth-install@5", ontoVersionID: "ftth-install@6"}) { processVersion { id } userErrors { code path message } } }`)
+		refused := fmt.Sprint(dig(r.Data, "rebaseProcessVariant", "userErrors"))
+		for _, want := range []string{"MERGE_CONFLICT", "a_line", "线路抢修", "线路修复"} {
+			if !strings.Contains(refused, want) {
+				t.Errorf("the conflict says %v, want it to name %s", refused, want)
+			}
+		}
+		if codes := o.do("ha-admin", "rebaseProcessVariant", `versionID: "ftth-install@3", ontoVersionID: "ftth-install@6"`); len(codes) == 0 {
+			t.Error("a version that is no variant was rebased")
+		}
+	})
+}

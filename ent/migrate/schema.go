@@ -1130,6 +1130,7 @@ var (
 		{Name: "revision", Type: field.TypeInt, Default: 1},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "process_id", Type: field.TypeString, Size: 64},
+		{Name: "parent_id", Type: field.TypeString, Nullable: true, Size: 64},
 	}
 	// ProcessVersionsTable holds the schema information for the "process_versions" table.
 	ProcessVersionsTable = &schema.Table{
@@ -1148,6 +1149,12 @@ var (
 				Columns:    []*schema.Column{ProcessVersionsColumns[14]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "process_versions_process_versions_variants",
+				Columns:    []*schema.Column{ProcessVersionsColumns[15]},
+				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -2073,6 +2080,7 @@ func init() {
 	ProcessesTable.ForeignKeys[0].RefTable = RegionsTable
 	ProcessVersionsTable.ForeignKeys[0].RefTable = RegionsTable
 	ProcessVersionsTable.ForeignKeys[1].RefTable = ProcessesTable
+	ProcessVersionsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
 	QualificationsTable.ForeignKeys[0].RefTable = RegionsTable
 	QualificationsTable.ForeignKeys[1].RefTable = StaffsTable
 	RegionsTable.ForeignKeys[0].RefTable = RegionsTable

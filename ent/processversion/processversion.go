@@ -28,6 +28,8 @@ const (
 	FieldNumber = "number"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
+	// FieldParentID holds the string denoting the parent_id field in the database.
+	FieldParentID = "parent_id"
 	// FieldAuthorID holds the string denoting the author_id field in the database.
 	FieldAuthorID = "author_id"
 	// FieldEditors holds the string denoting the editors field in the database.
@@ -48,6 +50,10 @@ const (
 	EdgeRegion = "region"
 	// EdgeProcess holds the string denoting the process edge name in mutations.
 	EdgeProcess = "process"
+	// EdgeParent holds the string denoting the parent edge name in mutations.
+	EdgeParent = "parent"
+	// EdgeVariants holds the string denoting the variants edge name in mutations.
+	EdgeVariants = "variants"
 	// EdgeBindings holds the string denoting the bindings edge name in mutations.
 	EdgeBindings = "bindings"
 	// EdgeCases holds the string denoting the cases edge name in mutations.
@@ -68,6 +74,14 @@ const (
 	ProcessInverseTable = "processes"
 	// ProcessColumn is the table column denoting the process relation/edge.
 	ProcessColumn = "process_id"
+	// ParentTable is the table that holds the parent relation/edge.
+	ParentTable = "process_versions"
+	// ParentColumn is the table column denoting the parent relation/edge.
+	ParentColumn = "parent_id"
+	// VariantsTable is the table that holds the variants relation/edge.
+	VariantsTable = "process_versions"
+	// VariantsColumn is the table column denoting the variants relation/edge.
+	VariantsColumn = "parent_id"
 	// BindingsTable is the table that holds the bindings relation/edge.
 	BindingsTable = "bindings"
 	// BindingsInverseTable is the table name for the Binding entity.
@@ -93,6 +107,7 @@ var Columns = []string{
 	FieldProcessID,
 	FieldNumber,
 	FieldState,
+	FieldParentID,
 	FieldAuthorID,
 	FieldEditors,
 	FieldApproverID,
@@ -200,6 +215,11 @@ func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
 }
 
+// ByParentID orders the results by the parent_id field.
+func ByParentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldParentID, opts...).ToFunc()
+}
+
 // ByAuthorID orders the results by the author_id field.
 func ByAuthorID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAuthorID, opts...).ToFunc()
@@ -249,6 +269,27 @@ func ByProcessField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByParentField orders the results by parent field.
+func ByParentField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newParentStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByVariantsCount orders the results by variants count.
+func ByVariantsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newVariantsStep(), opts...)
+	}
+}
+
+// ByVariants orders the results by variants terms.
+func ByVariants(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newVariantsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByBindingsCount orders the results by bindings count.
 func ByBindingsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -288,6 +329,20 @@ func newProcessStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ProcessInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, ProcessTable, ProcessColumn),
+	)
+}
+func newParentStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, ParentTable, ParentColumn),
+	)
+}
+func newVariantsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, VariantsTable, VariantsColumn),
 	)
 }
 func newBindingsStep() *sqlgraph.Step {

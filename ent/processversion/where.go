@@ -90,6 +90,11 @@ func Number(v int) predicate.ProcessVersion {
 	return predicate.ProcessVersion(sql.FieldEQ(FieldNumber, v))
 }
 
+// ParentID applies equality check predicate on the "parent_id" field. It's identical to ParentIDEQ.
+func ParentID(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldEQ(FieldParentID, v))
+}
+
 // AuthorID applies equality check predicate on the "author_id" field. It's identical to AuthorIDEQ.
 func AuthorID(v string) predicate.ProcessVersion {
 	return predicate.ProcessVersion(sql.FieldEQ(FieldAuthorID, v))
@@ -418,6 +423,81 @@ func StateIn(vs ...State) predicate.ProcessVersion {
 // StateNotIn applies the NotIn predicate on the "state" field.
 func StateNotIn(vs ...State) predicate.ProcessVersion {
 	return predicate.ProcessVersion(sql.FieldNotIn(FieldState, vs...))
+}
+
+// ParentIDEQ applies the EQ predicate on the "parent_id" field.
+func ParentIDEQ(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldEQ(FieldParentID, v))
+}
+
+// ParentIDNEQ applies the NEQ predicate on the "parent_id" field.
+func ParentIDNEQ(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldNEQ(FieldParentID, v))
+}
+
+// ParentIDIn applies the In predicate on the "parent_id" field.
+func ParentIDIn(vs ...string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldIn(FieldParentID, vs...))
+}
+
+// ParentIDNotIn applies the NotIn predicate on the "parent_id" field.
+func ParentIDNotIn(vs ...string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldNotIn(FieldParentID, vs...))
+}
+
+// ParentIDGT applies the GT predicate on the "parent_id" field.
+func ParentIDGT(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldGT(FieldParentID, v))
+}
+
+// ParentIDGTE applies the GTE predicate on the "parent_id" field.
+func ParentIDGTE(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldGTE(FieldParentID, v))
+}
+
+// ParentIDLT applies the LT predicate on the "parent_id" field.
+func ParentIDLT(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldLT(FieldParentID, v))
+}
+
+// ParentIDLTE applies the LTE predicate on the "parent_id" field.
+func ParentIDLTE(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldLTE(FieldParentID, v))
+}
+
+// ParentIDContains applies the Contains predicate on the "parent_id" field.
+func ParentIDContains(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldContains(FieldParentID, v))
+}
+
+// ParentIDHasPrefix applies the HasPrefix predicate on the "parent_id" field.
+func ParentIDHasPrefix(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldHasPrefix(FieldParentID, v))
+}
+
+// ParentIDHasSuffix applies the HasSuffix predicate on the "parent_id" field.
+func ParentIDHasSuffix(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldHasSuffix(FieldParentID, v))
+}
+
+// ParentIDIsNil applies the IsNil predicate on the "parent_id" field.
+func ParentIDIsNil() predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldIsNull(FieldParentID))
+}
+
+// ParentIDNotNil applies the NotNil predicate on the "parent_id" field.
+func ParentIDNotNil() predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldNotNull(FieldParentID))
+}
+
+// ParentIDEqualFold applies the EqualFold predicate on the "parent_id" field.
+func ParentIDEqualFold(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldEqualFold(FieldParentID, v))
+}
+
+// ParentIDContainsFold applies the ContainsFold predicate on the "parent_id" field.
+func ParentIDContainsFold(v string) predicate.ProcessVersion {
+	return predicate.ProcessVersion(sql.FieldContainsFold(FieldParentID, v))
 }
 
 // AuthorIDEQ applies the EQ predicate on the "author_id" field.
@@ -883,6 +963,52 @@ func HasProcess() predicate.ProcessVersion {
 func HasProcessWith(preds ...predicate.Process) predicate.ProcessVersion {
 	return predicate.ProcessVersion(func(s *sql.Selector) {
 		step := newProcessStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasParent applies the HasEdge predicate on the "parent" edge.
+func HasParent() predicate.ProcessVersion {
+	return predicate.ProcessVersion(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, ParentTable, ParentColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasParentWith applies the HasEdge predicate on the "parent" edge with a given conditions (other predicates).
+func HasParentWith(preds ...predicate.ProcessVersion) predicate.ProcessVersion {
+	return predicate.ProcessVersion(func(s *sql.Selector) {
+		step := newParentStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasVariants applies the HasEdge predicate on the "variants" edge.
+func HasVariants() predicate.ProcessVersion {
+	return predicate.ProcessVersion(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, VariantsTable, VariantsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasVariantsWith applies the HasEdge predicate on the "variants" edge with a given conditions (other predicates).
+func HasVariantsWith(preds ...predicate.ProcessVersion) predicate.ProcessVersion {
+	return predicate.ProcessVersion(func(s *sql.Selector) {
+		step := newVariantsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -609,53 +609,55 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		ApproveStandard     func(childComplexity int, input standard.Approve) int
-		AssignRole          func(childComplexity int, input workforce.AssignRole) int
-		AssignTask          func(childComplexity int, input execution.AssignTask) int
-		BeginTask           func(childComplexity int, input execution.TaskRef) int
-		BindProcess         func(childComplexity int, input definition.Bind) int
-		CancelCase          func(childComplexity int, input execution.CancelCase) int
-		ClaimTask           func(childComplexity int, input execution.TaskRef) int
-		CompleteTask        func(childComplexity int, input execution.CompleteTask) int
-		CreateOrgUnit       func(childComplexity int, input workforce.CreateOrgUnit) int
-		CreatePool          func(childComplexity int, input workforce.CreatePool) int
-		CreateProcess       func(childComplexity int, input definition.CreateProcess) int
-		CreateProcessDraft  func(childComplexity int, input definition.CreateDraft) int
-		CreateRegion        func(childComplexity int, input workforce.CreateRegion) int
-		CreateStaff         func(childComplexity int, input workforce.CreateStaff) int
-		CreateStandardDraft func(childComplexity int, input standard.CreateDraft) int
-		CreateToken         func(childComplexity int, input workforce.CreateToken) int
-		EditProcessDraft    func(childComplexity int, input definition.EditDraft) int
-		EndRole             func(childComplexity int, input workforce.EndRole) int
-		GrantQualification  func(childComplexity int, input workforce.GrantQualification) int
-		ImportCalendar      func(childComplexity int, input standard.ImportCalendar) int
-		ImportStandard      func(childComplexity int, input standard.ImportStandard) int
-		PauseClock          func(childComplexity int, input execution.PauseClock) int
-		PublishProcess      func(childComplexity int, input definition.Publish) int
-		PublishStandard     func(childComplexity int, input standard.Publish) int
-		RedoProcessEdit     func(childComplexity int, input definition.StepEdit) int
-		ReleaseTask         func(childComplexity int, input execution.TaskRef) int
-		RemoveClause        func(childComplexity int, input standard.RemoveClause) int
-		RemoveIndicator     func(childComplexity int, input standard.RemoveIndicator) int
-		ResumeClock         func(childComplexity int, input execution.ResumeClock) int
-		RetireProcess       func(childComplexity int, input definition.Retire) int
-		RetryFailure        func(childComplexity int, input execution.RetryFailure) int
-		ReturnProcess       func(childComplexity int, input definition.Return) int
-		ReturnStandard      func(childComplexity int, input standard.Return) int
-		RevokeQualification func(childComplexity int, input workforce.RevokeQualification) int
-		RevokeToken         func(childComplexity int, input workforce.RevokeToken) int
-		SendMessage         func(childComplexity int, input execution.SendMessage) int
-		SetClause           func(childComplexity int, input standard.SetClause) int
-		SetIndicator        func(childComplexity int, input standard.SetIndicator) int
-		StartCase           func(childComplexity int, input execution.StartCase) int
-		SubmitProcess       func(childComplexity int, input definition.Submit) int
-		SubmitStandard      func(childComplexity int, input standard.Submit) int
-		UndoProcessEdit     func(childComplexity int, input definition.StepEdit) int
-		UpdatePool          func(childComplexity int, input workforce.UpdatePool) int
-		UpdateProcessDraft  func(childComplexity int, input definition.UpdateDraft) int
-		UpdateStaff         func(childComplexity int, input workforce.UpdateStaff) int
-		UpdateStandardDraft func(childComplexity int, input standard.UpdateDraft) int
-		WithdrawStandard    func(childComplexity int, input standard.Withdraw) int
+		ApproveStandard      func(childComplexity int, input standard.Approve) int
+		AssignRole           func(childComplexity int, input workforce.AssignRole) int
+		AssignTask           func(childComplexity int, input execution.AssignTask) int
+		BeginTask            func(childComplexity int, input execution.TaskRef) int
+		BindProcess          func(childComplexity int, input definition.Bind) int
+		CancelCase           func(childComplexity int, input execution.CancelCase) int
+		ClaimTask            func(childComplexity int, input execution.TaskRef) int
+		CompleteTask         func(childComplexity int, input execution.CompleteTask) int
+		CreateOrgUnit        func(childComplexity int, input workforce.CreateOrgUnit) int
+		CreatePool           func(childComplexity int, input workforce.CreatePool) int
+		CreateProcess        func(childComplexity int, input definition.CreateProcess) int
+		CreateProcessDraft   func(childComplexity int, input definition.CreateDraft) int
+		CreateProcessVariant func(childComplexity int, input definition.CreateVariant) int
+		CreateRegion         func(childComplexity int, input workforce.CreateRegion) int
+		CreateStaff          func(childComplexity int, input workforce.CreateStaff) int
+		CreateStandardDraft  func(childComplexity int, input standard.CreateDraft) int
+		CreateToken          func(childComplexity int, input workforce.CreateToken) int
+		EditProcessDraft     func(childComplexity int, input definition.EditDraft) int
+		EndRole              func(childComplexity int, input workforce.EndRole) int
+		GrantQualification   func(childComplexity int, input workforce.GrantQualification) int
+		ImportCalendar       func(childComplexity int, input standard.ImportCalendar) int
+		ImportStandard       func(childComplexity int, input standard.ImportStandard) int
+		PauseClock           func(childComplexity int, input execution.PauseClock) int
+		PublishProcess       func(childComplexity int, input definition.Publish) int
+		PublishStandard      func(childComplexity int, input standard.Publish) int
+		RebaseProcessVariant func(childComplexity int, input definition.RebaseVariant) int
+		RedoProcessEdit      func(childComplexity int, input definition.StepEdit) int
+		ReleaseTask          func(childComplexity int, input execution.TaskRef) int
+		RemoveClause         func(childComplexity int, input standard.RemoveClause) int
+		RemoveIndicator      func(childComplexity int, input standard.RemoveIndicator) int
+		ResumeClock          func(childComplexity int, input execution.ResumeClock) int
+		RetireProcess        func(childComplexity int, input definition.Retire) int
+		RetryFailure         func(childComplexity int, input execution.RetryFailure) int
+		ReturnProcess        func(childComplexity int, input definition.Return) int
+		ReturnStandard       func(childComplexity int, input standard.Return) int
+		RevokeQualification  func(childComplexity int, input workforce.RevokeQualification) int
+		RevokeToken          func(childComplexity int, input workforce.RevokeToken) int
+		SendMessage          func(childComplexity int, input execution.SendMessage) int
+		SetClause            func(childComplexity int, input standard.SetClause) int
+		SetIndicator         func(childComplexity int, input standard.SetIndicator) int
+		StartCase            func(childComplexity int, input execution.StartCase) int
+		SubmitProcess        func(childComplexity int, input definition.Submit) int
+		SubmitStandard       func(childComplexity int, input standard.Submit) int
+		UndoProcessEdit      func(childComplexity int, input definition.StepEdit) int
+		UpdatePool           func(childComplexity int, input workforce.UpdatePool) int
+		UpdateProcessDraft   func(childComplexity int, input definition.UpdateDraft) int
+		UpdateStaff          func(childComplexity int, input workforce.UpdateStaff) int
+		UpdateStandardDraft  func(childComplexity int, input standard.UpdateDraft) int
+		WithdrawStandard     func(childComplexity int, input standard.Withdraw) int
 	}
 
 	OrgUnit struct {
@@ -811,6 +813,8 @@ type ComplexityRoot struct {
 		Findings    func(childComplexity int, regionID *string) int
 		ID          func(childComplexity int) int
 		Number      func(childComplexity int) int
+		Parent      func(childComplexity int) int
+		ParentID    func(childComplexity int) int
 		Process     func(childComplexity int) int
 		ProcessID   func(childComplexity int) int
 		PublishedAt func(childComplexity int) int
@@ -820,6 +824,7 @@ type ComplexityRoot struct {
 		Revision    func(childComplexity int) int
 		SVG         func(childComplexity int, figures []*model.ElementFiguresInput) int
 		State       func(childComplexity int) int
+		Variants    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessVersionOrder) int
 	}
 
 	ProcessVersionConnection struct {
@@ -1415,6 +1420,8 @@ type MutationResolver interface {
 	EditProcessDraft(ctx context.Context, input definition.EditDraft) (*model.ProcessVersionPayload, error)
 	UndoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error)
 	RedoProcessEdit(ctx context.Context, input definition.StepEdit) (*model.ProcessVersionPayload, error)
+	CreateProcessVariant(ctx context.Context, input definition.CreateVariant) (*model.ProcessVersionPayload, error)
+	RebaseProcessVariant(ctx context.Context, input definition.RebaseVariant) (*model.ProcessVersionPayload, error)
 	SubmitProcess(ctx context.Context, input definition.Submit) (*model.ProcessVersionPayload, error)
 	ReturnProcess(ctx context.Context, input definition.Return) (*model.ProcessVersionPayload, error)
 	PublishProcess(ctx context.Context, input definition.Publish) (*model.ProcessVersionPayload, error)
@@ -3915,6 +3922,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProcessDraft(childComplexity, args["input"].(definition.CreateDraft)), true
+	case "Mutation.createProcessVariant":
+		if e.ComplexityRoot.Mutation.CreateProcessVariant == nil {
+			break
+		}
+
+		args, err := field_Mutation_createProcessVariant_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateProcessVariant(childComplexity, args["input"].(definition.CreateVariant)), true
 	case "Mutation.createRegion":
 		if e.ComplexityRoot.Mutation.CreateRegion == nil {
 			break
@@ -4047,6 +4065,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PublishStandard(childComplexity, args["input"].(standard.Publish)), true
+	case "Mutation.rebaseProcessVariant":
+		if e.ComplexityRoot.Mutation.RebaseProcessVariant == nil {
+			break
+		}
+
+		args, err := field_Mutation_rebaseProcessVariant_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RebaseProcessVariant(childComplexity, args["input"].(definition.RebaseVariant)), true
 	case "Mutation.redoProcessEdit":
 		if e.ComplexityRoot.Mutation.RedoProcessEdit == nil {
 			break
@@ -4964,6 +4993,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.Number(childComplexity), true
+	case "ProcessVersion.parent":
+		if e.ComplexityRoot.ProcessVersion.Parent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessVersion.Parent(childComplexity), true
+	case "ProcessVersion.parentID":
+		if e.ComplexityRoot.ProcessVersion.ParentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessVersion.ParentID(childComplexity), true
 	case "ProcessVersion.process":
 		if e.ComplexityRoot.ProcessVersion.Process == nil {
 			break
@@ -5023,6 +5064,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.State(childComplexity), true
+	case "ProcessVersion.variants":
+		if e.ComplexityRoot.ProcessVersion.Variants == nil {
+			break
+		}
+
+		args, err := field_ProcessVersion_variants_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ProcessVersion.Variants(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessVersionOrder)), true
 
 	case "ProcessVersionConnection.edges":
 		if e.ComplexityRoot.ProcessVersionConnection.Edges == nil {
@@ -7568,6 +7620,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputCreatePoolInput)),
 			graphql.NewInputUnmarshaler("CreateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessDraftInput)),
 			graphql.NewInputUnmarshaler("CreateProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessInput)),
+			graphql.NewInputUnmarshaler("CreateProcessVariantInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessVariantInput)),
 			graphql.NewInputUnmarshaler("CreateRegionInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateRegionInput)),
 			graphql.NewInputUnmarshaler("CreateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStaffInput)),
 			graphql.NewInputUnmarshaler("CreateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStandardDraftInput)),
@@ -7610,6 +7663,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PublishStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputPublishStandardInput)),
 			graphql.NewInputUnmarshaler("QualificationOrder", graphql.BindUnmarshaler(ec, unmarshalInputQualificationOrder)),
 			graphql.NewInputUnmarshaler("QualificationWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputQualificationWhereInput)),
+			graphql.NewInputUnmarshaler("RebaseProcessVariantInput", graphql.BindUnmarshaler(ec, unmarshalInputRebaseProcessVariantInput)),
 			graphql.NewInputUnmarshaler("RegionOrder", graphql.BindUnmarshaler(ec, unmarshalInputRegionOrder)),
 			graphql.NewInputUnmarshaler("RegionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputRegionWhereInput)),
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
@@ -10664,6 +10718,10 @@ type ProcessVersion implements Node {
   processID: ID!
   number: Int!
   state: ProcessVersionState!
+  """
+  Of a region's variant: the version it was made from or last brought up to.
+  """
+  parentID: ID
   authorID: String!
   """
   Who has changed the draft; none of them may approve it.
@@ -10680,6 +10738,33 @@ type ProcessVersion implements Node {
   revision: Int!
   region: Region!
   process: Process!
+  parent: ProcessVersion
+  variants(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for ProcessVersions returned from the connection.
+    """
+    orderBy: [ProcessVersionOrder!]
+  ): ProcessVersionConnection!
   bindings(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -13325,6 +13410,24 @@ input CreateProcessDraftInput {
   idempotencyKey: String
 }
 
+input CreateProcessVariantInput {
+  "A published version of the regions above: id or KEY@number."
+  fromVersionID: ID!
+  "The region that gets a variant of its own."
+  regionID: ID!
+  changelog: String
+  idempotencyKey: String
+}
+
+input RebaseProcessVariantInput {
+  "The variant: id or KEY@number."
+  versionID: ID!
+  "The later version of its parent."
+  ontoVersionID: ID!
+  changelog: String
+  idempotencyKey: String
+}
+
 input SubmitProcessInput {
   versionID: ID!
   revision: Int!
@@ -13578,6 +13681,10 @@ extend type Mutation {
   undoProcessEdit(input: StepProcessEditInput!): ProcessVersionPayload!
   "Does the change again that was taken back last."
   redoProcessEdit(input: StepProcessEditInput!): ProcessVersionPayload!
+  "Makes a draft of a region's own from a version of the regions above."
+  createProcessVariant(input: CreateProcessVariantInput!): ProcessVersionPayload!
+  "Makes a draft of a variant with what its parent has changed since; conflicts refuse, each by element and property."
+  rebaseProcessVariant(input: RebaseProcessVariantInput!): ProcessVersionPayload!
   "Hands a draft in for review."
   submitProcess(input: SubmitProcessInput!): ProcessVersionPayload!
   "Returns a version under review to its author."
@@ -15671,6 +15778,8 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_number(ctx, ec, field)
 	case "state":
 		return fieldContext_ProcessVersion_state(ctx, ec, field)
+	case "parentID":
+		return fieldContext_ProcessVersion_parentID(ctx, ec, field)
 	case "authorID":
 		return fieldContext_ProcessVersion_authorID(ctx, ec, field)
 	case "editors":
@@ -15691,6 +15800,10 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_region(ctx, ec, field)
 	case "process":
 		return fieldContext_ProcessVersion_process(ctx, ec, field)
+	case "parent":
+		return fieldContext_ProcessVersion_parent(ctx, ec, field)
+	case "variants":
+		return fieldContext_ProcessVersion_variants(ctx, ec, field)
 	case "bindings":
 		return fieldContext_ProcessVersion_bindings(ctx, ec, field)
 	case "cases":
@@ -17191,6 +17304,20 @@ func field_Mutation_createProcessDraft_args(ctx context.Context, ec *executionCo
 	return args, nil
 }
 
+func field_Mutation_createProcessVariant_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.CreateVariant, error) {
+			return unmarshalNCreateProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateVariant(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_createProcess_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -17365,6 +17492,20 @@ func field_Mutation_publishStandard_args(ctx context.Context, ec *executionConte
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Publish, error) {
 			return unmarshalNPublishStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐPublish(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_rebaseProcessVariant_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.RebaseVariant, error) {
+			return unmarshalNRebaseProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐRebaseVariant(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -17904,6 +18045,52 @@ func field_ProcessVersion_svg_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["figures"] = arg0
+	return args, nil
+}
+
+func field_ProcessVersion_variants_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.ProcessVersionOrder, error) {
+			return unmarshalOProcessVersionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
 	return args, nil
 }
 
@@ -30002,6 +30189,94 @@ func fieldContext_Mutation_redoProcessEdit(ctx context.Context, ec *executionCon
 	return fc, nil
 }
 
+func _Mutation_createProcessVariant(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createProcessVariant(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateProcessVariant(ctx, fc.Args["input"].(definition.CreateVariant))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createProcessVariant(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createProcessVariant_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_rebaseProcessVariant(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_rebaseProcessVariant(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RebaseProcessVariant(ctx, fc.Args["input"].(definition.RebaseVariant))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_rebaseProcessVariant(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_rebaseProcessVariant_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_submitProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -33851,6 +34126,29 @@ func fieldContext_ProcessVersion_state(_ context.Context, ec *executionContext, 
 	return graphql.NewScalarFieldContext("ProcessVersion", field, false, false, "ProcessVersionState")
 }
 
+func _ProcessVersion_parentID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_parentID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ParentID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ProcessVersion_parentID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessVersion", field, false, false, "ID")
+}
+
 func _ProcessVersion_authorID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -34095,6 +34393,82 @@ func fieldContext_ProcessVersion_process(_ context.Context, ec *executionContext
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return childFields_Process(ctx, ec, field)
 		},
+	}
+	return fc, nil
+}
+
+func _ProcessVersion_parent(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_parent(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Parent(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProcessVersion) graphql.Marshaler {
+			return marshalOProcessVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ProcessVersion_parent(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProcessVersion_variants(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_variants(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Variants(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ProcessVersionOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProcessVersionConnection) graphql.Marshaler {
+			return marshalNProcessVersionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersionConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessVersion_variants(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_ProcessVersion_variants_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -50578,6 +50952,69 @@ func UnmarshalCreateProcessInput(ctx context.Context, raw any) (definition.Creat
 	return out, err
 }
 
+func unmarshalInputCreateProcessVariantInput(ctx context.Context, ec *executionContext, obj any) (definition.CreateVariant, error) {
+	var it definition.CreateVariant
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"fromVersionID", "regionID", "changelog", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "fromVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fromVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FromVersionID = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "changelog":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("changelog"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Changelog = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateProcessVariantInput unmarshals raw into the CreateProcessVariantInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateProcessVariantInput(ctx context.Context, raw any) (definition.CreateVariant, error) {
+	var out definition.CreateVariant
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateProcessVariantInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputCreateRegionInput(ctx context.Context, ec *executionContext, obj any) (workforce.CreateRegion, error) {
 	var it workforce.CreateRegion
 	if obj == nil {
@@ -56903,6 +57340,69 @@ func unmarshalInputQualificationWhereInput(ctx context.Context, ec *executionCon
 func UnmarshalQualificationWhereInput(ctx context.Context, raw any) (ent.QualificationWhereInput, error) {
 	var out ent.QualificationWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "QualificationWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputRebaseProcessVariantInput(ctx context.Context, ec *executionContext, obj any) (definition.RebaseVariant, error) {
+	var it definition.RebaseVariant
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "ontoVersionID", "changelog", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "ontoVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ontoVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OntoVersionID = data
+		case "changelog":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("changelog"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Changelog = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRebaseProcessVariantInput unmarshals raw into the RebaseProcessVariantInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRebaseProcessVariantInput(ctx context.Context, raw any) (definition.RebaseVariant, error) {
+	var out definition.RebaseVariant
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RebaseProcessVariantInput", raw, &out)
 	return out, err
 }
 
@@ -68094,6 +68594,20 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "createProcessVariant":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createProcessVariant(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rebaseProcessVariant":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_rebaseProcessVariant(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "submitProcess":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_submitProcess(ctx, ec, field)
@@ -69301,6 +69815,11 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "parentID":
+			out.Values[i] = _ProcessVersion_parentID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "authorID":
 			out.Values[i] = _ProcessVersion_authorID(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -69352,6 +69871,18 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _ProcessVersion_process(ctx, ec, field, obj)
+				})
+		case "parent":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessVersion_parent(ctx, ec, field, obj)
+				})
+		case "variants":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessVersion_variants(ctx, ec, field, obj)
 				})
 		case "bindings":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -73990,6 +74521,11 @@ func unmarshalNCreateProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋde
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNCreateProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateVariant(ctx context.Context, ec *executionContext, v any) (definition.CreateVariant, error) {
+	res, err := unmarshalInputCreateProcessVariantInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNCreateRegionInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐCreateRegion(ctx context.Context, ec *executionContext, v any) (workforce.CreateRegion, error) {
 	res, err := unmarshalInputCreateRegionInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -74907,6 +75443,11 @@ func marshalNQualificationPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmo
 func unmarshalNQualificationWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐQualificationWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.QualificationWhereInput, error) {
 	res, err := unmarshalInputQualificationWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNRebaseProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐRebaseVariant(ctx context.Context, ec *executionContext, v any) (definition.RebaseVariant, error) {
+	res, err := unmarshalInputRebaseProcessVariantInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Region) graphql.Marshaler {

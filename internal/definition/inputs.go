@@ -21,6 +21,22 @@ type CreateDraft struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
+// CreateVariant is the input of Room.CreateVariant.
+type CreateVariant struct {
+	FromVersionID  string  `json:"fromVersionID" validate:"required,max=64"`
+	RegionID       string  `json:"regionID" validate:"required,max=64"`
+	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// RebaseVariant is the input of Room.RebaseVariant.
+type RebaseVariant struct {
+	VersionID      string  `json:"versionID" validate:"required,max=64"`
+	OntoVersionID  string  `json:"ontoVersionID" validate:"required,max=64"`
+	Changelog      *string `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
 // UpdateDraft is the input of Room.UpdateDraft.
 type UpdateDraft struct {
 	VersionID      string  `json:"versionID" validate:"required,max=64"`

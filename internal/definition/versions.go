@@ -56,7 +56,7 @@ func (r *Room) CreateProcess(ctx context.Context, in CreateProcess) (Result, err
 		if err != nil {
 			return "", fmt.Errorf("create the process: %w", err)
 		}
-		v, err := draft(ctx, u, p, 1, in.BPMN, deref(in.Changelog))
+		v, err := draft(ctx, u, version{process: p.ID, number: 1, regionID: p.RegionID, regionPath: p.RegionPath}, in.BPMN, deref(in.Changelog))
 		if err != nil {
 			return "", err
 		}
@@ -65,9 +65,18 @@ func (r *Room) CreateProcess(ctx context.Context, in CreateProcess) (Result, err
 	return Result{id, c.Findings}, err
 }
 
-func draft(ctx context.Context, u *command.Unit, p *ent.Process, number int, text, changelog string) (*ent.ProcessVersion, error) {
-	v, err := u.ProcessVersion.Create().SetProcessID(p.ID).SetNumber(number).SetDocument(text).SetChangelog(changelog).
-		SetAuthorID(u.Viewer.StaffID).SetRegionID(p.RegionID).SetRegionPath(p.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+// version is where a new draft stands.
+type version struct {
+	process    string
+	number     int
+	regionID   string
+	regionPath string
+	parent     *string // of a variant
+}
+
+func draft(ctx context.Context, u *command.Unit, at version, text, changelog string) (*ent.ProcessVersion, error) {
+	v, err := u.ProcessVersion.Create().SetProcessID(at.process).SetNumber(at.number).SetDocument(text).SetChangelog(changelog).SetNillableParentID(at.parent).
+		SetAuthorID(u.Viewer.StaffID).SetRegionID(at.regionID).SetRegionPath(at.regionPath).SetCreatedAt(u.Now).Save(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("create the draft: %w", err)
 	}
@@ -87,28 +96,34 @@ func (r *Room) CreateDraft(ctx context.Context, in CreateDraft) (Result, error) 
 		if err := u.Require(access.DraftProcess, from.RegionPath); err != nil {
 			return "", err
 		}
-		p, err := u.Process.Query().Where(process.ID(from.ProcessID)).Only(store.Locking(ctx))
-		if err != nil {
-			return "", fmt.Errorf("read the process: %w", err)
-		}
-		open, err := u.ProcessVersion.Query().Where(processversion.ProcessID(p.ID), processversion.StateEQ(processversion.StateDraft)).Count(ctx)
-		if err != nil {
-			return "", fmt.Errorf("count the drafts: %w", err)
-		}
-		if open >= maxOpenDrafts {
-			return "", fault.E(fault.Exhausted, "PROCESS_TOO_MANY_DRAFTS", fault.P("max", maxOpenDrafts)).At("input", "fromVersionID")
-		}
-		last, err := u.ProcessVersion.Query().Where(processversion.ProcessID(p.ID)).Order(ent.Desc(processversion.FieldNumber)).First(access.Elevated(ctx))
-		if err != nil {
-			return "", fmt.Errorf("read the last version: %w", err)
-		}
-		v, err := draft(ctx, u, p, last.Number+1, from.Document, deref(in.Changelog))
+		v, err := next(ctx, u, version{process: from.ProcessID, regionID: from.RegionID, regionPath: from.RegionPath, parent: from.ParentID}, from.Document, deref(in.Changelog))
 		if err != nil {
 			return "", err
 		}
 		return v.ID, nil
 	})
 	return Result{VersionID: id}, err
+}
+
+// next makes a draft with the next free number of its process.
+func next(ctx context.Context, u *command.Unit, at version, text, changelog string) (*ent.ProcessVersion, error) {
+	if _, err := u.Process.Query().Where(process.ID(at.process)).Only(store.Locking(access.Elevated(ctx))); err != nil {
+		return nil, fmt.Errorf("read the process: %w", err)
+	}
+	all := u.ProcessVersion.Query().Where(processversion.ProcessID(at.process))
+	open, err := all.Clone().Where(processversion.StateEQ(processversion.StateDraft), processversion.RegionID(at.regionID)).Count(access.Elevated(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("count the drafts: %w", err)
+	}
+	if open >= maxOpenDrafts {
+		return nil, fault.E(fault.Exhausted, "PROCESS_TOO_MANY_DRAFTS", fault.P("max", maxOpenDrafts)).At("input", "fromVersionID")
+	}
+	last, err := all.Order(ent.Desc(processversion.FieldNumber)).First(access.Elevated(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read the last version: %w", err)
+	}
+	at.number = last.Number + 1
+	return draft(ctx, u, at, text, changelog)
 }
 
 // UpdateDraft replaces the document of a draft. The document must parse and keep
