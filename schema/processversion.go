@@ -59,6 +59,7 @@ func (ProcessVersion) Edges() []ent.Edge {
 func (ProcessVersion) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("process_id", "number").Unique(),
+		index.Fields("parent_id"),
 		index.Fields("state"),
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 // parents are the columns by which the rows under a row are known.
 var parents = map[string]string{
-	"Region.children": "parent_id", "OrgUnit.children": "parent_id", "OrgUnit.staff": "org_unit_id", "Clock.shadows": "shadowed_by_id",
+	"Region.children": "parent_id", "OrgUnit.children": "parent_id", "OrgUnit.staff": "org_unit_id", "Clock.shadows": "shadowed_by_id", "ProcessVersion.variants": "parent_id",
 	"ServiceCase": "case_id", "ProcessVersion": "version_id", "StandardVersion": "version_id", "Process": "process_id",
 	"Standard": "standard_id", "Clause": "clause_id", "Clock": "clock_id", "Staff": "staff_id", "Task": "task_id",
 }

@@ -1179,6 +1179,11 @@ var (
 				Columns: []*schema.Column{ProcessVersionsColumns[14], ProcessVersionsColumns[3]},
 			},
 			{
+				Name:    "processversion_parent_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProcessVersionsColumns[15]},
+			},
+			{
 				Name:    "processversion_state",
 				Unique:  false,
 				Columns: []*schema.Column{ProcessVersionsColumns[4]},

@@ -84,6 +84,8 @@ CREATE INDEX "process_service_type" ON "processes" ("service_type");
 CREATE UNIQUE INDEX "processes_key_key" ON "processes" ("key");
 -- Create "process_versions" table
 CREATE TABLE "process_versions" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" bigint NOT NULL, "state" character varying NOT NULL DEFAULT 'draft', "author_id" character varying NOT NULL, "editors" jsonb NOT NULL, "approver_id" character varying NULL, "published_at" timestamptz NULL, "digest" character varying NOT NULL DEFAULT '', "document" text NOT NULL, "changelog" text NOT NULL DEFAULT '', "revision" bigint NOT NULL DEFAULT 1, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "process_versions_process_versions_variants" FOREIGN KEY ("parent_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "process_versions_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "process_versions_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "processversion_parent_id" to table: "process_versions"
+CREATE INDEX "processversion_parent_id" ON "process_versions" ("parent_id");
 -- Create index "processversion_process_id_number" to table: "process_versions"
 CREATE UNIQUE INDEX "processversion_process_id_number" ON "process_versions" ("process_id", "number");
 -- Create index "processversion_region_id" to table: "process_versions"

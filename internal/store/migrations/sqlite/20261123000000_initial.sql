@@ -206,6 +206,8 @@ CREATE INDEX `processversion_region_path` ON `process_versions` (`region_path`);
 CREATE INDEX `processversion_region_id` ON `process_versions` (`region_id`);
 -- Create index "processversion_process_id_number" to table: "process_versions"
 CREATE UNIQUE INDEX `processversion_process_id_number` ON `process_versions` (`process_id`, `number`);
+-- Create index "processversion_parent_id" to table: "process_versions"
+CREATE INDEX `processversion_parent_id` ON `process_versions` (`parent_id`);
 -- Create index "processversion_state" to table: "process_versions"
 CREATE INDEX `processversion_state` ON `process_versions` (`state`);
 -- Create "qualifications" table
