@@ -114,6 +114,30 @@ func TestClocksFollowTheirClause(t *testing.T) {
 		if due := now["ENT-ACTIVATE-URBAN-16WD"]["dueAt"]; due != was["ENT-ACTIVATE-URBAN-16WD"]["dueAt"] {
 			t.Errorf("the clock of a pinned clause moved from %v to %v", was["ENT-ACTIVATE-URBAN-16WD"]["dueAt"], due)
 		}
+		told := o.movedClocks("zz-agent", "SO-1")
+		if len(told) != 2 {
+			t.Fatalf("the agent is told of %v, want two clocks that were moved", told)
+		}
+		for code, want := range map[string]struct{ clause, to any }{"ENT-FTTH-48H": {"ENT-HQ 1.5", moved["dueAt"]}, "ENT-SAMEDAY-INSTALL": {"ENT-HQ 1.2", nil}} {
+			got := told[code]
+			if got["reason"] != "standard" || got["clauseRef"] != want.clause || got["to"] != want.to || got["from"] != was[code]["dueAt"] || got["versionID"] == "" {
+				t.Errorf("the agent is told of %s: %v, want it moved by %v from %v to %v", code, got, want.clause, was[code]["dueAt"], want.to)
+			}
+		}
 		o.verified()
 	})
+}
+
+// movedClocks is what a person is told of due instants of a case that were moved
+// from outside, by indicator.
+func (o *office) movedClocks(person, number string) map[string]map[string]any {
+	o.t.Helper()
+	list, _ := o.get(person, fmt.Sprintf(`{ serviceCase(number: %q) { movedClocks { at reason indicatorCode clauseRef versionID from to } } }`, number),
+		"serviceCase", "movedClocks").([]any)
+	out := map[string]map[string]any{}
+	for _, m := range list {
+		said, _ := m.(map[string]any)
+		out[fmt.Sprint(said["indicatorCode"])] = said
+	}
+	return out
 }
