@@ -47,6 +47,20 @@ func (_u *ClockUpdate) SetNillableIndicatorID(v *string) *ClockUpdate {
 	return _u
 }
 
+// SetClauseNumber sets the "clause_number" field.
+func (_u *ClockUpdate) SetClauseNumber(v string) *ClockUpdate {
+	_u.mutation.SetClauseNumber(v)
+	return _u
+}
+
+// SetNillableClauseNumber sets the "clause_number" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableClauseNumber(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetClauseNumber(*v)
+	}
+	return _u
+}
+
 // SetNameZh sets the "name_zh" field.
 func (_u *ClockUpdate) SetNameZh(v string) *ClockUpdate {
 	_u.mutation.SetNameZh(v)
@@ -71,6 +85,34 @@ func (_u *ClockUpdate) SetNameEn(v string) *ClockUpdate {
 func (_u *ClockUpdate) SetNillableNameEn(v *string) *ClockUpdate {
 	if v != nil {
 		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetNature sets the "nature" field.
+func (_u *ClockUpdate) SetNature(v string) *ClockUpdate {
+	_u.mutation.SetNature(v)
+	return _u
+}
+
+// SetNillableNature sets the "nature" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableNature(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetNature(*v)
+	}
+	return _u
+}
+
+// SetStopEvent sets the "stop_event" field.
+func (_u *ClockUpdate) SetStopEvent(v string) *ClockUpdate {
+	_u.mutation.SetStopEvent(v)
+	return _u
+}
+
+// SetNillableStopEvent sets the "stop_event" field if the given value is not nil.
+func (_u *ClockUpdate) SetNillableStopEvent(v *string) *ClockUpdate {
+	if v != nil {
+		_u.SetStopEvent(*v)
 	}
 	return _u
 }
@@ -566,6 +608,16 @@ func (_u *ClockUpdate) check() error {
 			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Clock.name_zh": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Nature(); ok {
+		if err := clock.NatureValidator(v); err != nil {
+			return &ValidationError{Name: "nature", err: fmt.Errorf(`ent: validator failed for field "Clock.nature": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.StopEvent(); ok {
+		if err := clock.StopEventValidator(v); err != nil {
+			return &ValidationError{Name: "stop_event", err: fmt.Errorf(`ent: validator failed for field "Clock.stop_event": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Basis(); ok {
 		if err := clock.BasisValidator(v); err != nil {
 			return &ValidationError{Name: "basis", err: fmt.Errorf(`ent: validator failed for field "Clock.basis": %w`, err)}
@@ -611,11 +663,20 @@ func (_u *ClockUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.ClauseNumber(); ok {
+		_spec.SetField(clock.FieldClauseNumber, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.NameZh(); ok {
 		_spec.SetField(clock.FieldNameZh, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.NameEn(); ok {
 		_spec.SetField(clock.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Nature(); ok {
+		_spec.SetField(clock.FieldNature, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.StopEvent(); ok {
+		_spec.SetField(clock.FieldStopEvent, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Basis(); ok {
 		_spec.SetField(clock.FieldBasis, field.TypeString, value)
@@ -929,6 +990,20 @@ func (_u *ClockUpdateOne) SetNillableIndicatorID(v *string) *ClockUpdateOne {
 	return _u
 }
 
+// SetClauseNumber sets the "clause_number" field.
+func (_u *ClockUpdateOne) SetClauseNumber(v string) *ClockUpdateOne {
+	_u.mutation.SetClauseNumber(v)
+	return _u
+}
+
+// SetNillableClauseNumber sets the "clause_number" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableClauseNumber(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetClauseNumber(*v)
+	}
+	return _u
+}
+
 // SetNameZh sets the "name_zh" field.
 func (_u *ClockUpdateOne) SetNameZh(v string) *ClockUpdateOne {
 	_u.mutation.SetNameZh(v)
@@ -953,6 +1028,34 @@ func (_u *ClockUpdateOne) SetNameEn(v string) *ClockUpdateOne {
 func (_u *ClockUpdateOne) SetNillableNameEn(v *string) *ClockUpdateOne {
 	if v != nil {
 		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetNature sets the "nature" field.
+func (_u *ClockUpdateOne) SetNature(v string) *ClockUpdateOne {
+	_u.mutation.SetNature(v)
+	return _u
+}
+
+// SetNillableNature sets the "nature" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableNature(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetNature(*v)
+	}
+	return _u
+}
+
+// SetStopEvent sets the "stop_event" field.
+func (_u *ClockUpdateOne) SetStopEvent(v string) *ClockUpdateOne {
+	_u.mutation.SetStopEvent(v)
+	return _u
+}
+
+// SetNillableStopEvent sets the "stop_event" field if the given value is not nil.
+func (_u *ClockUpdateOne) SetNillableStopEvent(v *string) *ClockUpdateOne {
+	if v != nil {
+		_u.SetStopEvent(*v)
 	}
 	return _u
 }
@@ -1461,6 +1564,16 @@ func (_u *ClockUpdateOne) check() error {
 			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Clock.name_zh": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Nature(); ok {
+		if err := clock.NatureValidator(v); err != nil {
+			return &ValidationError{Name: "nature", err: fmt.Errorf(`ent: validator failed for field "Clock.nature": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.StopEvent(); ok {
+		if err := clock.StopEventValidator(v); err != nil {
+			return &ValidationError{Name: "stop_event", err: fmt.Errorf(`ent: validator failed for field "Clock.stop_event": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Basis(); ok {
 		if err := clock.BasisValidator(v); err != nil {
 			return &ValidationError{Name: "basis", err: fmt.Errorf(`ent: validator failed for field "Clock.basis": %w`, err)}
@@ -1523,11 +1636,20 @@ func (_u *ClockUpdateOne) sqlSave(ctx context.Context) (_node *Clock, err error)
 			}
 		}
 	}
+	if value, ok := _u.mutation.ClauseNumber(); ok {
+		_spec.SetField(clock.FieldClauseNumber, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.NameZh(); ok {
 		_spec.SetField(clock.FieldNameZh, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.NameEn(); ok {
 		_spec.SetField(clock.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Nature(); ok {
+		_spec.SetField(clock.FieldNature, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.StopEvent(); ok {
+		_spec.SetField(clock.FieldStopEvent, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Basis(); ok {
 		_spec.SetField(clock.FieldBasis, field.TypeString, value)

@@ -139,6 +139,10 @@ func (r *queryResolver) Clocks(ctx context.Context, after *entgql.Cursor[string]
 	return q.Paginate(ctx, after, first, before, last, ent.WithClockOrder(orderBy), ent.WithClockFilter(where.Filter))
 }
 
+func (r *serviceCaseResolver) MovedClocks(ctx context.Context, obj *ent.ServiceCase) ([]*execution.MovedClock, error) {
+	return r.Cases.Moved(ctx, obj.ID)
+}
+
 func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error) {
 	return r.caseChanges(ctx, value(caseID), value(regionID))
 }

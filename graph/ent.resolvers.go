@@ -28,11 +28,17 @@ func (r *Resolver) ProcessVersion() exec.ProcessVersionResolver { return &proces
 
 func (r *Resolver) Query() exec.QueryResolver { return &queryResolver{r} }
 
+func (r *Resolver) ServiceCase() exec.ServiceCaseResolver { return &serviceCaseResolver{r} }
+
+func (r *Resolver) StandardVersion() exec.StandardVersionResolver { return &standardVersionResolver{r} }
+
 func (r *Resolver) Task() exec.TaskResolver { return &taskResolver{r} }
 
 type (
-	clockResolver          struct{ *Resolver }
-	processVersionResolver struct{ *Resolver }
-	queryResolver          struct{ *Resolver }
-	taskResolver           struct{ *Resolver }
+	clockResolver           struct{ *Resolver }
+	processVersionResolver  struct{ *Resolver }
+	queryResolver           struct{ *Resolver }
+	serviceCaseResolver     struct{ *Resolver }
+	standardVersionResolver struct{ *Resolver }
+	taskResolver            struct{ *Resolver }
 )

@@ -51,7 +51,7 @@ func apply[I, O any](ctx context.Context, in I, call func(context.Context, I) (O
 func userErrors(list []problem.UserError) []*model.UserError {
 	out := make([]*model.UserError, 0, len(list))
 	for _, e := range list {
-		out = append(out, &model.UserError{Code: e.Code, Message: e.Message, Path: e.Path})
+		out = append(out, &model.UserError{Code: e.Code, Message: e.Message, Path: e.Path, Line: e.Line, Column: e.Column})
 	}
 	return out
 }

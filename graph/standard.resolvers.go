@@ -14,6 +14,7 @@ import (
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/graph/exec"
 	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/standard"
 )
 
@@ -59,6 +60,14 @@ func (r *mutationResolver) SetIndicator(ctx context.Context, input standard.SetI
 
 func (r *mutationResolver) RemoveIndicator(ctx context.Context, input standard.RemoveIndicator) (*model.StandardVersionPayload, error) {
 	return r.standardPayload(apply(ctx, input, r.Norms.RemoveIndicator))(ctx)
+}
+
+func (r *mutationResolver) SetRule(ctx context.Context, input standard.SetRule) (*model.StandardVersionPayload, error) {
+	return r.standardPayload(apply(ctx, input, r.Norms.SetRule))(ctx)
+}
+
+func (r *mutationResolver) RemoveRule(ctx context.Context, input standard.RemoveRule) (*model.StandardVersionPayload, error) {
+	return r.standardPayload(apply(ctx, input, r.Norms.RemoveRule))(ctx)
 }
 
 func (r *mutationResolver) SubmitStandard(ctx context.Context, input standard.Submit) (*model.StandardVersionPayload, error) {
@@ -138,6 +147,26 @@ func (r *standardImpactResolver) Cases(ctx context.Context, obj *standard.Impact
 	return r.Store.Client().ServiceCase.Query().Where(servicecase.IDIn(obj.CaseIDs...)).Order(ent.Asc(servicecase.FieldNumber)).All(ctx)
 }
 
+func (r *standardRuleResolver) Name(ctx context.Context, obj *norm.Rule) (*model.Label, error) {
+	return label(ctx, obj.Name.ZH, obj.Name.EN), nil
+}
+
+func (r *standardRuleResolver) On(ctx context.Context, obj *norm.Rule) (string, error) {
+	return string(obj.On), nil
+}
+
+func (r *standardRuleResolver) Result(ctx context.Context, obj *norm.Rule) (string, error) {
+	return string(obj.Result), nil
+}
+
+func (r *standardRuleResolver) Message(ctx context.Context, obj *norm.Rule) (*model.Label, error) {
+	return label(ctx, obj.Message.ZH, obj.Message.EN), nil
+}
+
+func (r *standardVersionResolver) Rules(ctx context.Context, obj *ent.StandardVersion) ([]*norm.Rule, error) {
+	return r.Norms.RulesOf(obj)
+}
+
 func (r *Resolver) CoverageRow() exec.CoverageRowResolver { return &coverageRowResolver{r} }
 
 func (r *Resolver) CoveredIndicator() exec.CoveredIndicatorResolver {
@@ -148,9 +177,12 @@ func (r *Resolver) IndicatorImpact() exec.IndicatorImpactResolver { return &indi
 
 func (r *Resolver) StandardImpact() exec.StandardImpactResolver { return &standardImpactResolver{r} }
 
+func (r *Resolver) StandardRule() exec.StandardRuleResolver { return &standardRuleResolver{r} }
+
 type (
 	coverageRowResolver      struct{ *Resolver }
 	coveredIndicatorResolver struct{ *Resolver }
 	indicatorImpactResolver  struct{ *Resolver }
 	standardImpactResolver   struct{ *Resolver }
+	standardRuleResolver     struct{ *Resolver }
 )

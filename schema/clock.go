@@ -20,7 +20,7 @@ import (
 //
 // due_at is the first instant that is too late. next_at is the next instant at
 // which something happens by itself (warning, breach); far in the future when
-// nothing will. What it measures by (indicator, value, basis) changes only when a
+// nothing will. What it measures by (indicator, clause, value, basis) changes only when a
 // clause that applies at once is published.
 type Clock struct{ ent.Schema }
 
@@ -36,12 +36,12 @@ func (Clock) Fields() []ent.Field {
 		field.String("indicator_id").Annotations(class.Internal),
 		field.String("indicator_code").NotEmpty().Immutable().Annotations(class.Internal),
 		field.String("standard_code").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
-		field.String("clause_number").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.String("clause_number").Default("").Annotations(class.Internal, noFilter),
 		field.String("name_zh").NotEmpty().Annotations(class.Internal, noFilter),
 		field.String("name_en").Default("").Annotations(class.Internal, noFilter),
-		field.String("nature").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
+		field.String("nature").NotEmpty().Annotations(class.Internal, noFilter),
 		field.String("start_event").NotEmpty().Immutable().Annotations(class.Internal, noFilter),
-		field.String("stop_event").NotEmpty().Immutable().Annotations(class.Internal),
+		field.String("stop_event").NotEmpty().Annotations(class.Internal),
 		field.String("basis").NotEmpty().Annotations(class.Internal, noFilter),
 		field.Float("value").Annotations(class.Internal, noFilter),
 		field.String("unit").NotEmpty().Annotations(class.Internal, noFilter),

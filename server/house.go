@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -84,20 +85,16 @@ func (h *House) RunTimers(ctx context.Context) {
 }
 
 // Tick lets time act: versions of standards give way to their successors, what
-// applies at once moves running cases, and due timers and clocks fire.
+// applies at once moves running cases, and due timers and clocks fire. Each is
+// tried whatever becomes of the others.
 func (h *House) Tick(ctx context.Context) error {
-	if _, err := h.Standards.Supersede(ctx); err != nil {
-		return err
-	}
-	moved, err := h.Cases.ApplyImmediate(ctx)
-	if err != nil {
-		return err
-	}
+	_, superseded := h.Standards.Supersede(ctx)
+	moved, applied := h.Cases.ApplyImmediate(ctx)
 	if moved > 0 {
 		h.Log.Info("moved running cases to clauses that apply at once", "cases", moved)
 	}
-	_, err = h.Cases.Tick(ctx)
-	return err
+	_, fired := h.Cases.Tick(ctx)
+	return errors.Join(superseded, applied, fired)
 }
 
 // WatchCalendars recounts provisional due instants at once, for what changed

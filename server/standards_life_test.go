@@ -230,6 +230,9 @@ func TestProvisionalUntilTheYearIsAnnounced(t *testing.T) {
 		if audits != 1.0 {
 			t.Errorf("the recount has %v audit entries, want 1", audits)
 		}
+		if told := o.movedClocks("zz-agent", "SO-1")["ENT-ACTIVATE-URBAN-16WD"]; told["reason"] != "calendar" || !instantOf(t, told["to"]).Equal(time.Date(2027, 1, 14, 0, 0, 0, 0, shanghai)) {
+			t.Errorf("the agent is told of the recount %v, want it by calendar to the end of 2027-01-13", told)
+		}
 		o.verified()
 	})
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/workforce"
 	"github.com/openspms/spms/schema"
@@ -57,7 +58,10 @@ type ResolverRoot interface {
 	ProcessChange() ProcessChangeResolver
 	ProcessVersion() ProcessVersionResolver
 	Query() QueryResolver
+	ServiceCase() ServiceCaseResolver
 	StandardImpact() StandardImpactResolver
+	StandardRule() StandardRuleResolver
+	StandardVersion() StandardVersionResolver
 	Subscription() SubscriptionResolver
 	Task() TaskResolver
 	ProcessEditInput() ProcessEditInputResolver
@@ -608,6 +612,16 @@ type ComplexityRoot struct {
 		VersionID  func(childComplexity int) int
 	}
 
+	MovedClock struct {
+		At            func(childComplexity int) int
+		ClauseRef     func(childComplexity int) int
+		From          func(childComplexity int) int
+		IndicatorCode func(childComplexity int) int
+		Reason        func(childComplexity int) int
+		To            func(childComplexity int) int
+		VersionID     func(childComplexity int) int
+	}
+
 	Mutation struct {
 		ApproveStandard      func(childComplexity int, input standard.Approve) int
 		AssignRole           func(childComplexity int, input workforce.AssignRole) int
@@ -639,6 +653,7 @@ type ComplexityRoot struct {
 		ReleaseTask          func(childComplexity int, input execution.TaskRef) int
 		RemoveClause         func(childComplexity int, input standard.RemoveClause) int
 		RemoveIndicator      func(childComplexity int, input standard.RemoveIndicator) int
+		RemoveRule           func(childComplexity int, input standard.RemoveRule) int
 		ResumeClock          func(childComplexity int, input execution.ResumeClock) int
 		RetireProcess        func(childComplexity int, input definition.Retire) int
 		RetryFailure         func(childComplexity int, input execution.RetryFailure) int
@@ -649,6 +664,7 @@ type ComplexityRoot struct {
 		SendMessage          func(childComplexity int, input execution.SendMessage) int
 		SetClause            func(childComplexity int, input standard.SetClause) int
 		SetIndicator         func(childComplexity int, input standard.SetIndicator) int
+		SetRule              func(childComplexity int, input standard.SetRule) int
 		StartCase            func(childComplexity int, input execution.StartCase) int
 		SubmitProcess        func(childComplexity int, input definition.Submit) int
 		SubmitStandard       func(childComplexity int, input standard.Submit) int
@@ -994,39 +1010,40 @@ type ComplexityRoot struct {
 	}
 
 	ServiceCase struct {
-		Area       func(childComplexity int) int
-		Breaches   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder) int
-		Channel    func(childComplexity int) int
-		Clocks     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder) int
-		CreatedAt  func(childComplexity int) int
-		EndedAt    func(childComplexity int) int
-		Events     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CaseEventOrder) int
-		Evidence   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
-		Failures   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.FailureOrder) int
-		Flags      func(childComplexity int) int
-		ID         func(childComplexity int) int
-		Number     func(childComplexity int) int
-		Outcome    func(childComplexity int) int
-		Owner      func(childComplexity int) int
-		OwnerID    func(childComplexity int) int
-		Process    func(childComplexity int) int
-		ProcessID  func(childComplexity int) int
-		Region     func(childComplexity int) int
-		RegionID   func(childComplexity int) int
-		RegionPath func(childComplexity int) int
-		Revision   func(childComplexity int) int
-		Stage      func(childComplexity int) int
-		Stages     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StageVisitOrder) int
-		StartedBy  func(childComplexity int) int
-		State      func(childComplexity int) int
-		Surveys    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.SurveyResponseOrder) int
-		Tasks      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder) int
-		Timers     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TimerRowOrder) int
-		Title      func(childComplexity int) int
-		Tokens     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TokenOrder) int
-		Variables  func(childComplexity int) int
-		Version    func(childComplexity int) int
-		VersionID  func(childComplexity int) int
+		Area        func(childComplexity int) int
+		Breaches    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder) int
+		Channel     func(childComplexity int) int
+		Clocks      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder) int
+		CreatedAt   func(childComplexity int) int
+		EndedAt     func(childComplexity int) int
+		Events      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CaseEventOrder) int
+		Evidence    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
+		Failures    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.FailureOrder) int
+		Flags       func(childComplexity int) int
+		ID          func(childComplexity int) int
+		MovedClocks func(childComplexity int) int
+		Number      func(childComplexity int) int
+		Outcome     func(childComplexity int) int
+		Owner       func(childComplexity int) int
+		OwnerID     func(childComplexity int) int
+		Process     func(childComplexity int) int
+		ProcessID   func(childComplexity int) int
+		Region      func(childComplexity int) int
+		RegionID    func(childComplexity int) int
+		RegionPath  func(childComplexity int) int
+		Revision    func(childComplexity int) int
+		Stage       func(childComplexity int) int
+		Stages      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StageVisitOrder) int
+		StartedBy   func(childComplexity int) int
+		State       func(childComplexity int) int
+		Surveys     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.SurveyResponseOrder) int
+		Tasks       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder) int
+		Timers      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TimerRowOrder) int
+		Title       func(childComplexity int) int
+		Tokens      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TokenOrder) int
+		Variables   func(childComplexity int) int
+		Version     func(childComplexity int) int
+		VersionID   func(childComplexity int) int
 	}
 
 	ServiceCaseConnection struct {
@@ -1152,6 +1169,16 @@ type ComplexityRoot struct {
 		VersionID    func(childComplexity int) int
 	}
 
+	StandardRule struct {
+		Clause     func(childComplexity int) int
+		Code       func(childComplexity int) int
+		Expression func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Name       func(childComplexity int) int
+		On         func(childComplexity int) int
+		Result     func(childComplexity int) int
+	}
+
 	StandardVersion struct {
 		AppliedAt     func(childComplexity int) int
 		ApproverID    func(childComplexity int) int
@@ -1172,6 +1199,7 @@ type ComplexityRoot struct {
 		RegionID      func(childComplexity int) int
 		RegionPath    func(childComplexity int) int
 		Revision      func(childComplexity int) int
+		Rules         func(childComplexity int) int
 		Standard      func(childComplexity int) int
 		StandardID    func(childComplexity int) int
 		State         func(childComplexity int) int
@@ -1363,6 +1391,8 @@ type ComplexityRoot struct {
 
 	UserError struct {
 		Code    func(childComplexity int) int
+		Column  func(childComplexity int) int
+		Line    func(childComplexity int) int
 		Message func(childComplexity int) int
 		Path    func(childComplexity int) int
 	}
@@ -1434,6 +1464,8 @@ type MutationResolver interface {
 	RemoveClause(ctx context.Context, input standard.RemoveClause) (*model.StandardVersionPayload, error)
 	SetIndicator(ctx context.Context, input standard.SetIndicator) (*model.StandardVersionPayload, error)
 	RemoveIndicator(ctx context.Context, input standard.RemoveIndicator) (*model.StandardVersionPayload, error)
+	SetRule(ctx context.Context, input standard.SetRule) (*model.StandardVersionPayload, error)
+	RemoveRule(ctx context.Context, input standard.RemoveRule) (*model.StandardVersionPayload, error)
 	SubmitStandard(ctx context.Context, input standard.Submit) (*model.StandardVersionPayload, error)
 	ReturnStandard(ctx context.Context, input standard.Return) (*model.StandardVersionPayload, error)
 	ApproveStandard(ctx context.Context, input standard.Approve) (*model.StandardVersionPayload, error)
@@ -1492,8 +1524,22 @@ type QueryResolver interface {
 	APITokens(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) (*ent.APITokenConnection, error)
 	RoleDefinitions(ctx context.Context) ([]*model.RoleDefinition, error)
 }
+type ServiceCaseResolver interface {
+	MovedClocks(ctx context.Context, obj *ent.ServiceCase) ([]*execution.MovedClock, error)
+}
 type StandardImpactResolver interface {
 	Cases(ctx context.Context, obj *standard.ImpactReport) ([]*ent.ServiceCase, error)
+}
+type StandardRuleResolver interface {
+	Name(ctx context.Context, obj *norm.Rule) (*model.Label, error)
+
+	On(ctx context.Context, obj *norm.Rule) (string, error)
+
+	Result(ctx context.Context, obj *norm.Rule) (string, error)
+	Message(ctx context.Context, obj *norm.Rule) (*model.Label, error)
+}
+type StandardVersionResolver interface {
+	Rules(ctx context.Context, obj *ent.StandardVersion) ([]*norm.Rule, error)
 }
 type SubscriptionResolver interface {
 	CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error)
@@ -3790,6 +3836,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MeasuringNode.VersionID(childComplexity), true
 
+	case "MovedClock.at":
+		if e.ComplexityRoot.MovedClock.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.At(childComplexity), true
+	case "MovedClock.clauseRef":
+		if e.ComplexityRoot.MovedClock.ClauseRef == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.ClauseRef(childComplexity), true
+	case "MovedClock.from":
+		if e.ComplexityRoot.MovedClock.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.From(childComplexity), true
+	case "MovedClock.indicatorCode":
+		if e.ComplexityRoot.MovedClock.IndicatorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.IndicatorCode(childComplexity), true
+	case "MovedClock.reason":
+		if e.ComplexityRoot.MovedClock.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.Reason(childComplexity), true
+	case "MovedClock.to":
+		if e.ComplexityRoot.MovedClock.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.To(childComplexity), true
+	case "MovedClock.versionID":
+		if e.ComplexityRoot.MovedClock.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MovedClock.VersionID(childComplexity), true
+
 	case "Mutation.approveStandard":
 		if e.ComplexityRoot.Mutation.ApproveStandard == nil {
 			break
@@ -4120,6 +4209,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveIndicator(childComplexity, args["input"].(standard.RemoveIndicator)), true
+	case "Mutation.removeRule":
+		if e.ComplexityRoot.Mutation.RemoveRule == nil {
+			break
+		}
+
+		args, err := field_Mutation_removeRule_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveRule(childComplexity, args["input"].(standard.RemoveRule)), true
 	case "Mutation.resumeClock":
 		if e.ComplexityRoot.Mutation.ResumeClock == nil {
 			break
@@ -4230,6 +4330,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetIndicator(childComplexity, args["input"].(standard.SetIndicator)), true
+	case "Mutation.setRule":
+		if e.ComplexityRoot.Mutation.SetRule == nil {
+			break
+		}
+
+		args, err := field_Mutation_setRule_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetRule(childComplexity, args["input"].(standard.SetRule)), true
 	case "Mutation.startCase":
 		if e.ComplexityRoot.Mutation.StartCase == nil {
 			break
@@ -5959,6 +6070,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceCase.ID(childComplexity), true
+	case "ServiceCase.movedClocks":
+		if e.ComplexityRoot.ServiceCase.MovedClocks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceCase.MovedClocks(childComplexity), true
 	case "ServiceCase.number":
 		if e.ComplexityRoot.ServiceCase.Number == nil {
 			break
@@ -6615,6 +6732,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.StandardImpact.VersionID(childComplexity), true
 
+	case "StandardRule.clause":
+		if e.ComplexityRoot.StandardRule.Clause == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Clause(childComplexity), true
+	case "StandardRule.code":
+		if e.ComplexityRoot.StandardRule.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Code(childComplexity), true
+	case "StandardRule.expression":
+		if e.ComplexityRoot.StandardRule.Expression == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Expression(childComplexity), true
+	case "StandardRule.message":
+		if e.ComplexityRoot.StandardRule.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Message(childComplexity), true
+	case "StandardRule.name":
+		if e.ComplexityRoot.StandardRule.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Name(childComplexity), true
+	case "StandardRule.on":
+		if e.ComplexityRoot.StandardRule.On == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.On(childComplexity), true
+	case "StandardRule.result":
+		if e.ComplexityRoot.StandardRule.Result == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardRule.Result(childComplexity), true
+
 	case "StandardVersion.appliedAt":
 		if e.ComplexityRoot.StandardVersion.AppliedAt == nil {
 			break
@@ -6739,6 +6899,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardVersion.Revision(childComplexity), true
+	case "StandardVersion.rules":
+		if e.ComplexityRoot.StandardVersion.Rules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersion.Rules(childComplexity), true
 	case "StandardVersion.standard":
 		if e.ComplexityRoot.StandardVersion.Standard == nil {
 			break
@@ -7514,6 +7680,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserError.Code(childComplexity), true
+	case "UserError.column":
+		if e.ComplexityRoot.UserError.Column == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.Column(childComplexity), true
+	case "UserError.line":
+		if e.ComplexityRoot.UserError.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserError.Line(childComplexity), true
 	case "UserError.message":
 		if e.ComplexityRoot.UserError.Message == nil {
 			break
@@ -7669,6 +7847,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
 			graphql.NewInputUnmarshaler("RemoveClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveClauseInput)),
 			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
+			graphql.NewInputUnmarshaler("RemoveRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveRuleInput)),
 			graphql.NewInputUnmarshaler("RescheduleInput", graphql.BindUnmarshaler(ec, unmarshalInputRescheduleInput)),
 			graphql.NewInputUnmarshaler("ResumeClockInput", graphql.BindUnmarshaler(ec, unmarshalInputResumeClockInput)),
 			graphql.NewInputUnmarshaler("RetireProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputRetireProcessInput)),
@@ -7684,6 +7863,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ServiceCaseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputServiceCaseWhereInput)),
 			graphql.NewInputUnmarshaler("SetClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputSetClauseInput)),
 			graphql.NewInputUnmarshaler("SetIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputSetIndicatorInput)),
+			graphql.NewInputUnmarshaler("SetRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputSetRuleInput)),
 			graphql.NewInputUnmarshaler("StaffOrder", graphql.BindUnmarshaler(ec, unmarshalInputStaffOrder)),
 			graphql.NewInputUnmarshaler("StaffWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStaffWhereInput)),
 			graphql.NewInputUnmarshaler("StageVisitOrder", graphql.BindUnmarshaler(ec, unmarshalInputStageVisitOrder)),
@@ -7819,6 +7999,10 @@ type UserError {
   message: String!
   "The input field at fault, outermost first, such as [\"input\", \"variables\", \"test.downMbps\"]."
   path: [String!]!
+  "Line at fault of a document or expression, from 1; null where there is none."
+  line: Int
+  "Column at fault of an expression or a BPMN document, from 1."
+  column: Int
 }
 
 "Who is asking."
@@ -8078,6 +8262,26 @@ type CaseFlag {
   "The task that was completed, empty at the start of the case."
   nodeID: String!
   at: Time!
+}
+
+"A change of a running clock's due instant that nothing in the case itself brought about."
+type MovedClock {
+  at: Time!
+  "standard: a clause that applies at once; calendar: a year that was announced."
+  reason: String!
+  indicatorCode: String!
+  "By a standard: the clause, as standard code and number, else empty."
+  clauseRef: String!
+  "By a standard: its version, else empty."
+  versionID: String!
+  from: Time!
+  "null when the clock was cancelled."
+  to: Time
+}
+
+extend type ServiceCase {
+  "How due instants of the case were moved from outside, the earliest first."
+  movedClocks: [MovedClock!]!
 }
 
 extend type Task {
@@ -13818,6 +14022,33 @@ input RemoveIndicatorInput {
   idempotencyKey: String
 }
 
+"Adds the rule of a code, or replaces it in its place."
+input SetRuleInput {
+  "Id or CODE@number."
+  versionID: ID!
+  "The revision the change is based on."
+  revision: Int!
+  code: String!
+  name: TextInput!
+  "Number of its clause."
+  clause: String!
+  "definition or case: what it looks at."
+  on: String!
+  "CEL that holds where the rule is kept."
+  expression: String!
+  "block, flag or allow: what follows where it is not."
+  result: String!
+  message: TextInput
+  idempotencyKey: String
+}
+
+input RemoveRuleInput {
+  versionID: ID!
+  revision: Int!
+  code: String!
+  idempotencyKey: String
+}
+
 input SubmitStandardInput {
   versionID: ID!
   revision: Int!
@@ -13946,6 +14177,24 @@ type StandardChange {
   after: String!
   "The field is a figure rather than words."
   number: Boolean!
+}
+
+"A rule of a clause in CEL."
+type StandardRule {
+  code: String!
+  name: Label!
+  clause: String!
+  "definition or case."
+  on: String!
+  expression: String!
+  "block, flag or allow."
+  result: String!
+  message: Label!
+}
+
+extend type StandardVersion {
+  "Its rules, in the order of the file."
+  rules: [StandardRule!]!
 }
 
 "For the clauses in force in a region, what makes them real."
@@ -14107,6 +14356,10 @@ extend type Mutation {
   setIndicator(input: SetIndicatorInput!): StandardVersionPayload!
   "Takes an indicator out of a draft."
   removeIndicator(input: RemoveIndicatorInput!): StandardVersionPayload!
+  "Adds a rule to a draft or replaces it."
+  setRule(input: SetRuleInput!): StandardVersionPayload!
+  "Takes a rule out of a draft."
+  removeRule(input: RemoveRuleInput!): StandardVersionPayload!
   "Hands a draft in for review."
   submitStandard(input: SubmitStandardInput!): StandardVersionPayload!
   "Returns a version under review or approved to its author."
@@ -15482,6 +15735,26 @@ func childFields_MeasuringNode(ctx context.Context, ec *executionContext, field 
 	return nil, fmt.Errorf("no field named %q was found under type MeasuringNode", field.Name)
 }
 
+func childFields_MovedClock(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return fieldContext_MovedClock_at(ctx, ec, field)
+	case "reason":
+		return fieldContext_MovedClock_reason(ctx, ec, field)
+	case "indicatorCode":
+		return fieldContext_MovedClock_indicatorCode(ctx, ec, field)
+	case "clauseRef":
+		return fieldContext_MovedClock_clauseRef(ctx, ec, field)
+	case "versionID":
+		return fieldContext_MovedClock_versionID(ctx, ec, field)
+	case "from":
+		return fieldContext_MovedClock_from(ctx, ec, field)
+	case "to":
+		return fieldContext_MovedClock_to(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MovedClock", field.Name)
+}
+
 func childFields_OrgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -16152,6 +16425,8 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_breaches(ctx, ec, field)
 	case "surveys":
 		return fieldContext_ServiceCase_surveys(ctx, ec, field)
+	case "movedClocks":
+		return fieldContext_ServiceCase_movedClocks(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServiceCase", field.Name)
 }
@@ -16402,6 +16677,26 @@ func childFields_StandardImpact(ctx context.Context, ec *executionContext, field
 	return nil, fmt.Errorf("no field named %q was found under type StandardImpact", field.Name)
 }
 
+func childFields_StandardRule(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "code":
+		return fieldContext_StandardRule_code(ctx, ec, field)
+	case "name":
+		return fieldContext_StandardRule_name(ctx, ec, field)
+	case "clause":
+		return fieldContext_StandardRule_clause(ctx, ec, field)
+	case "on":
+		return fieldContext_StandardRule_on(ctx, ec, field)
+	case "expression":
+		return fieldContext_StandardRule_expression(ctx, ec, field)
+	case "result":
+		return fieldContext_StandardRule_result(ctx, ec, field)
+	case "message":
+		return fieldContext_StandardRule_message(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StandardRule", field.Name)
+}
+
 func childFields_StandardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -16448,6 +16743,8 @@ func childFields_StandardVersion(ctx context.Context, ec *executionContext, fiel
 		return fieldContext_StandardVersion_clauses(ctx, ec, field)
 	case "indicators":
 		return fieldContext_StandardVersion_indicators(ctx, ec, field)
+	case "rules":
+		return fieldContext_StandardVersion_rules(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type StandardVersion", field.Name)
 }
@@ -16816,6 +17113,10 @@ func childFields_UserError(ctx context.Context, ec *executionContext, field grap
 		return fieldContext_UserError_message(ctx, ec, field)
 	case "path":
 		return fieldContext_UserError_path(ctx, ec, field)
+	case "line":
+		return fieldContext_UserError_line(ctx, ec, field)
+	case "column":
+		return fieldContext_UserError_column(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserError", field.Name)
 }
@@ -17570,6 +17871,20 @@ func field_Mutation_removeIndicator_args(ctx context.Context, ec *executionConte
 	return args, nil
 }
 
+func field_Mutation_removeRule_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.RemoveRule, error) {
+			return unmarshalNRemoveRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveRule(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_resumeClock_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -17702,6 +18017,20 @@ func field_Mutation_setIndicator_args(ctx context.Context, ec *executionContext,
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.SetIndicator, error) {
 			return unmarshalNSetIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetIndicator(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_setRule_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (standard.SetRule, error) {
+			return unmarshalNSetRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetRule(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -29441,6 +29770,167 @@ func fieldContext_MeasuringNode_nodeName(_ context.Context, ec *executionContext
 	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "String")
 }
 
+func _MovedClock_at(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_at(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_at(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "Time")
+}
+
+func _MovedClock_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "String")
+}
+
+func _MovedClock_indicatorCode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_indicatorCode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IndicatorCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_indicatorCode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "String")
+}
+
+func _MovedClock_clauseRef(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_clauseRef(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ClauseRef, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_clauseRef(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "String")
+}
+
+func _MovedClock_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "String")
+}
+
+func _MovedClock_from(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_from(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MovedClock_from(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "Time")
+}
+
+func _MovedClock_to(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MovedClock_to(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_MovedClock_to(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MovedClock", field, false, false, "Time")
+}
+
 func _Mutation_startCase(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -30799,6 +31289,94 @@ func fieldContext_Mutation_removeIndicator(ctx context.Context, ec *executionCon
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_removeIndicator_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_setRule(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_setRule(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetRule(ctx, fc.Args["input"].(standard.SetRule))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_setRule(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_setRule_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_removeRule(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_removeRule(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RemoveRule(ctx, fc.Args["input"].(standard.RemoveRule))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.StandardVersionPayload) graphql.Marshaler {
+			return marshalNStandardVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐStandardVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_removeRule(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_removeRule_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -39059,6 +39637,38 @@ func fieldContext_ServiceCase_surveys(ctx context.Context, ec *executionContext,
 	return fc, nil
 }
 
+func _ServiceCase_movedClocks(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_movedClocks(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ServiceCase().MovedClocks(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*execution.MovedClock) graphql.Marshaler {
+			return marshalNMovedClock2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMovedClockᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_movedClocks(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MovedClock(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _ServiceCaseConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCaseConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41132,6 +41742,185 @@ func fieldContext_StandardImpact_deadlines(_ context.Context, ec *executionConte
 	return graphql.NewScalarFieldContext("StandardImpact", field, false, false, "Int")
 }
 
+func _StandardRule_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardRule", field, false, false, "String")
+}
+
+func _StandardRule_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardRule().Name(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardRule",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _StandardRule_clause(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_clause(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Clause, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_clause(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardRule", field, false, false, "String")
+}
+
+func _StandardRule_on(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_on(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardRule().On(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_on(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardRule", field, true, true, "String")
+}
+
+func _StandardRule_expression(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_expression(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Expression, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_expression(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardRule", field, false, false, "String")
+}
+
+func _StandardRule_result(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_result(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardRule().Result(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_result(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StandardRule", field, true, true, "String")
+}
+
+func _StandardRule_message(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *norm.Rule) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardRule_message(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardRule().Message(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardRule_message(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardRule",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _StandardVersion_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41694,6 +42483,38 @@ func fieldContext_StandardVersion_indicators(ctx context.Context, ec *executionC
 	if fc.Args, err = field_StandardVersion_indicators_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func _StandardVersion_rules(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersion_rules(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardVersion().Rules(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*norm.Rule) graphql.Marshaler {
+			return marshalNStandardRule2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋnormᚐRuleᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_StandardVersion_rules(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_StandardRule(ctx, ec, field)
+		},
 	}
 	return fc, nil
 }
@@ -44914,6 +45735,52 @@ func _UserError_path(ctx context.Context, ec *executionContext, field graphql.Co
 }
 func fieldContext_UserError_path(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserError", field, false, false, "String")
+}
+
+func _UserError_line(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserError_line(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Line, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return marshalOInt2ᚖint(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_UserError_line(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserError", field, false, false, "Int")
+}
+
+func _UserError_column(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_UserError_column(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Column, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return marshalOInt2ᚖint(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_UserError_column(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserError", field, false, false, "Int")
 }
 
 func _Viewer_staffID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
@@ -57998,6 +58865,69 @@ func UnmarshalRemoveIndicatorInput(ctx context.Context, raw any) (standard.Remov
 	return out, err
 }
 
+func unmarshalInputRemoveRuleInput(ctx context.Context, ec *executionContext, obj any) (standard.RemoveRule, error) {
+	var it standard.RemoveRule
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "code", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRemoveRuleInput unmarshals raw into the RemoveRuleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRemoveRuleInput(ctx context.Context, raw any) (standard.RemoveRule, error) {
+	var out standard.RemoveRule
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveRuleInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputRescheduleInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Reschedule, error) {
 	var it bpmn.Reschedule
 	if obj == nil {
@@ -60180,6 +61110,111 @@ func unmarshalInputSetIndicatorInput(ctx context.Context, ec *executionContext, 
 func UnmarshalSetIndicatorInput(ctx context.Context, raw any) (standard.SetIndicator, error) {
 	var out standard.SetIndicator
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetIndicatorInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSetRuleInput(ctx context.Context, ec *executionContext, obj any) (standard.SetRule, error) {
+	var it standard.SetRule
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "revision", "code", "name", "clause", "on", "expression", "result", "message", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "revision":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("revision"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Revision = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "clause":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("clause"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Clause = data
+		case "on":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("on"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.On = data
+		case "expression":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expression"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Expression = data
+		case "result":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("result"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Result = data
+		case "message":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
+			data, err := unmarshalOTextInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Message = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSetRuleInput unmarshals raw into the SetRuleInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSetRuleInput(ctx context.Context, raw any) (standard.SetRule, error) {
+	var out standard.SetRule
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetRuleInput", raw, &out)
 	return out, err
 }
 
@@ -68456,6 +69491,69 @@ func _MeasuringNode(ctx context.Context, ec *executionContext, sel ast.Selection
 	return out
 }
 
+var movedClockImplementors = []string{"MovedClock"}
+
+func _MovedClock(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *execution.MovedClock) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, movedClockImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MovedClock")
+		case "at":
+			out.Values[i] = _MovedClock_at(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = _MovedClock_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "indicatorCode":
+			out.Values[i] = _MovedClock_indicatorCode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "clauseRef":
+			out.Values[i] = _MovedClock_clauseRef(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "versionID":
+			out.Values[i] = _MovedClock_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "from":
+			out.Values[i] = _MovedClock_from(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = _MovedClock_to(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) graphql.Marshaler {
@@ -68688,6 +69786,20 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "removeIndicator":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_removeIndicator(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "setRule":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_setRule(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "removeRule":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_removeRule(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -71262,6 +72374,12 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 				func(ctx context.Context) graphql.Marshaler {
 					return _ServiceCase_surveys(ctx, ec, field, obj)
 				})
+		case "movedClocks":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ServiceCase_movedClocks(ctx, ec, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -72098,6 +73216,73 @@ func _StandardImpact(ctx context.Context, ec *executionContext, sel ast.Selectio
 	return out
 }
 
+var standardRuleImplementors = []string{"StandardRule"}
+
+func _StandardRule(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *norm.Rule) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, standardRuleImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StandardRule")
+		case "code":
+			out.Values[i] = _StandardRule_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardRule_name(ctx, ec, field, obj)
+				})
+		case "clause":
+			out.Values[i] = _StandardRule_clause(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "on":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardRule_on(ctx, ec, field, obj)
+				})
+		case "expression":
+			out.Values[i] = _StandardRule_expression(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "result":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardRule_result(ctx, ec, field, obj)
+				})
+		case "message":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardRule_message(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var standardVersionImplementors = []string{"StandardVersion", "Node"}
 
 func _StandardVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.StandardVersion) graphql.Marshaler {
@@ -72222,6 +73407,12 @@ func _StandardVersion(ctx context.Context, ec *executionContext, sel ast.Selecti
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _StandardVersion_indicators(ctx, ec, field, obj)
+				})
+		case "rules":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardVersion_rules(ctx, ec, field, obj)
 				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -73465,6 +74656,16 @@ func _UserError(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 		case "path":
 			out.Values[i] = _UserError_path(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "line":
+			out.Values[i] = _UserError_line(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "column":
+			out.Values[i] = _UserError_column(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -75067,6 +76268,30 @@ func marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstanda
 	return ret
 }
 
+func marshalNMovedClock2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMovedClockᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*execution.MovedClock) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNMovedClock2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMovedClock(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNMovedClock2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMovedClock(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *execution.MovedClock) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "MovedClock!")
+		return graphql.Null
+	}
+	return _MovedClock(ctx, ec, sel, v)
+}
+
 func marshalNNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoder(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []ent.Noder) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -75533,6 +76758,11 @@ func unmarshalNRemoveIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNRemoveRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveRule(ctx context.Context, ec *executionContext, v any) (standard.RemoveRule, error) {
+	res, err := unmarshalInputRemoveRuleInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNRescheduleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐReschedule(ctx context.Context, ec *executionContext, v any) (bpmn.Reschedule, error) {
 	res, err := unmarshalInputRescheduleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -75726,6 +76956,11 @@ func unmarshalNSetIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋsta
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNSetRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetRule(ctx context.Context, ec *executionContext, v any) (standard.SetRule, error) {
+	res, err := unmarshalInputSetRuleInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNStaff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Staff) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Staff!")
@@ -75889,6 +77124,30 @@ func marshalNStandardOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStanda
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNStandardRule2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋnormᚐRuleᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*norm.Rule) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNStandardRule2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋnormᚐRule(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNStandardRule2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋnormᚐRule(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *norm.Rule) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "StandardRule!")
+		return graphql.Null
+	}
+	return _StandardRule(ctx, ec, sel, v)
 }
 
 func marshalNStandardVersion2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStandardVersionᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.StandardVersion) graphql.Marshaler {

@@ -327,6 +327,10 @@ type UserError struct {
 	Message string `json:"message"`
 	// The input field at fault, outermost first, such as ["input", "variables", "test.downMbps"].
 	Path []string `json:"path"`
+	// Line at fault of a document or expression, from 1; null where there is none.
+	Line *int `json:"line,omitempty"`
+	// Column at fault of an expression or a BPMN document, from 1.
+	Column *int `json:"column,omitempty"`
 }
 
 // Who is asking.

@@ -9,11 +9,13 @@ import (
 
 // UserError is one refusal in a mutation's payload: the stable code, its text
 // in the viewer's language and the path of the offending input field,
-// outermost name first, list positions as decimals.
+// outermost name first, list positions as decimals. Line and column are those of
+// a document or expression, nil where there is none.
 type UserError struct {
-	Code    string
-	Message string
-	Path    []string
+	Code         string
+	Message      string
+	Path         []string
+	Line, Column *int
 }
 
 // UserErrors says err as a payload's userErrors in lang, one per finding. It
@@ -60,5 +62,22 @@ func userError(e *fault.Error, lang fault.Lang) UserError {
 	if path == nil {
 		path = []string{}
 	}
-	return UserError{Code: e.Code, Message: fault.Text(lang, e), Path: path}
+	out := UserError{Code: e.Code, Message: fault.Text(lang, e), Path: path, Line: number(e, DocumentLine), Column: number(e, "column")}
+	if out.Line == nil {
+		out.Line = number(e, "line")
+	}
+	return out
+}
+
+// DocumentLine is the parameter of an error about an expression inside a
+// document: the line in the document, beside the line in the expression.
+const DocumentLine = "document_line"
+
+// number is a positive parameter of an error, nil for none.
+func number(e *fault.Error, key string) *int {
+	n, ok := e.Param(key).(int)
+	if !ok || n < 1 {
+		return nil
+	}
+	return &n
 }

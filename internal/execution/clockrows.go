@@ -69,7 +69,8 @@ func (b *book) update(ctx context.Context, m *measure) error {
 		SetLastDay(r.LastDay).SetProvisional(r.Provisional).SetBinding(r.Binding).SetPausedMicros(r.PausedMicros).
 		SetNillableWarnedAt(r.WarnedAt).SetNillableBreachedAt(r.BreachedAt).SetNillableStoppedAt(r.StoppedAt)
 	if m.moved {
-		u.SetIndicatorID(r.IndicatorID).SetNameZh(r.NameZh).SetNameEn(r.NameEn).SetBasis(r.Basis).SetValue(r.Value).SetUnit(r.Unit).
+		u.SetIndicatorID(r.IndicatorID).SetClauseNumber(r.ClauseNumber).SetNature(r.Nature).SetStopEvent(r.StopEvent).
+			SetNameZh(r.NameZh).SetNameEn(r.NameEn).SetBasis(r.Basis).SetValue(r.Value).SetUnit(r.Unit).
 			SetCutoffHour(r.CutoffHour).SetCreditFen(r.CreditFen).SetPauseReasons(r.PauseReasons)
 	}
 	if r.PausedAt == nil {

@@ -147,15 +147,7 @@ func (b *book) breach(m *measure, at time.Time) {
 // begin starts the clocks of every indicator in force for the case that starts
 // with the event, unless the same indicator is running already.
 func (b *book) begin(ctx context.Context, event string, now time.Time) error {
-	f := b.file
-	set, err := f.room.norms.InForce(ctx)
-	if err != nil {
-		return err
-	}
-	found, err := set.Resolve(norm.Query{
-		Regions: f.regionCodes(), Service: f.service(), Area: f.row.Area, StartEvent: event, At: now,
-		Attribute: f.attribute,
-	}, nil)
+	found, err := b.applicable(ctx, event, now)
 	if err != nil {
 		return err
 	}
@@ -173,6 +165,19 @@ func (b *book) begin(ctx context.Context, event string, now time.Time) error {
 	return nil
 }
 
+// applicable lists the indicators in force for the case that start with an event.
+func (b *book) applicable(ctx context.Context, event string, now time.Time) ([]norm.Applicable, error) {
+	f := b.file
+	set, err := f.room.norms.InForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return set.Resolve(norm.Query{
+		Regions: f.regionCodes(), Service: f.service(), Area: f.row.Area, StartEvent: event, At: now,
+		Attribute: f.attribute,
+	}, nil)
+}
+
 func (b *book) runs(code string) bool {
 	return slices.ContainsFunc(b.clocks, func(m *measure) bool {
 		return m.row.IndicatorCode == code && m.row.StoppedAt == nil
@@ -187,18 +192,19 @@ func (b *book) start(ctx context.Context, a norm.Applicable, now time.Time) (*me
 	}
 	row := &ent.Clock{
 		ID: ids.New(ids.Clock), RegionID: f.row.RegionID, RegionPath: f.row.RegionPath, CaseID: f.row.ID,
-		IndicatorCode: i.Code, StandardCode: a.Standard.Code, ClauseNumber: i.Clause,
-		Nature: string(a.Nature), StartEvent: i.StartEvent, StopEvent: i.StopEvent,
+		IndicatorCode: i.Code, StandardCode: a.Standard.Code, StartEvent: i.StartEvent,
 		State: clock.StateRunning, StartedAt: now, Binding: true,
 	}
-	measureBy(row, id, i)
+	measureBy(row, id, a)
 	m := &measure{row: row, fresh: true, dirty: true}
 	return m, b.count(ctx, m)
 }
 
 // measureBy writes what an indicator of a version says into a clock.
-func measureBy(row *ent.Clock, id string, i *norm.Indicator) {
+func measureBy(row *ent.Clock, id string, a norm.Applicable) {
+	i := a.Indicator
 	row.IndicatorID, row.NameZh, row.NameEn = id, i.Name.ZH, i.Name.EN
+	row.ClauseNumber, row.Nature, row.StopEvent = i.Clause, string(a.Nature), i.StopEvent
 	row.Basis, row.Value, row.Unit, row.CutoffHour = string(i.Basis), i.Value, string(i.Unit), i.CutoffHour
 	row.PauseReasons, row.CreditFen = append([]string{}, i.PauseReasons...), 0
 	if i.Consequence != nil {

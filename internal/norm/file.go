@@ -120,6 +120,16 @@ func withLines(e *fault.Error, tree ast.Node) *fault.Error {
 	return e
 }
 
+// Line returns the line, from 1, at which a path stands in a file that can be
+// read; 0 where the file has no such place.
+func Line(file []byte, path ...string) int {
+	tree, err := parser.ParseBytes(file, 0)
+	if err != nil || len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return 0
+	}
+	return lineOf(tree.Docs[0].Body, path)
+}
+
 // decode reads one strict YAML (or JSON) document into v.
 func decode(file []byte, v any) (ast.Node, error) {
 	if line, detail := unreadable(file); detail != "" {

@@ -23,10 +23,10 @@ import (
 func (r *Room) ImportCalendar(ctx context.Context, in ImportCalendar) (string, error) {
 	doc, err := calendar.ParseDocument([]byte(in.Document))
 	if err != nil {
-		return "", below(err, "input", "document")
+		return "", below(inDocument(err, in.Document), "input", "document")
 	}
 	if err := r.countable(ctx, doc); err != nil {
-		return "", below(err, "input", "document")
+		return "", below(inDocument(err, in.Document), "input", "document")
 	}
 	cmd := command.Command{Operation: "importCalendar", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {

@@ -2,6 +2,7 @@ package standard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,12 +43,22 @@ func (r *Room) read(document string) (*norm.Standard, error) {
 	}
 	s, err := norm.ParseStandard([]byte(document), vocabulary)
 	if err == nil {
-		err = checkRules(s.Versions)
+		err = inDocument(checkRules(s.Versions), document)
 	}
 	if err != nil {
 		return nil, below(err, "input", "document")
 	}
 	return s, nil
+}
+
+// inDocument adds to each finding where it stands in a document.
+func inDocument(err error, document string) error {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		for _, it := range e.Items {
+			it.Params = append(it.Params, fault.P("document_line", norm.Line([]byte(document), it.Path...)))
+		}
+	}
+	return err
 }
 
 // importText is ImportStandard of a file that has been read.

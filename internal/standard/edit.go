@@ -249,6 +249,48 @@ func (r *Room) RemoveIndicator(ctx context.Context, in RemoveIndicator) (Result,
 	})
 }
 
+// SetRule adds the rule of a code to a draft, or replaces it in its place. Errors:
+// STANDARD_VERSION_NOT_FOUND, STANDARD_STATE, STALE_REVISION, NORM_INVALID, and
+// those of an expression that does not compile or costs too much, with line and
+// column.
+func (r *Room) SetRule(ctx context.Context, in SetRule) (Result, error) {
+	rule := norm.Rule{
+		Code: in.Code, Name: textOf(in.Name), Clause: in.Clause, On: norm.RuleOn(in.On), Expression: in.Expression,
+		Result: norm.Result(in.Result), Message: textOf(deref(in.Message)),
+	}
+	if err := checkRule(rule); err != nil {
+		return Result{}, below(err, "input", "expression")
+	}
+	return r.edit(ctx, edit{
+		operation: "setRule", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+		change: func(_ *norm.Standard, v *norm.Version) error {
+			v.Rules = slices.Clone(v.Rules)
+			if i := slices.IndexFunc(v.Rules, func(x norm.Rule) bool { return x.Code == in.Code }); i >= 0 {
+				v.Rules[i] = rule
+				return nil
+			}
+			v.Rules = append(v.Rules, rule)
+			return nil
+		},
+	})
+}
+
+// RemoveRule takes a rule out of a draft. Errors: STANDARD_VERSION_NOT_FOUND,
+// STANDARD_STATE, STALE_REVISION, STANDARD_RULE_NOT_FOUND.
+func (r *Room) RemoveRule(ctx context.Context, in RemoveRule) (Result, error) {
+	return r.edit(ctx, edit{
+		operation: "removeRule", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
+		change: func(_ *norm.Standard, v *norm.Version) error {
+			kept := slices.DeleteFunc(slices.Clone(v.Rules), func(x norm.Rule) bool { return x.Code == in.Code })
+			if len(kept) == len(v.Rules) {
+				return fault.E(fault.NotFound, "STANDARD_RULE_NOT_FOUND", fault.P("code", in.Code)).At("input", "code")
+			}
+			v.Rules = kept
+			return nil
+		},
+	})
+}
+
 func textOf(t Text) norm.Text { return norm.Text{ZH: t.Zh, EN: t.En} }
 
 func instantOf(t *time.Time) norm.Instant {

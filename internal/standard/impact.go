@@ -138,8 +138,8 @@ func turnsOf(before, after *norm.Version) []turn {
 		}
 		return i
 	}
-	policy := func(v *norm.Version, number string) norm.Policy {
-		if c := v.Clause(number); c != nil && c.Policy != "" {
+	policy := func(number string) norm.Policy { // running clocks follow what the new version says
+		if c := after.Clause(number); c != nil && c.Policy != "" {
 			return c.Policy
 		}
 		return norm.Pinned
@@ -151,16 +151,16 @@ func turnsOf(before, after *norm.Version) []turn {
 		switch {
 		case a == nil && b == nil, a != nil && b != nil && reflect.DeepEqual(a, b):
 		case b == nil:
-			out = append(out, turn{norm.Added, nil, a, policy(after, a.Clause)})
+			out = append(out, turn{norm.Added, nil, a, policy(a.Clause)})
 		case a == nil:
-			out = append(out, turn{norm.Removed, b, nil, policy(before, b.Clause)})
+			out = append(out, turn{norm.Removed, b, nil, policy(b.Clause)})
 		default:
-			out = append(out, turn{norm.Changed, b, a, policy(after, a.Clause)})
+			out = append(out, turn{norm.Changed, b, a, policy(a.Clause)})
 		}
 	}
 	for i := range before.Indicators {
 		if b := clockOf(&before.Indicators[i]); b != nil && after.Indicator(b.Code) == nil {
-			out = append(out, turn{norm.Removed, b, nil, policy(before, b.Clause)})
+			out = append(out, turn{norm.Removed, b, nil, policy(b.Clause)})
 		}
 	}
 	return out

@@ -159,6 +159,29 @@ type RemoveIndicator struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
+// SetRule is the input of Room.SetRule: it adds the rule of a code to a draft, or
+// replaces it.
+type SetRule struct {
+	VersionID      string  `json:"versionID" validate:"required,max=128"`
+	Revision       int     `json:"revision" validate:"gte=1"`
+	Code           string  `json:"code" validate:"required,max=64"`
+	Name           Text    `json:"name"`
+	Clause         string  `json:"clause" validate:"required,max=64"`
+	On             string  `json:"on" validate:"oneof=definition case"`
+	Expression     string  `json:"expression" validate:"required,max=20000"` // CEL
+	Result         string  `json:"result" validate:"oneof=block flag allow"`
+	Message        *Text   `json:"message,omitempty"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// RemoveRule is the input of Room.RemoveRule.
+type RemoveRule struct {
+	VersionID      string  `json:"versionID" validate:"required,max=128"`
+	Revision       int     `json:"revision" validate:"gte=1"`
+	Code           string  `json:"code" validate:"required,max=64"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
 // Result is the answer of a change of a standard: the version changed or made,
 // and of an import every draft that it made, in order of number.
 type Result struct {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/norm"
@@ -47,11 +48,7 @@ func checkRules(versions []norm.Version) error {
 	var items []*fault.Error
 	for n, v := range versions {
 		for i, rule := range v.Rules {
-			envs, err := environments()
-			if err != nil {
-				return err
-			}
-			if _, err := envs[rule.On].Compile(rule.Expression, expr.Bool); err != nil {
+			if err := checkRule(rule); err != nil {
 				items = append(items, fault.From(err).At("versions", strconv.Itoa(n), "rules", strconv.Itoa(i), "expression"))
 			}
 		}
@@ -60,6 +57,31 @@ func checkRules(versions []norm.Version) error {
 		return nil
 	}
 	return fault.E(fault.Invalid, "NORM_INVALID", fault.P("count", len(items))).With(items...)
+}
+
+// checkRule compiles a rule; one on something unknown is refused as a word.
+func checkRule(rule norm.Rule) error {
+	envs, err := environments()
+	if err != nil {
+		return err
+	}
+	if env, ok := envs[rule.On]; ok {
+		_, err = env.Compile(rule.Expression, expr.Bool)
+	}
+	return err
+}
+
+// RulesOf returns the rules of a version's text.
+func (r *Room) RulesOf(row *ent.StandardVersion) ([]*norm.Rule, error) {
+	text, err := r.text(row)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*norm.Rule, len(text.Versions[0].Rules))
+	for i := range out {
+		out[i] = &text.Versions[0].Rules[i]
+	}
+	return out, nil
 }
 
 // Rule is a rule of a version that has been published, compiled.

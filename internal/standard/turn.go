@@ -66,8 +66,45 @@ func (r *Room) supersede(ctx context.Context, id string) error {
 // running cases at once, and has not been applied to them yet.
 type Immediate struct {
 	VersionID string
-	Standard  string   // code
-	Clauses   []string // numbers of its clauses that apply at once
+	Standard  string // code
+	Version   *norm.Version
+}
+
+// Indicators returns the codes of the indicators of clauses that apply at once.
+func (m *Immediate) Indicators() []string {
+	var out []string
+	for i := range m.Version.Indicators {
+		if ind := &m.Version.Indicators[i]; m.atOnce(ind.Clause) {
+			out = append(out, ind.Code)
+		}
+	}
+	return out
+}
+
+// Clauses returns the numbers of the clauses that apply at once.
+func (m *Immediate) Clauses() []string {
+	var out []string
+	for i := range m.Version.Clauses {
+		if c := &m.Version.Clauses[i]; c.Policy == norm.Immediate {
+			out = append(out, c.Number)
+		}
+	}
+	return out
+}
+
+// Moves reports whether a clock that was started by an indicator under a clause
+// of an earlier version follows this one at once: by the clause that holds the
+// indicator now, or, where it is gone, by the clause that held it.
+func (m *Immediate) Moves(indicator, clause string) bool {
+	if ind := m.Version.Indicator(indicator); ind != nil {
+		clause = ind.Clause
+	}
+	return m.atOnce(clause)
+}
+
+func (m *Immediate) atOnce(clause string) bool {
+	c := m.Version.Clause(clause)
+	return c != nil && c.Policy == norm.Immediate
 }
 
 // PendingImmediate lists the versions in force that running cases have yet to be
@@ -87,20 +124,9 @@ func (r *Room) PendingImmediate(ctx context.Context) ([]Immediate, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Immediate{row.ID, row.Edges.Standard.Code, immediateClauses(&text.Versions[0])})
+		out = append(out, Immediate{row.ID, row.Edges.Standard.Code, &text.Versions[0]})
 	}
 	return out, nil
-}
-
-// immediateClauses returns the numbers of the clauses that apply at once.
-func immediateClauses(v *norm.Version) []string {
-	var out []string
-	for _, c := range v.Clauses {
-		if c.Policy == norm.Immediate {
-			out = append(out, c.Number)
-		}
-	}
-	return out
 }
 
 // Applied notes that running cases have been moved to a version.
@@ -121,7 +147,7 @@ func (r *Room) Applied(ctx context.Context, versionID string, cases int) error {
 // appliedAt is when a version counts as applied from the start: at its
 // publication, when no clause of it applies at once.
 func appliedAt(v *norm.Version, now time.Time) *time.Time {
-	if len(immediateClauses(v)) > 0 {
+	if m := (&Immediate{Version: v}); len(m.Clauses()) > 0 {
 		return nil
 	}
 	return &now
