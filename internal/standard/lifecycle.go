@@ -47,7 +47,7 @@ type step struct {
 	from      []standardversion.State
 	reason    string
 	alone     bool // beside publications and other withdrawals
-	apply     func(u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error
+	apply     func(ctx context.Context, u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error
 }
 
 func (r *Room) step(ctx context.Context, s step) (Result, error) {
@@ -63,7 +63,7 @@ func (r *Room) step(ctx context.Context, s step) (Result, error) {
 			return Result{}, err
 		}
 		upd := u.StandardVersion.UpdateOne(row)
-		if err := s.apply(u, row, upd); err != nil {
+		if err := s.apply(ctx, u, row, upd); err != nil {
 			return Result{}, err
 		}
 		if err := upd.Exec(ctx); err != nil {
@@ -83,7 +83,7 @@ func (r *Room) Submit(ctx context.Context, in Submit) (Result, error) {
 	return r.step(ctx, step{
 		operation: "submitStandard", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		may: access.DraftStandard, from: []standardversion.State{standardversion.StateDraft},
-		apply: func(_ *command.Unit, _ *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
+		apply: func(_ context.Context, _ *command.Unit, _ *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
 			upd.SetState(standardversion.StateInReview).AddRevision(1)
 			return nil
 		},
@@ -96,7 +96,7 @@ func (r *Room) Return(ctx context.Context, in Return) (Result, error) {
 	return r.step(ctx, step{
 		operation: "returnStandard", key: in.IdempotencyKey, input: in, ref: in.VersionID, reason: in.Reason,
 		may: access.ApproveStandard, from: []standardversion.State{standardversion.StateInReview, standardversion.StateApproved},
-		apply: func(_ *command.Unit, _ *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
+		apply: func(_ context.Context, _ *command.Unit, _ *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
 			upd.SetState(standardversion.StateDraft).ClearApproverID().AddRevision(1)
 			return nil
 		},
@@ -109,7 +109,7 @@ func (r *Room) Approve(ctx context.Context, in Approve) (Result, error) {
 	return r.step(ctx, step{
 		operation: "approveStandard", key: in.IdempotencyKey, input: in, ref: in.VersionID, revision: in.Revision,
 		may: access.ApproveStandard, from: []standardversion.State{standardversion.StateInReview},
-		apply: func(u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
+		apply: func(_ context.Context, u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
 			if worked(row, u.Viewer.StaffID) {
 				return fault.E(fault.Precondition, "STANDARD_SAME_PERSON").At("input", "versionID")
 			}
@@ -120,16 +120,20 @@ func (r *Room) Approve(ctx context.Context, in Approve) (Result, error) {
 }
 
 // Withdraw ends a published version now; what it said of earlier instants stays.
-// One that has not begun yet never applies. Errors: STANDARD_VERSION_NOT_FOUND,
+// One that has not begun yet never applies, and the version that would have given
+// way to it goes on as it was published. Errors: STANDARD_VERSION_NOT_FOUND,
 // STANDARD_STATE.
 func (r *Room) Withdraw(ctx context.Context, in Withdraw) (Result, error) {
 	return r.step(ctx, step{
 		operation: "withdrawStandard", key: in.IdempotencyKey, input: in, ref: in.VersionID, reason: in.Reason, alone: true,
 		may: access.PublishStandard, from: []standardversion.State{standardversion.StatePublished, standardversion.StateSuperseded},
-		apply: func(u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
+		apply: func(ctx context.Context, u *command.Unit, row *ent.StandardVersion, upd *ent.StandardVersionUpdateOne) error {
 			end := *stored(u.Now)
 			if row.EffectiveFrom != nil && end.Before(*row.EffectiveFrom) {
 				end = *row.EffectiveFrom
+				if err := r.goOn(ctx, u, row); err != nil {
+					return err
+				}
 			}
 			if row.EffectiveTo == nil || end.Before(*row.EffectiveTo) {
 				upd.SetEffectiveTo(end)
@@ -138,6 +142,49 @@ func (r *Room) Withdraw(ctx context.Context, in Withdraw) (Result, error) {
 			return nil
 		},
 	})
+}
+
+// goOn gives the version that ends where a withdrawn one would have begun the end
+// back that it was published with, or that at which another version begins.
+func (r *Room) goOn(ctx context.Context, u *command.Unit, withdrawn *ent.StandardVersion) error {
+	rows, err := u.StandardVersion.Query().Where(standardversion.StandardID(withdrawn.StandardID), standardversion.IDNEQ(withdrawn.ID),
+		standardversion.StateIn(released...)).All(store.Locking(access.Elevated(ctx)))
+	if err != nil {
+		return fmt.Errorf("read the versions in force: %w", err)
+	}
+	var before *ent.StandardVersion
+	var next *time.Time
+	for _, o := range rows {
+		switch {
+		case o.State == standardversion.StatePublished && o.EffectiveTo != nil && o.EffectiveTo.Equal(*withdrawn.EffectiveFrom):
+			before = o
+		case o.EffectiveFrom == nil || o.EffectiveFrom.Before(*withdrawn.EffectiveFrom):
+		case o.EffectiveTo != nil && !o.EffectiveFrom.Before(*o.EffectiveTo): // withdrawn before it began
+		case next == nil || o.EffectiveFrom.Before(*next):
+			next = o.EffectiveFrom
+		}
+	}
+	if before == nil {
+		return nil
+	}
+	text, err := r.text(before)
+	if err != nil {
+		return err
+	}
+	end := stored(text.Versions[0].EffectiveTo.Time)
+	if next != nil && (end == nil || next.Before(*end)) {
+		end = next
+	}
+	upd := u.StandardVersion.UpdateOne(before).SetNillableEffectiveTo(end)
+	if end == nil {
+		upd.ClearEffectiveTo()
+	}
+	if err := upd.Exec(ctx); err != nil {
+		return fmt.Errorf("let the earlier version go on: %w", err)
+	}
+	u.Note("goes_on", before.Number)
+	changed(u, before)
+	return nil
 }
 
 // At returns the version of a standard that applied at an instant, nil when none

@@ -157,6 +157,9 @@ func wantNone(t *testing.T, h *house, code string, at time.Time) {
 	if a, ok := must[*norm.Set](t)(h.room.InForce(h.system)).Find(code, at); ok {
 		t.Errorf("Find(%s, %v) = version %d, want none", code, at, a.Version.Number)
 	}
+	if row := must[*ent.StandardVersion](t)(h.room.At(h.system, "CN-"+code[:1], at)); row != nil {
+		t.Errorf("At(CN-%s, %v) = version %d, want none", code[:1], at, row.Number)
+	}
 }
 
 func TestSuccession(t *testing.T) {
@@ -196,6 +199,43 @@ func TestSuccession(t *testing.T) {
 		wantCode(t, err, "STANDARD_INTERVAL_EMPTY")
 		if got := s.Client().StandardVersion.GetX(author, first.ID); !got.EffectiveTo.Equal(*first.EffectiveTo) {
 			t.Errorf("a refused publication moved the end to %v", got.EffectiveTo)
+		}
+	})
+}
+
+// TestWithdrawnBeforeItBegan withdraws versions that lie ahead: the one before
+// goes on to the end it was published with, or to the next version.
+func TestWithdrawnBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		h := open(t, s)
+		_, approver := h.people(t)
+		day := func(n int) time.Time { return noon.AddDate(0, 0, n) }
+		withdraw := func(ref string) {
+			t.Helper()
+			must[standard.Result](t)(h.room.Withdraw(approver, standard.Withdraw{VersionID: ref, Reason: "not yet"}))
+		}
+		id, revision := h.approved(t, file("CN-X", "industry", "CN", 1, limit("X-1", 10, "day", "calendar_days")))
+		from, to := day(0), day(30)
+		must[standard.Result](t)(h.room.Publish(approver, standard.Publish{VersionID: id, Revision: revision, EffectiveFrom: &from, EffectiveTo: &to}))
+		h.publish(t, file("CN-X", "industry", "CN", 2, limit("X-1", 9, "day", "calendar_days")), day(10))
+		h.publish(t, file("CN-X", "industry", "CN", 3, limit("X-1", 8, "day", "calendar_days")), day(20))
+		wantFound(t, h, "X-1", day(9), 1)
+		wantFound(t, h, "X-1", day(10), 2)
+		withdraw("CN-X@2")
+		wantFound(t, h, "X-1", day(20).Add(-time.Microsecond), 1)
+		wantFound(t, h, "X-1", day(20), 3)
+		withdraw("CN-X@3")
+		wantFound(t, h, "X-1", day(30).Add(-time.Microsecond), 1)
+		wantNone(t, h, "X-1", day(30))
+		h.publish(t, file("CN-X", "industry", "CN", 4, limit("X-1", 7, "day", "calendar_days")), day(40))
+		wantNone(t, h, "X-1", day(40).Add(-time.Microsecond)) // a gap
+		wantFound(t, h, "X-1", day(4000), 4)
+		if n := must[int](t)(h.room.Supersede(h.system)); n != 0 {
+			t.Errorf("Supersede() = %d, want none: nothing has begun in the first's place", n)
+		}
+		if first := s.Client().StandardVersion.GetX(h.system, id); first.State != standardversion.StatePublished || !first.EffectiveTo.Equal(to) {
+			t.Errorf("the first version is %s until %v, want it published until %v", first.State, first.EffectiveTo, to)
 		}
 	})
 }
