@@ -181,10 +181,32 @@ func TestExportIsStable(t *testing.T) {
 		if again := exported(openOffice(t, storetest.SQLiteURL(t), at), first); again != first || !strings.Contains(first, "R-SHOP") {
 			t.Errorf("exported, imported and exported again the file is\n%s\nwant\n%s", again, first)
 		}
+		o.must("ha-admin", "submitStandard", `versionID: "ENT-HA-RULES@1", revision: 1`)
+		o.must("demo-admin", "approveStandard", `versionID: "ENT-HA-RULES@1", revision: 2`)
+		o.must("demo-admin", "publishStandard", `versionID: "ENT-HA-RULES@1", revision: 3, effectiveFrom: "2026-04-01T00:00:00+08:00"`)
+		o.must("ha-admin", "createStandardDraft", `fromVersionID: "ENT-HA-RULES@1"`)
+		o.must("ha-admin", "setClause", `versionID: "ENT-HA-RULES@2", revision: 1, number: "4", title: {zh: "1.10", en: "- # : \"quoted\""}, text: {zh: "多行\n文字", en: "two\n lines "}`)
+		both := fmt.Sprint(o.get("ha-admin", `{ exportStandard(code: "ENT-HA-RULES") }`, "exportStandard"))
+		if again := exported(openOffice(t, storetest.SQLiteURL(t), at), both); again != both || strings.Count(both, "digest: ") != 2 {
+			t.Errorf("a published version and a draft exported, imported and exported again are\n%s\nwant\n%s", again, both)
+		}
+		o.must("ha-admin", "submitStandard", `versionID: "ENT-HA-RULES@2", revision: 2`)
+		o.must("demo-admin", "approveStandard", `versionID: "ENT-HA-RULES@2", revision: 3`)
+		o.must("demo-admin", "publishStandard", `versionID: "ENT-HA-RULES@2", revision: 4, effectiveFrom: "2026-05-01T00:00:00+08:00"`)
+		succeeded := fmt.Sprint(o.get("ha-admin", `{ exportStandard(code: "ENT-HA-RULES") }`, "exportStandard"))
+		if again := exported(openOffice(t, storetest.SQLiteURL(t), at), succeeded); again != succeeded || !strings.Contains(succeeded, "ended: \"2026-04-30T16:00:00Z\"") {
+			t.Errorf("two published versions exported, imported and exported again are\n%s\nwant the end of the first in\n%s", again, succeeded)
+		}
+		digest := fmt.Sprint(o.get("ha-admin", `{ standard(code: "ENT-HA-RULES", at: "2026-04-02T00:00:00Z") { digest } }`, "standard", "digest"))
+		if !strings.Contains(succeeded, digest) {
+			t.Errorf("the export has not the digest %s that the first version was published with:\n%s", digest, succeeded)
+		}
 		o.tightened("immediate")
-		file := fmt.Sprint(o.get("hq-standard", `{ exportStandard(code: "ENT-HQ") }`, "exportStandard"))
-		if n := strings.Count(file, "- number: 1\n") + strings.Count(file, "- number: 2\n"); n != 2 {
-			t.Errorf("the file of a standard with two versions has %d:\n%s", n, file)
+		diff, _ := o.get("auditor", `{ standardDiff(fromVersionID: "ENT-HQ@1", toVersionID: "ENT-HQ@2") { markdown changes { part key action field before after number } } }`, "standardDiff").(map[string]any)
+		if text := fmt.Sprint(diff["markdown"]); !strings.Contains(text, "ENT-FTTH-48H") || !strings.Contains(text, "36") || !slices.ContainsFunc(diff["changes"].([]any), func(c any) bool {
+			return dig(c, "part") == "indicator" && dig(c, "number") == true && strings.Contains(fmt.Sprint(dig(c, "before")), "48") && strings.Contains(fmt.Sprint(dig(c, "after")), "36")
+		}) {
+			t.Errorf("the difference of two versions is %v, want 48 hours that became 36, in words and as Markdown", diff)
 		}
 		r, _ := o.ask("auditor", `{ exportStandard(code: "NO-SUCH") }`)
 		if len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != "STANDARD_NOT_FOUND" {

@@ -268,11 +268,11 @@ func (s *Standard) sealed() *Standard {
 
 // Canonical returns the one byte form of a version: compact JSON of the
 // standard's head and this version alone, fields in the order of the types,
-// instants in UTC, without the digest.
+// instants in UTC, without the digest and without what ended it before its time.
 func (s *Standard) Canonical(v *Version) []byte {
 	c := *s
 	one := *v
-	one.Digest = ""
+	one.Digest, one.Ended = "", Instant{}
 	c.Versions = []Version{one}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -76,6 +76,7 @@ type Version struct {
 	Number        int         `yaml:"number" json:"number"`
 	EffectiveFrom Instant     `yaml:"effective_from,omitempty" json:"effective_from,omitzero"` // zero: since before records
 	EffectiveTo   Instant     `yaml:"effective_to,omitempty" json:"effective_to,omitzero"`     // zero: until further notice
+	Ended         Instant     `yaml:"ended,omitempty" json:"ended,omitzero"`                   // of an export: when another version or a withdrawal ended it before that
 	Source        string      `yaml:"source,omitempty" json:"source,omitempty"`
 	Address       string      `yaml:"address,omitempty" json:"address,omitempty"`
 	Digest        string      `yaml:"digest,omitempty" json:"digest,omitempty"` // of the canonical form; checked when a file is read
@@ -221,7 +222,24 @@ func (i *Indicator) validAt(at time.Time) bool {
 
 // InForce reports whether the version applies at an instant.
 func (v *Version) InForce(at time.Time) bool {
-	return (v.EffectiveFrom.IsZero() || !at.Before(v.EffectiveFrom.Time)) && (v.EffectiveTo.IsZero() || at.Before(v.EffectiveTo.Time))
+	end := v.end()
+	return (v.EffectiveFrom.IsZero() || !at.Before(v.EffectiveFrom.Time)) && (end.IsZero() || at.Before(end.Time))
+}
+
+// end is when the version ends, by its text or before; zero for never.
+func (v *Version) end() Instant {
+	if v.Ended.IsZero() || (!v.EffectiveTo.IsZero() && v.EffectiveTo.Before(v.Ended.Time)) {
+		return v.EffectiveTo
+	}
+	return v.Ended
+}
+
+// interval returns when the version is in force; false when it never is or, as a
+// draft, does not say.
+func (v *Version) interval() (from, to Instant, ok bool) {
+	from, to = v.EffectiveFrom, v.end()
+	stated := !from.IsZero() || !to.IsZero()
+	return from, to, stated && (from.IsZero() || to.IsZero() || from.Before(to.Time))
 }
 
 // At returns the version in force at an instant, nil when there is none.

@@ -136,6 +136,7 @@ func (s *Standard) check(v *Vocabulary) *fault.Error {
 }
 
 // overlaps reports earlier versions with the same number or a common instant.
+// Versions that state no interval are drafts.
 func (c *checker) overlaps(path []string, s *Standard, i int) {
 	v := &s.Versions[i]
 	for j := range i {
@@ -143,7 +144,9 @@ func (c *checker) overlaps(path []string, s *Standard, i int) {
 		if o.Number == v.Number {
 			c.add(sub(path, "number"), "NORM_VERSION_REPEATED", fault.P("number", v.Number))
 		}
-		if Overlap(v.EffectiveFrom, v.EffectiveTo, o.EffectiveFrom, o.EffectiveTo) {
+		from, to, ok := v.interval()
+		otherFrom, otherTo, otherOK := o.interval()
+		if ok && otherOK && Overlap(from, to, otherFrom, otherTo) {
 			c.add(sub(path, "effective_from"), "NORM_INTERVAL_OVERLAP", fault.P("number", v.Number), fault.P("other", o.Number))
 		}
 	}

@@ -212,7 +212,7 @@ func (r *Room) CreateDraft(ctx context.Context, in CreateDraft) (Result, error) 
 		}
 		v := text.Versions[0]
 		v.Number, v.Digest, v.Changelog = last.Number+1, "", norm.Text{}
-		v.EffectiveFrom, v.EffectiveTo = norm.Instant{}, norm.Instant{}
+		v.EffectiveFrom, v.EffectiveTo, v.Ended = norm.Instant{}, norm.Instant{}, norm.Instant{}
 		document, err := encode(text, &v)
 		if err != nil {
 			return Result{}, err
@@ -271,7 +271,11 @@ func (r *Room) Export(ctx context.Context, code string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		versions := append(out.Versions, text.Versions[0])
+		v := text.Versions[0]
+		if end := stored(v.EffectiveTo.Time); row.EffectiveTo != nil && (end == nil || row.EffectiveTo.Before(*end)) {
+			v.Ended.Time = row.EffectiveTo.UTC()
+		}
+		versions := append(out.Versions, v)
 		events := merged(out.Events, text.Events)
 		out = *text
 		out.Versions, out.Events = versions, events

@@ -148,7 +148,7 @@ func (r *Room) plan(ctx context.Context, in Publish) (*plan, error) {
 	if p.from, p.to, err = interval(in, &p.version, r.door.Clock.Now()); err != nil {
 		return nil, err
 	}
-	p.version.EffectiveFrom, p.version.EffectiveTo, p.version.Digest = norm.Instant{}, norm.Instant{}, ""
+	p.version.EffectiveFrom, p.version.EffectiveTo, p.version.Ended, p.version.Digest = norm.Instant{}, norm.Instant{}, norm.Instant{}, ""
 	if p.from != nil {
 		p.version.EffectiveFrom.Time = *p.from
 	}

@@ -140,7 +140,7 @@ func (r *Room) index(rows []*ent.StandardVersion) (*norm.Set, error) {
 // dated is a version with the interval of its row; false when that holds no
 // instant, as of a version withdrawn before it began.
 func dated(v norm.Version, row *ent.StandardVersion) (norm.Version, bool) {
-	v.EffectiveFrom, v.EffectiveTo = norm.Instant{}, norm.Instant{}
+	v.EffectiveFrom, v.EffectiveTo, v.Ended = norm.Instant{}, norm.Instant{}, norm.Instant{}
 	if row.EffectiveFrom != nil {
 		v.EffectiveFrom.Time = *row.EffectiveFrom
 	}
