@@ -287,12 +287,19 @@ func TestSetFindsDisabledIndicators(t *testing.T) {
 	}
 }
 
+// BenchmarkBindCaseStart is the start of a case with more than 500 indicators in
+// force: in twenty provinces, so that a case has 26 clocks, and all for the case.
 func BenchmarkBindCaseStart(b *testing.B) {
+	b.Run("in 20 provinces", func(b *testing.B) { bindCaseStart(b, func(i int) string { return fmt.Sprintf("CN-%02d", i) }) })
+	b.Run("all for the case", func(b *testing.B) { bindCaseStart(b, func(int) string { return "CN" }) })
+}
+
+func bindCaseStart(b *testing.B, jurisdiction func(i int) string) {
 	n, cal := shipped(b)
 	base, _ := n.Set.Find("CN-O35-COMPLAINT-ANSWER", time.Time{})
 	standards := slices.Clone(n.Standards)
 	for i := range 20 { // 20 regions of 25 indicators: more than 500 in force with the packs
-		s := &norm.Standard{Code: fmt.Sprintf("S%d", i), Authority: norm.Enterprise, Jurisdiction: fmt.Sprintf("CN-%02d", i), Versions: []norm.Version{{Number: 1}}}
+		s := &norm.Standard{Code: fmt.Sprintf("S%d", i), Authority: norm.Enterprise, Jurisdiction: jurisdiction(i), Versions: []norm.Version{{Number: 1}}}
 		for j := range 25 {
 			ind := *base.Indicator
 			ind.Code = fmt.Sprintf("I%d-%d", i, j)
