@@ -140,7 +140,11 @@ func (r *queryResolver) Clocks(ctx context.Context, after *entgql.Cursor[string]
 }
 
 func (r *serviceCaseResolver) MovedClocks(ctx context.Context, obj *ent.ServiceCase) ([]*execution.MovedClock, error) {
-	return r.Cases.Moved(ctx, obj.ID)
+	h, err := harvestOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.movesOf(ctx, obj)
 }
 
 func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error) {

@@ -35,6 +35,7 @@ var vocabulary = map[string][]term{
 	"stage":                {{"demand", "需求识别与评估", "Demand"}, {"design", "服务方案设计", "Design"}, {"delivery", "服务交付与实施", "Delivery"}, {"followup", "服务后续管理", "Follow-up"}, {"satisfaction", "客户满意度评估与反馈", "Satisfaction"}},
 	"severity":             {{"error", "错误", "Error"}, {"warning", "警告", "Warning"}, {"note", "提示", "Note"}},
 	"party":                {{"customer", "用户侧", "Customer"}, {"operator", "企业侧", "Operator"}, {"third_party", "第三方", "Third party"}},
+	"clockMove":            {{execution.ByStandard, "标准立即适用", "A clause that applies at once"}, {execution.ByCalendar, "日历公布", "A year that was announced"}},
 	"media":                {{"text", "文字", "Text"}, {"number", "数值", "Number"}, {"photo", "照片", "Photo"}, {"location", "定位", "Location"}, {"document", "文件", "Document"}},
 }
 

@@ -138,21 +138,6 @@ func processDiff(ctx context.Context, d *definition.Comparison) *model.ProcessDi
 	return out
 }
 
-// heat are the figures of a drawing by element.
-func heat(figures []*model.ElementFiguresInput) map[string]bpmn.Figures {
-	shown := func(v *float64) float64 {
-		if v == nil {
-			return -1
-		}
-		return *v
-	}
-	out := make(map[string]bpmn.Figures, len(figures))
-	for _, f := range figures {
-		out[f.ElementID] = bpmn.Figures{Count: f.Count, Minutes: shown(f.Minutes), BreachRate: shown(f.BreachRate)}
-	}
-	return out
-}
-
 // findings says what a check found in the language of ctx.
 func findings(ctx context.Context, found []compiled.Finding) []*model.Finding {
 	lang := problem.LangOf(ctx)

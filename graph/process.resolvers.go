@@ -88,8 +88,8 @@ func (r *processVersionResolver) Findings(ctx context.Context, obj *ent.ProcessV
 	return findings(ctx, found), err
 }
 
-func (r *processVersionResolver) SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*model.ElementFiguresInput) (string, error) {
-	return r.Definitions.SVG(obj, string(problem.LangOf(ctx)), heat(figures))
+func (r *processVersionResolver) SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*definition.ElementFigures) (string, error) {
+	return r.Definitions.SVG(obj, string(problem.LangOf(ctx)), figures)
 }
 
 func (r *queryResolver) Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error) {

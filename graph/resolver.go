@@ -41,7 +41,7 @@ func apply[I, O any](ctx context.Context, in I, call func(context.Context, I) (O
 	var out O
 	err := problem.Validate(ctx, in)
 	if err == nil {
-		out, err = call(ctx, in)
+		out, err = change(ctx, in, call)
 	}
 	refused, err := problem.Payload(ctx, err)
 	return out, userErrors(refused), err

@@ -39,6 +39,17 @@ func TestDesigner(t *testing.T) {
 				t.Errorf("the drawing lacks %q", want)
 			}
 		}
+		for _, tt := range []struct{ name, figures, code, path string }{
+			{"no such element", `{elementID: "a_visit", count: 1}, {elementID: "nowhere", count: 1}`, "FIGURE_ELEMENT_UNKNOWN", "figures[1] elementID"},
+			{"negative count", `{elementID: "a_visit", count: -1}`, "FIGURE_OUT_OF_RANGE", "figures[0] count"},
+			{"negative minutes", `{elementID: "a_visit", count: 1, minutes: -0.5}`, "FIGURE_OUT_OF_RANGE", "figures[0] minutes"},
+			{"more breaches than cases", `{elementID: "a_visit", count: 1, breachRate: 1.5}`, "FIGURE_OUT_OF_RANGE", "figures[0] breachRate"},
+		} {
+			r, _ := o.ask("hq-approver", fmt.Sprintf(`{ process(key: "ftth-install") { versions(first: 1) { edges { node { svg(figures: [%s]) } } } } }`, tt.figures))
+			if len(r.Errors) != 1 || r.Errors[0].Extensions["code"] != tt.code || !strings.Contains(fmt.Sprint(r.Errors[0].Extensions["path"]), tt.path) {
+				t.Errorf("%s = %+v, want %s at %s", tt.name, r.Errors, tt.code, tt.path)
+			}
+		}
 
 		after := document()
 		for _, tt := range []struct{ name, input, code, path string }{

@@ -68,11 +68,12 @@ const timerPause = time.Second
 // and at least every second.
 func (h *House) RunTimers(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := h.Tick(ctx); err != nil && ctx.Err() == nil {
-			h.Log.Error("fire what is due", "code", fault.CodeOf(err), "err", err)
+		failed := h.Tick(ctx)
+		if failed != nil && ctx.Err() == nil {
+			h.Log.Error("fire what is due", "code", fault.CodeOf(failed), "err", failed)
 		}
 		pause := timerPause
-		if next, ok, err := h.Cases.NextDue(ctx); err == nil && ok {
+		if next, ok, err := h.Cases.NextDue(ctx); failed == nil && err == nil && ok { // what failed stays due
 			pause = min(max(next.Sub(h.Door.Clock.Now()), 10*time.Millisecond), timerPause)
 		}
 		wake := time.NewTimer(pause)

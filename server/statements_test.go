@@ -12,7 +12,7 @@ import (
 
 // boardQuery is what a supervisor's board asks: cases with their tasks, clocks
 // with what they shadow, and the people on the tasks.
-const boardQuery = `{ serviceCases(first: %d) { totalCount edges { node { number stage region { code nameZh }
+const boardQuery = `{ serviceCases(first: %d) { totalCount edges { node { number stage flags { rule } movedClocks { at reason } region { code nameZh }
 	tasks(first: 5) { edges { node { nameZh state dueAt assignee { name } evidenceRequired { kind given } availableActions { action allowed refused { code } } form { fields { variable value } } } } }
 	clocks(first: 5) { edges { node { indicatorCode dueAt state clauseRef shadowedBy { indicatorCode } pauses(first: 2) { edges { node { reason } } } } } }
 	stages(first: 5) { edges { node { stage enteredAt } } } } } } }`

@@ -838,7 +838,7 @@ type ComplexityRoot struct {
 		RegionID    func(childComplexity int) int
 		RegionPath  func(childComplexity int) int
 		Revision    func(childComplexity int) int
-		SVG         func(childComplexity int, figures []*model.ElementFiguresInput) int
+		SVG         func(childComplexity int, figures []*definition.ElementFigures) int
 		State       func(childComplexity int) int
 		Variants    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessVersionOrder) int
 	}
@@ -1491,7 +1491,7 @@ type ProcessChangeResolver interface {
 }
 type ProcessVersionResolver interface {
 	Findings(ctx context.Context, obj *ent.ProcessVersion, regionID *string) ([]*model.Finding, error)
-	SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*model.ElementFiguresInput) (string, error)
+	SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*definition.ElementFigures) (string, error)
 }
 type QueryResolver interface {
 	Node(ctx context.Context, id string) (ent.Noder, error)
@@ -5168,7 +5168,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.ProcessVersion.SVG(childComplexity, args["figures"].([]*model.ElementFiguresInput)), true
+		return e.ComplexityRoot.ProcessVersion.SVG(childComplexity, args["figures"].([]*definition.ElementFigures)), true
 	case "ProcessVersion.state":
 		if e.ComplexityRoot.ProcessVersion.State == nil {
 			break
@@ -18367,8 +18367,8 @@ func field_ProcessVersion_svg_args(ctx context.Context, ec *executionContext, ra
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "figures",
-		func(ctx context.Context, v any) ([]*model.ElementFiguresInput, error) {
-			return unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInputᚄ(ctx, ec, v)
+		func(ctx context.Context, v any) ([]*definition.ElementFigures, error) {
+			return unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐElementFiguresᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -35193,7 +35193,7 @@ func _ProcessVersion_svg(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.ProcessVersion().SVG(ctx, obj, fc.Args["figures"].([]*model.ElementFiguresInput))
+			return ec.Resolvers.ProcessVersion().SVG(ctx, obj, fc.Args["figures"].([]*definition.ElementFigures))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -52225,8 +52225,8 @@ func UnmarshalEditProcessDraftInput(ctx context.Context, raw any) (definition.Ed
 	return out, err
 }
 
-func unmarshalInputElementFiguresInput(ctx context.Context, ec *executionContext, obj any) (model.ElementFiguresInput, error) {
-	var it model.ElementFiguresInput
+func unmarshalInputElementFiguresInput(ctx context.Context, ec *executionContext, obj any) (definition.ElementFigures, error) {
+	var it definition.ElementFigures
 	if obj == nil {
 		return it, nil
 	}
@@ -52282,8 +52282,8 @@ func unmarshalInputElementFiguresInput(ctx context.Context, ec *executionContext
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalElementFiguresInput(ctx context.Context, raw any) (model.ElementFiguresInput, error) {
-	var out model.ElementFiguresInput
+func UnmarshalElementFiguresInput(ctx context.Context, raw any) (definition.ElementFigures, error) {
+	var out definition.ElementFigures
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ElementFiguresInput", raw, &out)
 	return out, err
 }
@@ -75762,7 +75762,7 @@ func unmarshalNEditProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternal�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInput(ctx context.Context, ec *executionContext, v any) (*model.ElementFiguresInput, error) {
+func unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐElementFigures(ctx context.Context, ec *executionContext, v any) (*definition.ElementFigures, error) {
 	res, err := unmarshalInputElementFiguresInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -78516,16 +78516,16 @@ func marshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Contex
 	return v
 }
 
-func unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*model.ElementFiguresInput, error) {
+func unmarshalOElementFiguresInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐElementFiguresᚄ(ctx context.Context, ec *executionContext, v any) ([]*definition.ElementFigures, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]*model.ElementFiguresInput, len(vSlice))
+	res := make([]*definition.ElementFigures, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐElementFiguresInput(ctx, ec, vSlice[i])
+		res[i], err = unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐElementFigures(ctx, ec, vSlice[i])
 		if err != nil {
 			return nil, err
 		}

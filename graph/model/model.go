@@ -69,17 +69,6 @@ type CodeLabel struct {
 	Label *Label `json:"label"`
 }
 
-// Figures shown at a node or flow of a drawing.
-type ElementFiguresInput struct {
-	ElementID string `json:"elementID"`
-	// How often it was passed.
-	Count int `json:"count"`
-	// Mean stay in minutes; absent: not shown.
-	Minutes *float64 `json:"minutes,omitempty"`
-	// Share of breaches, 0 to 1; absent: not shown.
-	BreachRate *float64 `json:"breachRate,omitempty"`
-}
-
 // One error code with its texts; braces mark the parameters.
 type ErrorCode struct {
 	Code string `json:"code"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/openspms/spms/ent"
@@ -177,11 +176,7 @@ func (r *Room) rewrite(ctx context.Context, u *command.Unit, ref string, revisio
 	case next.refused != nil:
 		return nil, next.refused
 	}
-	upd := u.ProcessVersion.UpdateOne(v).SetDocument(next.text).AddRevision(1)
-	if !slices.Contains(v.Editors, u.Viewer.StaffID) {
-		upd.SetEditors(append(slices.Clone(v.Editors), u.Viewer.StaffID))
-	}
-	_, err = r.save(ctx, u, upd)
+	_, err = r.save(ctx, u, redraft(u, v, next.text))
 	return v, err
 }
 

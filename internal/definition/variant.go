@@ -60,6 +60,10 @@ func released(v *ent.ProcessVersion, field string) error {
 // VARIANT_CONFLICT with an item MERGE_CONFLICT for each place that both changed
 // differently; then nothing is made.
 func (r *Room) RebaseVariant(ctx context.Context, in RebaseVariant) (Result, error) {
+	m, err := r.merge(ctx, in)
+	if err != nil {
+		return Result{}, err
+	}
 	cmd := command.Command{Operation: "rebaseProcessVariant", Key: deref(in.IdempotencyKey), Input: in}
 	id, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
 		own, err := r.version(ctx, u, in.VersionID, "versionID")
@@ -73,28 +77,71 @@ func (r *Room) RebaseVariant(ctx context.Context, in RebaseVariant) (Result, err
 		if err := u.Require(access.DraftProcess, own.RegionPath); err != nil {
 			return "", err
 		}
-		if own.ParentID == nil || onto.ProcessID != own.ProcessID || *own.ParentID == onto.ID || onto.ParentID != nil {
-			return "", fault.E(fault.Precondition, "PROCESS_NO_VARIANT").At("input", "ontoVersionID")
-		}
-		if err := released(onto, "ontoVersionID"); err != nil {
+		if err := tied(own, onto); err != nil {
 			return "", err
 		}
-		parent, err := u.ProcessVersion.Get(access.Elevated(ctx), *own.ParentID)
-		if err != nil {
-			return "", notFound(err, "PROCESS_VERSION_NOT_FOUND", *own.ParentID)
+		if own.Revision != m.revision {
+			return "", fault.E(fault.Conflict, "STALE_REVISION", fault.P("expected", m.revision), fault.P("actual", own.Revision)).At("input", "versionID")
 		}
-		text, err := merged(parent.Document, own.Document, onto.Document)
-		if err != nil {
-			return "", err
+		if m.refused != nil {
+			return "", m.refused
 		}
 		at := version{process: own.ProcessID, regionID: own.RegionID, regionPath: own.RegionPath, parent: &onto.ID}
-		v, err := next(ctx, u, at, text, deref(in.Changelog))
+		v, err := next(ctx, u, at, m.text, deref(in.Changelog))
 		if err != nil {
 			return "", err
 		}
 		return v.ID, nil
 	})
 	return Result{VersionID: id}, err
+}
+
+// tied reports whether a variant can be brought up to a version of its parent.
+func tied(own, onto *ent.ProcessVersion) error {
+	if own.ParentID == nil || onto.ProcessID != own.ProcessID || *own.ParentID == onto.ID || onto.ParentID != nil {
+		return fault.E(fault.Precondition, "PROCESS_NO_VARIANT").At("input", "ontoVersionID")
+	}
+	return released(onto, "ontoVersionID")
+}
+
+// rebased is a variant after its merge, made outside the command; its refusal is
+// told inside, where it is audited.
+type rebased struct {
+	revision int // of the variant, which may be a draft
+	text     string
+	refused  error
+}
+
+func (r *Room) merge(ctx context.Context, in RebaseVariant) (rebased, error) {
+	read := func(ctx context.Context, ref, field string) (*ent.ProcessVersion, error) {
+		v, err := r.door.Store.Client().ProcessVersion.Query().Where(versionRef(ref)).Only(ctx)
+		if err != nil {
+			return nil, withPath(notFound(err, "PROCESS_VERSION_NOT_FOUND", ref), "input", field)
+		}
+		return v, nil
+	}
+	own, err := read(ctx, in.VersionID, "versionID")
+	if err != nil {
+		return rebased{}, err
+	}
+	onto, err := read(ctx, in.OntoVersionID, "ontoVersionID")
+	if err != nil {
+		return rebased{}, err
+	}
+	out := rebased{revision: own.Revision}
+	if tied(own, onto) != nil {
+		return out, nil // the command says what is wrong
+	}
+	parent, err := read(access.Elevated(ctx), *own.ParentID, "versionID")
+	if err != nil {
+		return rebased{}, err
+	}
+	out.text, err = merged(parent.Document, own.Document, onto.Document)
+	if err != nil && fault.KindOf(err) == fault.Internal {
+		return rebased{}, err
+	}
+	out.refused = err
+	return out, nil
 }
 
 // merged is the document of a variant with what its parent has changed since.

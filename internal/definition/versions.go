@@ -142,10 +142,7 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 		if key := v.Edges.Process.Key; c.Graph.Extension.Key != key {
 			return "", fault.E(fault.Invalid, "PROCESS_KEY_CHANGED", fault.P("want", key), fault.P("have", c.Graph.Extension.Key)).At("input", "bpmn")
 		}
-		upd := u.ProcessVersion.UpdateOne(v).SetDocument(in.BPMN).AddRevision(1)
-		if !slices.Contains(v.Editors, u.Viewer.StaffID) {
-			upd.SetEditors(append(slices.Clone(v.Editors), u.Viewer.StaffID))
-		}
+		upd := redraft(u, v, in.BPMN)
 		if in.Changelog != nil {
 			upd.SetChangelog(*in.Changelog)
 		}
@@ -155,6 +152,16 @@ func (r *Room) UpdateDraft(ctx context.Context, in UpdateDraft) (Result, error) 
 		return r.save(ctx, u, upd)
 	})
 	return Result{id, findings}, err
+}
+
+// redraft gives a draft another document, one more revision, and the viewer as
+// one who has changed it.
+func redraft(u *command.Unit, v *ent.ProcessVersion, text string) *ent.ProcessVersionUpdateOne {
+	upd := u.ProcessVersion.UpdateOne(v).SetDocument(text).AddRevision(1)
+	if !slices.Contains(v.Editors, u.Viewer.StaffID) {
+		upd.SetEditors(append(slices.Clone(v.Editors), u.Viewer.StaffID))
+	}
+	return upd
 }
 
 // Submit hands a draft in for review; it must be free of errors by then.

@@ -33,17 +33,17 @@ type MovedClock struct {
 	To            *time.Time // nil: the clock was cancelled
 }
 
-// Moved tells how the due instants of a case that the viewer may see were moved,
-// the earliest first. It is read from the audit trail, of which who may see
-// the case is shown this part.
-func (r *Room) Moved(ctx context.Context, caseID string) ([]*MovedClock, error) {
+// Moved tells how the due instants of cases that the viewer may see were moved,
+// by case id, the earliest first, in one statement. It is read from the audit
+// trail, of which who may see a case is shown this part.
+func (r *Room) Moved(ctx context.Context, caseIDs []string) (map[string][]*MovedClock, error) {
 	rows, err := r.door.Store.Client().AuditEntry.Query().
-		Where(auditentry.Subject(caseID), auditentry.OutcomeEQ(auditentry.OutcomeApplied), auditentry.OperationIn(slices.Collect(maps.Keys(movedBy))...)).
+		Where(auditentry.SubjectIn(caseIDs...), auditentry.OutcomeEQ(auditentry.OutcomeApplied), auditentry.OperationIn(slices.Collect(maps.Keys(movedBy))...)).
 		Order(ent.Asc(auditentry.FieldCreatedAt, auditentry.FieldID)).All(access.Elevated(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("read how clocks were moved: %w", err)
 	}
-	out := []*MovedClock{}
+	out := map[string][]*MovedClock{}
 	for _, row := range rows {
 		version, _ := row.Detail["version"].(string)
 		for _, code := range slices.Sorted(maps.Keys(row.Detail)) {
@@ -61,7 +61,7 @@ func (r *Room) Moved(ctx context.Context, caseID string) ([]*MovedClock, error) 
 			if m.To, err = instant(said["to"]); err != nil {
 				return nil, fmt.Errorf("read audit entry %s: %w", row.ID, err)
 			}
-			out = append(out, m)
+			out[row.Subject] = append(out[row.Subject], m)
 		}
 	}
 	return out, nil

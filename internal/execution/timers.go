@@ -19,51 +19,59 @@ import (
 	"github.com/openspms/spms/schema"
 )
 
-// tickBatch is how many cases with something due are taken at a time.
+// tickBatch is how many cases with something due are taken at a time, and how
+// many may fail before the rest is left for the next time.
 const tickBatch = 256
 
 // Tick fires every timer and clock that is due now, a command for each case,
-// and returns how many cases it has moved. Several nodes may tick at once: a
-// case is locked, and what has fired is not due any more.
+// and returns how many cases it has moved. A case that cannot be moved holds up
+// no other: the error names all of them, and they are tried again at the next
+// tick. Several nodes may tick at once: a case is locked, and what has fired is
+// not due any more.
 func (r *Room) Tick(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("timer"))
 	moved := 0
+	var stuck []string
+	var failures []error
 	for {
-		due, err := r.due(ctx, r.door.Clock.Now())
+		due, err := r.due(ctx, r.door.Clock.Now(), stuck)
 		if err != nil {
-			return moved, err
+			return moved, errors.Join(append(failures, err)...)
 		}
 		for _, id := range due {
 			if err := ctx.Err(); err != nil {
-				return moved, err
+				return moved, errors.Join(append(failures, err)...)
 			}
 			if err := r.fire(ctx, id); err != nil {
-				return moved, fmt.Errorf("fire what is due in case %s: %w", id, err)
+				stuck = append(stuck, id)
+				failures = append(failures, fmt.Errorf("fire what is due in case %s: %w", id, err))
+				continue
 			}
 			moved++
 		}
-		if len(due) < tickBatch {
-			return moved, nil
+		if len(due) < tickBatch || len(stuck) >= tickBatch {
+			return moved, errors.Join(failures...)
 		}
 	}
 }
 
-// due lists cases with a timer or clock due at now, the longest due first.
-func (r *Room) due(ctx context.Context, now time.Time) ([]string, error) {
+// due lists cases with a timer or clock due at now, the longest due first,
+// without those that are stuck.
+func (r *Room) due(ctx context.Context, now time.Time, stuck []string) ([]string, error) {
 	client := r.door.Store.Client()
-	var out []string
-	seen := map[string]bool{}
 	timers, err := client.TimerRow.Query().
-		Where(timerrow.StateEQ(timerrow.StateWaiting), timerrow.DueOrderLTE(now)).
+		Where(timerrow.StateEQ(timerrow.StateWaiting), timerrow.DueOrderLTE(now), timerrow.CaseIDNotIn(stuck...)).
 		Order(timerrow.ByDueOrder()).Limit(tickBatch).Select(timerrow.FieldCaseID).Strings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due timers: %w", err)
 	}
-	clocks, err := client.Clock.Query().Where(clock.NextAtLTE(now)).
+	clocks, err := client.Clock.Query().Where(clock.NextAtLTE(now), clock.CaseIDNotIn(stuck...)).
 		Order(clock.ByNextAt()).Limit(tickBatch).Select(clock.FieldCaseID).Strings(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list due clocks: %w", err)
 	}
+	var out []string
+	seen := map[string]bool{}
 	for _, id := range append(timers, clocks...) {
 		if !seen[id] {
 			seen[id] = true
@@ -153,7 +161,7 @@ func (r *Room) NextDue(ctx context.Context) (time.Time, bool, error) {
 // Recount computes the due instants of running clocks anew that were counted
 // with a year that had not been announced, and audits what moved. It runs after
 // a calendar has been loaded and when a server starts, and returns how many
-// clocks it has moved.
+// clocks it has moved; a case that fails holds up no other.
 func (r *Room) Recount(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("calendar"))
 	ids, err := r.door.Store.Client().Clock.Query().
@@ -162,14 +170,18 @@ func (r *Room) Recount(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("list provisional clocks: %w", err)
 	}
 	n := 0
+	var failures []error
 	for _, id := range ids {
 		k, err := r.recountCase(ctx, id)
 		n += k
 		if err != nil {
-			return n, err
+			failures = append(failures, fmt.Errorf("recount case %s: %w", id, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return n, nil
+	return n, errors.Join(failures...)
 }
 
 // errUnchanged undoes a recount that moved nothing.
