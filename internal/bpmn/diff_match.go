@@ -24,6 +24,14 @@ func (m *matching) any(id string) string {
 	return m.lane[id]
 }
 
+// Twins tells which nodes and flows of two versions are the same ones, by the id
+// in a: nodes by id, then by type and name, then by type and neighbours; flows by
+// id or by the nodes they join. Cost: nodes times flows.
+func Twins(a, b *Graph) (nodes, flows map[string]string) {
+	m := match(a, b)
+	return m.node, m.flow
+}
+
 // match finds the twins of two versions: by id, then by type and name, then by
 // type and neighbours, until nothing more is found.
 func match(a, b *Graph) *matching {

@@ -79,49 +79,11 @@ func (n *Node) parallel() bool {
 	return n.EventSub || len(n.Out) > 1 && n.Activity() || n.Loop != nil && n.Loop.MultiInstance
 }
 
-// node checks what is read at a node, before its own writes and after them.
+// node checks what is read at a node.
 func (f *flowCheck) node(i int) {
-	n := &f.m.Nodes[i]
-	var before, own []*expr.Program
-	before = append(before, n.Correlation, n.Script, n.Condition)
-	if t := n.Timer; t != nil {
-		before = append(before, t.Date, t.Duration, t.Cycle)
-	}
-	if l := n.Loop; l != nil {
-		before = append(before, l.Cardinality, l.Collection)
-		own = append(own, l.Completion, l.Condition)
-	}
-	if d := n.Decision; d != nil {
-		for _, r := range d.rules {
-			before = append(append(before, r.when), r.then...)
-		}
-	}
-	for _, r := range f.m.Rules(i, "claim") {
-		before = append(before, r.Program)
-	}
-	for _, r := range f.m.Rules(i, "complete") {
-		own = append(own, r.Program)
-	}
-	f.read(i, n.ID, before, len(n.Reschedule) > 0)
-	f.read(i, n.ID, own, true)
-	for _, o := range n.Out {
-		f.read(i, f.m.Flows[o].ID, []*expr.Program{f.m.Flows[o].Condition}, true)
-	}
-}
-
-// read reports the variables that programs at node i read too early; own says
-// that what the node writes itself is there by then.
-func (f *flowCheck) read(i int, element string, programs []*expr.Program, own bool) {
-	seen := map[string]bool{}
-	for _, p := range programs {
-		if p == nil {
-			continue
-		}
-		for _, name := range p.Reads() {
-			if !seen[name] && !f.written(name, i, own) {
-				f.fail("VARIABLE_READ_BEFORE_WRITE", element, fault.P("variable", name))
-			}
-			seen[name] = true
+	for _, x := range f.m.reads(i) {
+		if !f.written(x.name, i, x.own) {
+			f.fail("VARIABLE_READ_BEFORE_WRITE", x.element, fault.P("variable", x.name))
 		}
 	}
 }
@@ -161,13 +123,72 @@ func (f *flowCheck) precedes(writer, reader int) bool {
 
 // follow marks the nodes that can be visited after a visit of n.
 func (f *flowCheck) follow(n int) []bool {
-	if f.after[n] != nil {
-		return f.after[n]
+	if f.after[n] == nil {
+		f.after[n] = f.m.follow(n)
 	}
-	out := make([]bool, len(f.m.Nodes))
-	queue := slices.Clone(f.m.after(n))
-	if f.m.Nodes[n].Activity() {
-		queue = append(queue, f.m.Nodes[n].Boundary...)
+	return f.after[n]
+}
+
+// read is a name that an expression at a node reads.
+type read struct {
+	name, element string
+	own           bool // what the node writes itself is there by then
+}
+
+// reads lists what the expressions at a node and on the flows out of it read.
+func (m *Model) reads(i int) []read {
+	n := &m.Nodes[i]
+	var before, own []*expr.Program
+	before = append(before, n.Correlation, n.Script, n.Condition)
+	if t := n.Timer; t != nil {
+		before = append(before, t.Date, t.Duration, t.Cycle)
+	}
+	if l := n.Loop; l != nil {
+		before = append(before, l.Cardinality, l.Collection)
+		own = append(own, l.Completion, l.Condition)
+	}
+	if d := n.Decision; d != nil {
+		for _, r := range d.rules {
+			before = append(append(before, r.when), r.then...)
+		}
+	}
+	for _, r := range m.Rules(i, "claim") {
+		before = append(before, r.Program)
+	}
+	for _, r := range m.Rules(i, "complete") {
+		own = append(own, r.Program)
+	}
+	out := namesOf(nil, n.ID, before, len(n.Reschedule) > 0)
+	out = namesOf(out, n.ID, own, true)
+	for _, o := range n.Out {
+		out = namesOf(out, m.Flows[o].ID, []*expr.Program{m.Flows[o].Condition}, true)
+	}
+	return out
+}
+
+// namesOf adds the names that programs of an element read, each once.
+func namesOf(out []read, element string, programs []*expr.Program, own bool) []read {
+	seen := map[string]bool{}
+	for _, p := range programs {
+		if p == nil {
+			continue
+		}
+		for _, name := range p.Reads() {
+			if !seen[name] {
+				seen[name] = true
+				out = append(out, read{name, element, own})
+			}
+		}
+	}
+	return out
+}
+
+// follow marks the nodes that can be visited after a visit of n.
+func (m *Model) follow(n int) []bool {
+	out := make([]bool, len(m.Nodes))
+	queue := slices.Clone(m.after(n))
+	if m.Nodes[n].Activity() {
+		queue = append(queue, m.Nodes[n].Boundary...)
 	}
 	for len(queue) > 0 {
 		at := queue[0]
@@ -176,8 +197,7 @@ func (f *flowCheck) follow(n int) []bool {
 			continue
 		}
 		out[at] = true
-		queue = append(queue, f.m.after(at)...)
+		queue = append(queue, m.after(at)...)
 	}
-	f.after[n] = out
 	return out
 }

@@ -42,12 +42,16 @@ type trace struct {
 	before []int
 }
 
-// explore visits the markings of a net, nearest first, and returns the first that
-// is wrong. done is false when there are more than limit markings.
-func (n *net) explore(limit int) (found *verdict, done bool) {
-	words := (n.places + 63) / 64
-	first := make(marking, words)
-	first[0] = 1
+// beginning is the marking before anything has happened.
+func (n *net) beginning() marking {
+	k := make(marking, (n.places+63)/64)
+	k[0] = 1
+	return k
+}
+
+// explore visits the markings of a net that follow one, nearest first, and returns
+// the first that is wrong. done is false when there are more than limit markings.
+func (n *net) explore(first marking, limit int) (found *verdict, done bool) {
 	seen := map[string]int{first.key(): 0}
 	traces := []trace{{mark: first, from: None, by: None}}
 	final := None

@@ -38,7 +38,7 @@ func Sound(m *Model) []Finding {
 		if n.free && n.fast() {
 			continue
 		}
-		v, done := n.explore(maxMarkings)
+		v, done := n.explore(n.beginning(), maxMarkings)
 		switch {
 		case v != nil:
 			out = append(out, Finding{Code: v.code, Severity: SeverityError, Elements: v.path, Params: []fault.Param{fault.P("node", v.path[len(v.path)-1])}})
@@ -68,6 +68,7 @@ type net struct {
 	m       *Model
 	places  int
 	target  []int // node that a token on the place waits at
+	flow    []int // the flow that the place stands for, None for others
 	moves   []move
 	out     [][]int // by place: moves that consume from it
 	free    bool    // free choice, and no end cancels others
@@ -87,21 +88,21 @@ type move struct {
 // newNet builds the net of a scope. It reports false when a node has too many
 // flows to take in any combination.
 func newNet(m *Model, parent int) (*net, bool) {
-	n := &net{m: m, free: true, places: 1, target: []int{None}, suspect: None}
+	n := &net{m: m, free: true, places: 1, target: []int{None}, flow: []int{None}, suspect: None}
 	ins, outs := map[int][]int{}, map[int][]int{} // places by node
-	place := func(from, to int) {
+	place := func(from, to, flow int) {
 		ins[to], outs[from] = append(ins[to], n.places), append(outs[from], n.places)
-		n.target = append(n.target, to)
+		n.target, n.flow = append(n.target, to), append(n.flow, flow)
 		n.places++
 	}
 	for f := range m.Flows { // in the order of Node.In
 		if m.Nodes[m.Flows[f].From].Parent == parent {
-			place(m.Flows[f].From, m.Flows[f].To)
+			place(m.Flows[f].From, m.Flows[f].To, f)
 		}
 	}
 	for i := range m.Nodes {
 		if m.Nodes[i].Parent == parent && m.Nodes[i].LinkTo != None {
-			place(i, m.Nodes[i].LinkTo)
+			place(i, m.Nodes[i].LinkTo, None)
 		}
 	}
 	starts := m.Starts
