@@ -138,6 +138,47 @@ func processDiff(ctx context.Context, d *definition.Comparison) *model.ProcessDi
 	return out
 }
 
+// versionMapping says where cases go on.
+func versionMapping(ctx context.Context, m *definition.VersionMapping) *model.VersionMapping {
+	if m == nil {
+		return nil
+	}
+	lang := problem.LangOf(ctx)
+	out := &model.VersionMapping{
+		FromVersionID: m.FromVersionID, ToVersionID: m.ToVersionID, Ok: len(compiled.Errors(m.Findings)) == 0,
+		Nodes: []*model.MappedNode{}, Findings: findings(ctx, m.Findings),
+	}
+	for _, n := range m.Nodes {
+		row := &model.MappedNode{From: n.From.ID, FromName: nameOf(lang, n.From), Proposed: n.ByProposal, Required: n.MustBeMapped}
+		if n.To != nil {
+			name := nameOf(lang, n.To)
+			row.To, row.ToName = &n.To.ID, &name
+		}
+		out.Nodes = append(out.Nodes, row)
+	}
+	return out
+}
+
+// nameOf is the name of a node in a language.
+func nameOf(lang fault.Lang, n *bpmn.Node) string {
+	if lang == fault.EN && n.Extension.NameEn != "" {
+		return n.Extension.NameEn
+	}
+	return n.Name
+}
+
+// parameters says what a template asks for.
+func parameters(ctx context.Context, params []bpmn.Parameter) []*model.ProcessParameter {
+	out := make([]*model.ProcessParameter, 0, len(params))
+	for _, p := range params {
+		out = append(out, &model.ProcessParameter{
+			Name: p.Name, Type: string(p.Type), Label: label(ctx, p.LabelZh, p.LabelEn), Default: p.Default,
+			Minimum: p.Minimum, Maximum: p.Maximum, Enum: append([]string{}, p.Enum...),
+		})
+	}
+	return out
+}
+
 // findings says what a check found in the language of ctx.
 func findings(ctx context.Context, found []compiled.Finding) []*model.Finding {
 	lang := problem.LangOf(ctx)

@@ -22,6 +22,10 @@ func (r *mutationResolver) CreateProcess(ctx context.Context, input definition.C
 	return r.versionPayload(apply(ctx, input, r.Definitions.CreateProcess))(ctx)
 }
 
+func (r *mutationResolver) CreateProcessFromTemplate(ctx context.Context, input definition.CreateFromTemplate) (*model.ProcessVersionPayload, error) {
+	return r.versionPayload(apply(ctx, input, r.Definitions.CreateFromTemplate))(ctx)
+}
+
 func (r *mutationResolver) CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error) {
 	return r.versionPayload(apply(ctx, input, r.Definitions.CreateDraft))(ctx)
 }
@@ -88,6 +92,11 @@ func (r *processVersionResolver) Findings(ctx context.Context, obj *ent.ProcessV
 	return findings(ctx, found), err
 }
 
+func (r *processVersionResolver) Parameters(ctx context.Context, obj *ent.ProcessVersion) ([]*model.ProcessParameter, error) {
+	params, err := definition.Parameters(obj.Document)
+	return parameters(ctx, params), err
+}
+
 func (r *processVersionResolver) SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*definition.ElementFigures) (string, error) {
 	return r.Definitions.SVG(obj, string(problem.LangOf(ctx)), figures)
 }
@@ -104,6 +113,11 @@ func (r *queryResolver) Process(ctx context.Context, key string) (*ent.Process, 
 func (r *queryResolver) ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error) {
 	d, err := r.Definitions.Diff(ctx, from, to)
 	return processDiff(ctx, d), err
+}
+
+func (r *queryResolver) ProcessMapping(ctx context.Context, from string, to string, pairs []*definition.NodePair) (*model.VersionMapping, error) {
+	m, err := r.Definitions.Mapping(ctx, from, to, pairs)
+	return versionMapping(ctx, m), err
 }
 
 func (r *queryResolver) CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error) {

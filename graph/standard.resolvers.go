@@ -167,6 +167,14 @@ func (r *standardVersionResolver) Rules(ctx context.Context, obj *ent.StandardVe
 	return r.Norms.RulesOf(obj)
 }
 
+func (r *standardVersionResolver) Banner(ctx context.Context, obj *ent.StandardVersion) (*model.Label, error) {
+	text, err := r.Norms.BannerOf(obj)
+	if err != nil || text == (norm.Text{}) {
+		return nil, err
+	}
+	return label(ctx, text.ZH, text.EN), nil
+}
+
 func (r *Resolver) CoverageRow() exec.CoverageRowResolver { return &coverageRowResolver{r} }
 
 func (r *Resolver) CoveredIndicator() exec.CoveredIndicatorResolver {

@@ -54,7 +54,8 @@ var changes = map[string]change{
 	"createProcess": {access.DraftProcess, "Region", func(m *matrix, c column) string {
 		return fmt.Sprintf("regionID: %q, bpmn: %s", c["code"], literal(processOf(m.o.t, "other")))
 	}, nil},
-	"createProcessDraft": {access.DraftProcess, "ProcessVersion", in(`fromVersionID: %q`, "id"), nil},
+	"createProcessFromTemplate": {access.DraftProcess, "Region", in(`templateVersionID: "ftth-install@1", key: "other", nameZh: "另一流程", nameEn: "Another", regionID: %q`, "code"), nil},
+	"createProcessDraft":        {access.DraftProcess, "ProcessVersion", in(`fromVersionID: %q`, "id"), nil},
 	"updateProcessDraft": {access.DraftProcess, "ProcessVersion", func(m *matrix, c column) string {
 		return fmt.Sprintf("versionID: %q, revision: %s, bpmn: %s", c["id"], c["revision"], literal(processOf(m.o.t, "draft-"+strings.TrimSuffix(c["region_path"], "/"))))
 	}, state("draft")},

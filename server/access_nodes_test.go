@@ -144,6 +144,9 @@ var singles = map[string]single{
 	"processDiff": {"ProcessVersion", func(_ *matrix, c column) string {
 		return fmt.Sprintf("from: %q, to: %q", c["id"], c["id"])
 	}, "{ fromVersionID markdown }"},
+	"processMapping": {"ProcessVersion", func(_ *matrix, c column) string {
+		return fmt.Sprintf("from: %q, to: %q", c["id"], c["id"])
+	}, "{ fromVersionID nodes { from } }"},
 	"exportStandard": {"Standard", byColumn("code", "code"), ""},
 	"coverage":       {"Region", byColumn("regionID", "code"), "{ regionID rows { clause } }"},
 	"standardImpact": {"StandardVersion", byColumn("versionID", "id"), "{ versionID cases { __typename id } }"},

@@ -197,7 +197,7 @@ func processOf(t *testing.T, key string) string {
 	}
 	for _, f := range files {
 		if f.Key == "enquiry" {
-			return strings.ReplaceAll(f.Text, `spms:process key="enquiry"`, fmt.Sprintf(`spms:process key=%q`, key))
+			return strings.ReplaceAll(f.Text, `spms:process key="enquiry"`, fmt.Sprintf(`spms:process key=%q`, strings.ToLower(key)))
 		}
 	}
 	t.Fatal("no shipped process is called enquiry")

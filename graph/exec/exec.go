@@ -605,6 +605,15 @@ type ComplexityRoot struct {
 		Zh   func(childComplexity int) int
 	}
 
+	MappedNode struct {
+		From     func(childComplexity int) int
+		FromName func(childComplexity int) int
+		Proposed func(childComplexity int) int
+		Required func(childComplexity int) int
+		To       func(childComplexity int) int
+		ToName   func(childComplexity int) int
+	}
+
 	MeasuringNode struct {
 		NodeID     func(childComplexity int) int
 		NodeName   func(childComplexity int) int
@@ -623,57 +632,58 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		ApproveStandard      func(childComplexity int, input standard.Approve) int
-		AssignRole           func(childComplexity int, input workforce.AssignRole) int
-		AssignTask           func(childComplexity int, input execution.AssignTask) int
-		BeginTask            func(childComplexity int, input execution.TaskRef) int
-		BindProcess          func(childComplexity int, input definition.Bind) int
-		CancelCase           func(childComplexity int, input execution.CancelCase) int
-		ClaimTask            func(childComplexity int, input execution.TaskRef) int
-		CompleteTask         func(childComplexity int, input execution.CompleteTask) int
-		CreateOrgUnit        func(childComplexity int, input workforce.CreateOrgUnit) int
-		CreatePool           func(childComplexity int, input workforce.CreatePool) int
-		CreateProcess        func(childComplexity int, input definition.CreateProcess) int
-		CreateProcessDraft   func(childComplexity int, input definition.CreateDraft) int
-		CreateProcessVariant func(childComplexity int, input definition.CreateVariant) int
-		CreateRegion         func(childComplexity int, input workforce.CreateRegion) int
-		CreateStaff          func(childComplexity int, input workforce.CreateStaff) int
-		CreateStandardDraft  func(childComplexity int, input standard.CreateDraft) int
-		CreateToken          func(childComplexity int, input workforce.CreateToken) int
-		EditProcessDraft     func(childComplexity int, input definition.EditDraft) int
-		EndRole              func(childComplexity int, input workforce.EndRole) int
-		GrantQualification   func(childComplexity int, input workforce.GrantQualification) int
-		ImportCalendar       func(childComplexity int, input standard.ImportCalendar) int
-		ImportStandard       func(childComplexity int, input standard.ImportStandard) int
-		PauseClock           func(childComplexity int, input execution.PauseClock) int
-		PublishProcess       func(childComplexity int, input definition.Publish) int
-		PublishStandard      func(childComplexity int, input standard.Publish) int
-		RebaseProcessVariant func(childComplexity int, input definition.RebaseVariant) int
-		RedoProcessEdit      func(childComplexity int, input definition.StepEdit) int
-		ReleaseTask          func(childComplexity int, input execution.TaskRef) int
-		RemoveClause         func(childComplexity int, input standard.RemoveClause) int
-		RemoveIndicator      func(childComplexity int, input standard.RemoveIndicator) int
-		RemoveRule           func(childComplexity int, input standard.RemoveRule) int
-		ResumeClock          func(childComplexity int, input execution.ResumeClock) int
-		RetireProcess        func(childComplexity int, input definition.Retire) int
-		RetryFailure         func(childComplexity int, input execution.RetryFailure) int
-		ReturnProcess        func(childComplexity int, input definition.Return) int
-		ReturnStandard       func(childComplexity int, input standard.Return) int
-		RevokeQualification  func(childComplexity int, input workforce.RevokeQualification) int
-		RevokeToken          func(childComplexity int, input workforce.RevokeToken) int
-		SendMessage          func(childComplexity int, input execution.SendMessage) int
-		SetClause            func(childComplexity int, input standard.SetClause) int
-		SetIndicator         func(childComplexity int, input standard.SetIndicator) int
-		SetRule              func(childComplexity int, input standard.SetRule) int
-		StartCase            func(childComplexity int, input execution.StartCase) int
-		SubmitProcess        func(childComplexity int, input definition.Submit) int
-		SubmitStandard       func(childComplexity int, input standard.Submit) int
-		UndoProcessEdit      func(childComplexity int, input definition.StepEdit) int
-		UpdatePool           func(childComplexity int, input workforce.UpdatePool) int
-		UpdateProcessDraft   func(childComplexity int, input definition.UpdateDraft) int
-		UpdateStaff          func(childComplexity int, input workforce.UpdateStaff) int
-		UpdateStandardDraft  func(childComplexity int, input standard.UpdateDraft) int
-		WithdrawStandard     func(childComplexity int, input standard.Withdraw) int
+		ApproveStandard           func(childComplexity int, input standard.Approve) int
+		AssignRole                func(childComplexity int, input workforce.AssignRole) int
+		AssignTask                func(childComplexity int, input execution.AssignTask) int
+		BeginTask                 func(childComplexity int, input execution.TaskRef) int
+		BindProcess               func(childComplexity int, input definition.Bind) int
+		CancelCase                func(childComplexity int, input execution.CancelCase) int
+		ClaimTask                 func(childComplexity int, input execution.TaskRef) int
+		CompleteTask              func(childComplexity int, input execution.CompleteTask) int
+		CreateOrgUnit             func(childComplexity int, input workforce.CreateOrgUnit) int
+		CreatePool                func(childComplexity int, input workforce.CreatePool) int
+		CreateProcess             func(childComplexity int, input definition.CreateProcess) int
+		CreateProcessDraft        func(childComplexity int, input definition.CreateDraft) int
+		CreateProcessFromTemplate func(childComplexity int, input definition.CreateFromTemplate) int
+		CreateProcessVariant      func(childComplexity int, input definition.CreateVariant) int
+		CreateRegion              func(childComplexity int, input workforce.CreateRegion) int
+		CreateStaff               func(childComplexity int, input workforce.CreateStaff) int
+		CreateStandardDraft       func(childComplexity int, input standard.CreateDraft) int
+		CreateToken               func(childComplexity int, input workforce.CreateToken) int
+		EditProcessDraft          func(childComplexity int, input definition.EditDraft) int
+		EndRole                   func(childComplexity int, input workforce.EndRole) int
+		GrantQualification        func(childComplexity int, input workforce.GrantQualification) int
+		ImportCalendar            func(childComplexity int, input standard.ImportCalendar) int
+		ImportStandard            func(childComplexity int, input standard.ImportStandard) int
+		PauseClock                func(childComplexity int, input execution.PauseClock) int
+		PublishProcess            func(childComplexity int, input definition.Publish) int
+		PublishStandard           func(childComplexity int, input standard.Publish) int
+		RebaseProcessVariant      func(childComplexity int, input definition.RebaseVariant) int
+		RedoProcessEdit           func(childComplexity int, input definition.StepEdit) int
+		ReleaseTask               func(childComplexity int, input execution.TaskRef) int
+		RemoveClause              func(childComplexity int, input standard.RemoveClause) int
+		RemoveIndicator           func(childComplexity int, input standard.RemoveIndicator) int
+		RemoveRule                func(childComplexity int, input standard.RemoveRule) int
+		ResumeClock               func(childComplexity int, input execution.ResumeClock) int
+		RetireProcess             func(childComplexity int, input definition.Retire) int
+		RetryFailure              func(childComplexity int, input execution.RetryFailure) int
+		ReturnProcess             func(childComplexity int, input definition.Return) int
+		ReturnStandard            func(childComplexity int, input standard.Return) int
+		RevokeQualification       func(childComplexity int, input workforce.RevokeQualification) int
+		RevokeToken               func(childComplexity int, input workforce.RevokeToken) int
+		SendMessage               func(childComplexity int, input execution.SendMessage) int
+		SetClause                 func(childComplexity int, input standard.SetClause) int
+		SetIndicator              func(childComplexity int, input standard.SetIndicator) int
+		SetRule                   func(childComplexity int, input standard.SetRule) int
+		StartCase                 func(childComplexity int, input execution.StartCase) int
+		SubmitProcess             func(childComplexity int, input definition.Submit) int
+		SubmitStandard            func(childComplexity int, input standard.Submit) int
+		UndoProcessEdit           func(childComplexity int, input definition.StepEdit) int
+		UpdatePool                func(childComplexity int, input workforce.UpdatePool) int
+		UpdateProcessDraft        func(childComplexity int, input definition.UpdateDraft) int
+		UpdateStaff               func(childComplexity int, input workforce.UpdateStaff) int
+		UpdateStandardDraft       func(childComplexity int, input standard.UpdateDraft) int
+		WithdrawStandard          func(childComplexity int, input standard.Withdraw) int
 	}
 
 	OrgUnit struct {
@@ -816,6 +826,16 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	ProcessParameter struct {
+		Default func(childComplexity int) int
+		Enum    func(childComplexity int) int
+		Label   func(childComplexity int) int
+		Maximum func(childComplexity int) int
+		Minimum func(childComplexity int) int
+		Name    func(childComplexity int) int
+		Type    func(childComplexity int) int
+	}
+
 	ProcessVersion struct {
 		ApproverID  func(childComplexity int) int
 		AuthorID    func(childComplexity int) int
@@ -829,6 +849,7 @@ type ComplexityRoot struct {
 		Findings    func(childComplexity int, regionID *string) int
 		ID          func(childComplexity int) int
 		Number      func(childComplexity int) int
+		Parameters  func(childComplexity int) int
 		Parent      func(childComplexity int) int
 		ParentID    func(childComplexity int) int
 		Process     func(childComplexity int) int
@@ -920,6 +941,7 @@ type ComplexityRoot struct {
 		Pools           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) int
 		Process         func(childComplexity int, key string) int
 		ProcessDiff     func(childComplexity int, from string, to string) int
+		ProcessMapping  func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
 		Processes       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
 		Regions         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
 		RoleDefinitions func(childComplexity int) int
@@ -1183,6 +1205,7 @@ type ComplexityRoot struct {
 		AppliedAt     func(childComplexity int) int
 		ApproverID    func(childComplexity int) int
 		AuthorID      func(childComplexity int) int
+		Banner        func(childComplexity int) int
 		Changelog     func(childComplexity int) int
 		Clauses       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClauseOrder) int
 		CreatedAt     func(childComplexity int) int
@@ -1397,6 +1420,14 @@ type ComplexityRoot struct {
 		Path    func(childComplexity int) int
 	}
 
+	VersionMapping struct {
+		Findings      func(childComplexity int) int
+		FromVersionID func(childComplexity int) int
+		Nodes         func(childComplexity int) int
+		Ok            func(childComplexity int) int
+		ToVersionID   func(childComplexity int) int
+	}
+
 	Viewer struct {
 		Code    func(childComplexity int) int
 		Grants  func(childComplexity int) int
@@ -1445,6 +1476,7 @@ type MutationResolver interface {
 	ResumeClock(ctx context.Context, input execution.ResumeClock) (*model.ClockPayload, error)
 	RetryFailure(ctx context.Context, input execution.RetryFailure) (*model.FailurePayload, error)
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
+	CreateProcessFromTemplate(ctx context.Context, input definition.CreateFromTemplate) (*model.ProcessVersionPayload, error)
 	CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error)
 	UpdateProcessDraft(ctx context.Context, input definition.UpdateDraft) (*model.ProcessVersionPayload, error)
 	EditProcessDraft(ctx context.Context, input definition.EditDraft) (*model.ProcessVersionPayload, error)
@@ -1491,6 +1523,7 @@ type ProcessChangeResolver interface {
 }
 type ProcessVersionResolver interface {
 	Findings(ctx context.Context, obj *ent.ProcessVersion, regionID *string) ([]*model.Finding, error)
+	Parameters(ctx context.Context, obj *ent.ProcessVersion) ([]*model.ProcessParameter, error)
 	SVG(ctx context.Context, obj *ent.ProcessVersion, figures []*definition.ElementFigures) (string, error)
 }
 type QueryResolver interface {
@@ -1508,6 +1541,7 @@ type QueryResolver interface {
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
 	Process(ctx context.Context, key string) (*ent.Process, error)
 	ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error)
+	ProcessMapping(ctx context.Context, from string, to string, pairs []*definition.NodePair) (*model.VersionMapping, error)
 	CheckProcess(ctx context.Context, bpmn string, regionID string) (*model.CheckResult, error)
 	Standards(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) (*ent.StandardConnection, error)
 	Standard(ctx context.Context, code string, at *time.Time) (*ent.StandardVersion, error)
@@ -1540,6 +1574,7 @@ type StandardRuleResolver interface {
 }
 type StandardVersionResolver interface {
 	Rules(ctx context.Context, obj *ent.StandardVersion) ([]*norm.Rule, error)
+	Banner(ctx context.Context, obj *ent.StandardVersion) (*model.Label, error)
 }
 type SubscriptionResolver interface {
 	CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error)
@@ -3811,6 +3846,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Label.Zh(childComplexity), true
 
+	case "MappedNode.from":
+		if e.ComplexityRoot.MappedNode.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.From(childComplexity), true
+	case "MappedNode.fromName":
+		if e.ComplexityRoot.MappedNode.FromName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.FromName(childComplexity), true
+	case "MappedNode.proposed":
+		if e.ComplexityRoot.MappedNode.Proposed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.Proposed(childComplexity), true
+	case "MappedNode.required":
+		if e.ComplexityRoot.MappedNode.Required == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.Required(childComplexity), true
+	case "MappedNode.to":
+		if e.ComplexityRoot.MappedNode.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.To(childComplexity), true
+	case "MappedNode.toName":
+		if e.ComplexityRoot.MappedNode.ToName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MappedNode.ToName(childComplexity), true
+
 	case "MeasuringNode.nodeID":
 		if e.ComplexityRoot.MeasuringNode.NodeID == nil {
 			break
@@ -4011,6 +4083,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProcessDraft(childComplexity, args["input"].(definition.CreateDraft)), true
+	case "Mutation.createProcessFromTemplate":
+		if e.ComplexityRoot.Mutation.CreateProcessFromTemplate == nil {
+			break
+		}
+
+		args, err := field_Mutation_createProcessFromTemplate_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateProcessFromTemplate(childComplexity, args["input"].(definition.CreateFromTemplate)), true
 	case "Mutation.createProcessVariant":
 		if e.ComplexityRoot.Mutation.CreateProcessVariant == nil {
 			break
@@ -5017,6 +5100,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProcessEdge.Node(childComplexity), true
 
+	case "ProcessParameter.default":
+		if e.ComplexityRoot.ProcessParameter.Default == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Default(childComplexity), true
+	case "ProcessParameter.enum":
+		if e.ComplexityRoot.ProcessParameter.Enum == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Enum(childComplexity), true
+	case "ProcessParameter.label":
+		if e.ComplexityRoot.ProcessParameter.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Label(childComplexity), true
+	case "ProcessParameter.maximum":
+		if e.ComplexityRoot.ProcessParameter.Maximum == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Maximum(childComplexity), true
+	case "ProcessParameter.minimum":
+		if e.ComplexityRoot.ProcessParameter.Minimum == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Minimum(childComplexity), true
+	case "ProcessParameter.name":
+		if e.ComplexityRoot.ProcessParameter.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Name(childComplexity), true
+	case "ProcessParameter.type":
+		if e.ComplexityRoot.ProcessParameter.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessParameter.Type(childComplexity), true
+
 	case "ProcessVersion.approverID":
 		if e.ComplexityRoot.ProcessVersion.ApproverID == nil {
 			break
@@ -5104,6 +5230,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProcessVersion.Number(childComplexity), true
+	case "ProcessVersion.parameters":
+		if e.ComplexityRoot.ProcessVersion.Parameters == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProcessVersion.Parameters(childComplexity), true
 	case "ProcessVersion.parent":
 		if e.ComplexityRoot.ProcessVersion.Parent == nil {
 			break
@@ -5571,6 +5703,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.ProcessDiff(childComplexity, args["from"].(string), args["to"].(string)), true
+	case "Query.processMapping":
+		if e.ComplexityRoot.Query.ProcessMapping == nil {
+			break
+		}
+
+		args, err := field_Query_processMapping_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProcessMapping(childComplexity, args["from"].(string), args["to"].(string), args["pairs"].([]*definition.NodePair)), true
 	case "Query.processes":
 		if e.ComplexityRoot.Query.Processes == nil {
 			break
@@ -6793,6 +6936,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StandardVersion.AuthorID(childComplexity), true
+	case "StandardVersion.banner":
+		if e.ComplexityRoot.StandardVersion.Banner == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StandardVersion.Banner(childComplexity), true
 	case "StandardVersion.changelog":
 		if e.ComplexityRoot.StandardVersion.Changelog == nil {
 			break
@@ -7705,6 +7854,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UserError.Path(childComplexity), true
 
+	case "VersionMapping.findings":
+		if e.ComplexityRoot.VersionMapping.Findings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionMapping.Findings(childComplexity), true
+	case "VersionMapping.fromVersionID":
+		if e.ComplexityRoot.VersionMapping.FromVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionMapping.FromVersionID(childComplexity), true
+	case "VersionMapping.nodes":
+		if e.ComplexityRoot.VersionMapping.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionMapping.Nodes(childComplexity), true
+	case "VersionMapping.ok":
+		if e.ComplexityRoot.VersionMapping.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionMapping.Ok(childComplexity), true
+	case "VersionMapping.toVersionID":
+		if e.ComplexityRoot.VersionMapping.ToVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionMapping.ToVersionID(childComplexity), true
+
 	case "Viewer.code":
 		if e.ComplexityRoot.Viewer.Code == nil {
 			break
@@ -7797,6 +7977,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateOrgUnitInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateOrgUnitInput)),
 			graphql.NewInputUnmarshaler("CreatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputCreatePoolInput)),
 			graphql.NewInputUnmarshaler("CreateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessDraftInput)),
+			graphql.NewInputUnmarshaler("CreateProcessFromTemplateInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessFromTemplateInput)),
 			graphql.NewInputUnmarshaler("CreateProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessInput)),
 			graphql.NewInputUnmarshaler("CreateProcessVariantInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessVariantInput)),
 			graphql.NewInputUnmarshaler("CreateRegionInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateRegionInput)),
@@ -7820,8 +8001,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorConsequenceInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConsequenceInput)),
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
+			graphql.NewInputUnmarshaler("NodePairInput", graphql.BindUnmarshaler(ec, unmarshalInputNodePairInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
 			graphql.NewInputUnmarshaler("OrgUnitWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitWhereInput)),
+			graphql.NewInputUnmarshaler("ParameterValueInput", graphql.BindUnmarshaler(ec, unmarshalInputParameterValueInput)),
 			graphql.NewInputUnmarshaler("PauseBindingInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseBindingInput)),
 			graphql.NewInputUnmarshaler("PauseClockInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseClockInput)),
 			graphql.NewInputUnmarshaler("PauseOrder", graphql.BindUnmarshaler(ec, unmarshalInputPauseOrder)),
@@ -13598,6 +13781,27 @@ input CreateProcessInput {
   idempotencyKey: String
 }
 
+input CreateProcessFromTemplateInput {
+  "A published version: id or KEY@number."
+  templateVersionID: ID!
+  "Of the new process: small letters, digits and hyphens."
+  key: String!
+  nameZh: String!
+  nameEn: String!
+  "Region that owns the process; it and all below it can run it."
+  regionID: ID!
+  "A parameter that is not given keeps its default."
+  parameters: [ParameterValueInput!]
+  changelog: String
+  idempotencyKey: String
+}
+
+input ParameterValueInput {
+  name: String!
+  "A number, an ISO 8601 duration, a role or one of the choices."
+  value: String!
+}
+
 input UpdateProcessDraftInput {
   versionID: ID!
   "The revision the change is based on."
@@ -13803,6 +14007,50 @@ input ElementFiguresInput {
   breachRate: Float
 }
 
+"Something that a process asks for when it is used as a template."
+type ProcessParameter {
+  name: String!
+  "number, duration, role or choice."
+  type: String!
+  label: Label!
+  default: String!
+  "Of numbers and durations, else empty."
+  minimum: String!
+  maximum: String!
+  "Of choices."
+  enum: [String!]!
+}
+
+"What rests at one node goes to another."
+input NodePairInput {
+  from: ID!
+  "Empty: the proposed pair is taken away."
+  to: ID!
+}
+
+"Where the cases of one version go on in another."
+type VersionMapping {
+  fromVersionID: ID!
+  toVersionID: ID!
+  "No error was found: cases can be moved by it."
+  ok: Boolean!
+  nodes: [MappedNode!]!
+  findings: [Finding!]!
+}
+
+"A node of the earlier version with the one that its tokens go to."
+type MappedNode {
+  from: ID!
+  fromName: String!
+  "null while it is open."
+  to: ID
+  toName: String
+  "Proposed, not set by a pair of the query."
+  proposed: Boolean!
+  "A case can rest there: it must go somewhere."
+  required: Boolean!
+}
+
 "What differs between two versions of a process."
 type ProcessDiff {
   fromVersionID: ID!
@@ -13850,6 +14098,8 @@ type BindProcessPayload {
 extend type ProcessVersion {
   "What the check finds today, with the standards in force in region (the owner's when absent)."
   findings(regionID: ID): [Finding!]!
+  "What it asks for when it is used as a template."
+  parameters: [ProcessParameter!]!
   "The version drawn as SVG, with figures at its elements as a heat map."
   svg(figures: [ElementFiguresInput!]): String!
 }
@@ -13868,6 +14118,8 @@ extend type Query {
   process(key: String!): Process
   "What differs from one version (id or KEY@number) to another."
   processDiff(from: ID!, to: ID!): ProcessDiff!
+  "Proposes where the cases of one version (id or KEY@number) go on in another, and checks it with the pairs set by hand."
+  processMapping(from: ID!, to: ID!, pairs: [NodePairInput!]): VersionMapping!
   "Checks a BPMN document against structure and the standards in force in a region, without keeping it."
   checkProcess(bpmn: String!, regionID: ID!): CheckResult!
 }
@@ -13875,6 +14127,8 @@ extend type Query {
 extend type Mutation {
   "Creates a process with its first draft."
   createProcess(input: CreateProcessInput!): ProcessVersionPayload!
+  "Makes a new process out of a published version and values for its parameters."
+  createProcessFromTemplate(input: CreateProcessFromTemplateInput!): ProcessVersionPayload!
   "Creates a draft from an earlier version."
   createProcessDraft(input: CreateProcessDraftInput!): ProcessVersionPayload!
   "Replaces the document of a draft."
@@ -14195,6 +14449,8 @@ type StandardRule {
 extend type StandardVersion {
   "Its rules, in the order of the file."
   rules: [StandardRule!]!
+  "What must be shown wherever the version is, such as that its source is secondary; else null."
+  banner: Label
 }
 
 "For the clauses in force in a region, what makes them real."
@@ -15721,6 +15977,24 @@ func childFields_Label(ctx context.Context, ec *executionContext, field graphql.
 	return nil, fmt.Errorf("no field named %q was found under type Label", field.Name)
 }
 
+func childFields_MappedNode(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return fieldContext_MappedNode_from(ctx, ec, field)
+	case "fromName":
+		return fieldContext_MappedNode_fromName(ctx, ec, field)
+	case "to":
+		return fieldContext_MappedNode_to(ctx, ec, field)
+	case "toName":
+		return fieldContext_MappedNode_toName(ctx, ec, field)
+	case "proposed":
+		return fieldContext_MappedNode_proposed(ctx, ec, field)
+	case "required":
+		return fieldContext_MappedNode_required(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MappedNode", field.Name)
+}
+
 func childFields_MeasuringNode(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "processKey":
@@ -16035,6 +16309,26 @@ func childFields_ProcessEdge(ctx context.Context, ec *executionContext, field gr
 	return nil, fmt.Errorf("no field named %q was found under type ProcessEdge", field.Name)
 }
 
+func childFields_ProcessParameter(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return fieldContext_ProcessParameter_name(ctx, ec, field)
+	case "type":
+		return fieldContext_ProcessParameter_type(ctx, ec, field)
+	case "label":
+		return fieldContext_ProcessParameter_label(ctx, ec, field)
+	case "default":
+		return fieldContext_ProcessParameter_default(ctx, ec, field)
+	case "minimum":
+		return fieldContext_ProcessParameter_minimum(ctx, ec, field)
+	case "maximum":
+		return fieldContext_ProcessParameter_maximum(ctx, ec, field)
+	case "enum":
+		return fieldContext_ProcessParameter_enum(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProcessParameter", field.Name)
+}
+
 func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -16083,6 +16377,8 @@ func childFields_ProcessVersion(ctx context.Context, ec *executionContext, field
 		return fieldContext_ProcessVersion_cases(ctx, ec, field)
 	case "findings":
 		return fieldContext_ProcessVersion_findings(ctx, ec, field)
+	case "parameters":
+		return fieldContext_ProcessVersion_parameters(ctx, ec, field)
 	case "svg":
 		return fieldContext_ProcessVersion_svg(ctx, ec, field)
 	}
@@ -16745,6 +17041,8 @@ func childFields_StandardVersion(ctx context.Context, ec *executionContext, fiel
 		return fieldContext_StandardVersion_indicators(ctx, ec, field)
 	case "rules":
 		return fieldContext_StandardVersion_rules(ctx, ec, field)
+	case "banner":
+		return fieldContext_StandardVersion_banner(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type StandardVersion", field.Name)
 }
@@ -17119,6 +17417,22 @@ func childFields_UserError(ctx context.Context, ec *executionContext, field grap
 		return fieldContext_UserError_column(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserError", field.Name)
+}
+
+func childFields_VersionMapping(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fromVersionID":
+		return fieldContext_VersionMapping_fromVersionID(ctx, ec, field)
+	case "toVersionID":
+		return fieldContext_VersionMapping_toVersionID(ctx, ec, field)
+	case "ok":
+		return fieldContext_VersionMapping_ok(ctx, ec, field)
+	case "nodes":
+		return fieldContext_VersionMapping_nodes(ctx, ec, field)
+	case "findings":
+		return fieldContext_VersionMapping_findings(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type VersionMapping", field.Name)
 }
 
 func childFields_Viewer(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -17597,6 +17911,20 @@ func field_Mutation_createProcessDraft_args(ctx context.Context, ec *executionCo
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (definition.CreateDraft, error) {
 			return unmarshalNCreateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_createProcessFromTemplate_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (definition.CreateFromTemplate, error) {
+			return unmarshalNCreateProcessFromTemplateInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateFromTemplate(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -19086,6 +19414,36 @@ func field_Query_processDiff_args(ctx context.Context, ec *executionContext, raw
 		return nil, err
 	}
 	args["to"] = arg1
+	return args, nil
+}
+
+func field_Query_processMapping_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "from",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["from"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "to",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["to"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "pairs",
+		func(ctx context.Context, v any) ([]*definition.NodePair, error) {
+			return unmarshalONodePairInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePairᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["pairs"] = arg2
 	return args, nil
 }
 
@@ -29678,6 +30036,144 @@ func fieldContext_Label_text(_ context.Context, ec *executionContext, field grap
 	return graphql.NewScalarFieldContext("Label", field, false, false, "String")
 }
 
+func _MappedNode_from(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_from(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MappedNode_from(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "ID")
+}
+
+func _MappedNode_fromName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_fromName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FromName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MappedNode_fromName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "String")
+}
+
+func _MappedNode_to(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_to(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_MappedNode_to(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "ID")
+}
+
+func _MappedNode_toName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_toName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_MappedNode_toName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "String")
+}
+
+func _MappedNode_proposed(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_proposed(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Proposed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MappedNode_proposed(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "Boolean")
+}
+
+func _MappedNode_required(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MappedNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MappedNode_required(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Required, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MappedNode_required(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MappedNode", field, false, false, "Boolean")
+}
+
 func _MeasuringNode_processKey(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.MeasuringNode) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -30453,6 +30949,50 @@ func fieldContext_Mutation_createProcess(ctx context.Context, ec *executionConte
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_createProcess_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_createProcessFromTemplate(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_createProcessFromTemplate(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateProcessFromTemplate(ctx, fc.Args["input"].(definition.CreateFromTemplate))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProcessVersionPayload) graphql.Marshaler {
+			return marshalNProcessVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_createProcessFromTemplate(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_createProcessFromTemplate_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -34543,6 +35083,176 @@ func fieldContext_ProcessEdge_cursor(_ context.Context, ec *executionContext, fi
 	return graphql.NewScalarFieldContext("ProcessEdge", field, false, false, "Cursor")
 }
 
+func _ProcessParameter_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
+func _ProcessParameter_type(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_type(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_type(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
+func _ProcessParameter_label(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_label(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Label, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_label(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessParameter",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProcessParameter_default(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_default(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Default, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_default(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
+func _ProcessParameter_minimum(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_minimum(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Minimum, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_minimum(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
+func _ProcessParameter_maximum(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_maximum(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Maximum, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_maximum(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
+func _ProcessParameter_enum(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProcessParameter) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessParameter_enum(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Enum, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessParameter_enum(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProcessParameter", field, false, false, "String")
+}
+
 func _ProcessVersion_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -35179,6 +35889,38 @@ func fieldContext_ProcessVersion_findings(ctx context.Context, ec *executionCont
 	if fc.Args, err = field_ProcessVersion_findings_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func _ProcessVersion_parameters(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProcessVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProcessVersion_parameters(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ProcessVersion().Parameters(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ProcessParameter) graphql.Marshaler {
+			return marshalNProcessParameter2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessParameterᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProcessVersion_parameters(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProcessVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessParameter(ctx, ec, field)
+		},
 	}
 	return fc, nil
 }
@@ -36693,6 +37435,50 @@ func fieldContext_Query_processDiff(ctx context.Context, ec *executionContext, f
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Query_processDiff_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_processMapping(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_processMapping(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ProcessMapping(ctx, fc.Args["from"].(string), fc.Args["to"].(string), fc.Args["pairs"].([]*definition.NodePair))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.VersionMapping) graphql.Marshaler {
+			return marshalNVersionMapping2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐVersionMapping(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_processMapping(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_VersionMapping(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_processMapping_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -42519,6 +43305,38 @@ func fieldContext_StandardVersion_rules(_ context.Context, ec *executionContext,
 	return fc, nil
 }
 
+func _StandardVersion_banner(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_StandardVersion_banner(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StandardVersion().Banner(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalOLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_StandardVersion_banner(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StandardVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _StandardVersionConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.StandardVersionConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -45781,6 +46599,139 @@ func _UserError_column(ctx context.Context, ec *executionContext, field graphql.
 }
 func fieldContext_UserError_column(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("UserError", field, false, false, "Int")
+}
+
+func _VersionMapping_fromVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VersionMapping) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VersionMapping_fromVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FromVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VersionMapping_fromVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionMapping", field, false, false, "ID")
+}
+
+func _VersionMapping_toVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VersionMapping) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VersionMapping_toVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VersionMapping_toVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionMapping", field, false, false, "ID")
+}
+
+func _VersionMapping_ok(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VersionMapping) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VersionMapping_ok(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ok, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VersionMapping_ok(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionMapping", field, false, false, "Boolean")
+}
+
+func _VersionMapping_nodes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VersionMapping) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VersionMapping_nodes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.MappedNode) graphql.Marshaler {
+			return marshalNMappedNode2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMappedNodeᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VersionMapping_nodes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VersionMapping",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MappedNode(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _VersionMapping_findings(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VersionMapping) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VersionMapping_findings(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Findings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Finding) graphql.Marshaler {
+			return marshalNFinding2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFindingᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VersionMapping_findings(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "VersionMapping",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Finding(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Viewer_staffID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.Viewer) (ret graphql.Marshaler) {
@@ -51756,6 +52707,97 @@ func UnmarshalCreateProcessDraftInput(ctx context.Context, raw any) (definition.
 	return out, err
 }
 
+func unmarshalInputCreateProcessFromTemplateInput(ctx context.Context, ec *executionContext, obj any) (definition.CreateFromTemplate, error) {
+	var it definition.CreateFromTemplate
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"templateVersionID", "key", "nameZh", "nameEn", "regionID", "parameters", "changelog", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "templateVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("templateVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TemplateVersionID = data
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Key = data
+		case "nameZh":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameZh"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameZh = data
+		case "nameEn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEn"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEn = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "parameters":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("parameters"))
+			data, err := unmarshalOParameterValueInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐParameterValueᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Parameters = data
+		case "changelog":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("changelog"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Changelog = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateProcessFromTemplateInput unmarshals raw into the CreateProcessFromTemplateInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateProcessFromTemplateInput(ctx context.Context, raw any) (definition.CreateFromTemplate, error) {
+	var out definition.CreateFromTemplate
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateProcessFromTemplateInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputCreateProcessInput(ctx context.Context, ec *executionContext, obj any) (definition.CreateProcess, error) {
 	var it definition.CreateProcess
 	if obj == nil {
@@ -54757,6 +55799,55 @@ func UnmarshalIndicatorWhereInput(ctx context.Context, raw any) (ent.IndicatorWh
 	return out, err
 }
 
+func unmarshalInputNodePairInput(ctx context.Context, ec *executionContext, obj any) (definition.NodePair, error) {
+	var it definition.NodePair
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"from", "to"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "from":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("from"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.From = data
+		case "to":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.To = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalNodePairInput unmarshals raw into the NodePairInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalNodePairInput(ctx context.Context, raw any) (definition.NodePair, error) {
+	var out definition.NodePair
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "NodePairInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputOrgUnitOrder(ctx context.Context, ec *executionContext, obj any) (ent.OrgUnitOrder, error) {
 	var it ent.OrgUnitOrder
 	if obj == nil {
@@ -55220,6 +56311,55 @@ func unmarshalInputOrgUnitWhereInput(ctx context.Context, ec *executionContext, 
 func UnmarshalOrgUnitWhereInput(ctx context.Context, raw any) (ent.OrgUnitWhereInput, error) {
 	var out ent.OrgUnitWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "OrgUnitWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputParameterValueInput(ctx context.Context, ec *executionContext, obj any) (definition.ParameterValue, error) {
+	var it definition.ParameterValue
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "value"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "value":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("value"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Value = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalParameterValueInput unmarshals raw into the ParameterValueInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalParameterValueInput(ctx context.Context, raw any) (definition.ParameterValue, error) {
+	var out definition.ParameterValue
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ParameterValueInput", raw, &out)
 	return out, err
 }
 
@@ -69443,6 +70583,64 @@ func _Label(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj
 	return out
 }
 
+var mappedNodeImplementors = []string{"MappedNode"}
+
+func _MappedNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.MappedNode) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, mappedNodeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MappedNode")
+		case "from":
+			out.Values[i] = _MappedNode_from(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "fromName":
+			out.Values[i] = _MappedNode_fromName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "to":
+			out.Values[i] = _MappedNode_to(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "toName":
+			out.Values[i] = _MappedNode_toName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "proposed":
+			out.Values[i] = _MappedNode_proposed(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "required":
+			out.Values[i] = _MappedNode_required(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var measuringNodeImplementors = []string{"MeasuringNode"}
 
 func _MeasuringNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.MeasuringNode) graphql.Marshaler {
@@ -69653,6 +70851,13 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "createProcess":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_createProcess(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "createProcessFromTemplate":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_createProcessFromTemplate(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -70881,6 +72086,69 @@ func _ProcessEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 	return out
 }
 
+var processParameterImplementors = []string{"ProcessParameter"}
+
+func _ProcessParameter(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ProcessParameter) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, processParameterImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProcessParameter")
+		case "name":
+			out.Values[i] = _ProcessParameter_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = _ProcessParameter_type(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "label":
+			out.Values[i] = _ProcessParameter_label(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "default":
+			out.Values[i] = _ProcessParameter_default(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "minimum":
+			out.Values[i] = _ProcessParameter_minimum(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "maximum":
+			out.Values[i] = _ProcessParameter_maximum(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "enum":
+			out.Values[i] = _ProcessParameter_enum(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var processVersionImplementors = []string{"ProcessVersion", "Node"}
 
 func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.ProcessVersion) graphql.Marshaler {
@@ -71013,6 +72281,12 @@ func _ProcessVersion(ctx context.Context, ec *executionContext, sel ast.Selectio
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _ProcessVersion_findings(ctx, ec, field, obj)
+				})
+		case "parameters":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ProcessVersion_parameters(ctx, ec, field, obj)
 				})
 		case "svg":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -71553,6 +72827,12 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_processDiff(ctx, ec, field)
+				})
+		case "processMapping":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_processMapping(ctx, ec, field)
 				})
 		case "checkProcess":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -73414,6 +74694,12 @@ func _StandardVersion(ctx context.Context, ec *executionContext, sel ast.Selecti
 				func(ctx context.Context) graphql.Marshaler {
 					return _StandardVersion_rules(ctx, ec, field, obj)
 				})
+		case "banner":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _StandardVersion_banner(ctx, ec, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -74685,6 +75971,59 @@ func _UserError(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var versionMappingImplementors = []string{"VersionMapping"}
+
+func _VersionMapping(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.VersionMapping) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, versionMappingImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VersionMapping")
+		case "fromVersionID":
+			out.Values[i] = _VersionMapping_fromVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "toVersionID":
+			out.Values[i] = _VersionMapping_toVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "ok":
+			out.Values[i] = _VersionMapping_ok(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = _VersionMapping_nodes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "findings":
+			out.Values[i] = _VersionMapping_findings(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var viewerImplementors = []string{"Viewer"}
 
 func _Viewer(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.Viewer) graphql.Marshaler {
@@ -75717,6 +77056,11 @@ func unmarshalNCreateProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternal
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNCreateProcessFromTemplateInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateFromTemplate(ctx context.Context, ec *executionContext, v any) (definition.CreateFromTemplate, error) {
+	res, err := unmarshalInputCreateProcessFromTemplateInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNCreateProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐCreateProcess(ctx context.Context, ec *executionContext, v any) (definition.CreateProcess, error) {
 	res, err := unmarshalInputCreateProcessInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -76248,6 +77592,30 @@ func marshalNMap2map(ctx context.Context, ec *executionContext, sel ast.Selectio
 	return res
 }
 
+func marshalNMappedNode2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMappedNodeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.MappedNode) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNMappedNode2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMappedNode(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNMappedNode2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMappedNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.MappedNode) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "MappedNode!")
+		return graphql.Null
+	}
+	return _MappedNode(ctx, ec, sel, v)
+}
+
 func marshalNMeasuringNode2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐMeasuringNode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v standard.MeasuringNode) graphql.Marshaler {
 	return _MeasuringNode(ctx, ec, sel, &v)
 }
@@ -76302,6 +77670,11 @@ func marshalNNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoder(ctx context.Co
 	return ret
 }
 
+func unmarshalNNodePairInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePair(ctx context.Context, ec *executionContext, v any) (*definition.NodePair, error) {
+	res, err := unmarshalInputNodePairInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx context.Context, ec *executionContext, v any) (entgql.OrderDirection, error) {
 	var res entgql.OrderDirection
 	err := res.UnmarshalGQL(v)
@@ -76354,6 +77727,11 @@ func unmarshalNOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUn
 
 func marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
 	return _PageInfo(ctx, ec, sel, &v)
+}
+
+func unmarshalNParameterValueInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐParameterValue(ctx context.Context, ec *executionContext, v any) (*definition.ParameterValue, error) {
+	res, err := unmarshalInputParameterValueInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNPauseBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBind(ctx context.Context, ec *executionContext, v any) (bpmn.PauseBind, error) {
@@ -76527,6 +77905,30 @@ func marshalNProcessOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcess
 		return graphql.Null
 	}
 	return v
+}
+
+func marshalNProcessParameter2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessParameterᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.ProcessParameter) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNProcessParameter2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessParameter(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNProcessParameter2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProcessParameter(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ProcessParameter) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProcessParameter!")
+		return graphql.Null
+	}
+	return _ProcessParameter(ctx, ec, sel, v)
 }
 
 func marshalNProcessVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProcessVersion) graphql.Marshaler {
@@ -77615,6 +79017,14 @@ func marshalNUserError2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserE
 		return graphql.Null
 	}
 	return _UserError(ctx, ec, sel, v)
+}
+
+func marshalNVersionMapping2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐVersionMapping(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.VersionMapping) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "VersionMapping!")
+		return graphql.Null
+	}
+	return _VersionMapping(ctx, ec, sel, v)
 }
 
 func marshalNViewer2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐViewer(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Viewer) graphql.Marshaler {
@@ -78982,6 +80392,13 @@ func marshalOInt2ᚖint(ctx context.Context, ec *executionContext, sel ast.Selec
 	return res
 }
 
+func marshalOLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Label) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Label(ctx, ec, sel, v)
+}
+
 func unmarshalOMap2map(ctx context.Context, ec *executionContext, v any) (map[string]any, error) {
 	if v == nil {
 		return nil, nil
@@ -79005,6 +80422,23 @@ func marshalONode2githubᚗcomᚋopenspmsᚋspmsᚋentᚐNoder(ctx context.Conte
 		return graphql.Null
 	}
 	return _Node(ctx, ec, sel, v)
+}
+
+func unmarshalONodePairInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePairᚄ(ctx context.Context, ec *executionContext, v any) ([]*definition.NodePair, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*definition.NodePair, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNNodePairInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePair(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func marshalOOrgUnit2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnit(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OrgUnit) graphql.Marshaler {
@@ -79074,6 +80508,23 @@ func unmarshalOOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUn
 	}
 	res, err := unmarshalInputOrgUnitWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOParameterValueInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐParameterValueᚄ(ctx context.Context, ec *executionContext, v any) ([]*definition.ParameterValue, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*definition.ParameterValue, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNParameterValueInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐParameterValue(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func marshalOPause2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPause(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Pause) graphql.Marshaler {

@@ -146,6 +146,19 @@ type Label struct {
 	Text string `json:"text"`
 }
 
+// A node of the earlier version with the one that its tokens go to.
+type MappedNode struct {
+	From     string `json:"from"`
+	FromName string `json:"fromName"`
+	// null while it is open.
+	To     *string `json:"to,omitempty"`
+	ToName *string `json:"toName,omitempty"`
+	// Proposed, not set by a pair of the query.
+	Proposed bool `json:"proposed"`
+	// A case can rest there: it must go somewhere.
+	Required bool `json:"required"`
+}
+
 // The answer of createOrgUnit.
 type OrgUnitPayload struct {
 	OrgUnit    *ent.OrgUnit `json:"orgUnit,omitempty"`
@@ -165,6 +178,20 @@ type ProcessDiff struct {
 	Changes       []*bpmn.Change `json:"changes"`
 	// The changes as Markdown, in the reader's language.
 	Markdown string `json:"markdown"`
+}
+
+// Something that a process asks for when it is used as a template.
+type ProcessParameter struct {
+	Name string `json:"name"`
+	// number, duration, role or choice.
+	Type    string `json:"type"`
+	Label   *Label `json:"label"`
+	Default string `json:"default"`
+	// Of numbers and durations, else empty.
+	Minimum string `json:"minimum"`
+	Maximum string `json:"maximum"`
+	// Of choices.
+	Enum []string `json:"enum"`
 }
 
 // The answer of a change of a process version.
@@ -320,6 +347,16 @@ type UserError struct {
 	Line *int `json:"line,omitempty"`
 	// Column at fault of an expression or a BPMN document, from 1.
 	Column *int `json:"column,omitempty"`
+}
+
+// Where the cases of one version go on in another.
+type VersionMapping struct {
+	FromVersionID string `json:"fromVersionID"`
+	ToVersionID   string `json:"toVersionID"`
+	// No error was found: cases can be moved by it.
+	Ok       bool          `json:"ok"`
+	Nodes    []*MappedNode `json:"nodes"`
+	Findings []*Finding    `json:"findings"`
 }
 
 // Who is asking.

@@ -37,6 +37,7 @@ var attributesOf = map[string][]string{
 	"process":       {"key", "nameEn", "serviceType", "calendar"},
 	"variable":      {"name", "type", "unit", "labelZh", "labelEn", "enum", "input", "required", "indexed", "default"},
 	"rule":          {"id", "node", "on", "result", "labelZh", "labelEn", "clause"},
+	"parameter":     {"name", "type", "labelZh", "labelEn", "default", "minimum", "maximum", "enum"},
 	"simulation":    {},
 	"task":          {"nameEn", "stage", "role", "topic", "priority", "visit", "survey"},
 	"qualification": {"kind"},
@@ -55,7 +56,7 @@ var attributesOf = map[string][]string{
 
 // Where each extension element may stand.
 var (
-	onProcess = []string{"process", "variable", "rule", "simulation"}
+	onProcess = []string{"process", "variable", "rule", "parameter", "simulation"}
 	onNode    = []string{"task", "qualification", "evidence", "field", "event", "pause", "reschedule", "result", "decision", "simulation"}
 	onFlow    = []string{"flow", "simulation"}
 	onLane    = []string{"lane"}
@@ -93,6 +94,8 @@ func (r *reader) processExtension(p *element) ProcessExtension {
 				LabelZh: x.attr("labelZh"), LabelEn: x.attr("labelEn"), Default: x.attr("default"),
 				Input: r.flag(x, "input"), Required: r.flag(x, "required"), Indexed: r.flag(x, "indexed"),
 			})
+		case "parameter":
+			out.Parameters = append(out.Parameters, r.parameter(x))
 		case "rule":
 			out.Rules = append(out.Rules, GuardRule{
 				ID: x.attr("id"), Node: r.reference(x, "node"), On: r.word(x, "on", "claim", "complete", "enter"),

@@ -143,6 +143,7 @@ type ProcessExtension struct {
 	ServiceType string      `json:"serviceType,omitempty"` // such as "home broadband"
 	Variables   []Variable  `json:"variables,omitempty"`   //
 	Rules       []GuardRule `json:"rules,omitempty"`       // CEL rules that block or flag at a node
+	Parameters  []Parameter `json:"parameters,omitempty"`  // what a template asks for
 	Calendars   string      `json:"calendar,omitempty"`    // calendar code for wd durations
 	Simulation  string      `json:"simulation,omitempty"`  // JSON: pools, arrivals, calendars, run (kept as data)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -130,6 +131,7 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 	}
 	out := &Checked{Compiled: *c, Text: text, Findings: findings}
 	out.Findings = append(out.Findings, namedWell(c.Graph)...)
+	out.Findings = append(out.Findings, askedWell(c)...)
 	if c.Model == nil {
 		return out, nil
 	}
@@ -169,6 +171,9 @@ func codes(path string) []string {
 	return out
 }
 
+// keyForm is what a process key looks like: KEY@number names a version.
+var keyForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+
 // namedWell finds what a shipped process must say of itself.
 func namedWell(g *bpmn.Graph) []model.Finding {
 	var out []model.Finding
@@ -180,6 +185,12 @@ func namedWell(g *bpmn.Graph) []model.Finding {
 	}
 	if g.Extension.Key == "" {
 		missing("key")
+	}
+	if key := g.Extension.Key; key != "" && !keyForm.MatchString(key) {
+		out = append(out, model.Finding{
+			Code: "PROCESS_KEY_MALFORMED", Severity: model.SeverityError, Elements: []string{g.ID},
+			Params: []fault.Param{fault.P("key", key)},
+		})
 	}
 	if g.Name == "" {
 		missing("name")

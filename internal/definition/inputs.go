@@ -14,6 +14,24 @@ type CreateProcess struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
+// CreateFromTemplate is the input of Room.CreateFromTemplate.
+type CreateFromTemplate struct {
+	TemplateVersionID string            `json:"templateVersionID" validate:"required,max=64"`
+	Key               string            `json:"key" validate:"required,max=64"`
+	NameZh            string            `json:"nameZh" validate:"required,max=256"`
+	NameEn            string            `json:"nameEn" validate:"required,max=256"`
+	RegionID          string            `json:"regionID" validate:"required,max=64"`
+	Parameters        []*ParameterValue `json:"parameters,omitempty" validate:"max=100"`
+	Changelog         *string           `json:"changelog,omitempty" validate:"omitempty,max=10000"`
+	IdempotencyKey    *string           `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// ParameterValue is the value for one parameter of a template.
+type ParameterValue struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 // CreateDraft is the input of Room.CreateDraft.
 type CreateDraft struct {
 	FromVersionID  string  `json:"fromVersionID" validate:"required,max=64"`

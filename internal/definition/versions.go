@@ -31,12 +31,24 @@ func (r *Room) CreateProcess(ctx context.Context, in CreateProcess) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
+	cmd := command.Command{Operation: "createProcess", Key: deref(in.IdempotencyKey), Input: in}
+	return r.create(ctx, cmd, newProcess{region: in.RegionID, text: in.BPMN, changelog: deref(in.Changelog), keyField: "bpmn"}, c)
+}
+
+// newProcess is a process to be created.
+type newProcess struct {
+	region, text, changelog string
+	keyField                string // of the input: where the key stands
+	from                    string // version that was its template, if any
+}
+
+// create writes a process, whose document has been checked, with its first draft.
+func (r *Room) create(ctx context.Context, cmd command.Command, in newProcess, c *Checked) (Result, error) {
 	if unnamed := model.Errors(namedWell(c.Graph)); len(unnamed) > 0 {
 		return Result{}, refusal("PROCESS_INCOMPLETE", unnamed)
 	}
-	cmd := command.Command{Operation: "createProcess", Key: deref(in.IdempotencyKey), Input: in}
 	id, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
-		reg, err := regionOf(ctx, u, in.RegionID)
+		reg, err := regionOf(ctx, u, in.region)
 		if err != nil {
 			return "", err
 		}
@@ -49,16 +61,19 @@ func (r *Room) CreateProcess(ctx context.Context, in CreateProcess) (Result, err
 			return "", fmt.Errorf("look up the process key: %w", err)
 		}
 		if taken {
-			return "", fault.E(fault.Conflict, "PROCESS_KEY_TAKEN", fault.P("key", ext.Key)).At("input", "bpmn")
+			return "", fault.E(fault.Conflict, "PROCESS_KEY_TAKEN", fault.P("key", ext.Key)).At("input", in.keyField)
 		}
 		p, err := u.Process.Create().SetKey(ext.Key).SetNameZh(c.Graph.Name).SetNameEn(ext.NameEn).SetServiceType(ext.ServiceType).
 			SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
 		if err != nil {
 			return "", fmt.Errorf("create the process: %w", err)
 		}
-		v, err := draft(ctx, u, version{process: p.ID, number: 1, regionID: p.RegionID, regionPath: p.RegionPath}, in.BPMN, deref(in.Changelog))
+		v, err := draft(ctx, u, version{process: p.ID, number: 1, regionID: p.RegionID, regionPath: p.RegionPath}, in.text, in.changelog)
 		if err != nil {
 			return "", err
+		}
+		if in.from != "" {
+			u.Note("template", in.from)
 		}
 		return v.ID, nil
 	})

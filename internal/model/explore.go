@@ -51,17 +51,19 @@ func (n *net) beginning() marking {
 
 // explore visits the markings of a net that follow one, nearest first, and returns
 // the first that is wrong. done is false when there are more than limit markings.
-func (n *net) explore(first marking, limit int) (found *verdict, done bool) {
+// A marking of good is known to complete properly; when all is right, what was
+// visited is added to it. good may be nil.
+func (n *net) explore(first marking, limit int, good map[string]bool) (found *verdict, done bool) {
 	seen := map[string]int{first.key(): 0}
 	traces := []trace{{mark: first, from: None, by: None}}
-	final := None
+	var finals []int
 	for at := 0; at < len(traces); at++ {
 		if len(traces) > limit {
 			return nil, false
 		}
 		k := traces[at].mark
-		if k.empty() {
-			final = at
+		if k.empty() || good[k.key()] {
+			finals = append(finals, at)
 			continue
 		}
 		fired := false
@@ -86,25 +88,28 @@ func (n *net) explore(first marking, limit int) (found *verdict, done bool) {
 			return &verdict{"SOUND_DEADLOCK", append(n.path(traces, at, None), n.stuck(k)...)}, true
 		}
 	}
-	return n.incomplete(traces, final), true
+	found = n.incomplete(traces, finals)
+	if found == nil && good != nil {
+		for key := range seen {
+			good[key] = true
+		}
+	}
+	return found, true
 }
 
 // incomplete finds a marking from which the end cannot be reached.
-func (n *net) incomplete(traces []trace, final int) *verdict {
+func (n *net) incomplete(traces []trace, finals []int) *verdict {
 	ok := make([]bool, len(traces))
-	if final != None {
-		stack := []int{final}
-		for len(stack) > 0 {
-			i := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			if !ok[i] {
-				ok[i] = true
-				stack = append(stack, traces[i].before...)
-			}
+	for stack := slices.Clone(finals); len(stack) > 0; {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if !ok[i] {
+			ok[i] = true
+			stack = append(stack, traces[i].before...)
 		}
 	}
 	i := slices.Index(ok, false)
-	if final == None {
+	if len(finals) == 0 {
 		i = len(traces) - 1 // the end is out of reach from the beginning: show the longest way
 	}
 	if i >= 0 {

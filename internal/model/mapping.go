@@ -61,6 +61,18 @@ func CheckMapping(from, to *Model, mapping Mapping) []Finding {
 	return c.findings
 }
 
+// Rests names the nodes at which a token of m can rest between two steps: those
+// that a mapping must name.
+func Rests(m *Model) map[string]bool {
+	out := map[string]bool{}
+	for i := range m.Nodes {
+		if n := &m.Nodes[i]; n.rest() != "" && !n.listens() {
+			out[n.ID] = true
+		}
+	}
+	return out
+}
+
 // rest says how a token rests at n between two steps, "" when it never does
 // unless it fails.
 func (n *Node) rest() string {
@@ -209,19 +221,21 @@ func (c *mappingCheck) positions(parent int) {
 		undecided()
 		return
 	}
-	known, all := next.reach(maxMarkings)
+	good := map[string]bool{}
+	if all, done := next.reach(maxMarkings); done && c.sound {
+		for key := range all {
+			good[key] = true // a position of the new version itself
+		}
+	}
 	here, every := old.reach(maxMarkings)
 	if !every {
 		undecided()
 	}
 	for _, k := range old.resting(here) {
 		mapped, clash := c.carry(old, next, k)
-		if !clash && c.sound && all && known[mapped.key()] != nil {
-			continue // a position of the new version itself
-		}
 		v, done := &verdict{code: "SOUND_LACK_OF_SYNCHRONISATION"}, true
 		if !clash {
-			v, done = next.explore(mapped, maxMarkings)
+			v, done = next.explore(mapped, maxMarkings, good)
 		}
 		switch {
 		case v != nil:

@@ -38,7 +38,7 @@ func Sound(m *Model) []Finding {
 		if n.free && n.fast() {
 			continue
 		}
-		v, done := n.explore(n.beginning(), maxMarkings)
+		v, done := n.explore(n.beginning(), maxMarkings, nil)
 		switch {
 		case v != nil:
 			out = append(out, Finding{Code: v.code, Severity: SeverityError, Elements: v.path, Params: []fault.Param{fault.P("node", v.path[len(v.path)-1])}})

@@ -79,7 +79,7 @@ func TestFastAgreesWithExploration(t *testing.T) {
 				rt.Fatalf("no free net of\n%s", text)
 			}
 			fast := n.fast()
-			v, done := n.explore(n.beginning(), 1_000_000)
+			v, done := n.explore(n.beginning(), 1_000_000, nil)
 			if !done {
 				continue
 			}

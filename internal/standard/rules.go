@@ -84,6 +84,16 @@ func (r *Room) RulesOf(row *ent.StandardVersion) ([]*norm.Rule, error) {
 	return out, nil
 }
 
+// BannerOf reads what must be shown wherever a version that the viewer sees is
+// shown; empty when there is nothing.
+func (r *Room) BannerOf(row *ent.StandardVersion) (norm.Text, error) {
+	text, err := r.text(row)
+	if err != nil {
+		return norm.Text{}, err
+	}
+	return text.Banner, nil
+}
+
 // Rule is a rule of a version that has been published, compiled.
 type Rule struct {
 	norm.Rule
