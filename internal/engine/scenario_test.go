@@ -244,6 +244,15 @@ func (p *play) do(line string) {
 		ev.Kind, ev.Token = engine.Retry, p.at(arg(1), engine.AtFailure)
 	case "cancel":
 		ev.Kind = engine.Cancel
+	case "set":
+		ev.Kind = engine.VariablesSet
+	case "skip":
+		ev.Kind, ev.Token = engine.Skipped, p.at(arg(1), atRest...)
+	case "move":
+		ev.Kind, ev.Token, ev.Node = engine.TokenMoved, p.at(arg(1), atRest...), arg(2)
+		for i := 3; arg(i) != ""; i++ {
+			ev.Tokens = append(ev.Tokens, p.at(arg(i), atRest...))
+		}
 	case "wait":
 		d, err := expr.ParsePeriod(arg(1))
 		if err != nil {
@@ -261,6 +270,12 @@ func (p *play) do(line string) {
 		p.t.Fatalf("unknown step %q", line)
 	}
 	_ = p.apply(ev)
+}
+
+// atRest are the statuses of tokens that people can act on.
+var atRest = []engine.Status{
+	engine.AtTask, engine.AtTimer, engine.AtMessage, engine.AtSignal, engine.AtTrue, engine.AtEvent, engine.InScope,
+	engine.Instances, engine.AtJoin, engine.Calling, engine.AtFailure,
 }
 
 // tokens says where the tokens stand.

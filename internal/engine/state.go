@@ -24,6 +24,8 @@ package engine
 
 import (
 	"time"
+
+	"github.com/openspms/spms/internal/model"
 )
 
 // Status says what a token waits for.
@@ -131,6 +133,10 @@ const (
 	Cancel          EventKind = "cancel"           // the whole case; Reason
 	Retry           EventKind = "retry"            // Token that failed; Variables are merged before
 	Continue        EventKind = "continue"         // after a Continued effect
+	VariablesSet    EventKind = "variables_set"    // Token whose scope they go to, 0 the case; Variables
+	TokenMoved      EventKind = "token_moved"      // Token, Node of its scope, Tokens that end with it; Reason
+	Skipped         EventKind = "skipped"          // Token that goes on as if its node were done; Variables, Reason
+	Migrated        EventKind = "migrated"         // Name the id of the version moved to, Mapping; applied by Migrate
 )
 
 // Event is one input of Step. It survives JSON unchanged: the events of a case,
@@ -144,6 +150,8 @@ type Event struct {
 	Variables map[string]any `json:"variables,omitempty"` // nested, as of model.CheckVariables
 	Node      string         `json:"node,omitempty"`
 	Reason    string         `json:"reason,omitempty"`
+	Tokens    []int          `json:"tokens,omitempty"`
+	Mapping   model.Mapping  `json:"mapping,omitempty"`
 	Region    string         `json:"region,omitempty"` // what expressions see as region.code and region.area
 	Area      string         `json:"area,omitempty"`
 	Staff     string         `json:"staff,omitempty"` // what expressions see as staff.id and staff.code
@@ -182,7 +190,8 @@ const (
 	Failed           EffectKind = "failed"     // Code, Detail; the token waits for Retry
 	CaseEnded        EffectKind = "case_ended" // Name the id of the end event
 	CaseCancelled    EffectKind = "case_cancelled"
-	Continued        EffectKind = "continued" // the step was long: apply Continue next
+	Continued        EffectKind = "continued"      // the step was long: apply Continue next
+	TokenMigrated    EffectKind = "token_migrated" // Node of the new version, Name the id of the old node
 )
 
 // Effect is one thing that a step asks to happen outside.

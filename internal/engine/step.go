@@ -22,7 +22,7 @@ const (
 // happen outside. Errors are refusals: the event does not fit the state
 // (fault.Precondition ENGINE_CASE_ENDED, ENGINE_NOT_STARTED, ENGINE_STARTED,
 // ENGINE_TOKEN_UNKNOWN, ENGINE_NOT_WAITING, ENGINE_TIMER_UNKNOWN,
-// MESSAGE_NOT_EXPECTED, START_UNKNOWN; fault.Invalid for variables); the caller
+// ENGINE_MOVE_TARGET, ENGINE_SKIP, MESSAGE_NOT_EXPECTED, START_UNKNOWN; fault.Invalid for variables); the caller
 // drops the state then. What goes wrong inside the process is no error: its token
 // gets a Failed effect and waits for Retry. Cost: linear in the nodes entered and
 // the tokens of the case.
@@ -111,6 +111,12 @@ func (r *run) apply() error {
 	case Continue:
 		r.woken, r.moved = true, true
 		return nil
+	case VariablesSet:
+		return r.variablesSet()
+	case TokenMoved:
+		return r.tokenMoved()
+	case Skipped:
+		return r.skipped()
 	}
 	return fault.E(fault.Invalid, "ENGINE_EVENT_UNKNOWN", fault.P("kind", string(r.ev.Kind)))
 }
