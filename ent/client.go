@@ -15,11 +15,13 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/caseattribute"
 	"github.com/openspms/spms/ent/caseevent"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
@@ -44,6 +46,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 
@@ -57,6 +61,8 @@ type Client struct {
 	Schema *migrate.Schema
 	// APIToken is the client for interacting with the APIToken builders.
 	APIToken *APITokenClient
+	// Absence is the client for interacting with the Absence builders.
+	Absence *AbsenceClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
 	AuditEntry *AuditEntryClient
 	// Binding is the client for interacting with the Binding builders.
@@ -65,6 +71,8 @@ type Client struct {
 	Breach *BreachClient
 	// Calendar is the client for interacting with the Calendar builders.
 	Calendar *CalendarClient
+	// CaseAttribute is the client for interacting with the CaseAttribute builders.
+	CaseAttribute *CaseAttributeClient
 	// CaseEvent is the client for interacting with the CaseEvent builders.
 	CaseEvent *CaseEventClient
 	// Clause is the client for interacting with the Clause builders.
@@ -113,6 +121,10 @@ type Client struct {
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
 	Task *TaskClient
+	// TaskAction is the client for interacting with the TaskAction builders.
+	TaskAction *TaskActionClient
+	// TaskSigner is the client for interacting with the TaskSigner builders.
+	TaskSigner *TaskSignerClient
 	// TimerRow is the client for interacting with the TimerRow builders.
 	TimerRow *TimerRowClient
 	// Token is the client for interacting with the Token builders.
@@ -129,10 +141,12 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.APIToken = NewAPITokenClient(c.config)
+	c.Absence = NewAbsenceClient(c.config)
 	c.AuditEntry = NewAuditEntryClient(c.config)
 	c.Binding = NewBindingClient(c.config)
 	c.Breach = NewBreachClient(c.config)
 	c.Calendar = NewCalendarClient(c.config)
+	c.CaseAttribute = NewCaseAttributeClient(c.config)
 	c.CaseEvent = NewCaseEventClient(c.config)
 	c.Clause = NewClauseClient(c.config)
 	c.Clock = NewClockClient(c.config)
@@ -157,6 +171,8 @@ func (c *Client) init() {
 	c.StandardVersion = NewStandardVersionClient(c.config)
 	c.SurveyResponse = NewSurveyResponseClient(c.config)
 	c.Task = NewTaskClient(c.config)
+	c.TaskAction = NewTaskActionClient(c.config)
+	c.TaskSigner = NewTaskSignerClient(c.config)
 	c.TimerRow = NewTimerRowClient(c.config)
 	c.Token = NewTokenClient(c.config)
 }
@@ -252,10 +268,12 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ctx:             ctx,
 		config:          cfg,
 		APIToken:        NewAPITokenClient(cfg),
+		Absence:         NewAbsenceClient(cfg),
 		AuditEntry:      NewAuditEntryClient(cfg),
 		Binding:         NewBindingClient(cfg),
 		Breach:          NewBreachClient(cfg),
 		Calendar:        NewCalendarClient(cfg),
+		CaseAttribute:   NewCaseAttributeClient(cfg),
 		CaseEvent:       NewCaseEventClient(cfg),
 		Clause:          NewClauseClient(cfg),
 		Clock:           NewClockClient(cfg),
@@ -280,6 +298,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StandardVersion: NewStandardVersionClient(cfg),
 		SurveyResponse:  NewSurveyResponseClient(cfg),
 		Task:            NewTaskClient(cfg),
+		TaskAction:      NewTaskActionClient(cfg),
+		TaskSigner:      NewTaskSignerClient(cfg),
 		TimerRow:        NewTimerRowClient(cfg),
 		Token:           NewTokenClient(cfg),
 	}, nil
@@ -302,10 +322,12 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ctx:             ctx,
 		config:          cfg,
 		APIToken:        NewAPITokenClient(cfg),
+		Absence:         NewAbsenceClient(cfg),
 		AuditEntry:      NewAuditEntryClient(cfg),
 		Binding:         NewBindingClient(cfg),
 		Breach:          NewBreachClient(cfg),
 		Calendar:        NewCalendarClient(cfg),
+		CaseAttribute:   NewCaseAttributeClient(cfg),
 		CaseEvent:       NewCaseEventClient(cfg),
 		Clause:          NewClauseClient(cfg),
 		Clock:           NewClockClient(cfg),
@@ -330,6 +352,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StandardVersion: NewStandardVersionClient(cfg),
 		SurveyResponse:  NewSurveyResponseClient(cfg),
 		Task:            NewTaskClient(cfg),
+		TaskAction:      NewTaskActionClient(cfg),
+		TaskSigner:      NewTaskSignerClient(cfg),
 		TimerRow:        NewTimerRowClient(cfg),
 		Token:           NewTokenClient(cfg),
 	}, nil
@@ -361,12 +385,12 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.APIToken, c.AuditEntry, c.Binding, c.Breach, c.Calendar, c.CaseEvent,
-		c.Clause, c.Clock, c.Evidence, c.Failure, c.IdempotencyKey, c.Indicator, c.Job,
-		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
-		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
-		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TimerRow, c.Token,
+		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
+		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Pool, c.Process,
+		c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region, c.RoleAssignment,
+		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
+		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -376,12 +400,12 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.APIToken, c.AuditEntry, c.Binding, c.Breach, c.Calendar, c.CaseEvent,
-		c.Clause, c.Clock, c.Evidence, c.Failure, c.IdempotencyKey, c.Indicator, c.Job,
-		c.OrgUnit, c.Pause, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
-		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
-		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TimerRow, c.Token,
+		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
+		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Pool, c.Process,
+		c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region, c.RoleAssignment,
+		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
+		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -392,6 +416,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *APITokenMutation:
 		return c.APIToken.mutate(ctx, m)
+	case *AbsenceMutation:
+		return c.Absence.mutate(ctx, m)
 	case *AuditEntryMutation:
 		return c.AuditEntry.mutate(ctx, m)
 	case *BindingMutation:
@@ -400,6 +426,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Breach.mutate(ctx, m)
 	case *CalendarMutation:
 		return c.Calendar.mutate(ctx, m)
+	case *CaseAttributeMutation:
+		return c.CaseAttribute.mutate(ctx, m)
 	case *CaseEventMutation:
 		return c.CaseEvent.mutate(ctx, m)
 	case *ClauseMutation:
@@ -448,6 +476,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.SurveyResponse.mutate(ctx, m)
 	case *TaskMutation:
 		return c.Task.mutate(ctx, m)
+	case *TaskActionMutation:
+		return c.TaskAction.mutate(ctx, m)
+	case *TaskSignerMutation:
+		return c.TaskSigner.mutate(ctx, m)
 	case *TimerRowMutation:
 		return c.TimerRow.mutate(ctx, m)
 	case *TokenMutation:
@@ -619,6 +651,171 @@ func (c *APITokenClient) mutate(ctx context.Context, m *APITokenMutation) (Value
 		return (&APITokenDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown APIToken mutation op: %q", m.Op())
+	}
+}
+
+// AbsenceClient is a client for the Absence schema.
+type AbsenceClient struct {
+	config
+}
+
+// NewAbsenceClient returns a client for the Absence from the given config.
+func NewAbsenceClient(c config) *AbsenceClient {
+	return &AbsenceClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `absence.Hooks(f(g(h())))`.
+func (c *AbsenceClient) Use(hooks ...Hook) {
+	c.hooks.Absence = append(c.hooks.Absence, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `absence.Intercept(f(g(h())))`.
+func (c *AbsenceClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Absence = append(c.inters.Absence, interceptors...)
+}
+
+// Create returns a builder for creating a Absence entity.
+func (c *AbsenceClient) Create() *AbsenceCreate {
+	mutation := newAbsenceMutation(c.config, OpCreate)
+	return &AbsenceCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Absence entities.
+func (c *AbsenceClient) CreateBulk(builders ...*AbsenceCreate) *AbsenceCreateBulk {
+	return &AbsenceCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *AbsenceClient) MapCreateBulk(slice any, setFunc func(*AbsenceCreate, int)) *AbsenceCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &AbsenceCreateBulk{err: fmt.Errorf("calling to AbsenceClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*AbsenceCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &AbsenceCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Absence.
+func (c *AbsenceClient) Update() *AbsenceUpdate {
+	mutation := newAbsenceMutation(c.config, OpUpdate)
+	return &AbsenceUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *AbsenceClient) UpdateOne(_m *Absence) *AbsenceUpdateOne {
+	mutation := newAbsenceMutation(c.config, OpUpdateOne, withAbsence(_m))
+	return &AbsenceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *AbsenceClient) UpdateOneID(id string) *AbsenceUpdateOne {
+	mutation := newAbsenceMutation(c.config, OpUpdateOne, withAbsenceID(id))
+	return &AbsenceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Absence.
+func (c *AbsenceClient) Delete() *AbsenceDelete {
+	mutation := newAbsenceMutation(c.config, OpDelete)
+	return &AbsenceDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *AbsenceClient) DeleteOne(_m *Absence) *AbsenceDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *AbsenceClient) DeleteOneID(id string) *AbsenceDeleteOne {
+	builder := c.Delete().Where(absence.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &AbsenceDeleteOne{builder}
+}
+
+// Query returns a query builder for Absence.
+func (c *AbsenceClient) Query() *AbsenceQuery {
+	return &AbsenceQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeAbsence},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Absence entity by its id.
+func (c *AbsenceClient) Get(ctx context.Context, id string) (*Absence, error) {
+	return c.Query().Where(absence.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *AbsenceClient) GetX(ctx context.Context, id string) *Absence {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a Absence.
+func (c *AbsenceClient) QueryRegion(_m *Absence) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(absence.Table, absence.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, absence.RegionTable, absence.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryStaff queries the staff edge of a Absence.
+func (c *AbsenceClient) QueryStaff(_m *Absence) *StaffQuery {
+	query := (&StaffClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(absence.Table, absence.FieldID, id),
+			sqlgraph.To(staff.Table, staff.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, absence.StaffTable, absence.StaffColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *AbsenceClient) Hooks() []Hook {
+	return c.hooks.Absence
+}
+
+// Interceptors returns the client interceptors.
+func (c *AbsenceClient) Interceptors() []Interceptor {
+	return c.inters.Absence
+}
+
+func (c *AbsenceClient) mutate(ctx context.Context, m *AbsenceMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&AbsenceCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&AbsenceUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&AbsenceUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&AbsenceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Absence mutation op: %q", m.Op())
 	}
 }
 
@@ -1263,6 +1460,155 @@ func (c *CalendarClient) mutate(ctx context.Context, m *CalendarMutation) (Value
 		return (&CalendarDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Calendar mutation op: %q", m.Op())
+	}
+}
+
+// CaseAttributeClient is a client for the CaseAttribute schema.
+type CaseAttributeClient struct {
+	config
+}
+
+// NewCaseAttributeClient returns a client for the CaseAttribute from the given config.
+func NewCaseAttributeClient(c config) *CaseAttributeClient {
+	return &CaseAttributeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `caseattribute.Hooks(f(g(h())))`.
+func (c *CaseAttributeClient) Use(hooks ...Hook) {
+	c.hooks.CaseAttribute = append(c.hooks.CaseAttribute, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `caseattribute.Intercept(f(g(h())))`.
+func (c *CaseAttributeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CaseAttribute = append(c.inters.CaseAttribute, interceptors...)
+}
+
+// Create returns a builder for creating a CaseAttribute entity.
+func (c *CaseAttributeClient) Create() *CaseAttributeCreate {
+	mutation := newCaseAttributeMutation(c.config, OpCreate)
+	return &CaseAttributeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CaseAttribute entities.
+func (c *CaseAttributeClient) CreateBulk(builders ...*CaseAttributeCreate) *CaseAttributeCreateBulk {
+	return &CaseAttributeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CaseAttributeClient) MapCreateBulk(slice any, setFunc func(*CaseAttributeCreate, int)) *CaseAttributeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CaseAttributeCreateBulk{err: fmt.Errorf("calling to CaseAttributeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CaseAttributeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CaseAttributeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CaseAttribute.
+func (c *CaseAttributeClient) Update() *CaseAttributeUpdate {
+	mutation := newCaseAttributeMutation(c.config, OpUpdate)
+	return &CaseAttributeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CaseAttributeClient) UpdateOne(_m *CaseAttribute) *CaseAttributeUpdateOne {
+	mutation := newCaseAttributeMutation(c.config, OpUpdateOne, withCaseAttribute(_m))
+	return &CaseAttributeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CaseAttributeClient) UpdateOneID(id string) *CaseAttributeUpdateOne {
+	mutation := newCaseAttributeMutation(c.config, OpUpdateOne, withCaseAttributeID(id))
+	return &CaseAttributeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CaseAttribute.
+func (c *CaseAttributeClient) Delete() *CaseAttributeDelete {
+	mutation := newCaseAttributeMutation(c.config, OpDelete)
+	return &CaseAttributeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CaseAttributeClient) DeleteOne(_m *CaseAttribute) *CaseAttributeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CaseAttributeClient) DeleteOneID(id string) *CaseAttributeDeleteOne {
+	builder := c.Delete().Where(caseattribute.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CaseAttributeDeleteOne{builder}
+}
+
+// Query returns a query builder for CaseAttribute.
+func (c *CaseAttributeClient) Query() *CaseAttributeQuery {
+	return &CaseAttributeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCaseAttribute},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CaseAttribute entity by its id.
+func (c *CaseAttributeClient) Get(ctx context.Context, id string) (*CaseAttribute, error) {
+	return c.Query().Where(caseattribute.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CaseAttributeClient) GetX(ctx context.Context, id string) *CaseAttribute {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCase queries the case edge of a CaseAttribute.
+func (c *CaseAttributeClient) QueryCase(_m *CaseAttribute) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(caseattribute.Table, caseattribute.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, caseattribute.CaseTable, caseattribute.CaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CaseAttributeClient) Hooks() []Hook {
+	return c.hooks.CaseAttribute
+}
+
+// Interceptors returns the client interceptors.
+func (c *CaseAttributeClient) Interceptors() []Interceptor {
+	return c.inters.CaseAttribute
+}
+
+func (c *CaseAttributeClient) mutate(ctx context.Context, m *CaseAttributeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CaseAttributeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CaseAttributeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CaseAttributeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CaseAttributeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown CaseAttribute mutation op: %q", m.Op())
 	}
 }
 
@@ -4387,6 +4733,38 @@ func (c *ServiceCaseClient) QueryOwner(_m *ServiceCase) *StaffQuery {
 	return query
 }
 
+// QueryCaller queries the caller edge of a ServiceCase.
+func (c *ServiceCaseClient) QueryCaller(_m *ServiceCase) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, servicecase.CallerTable, servicecase.CallerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCalled queries the called edge of a ServiceCase.
+func (c *ServiceCaseClient) QueryCalled(_m *ServiceCase) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, servicecase.CalledTable, servicecase.CalledColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryTasks queries the tasks edge of a ServiceCase.
 func (c *ServiceCaseClient) QueryTasks(_m *ServiceCase) *TaskQuery {
 	query := (&TaskClient{config: c.config}).Query()
@@ -4524,6 +4902,22 @@ func (c *ServiceCaseClient) QueryBreaches(_m *ServiceCase) *BreachQuery {
 			sqlgraph.From(servicecase.Table, servicecase.FieldID, id),
 			sqlgraph.To(breach.Table, breach.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.BreachesTable, servicecase.BreachesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryActions queries the actions edge of a ServiceCase.
+func (c *ServiceCaseClient) QueryActions(_m *ServiceCase) *TaskActionQuery {
+	query := (&TaskActionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, id),
+			sqlgraph.To(taskaction.Table, taskaction.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.ActionsTable, servicecase.ActionsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -4721,6 +5115,22 @@ func (c *StaffClient) QueryRoles(_m *Staff) *RoleAssignmentQuery {
 			sqlgraph.From(staff.Table, staff.FieldID, id),
 			sqlgraph.To(roleassignment.Table, roleassignment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, staff.RolesTable, staff.RolesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAbsences queries the absences edge of a Staff.
+func (c *StaffClient) QueryAbsences(_m *Staff) *AbsenceQuery {
+	query := (&AbsenceClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(staff.Table, staff.FieldID, id),
+			sqlgraph.To(absence.Table, absence.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, staff.AbsencesTable, staff.AbsencesColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -5633,6 +6043,38 @@ func (c *TaskClient) QueryAssignee(_m *Task) *StaffQuery {
 	return query
 }
 
+// QuerySigners queries the signers edge of a Task.
+func (c *TaskClient) QuerySigners(_m *Task) *TaskSignerQuery {
+	query := (&TaskSignerClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(task.Table, task.FieldID, id),
+			sqlgraph.To(tasksigner.Table, tasksigner.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, task.SignersTable, task.SignersColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryActions queries the actions edge of a Task.
+func (c *TaskClient) QueryActions(_m *Task) *TaskActionQuery {
+	query := (&TaskActionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(task.Table, task.FieldID, id),
+			sqlgraph.To(taskaction.Table, taskaction.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, task.ActionsTable, task.ActionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryEvidence queries the evidence edge of a Task.
 func (c *TaskClient) QueryEvidence(_m *Task) *EvidenceQuery {
 	query := (&EvidenceClient{config: c.config}).Query()
@@ -5671,6 +6113,352 @@ func (c *TaskClient) mutate(ctx context.Context, m *TaskMutation) (Value, error)
 		return (&TaskDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Task mutation op: %q", m.Op())
+	}
+}
+
+// TaskActionClient is a client for the TaskAction schema.
+type TaskActionClient struct {
+	config
+}
+
+// NewTaskActionClient returns a client for the TaskAction from the given config.
+func NewTaskActionClient(c config) *TaskActionClient {
+	return &TaskActionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `taskaction.Hooks(f(g(h())))`.
+func (c *TaskActionClient) Use(hooks ...Hook) {
+	c.hooks.TaskAction = append(c.hooks.TaskAction, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `taskaction.Intercept(f(g(h())))`.
+func (c *TaskActionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TaskAction = append(c.inters.TaskAction, interceptors...)
+}
+
+// Create returns a builder for creating a TaskAction entity.
+func (c *TaskActionClient) Create() *TaskActionCreate {
+	mutation := newTaskActionMutation(c.config, OpCreate)
+	return &TaskActionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TaskAction entities.
+func (c *TaskActionClient) CreateBulk(builders ...*TaskActionCreate) *TaskActionCreateBulk {
+	return &TaskActionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TaskActionClient) MapCreateBulk(slice any, setFunc func(*TaskActionCreate, int)) *TaskActionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TaskActionCreateBulk{err: fmt.Errorf("calling to TaskActionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TaskActionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TaskActionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TaskAction.
+func (c *TaskActionClient) Update() *TaskActionUpdate {
+	mutation := newTaskActionMutation(c.config, OpUpdate)
+	return &TaskActionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TaskActionClient) UpdateOne(_m *TaskAction) *TaskActionUpdateOne {
+	mutation := newTaskActionMutation(c.config, OpUpdateOne, withTaskAction(_m))
+	return &TaskActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TaskActionClient) UpdateOneID(id string) *TaskActionUpdateOne {
+	mutation := newTaskActionMutation(c.config, OpUpdateOne, withTaskActionID(id))
+	return &TaskActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TaskAction.
+func (c *TaskActionClient) Delete() *TaskActionDelete {
+	mutation := newTaskActionMutation(c.config, OpDelete)
+	return &TaskActionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TaskActionClient) DeleteOne(_m *TaskAction) *TaskActionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TaskActionClient) DeleteOneID(id string) *TaskActionDeleteOne {
+	builder := c.Delete().Where(taskaction.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TaskActionDeleteOne{builder}
+}
+
+// Query returns a query builder for TaskAction.
+func (c *TaskActionClient) Query() *TaskActionQuery {
+	return &TaskActionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTaskAction},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TaskAction entity by its id.
+func (c *TaskActionClient) Get(ctx context.Context, id string) (*TaskAction, error) {
+	return c.Query().Where(taskaction.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TaskActionClient) GetX(ctx context.Context, id string) *TaskAction {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a TaskAction.
+func (c *TaskActionClient) QueryRegion(_m *TaskAction) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(taskaction.Table, taskaction.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, taskaction.RegionTable, taskaction.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCase queries the case edge of a TaskAction.
+func (c *TaskActionClient) QueryCase(_m *TaskAction) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(taskaction.Table, taskaction.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, taskaction.CaseTable, taskaction.CaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTask queries the task edge of a TaskAction.
+func (c *TaskActionClient) QueryTask(_m *TaskAction) *TaskQuery {
+	query := (&TaskClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(taskaction.Table, taskaction.FieldID, id),
+			sqlgraph.To(task.Table, task.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, taskaction.TaskTable, taskaction.TaskColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TaskActionClient) Hooks() []Hook {
+	return c.hooks.TaskAction
+}
+
+// Interceptors returns the client interceptors.
+func (c *TaskActionClient) Interceptors() []Interceptor {
+	return c.inters.TaskAction
+}
+
+func (c *TaskActionClient) mutate(ctx context.Context, m *TaskActionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TaskActionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TaskActionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TaskActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TaskActionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown TaskAction mutation op: %q", m.Op())
+	}
+}
+
+// TaskSignerClient is a client for the TaskSigner schema.
+type TaskSignerClient struct {
+	config
+}
+
+// NewTaskSignerClient returns a client for the TaskSigner from the given config.
+func NewTaskSignerClient(c config) *TaskSignerClient {
+	return &TaskSignerClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tasksigner.Hooks(f(g(h())))`.
+func (c *TaskSignerClient) Use(hooks ...Hook) {
+	c.hooks.TaskSigner = append(c.hooks.TaskSigner, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tasksigner.Intercept(f(g(h())))`.
+func (c *TaskSignerClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TaskSigner = append(c.inters.TaskSigner, interceptors...)
+}
+
+// Create returns a builder for creating a TaskSigner entity.
+func (c *TaskSignerClient) Create() *TaskSignerCreate {
+	mutation := newTaskSignerMutation(c.config, OpCreate)
+	return &TaskSignerCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TaskSigner entities.
+func (c *TaskSignerClient) CreateBulk(builders ...*TaskSignerCreate) *TaskSignerCreateBulk {
+	return &TaskSignerCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TaskSignerClient) MapCreateBulk(slice any, setFunc func(*TaskSignerCreate, int)) *TaskSignerCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TaskSignerCreateBulk{err: fmt.Errorf("calling to TaskSignerClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TaskSignerCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TaskSignerCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TaskSigner.
+func (c *TaskSignerClient) Update() *TaskSignerUpdate {
+	mutation := newTaskSignerMutation(c.config, OpUpdate)
+	return &TaskSignerUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TaskSignerClient) UpdateOne(_m *TaskSigner) *TaskSignerUpdateOne {
+	mutation := newTaskSignerMutation(c.config, OpUpdateOne, withTaskSigner(_m))
+	return &TaskSignerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TaskSignerClient) UpdateOneID(id string) *TaskSignerUpdateOne {
+	mutation := newTaskSignerMutation(c.config, OpUpdateOne, withTaskSignerID(id))
+	return &TaskSignerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TaskSigner.
+func (c *TaskSignerClient) Delete() *TaskSignerDelete {
+	mutation := newTaskSignerMutation(c.config, OpDelete)
+	return &TaskSignerDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TaskSignerClient) DeleteOne(_m *TaskSigner) *TaskSignerDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TaskSignerClient) DeleteOneID(id string) *TaskSignerDeleteOne {
+	builder := c.Delete().Where(tasksigner.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TaskSignerDeleteOne{builder}
+}
+
+// Query returns a query builder for TaskSigner.
+func (c *TaskSignerClient) Query() *TaskSignerQuery {
+	return &TaskSignerQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTaskSigner},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TaskSigner entity by its id.
+func (c *TaskSignerClient) Get(ctx context.Context, id string) (*TaskSigner, error) {
+	return c.Query().Where(tasksigner.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TaskSignerClient) GetX(ctx context.Context, id string) *TaskSigner {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a TaskSigner.
+func (c *TaskSignerClient) QueryRegion(_m *TaskSigner) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tasksigner.Table, tasksigner.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, tasksigner.RegionTable, tasksigner.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryTask queries the task edge of a TaskSigner.
+func (c *TaskSignerClient) QueryTask(_m *TaskSigner) *TaskQuery {
+	query := (&TaskClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(tasksigner.Table, tasksigner.FieldID, id),
+			sqlgraph.To(task.Table, task.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, tasksigner.TaskTable, tasksigner.TaskColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TaskSignerClient) Hooks() []Hook {
+	return c.hooks.TaskSigner
+}
+
+// Interceptors returns the client interceptors.
+func (c *TaskSignerClient) Interceptors() []Interceptor {
+	return c.inters.TaskSigner
+}
+
+func (c *TaskSignerClient) mutate(ctx context.Context, m *TaskSignerMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TaskSignerCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TaskSignerUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TaskSignerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TaskSignerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown TaskSigner mutation op: %q", m.Op())
 	}
 }
 
@@ -6007,18 +6795,20 @@ func (c *TokenClient) mutate(ctx context.Context, m *TokenMutation) (Value, erro
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		APIToken, AuditEntry, Binding, Breach, Calendar, CaseEvent, Clause, Clock,
-		Evidence, Failure, IdempotencyKey, Indicator, Job, OrgUnit, Pause, Pool,
-		Process, ProcessEdit, ProcessVersion, Qualification, Region, RoleAssignment,
-		ServiceCase, Staff, StageVisit, Standard, StandardVersion, SurveyResponse,
-		Task, TimerRow, Token []ent.Hook
+		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
+		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
+		OrgUnit, Pause, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
+		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
+		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
+		Token []ent.Hook
 	}
 	inters struct {
-		APIToken, AuditEntry, Binding, Breach, Calendar, CaseEvent, Clause, Clock,
-		Evidence, Failure, IdempotencyKey, Indicator, Job, OrgUnit, Pause, Pool,
-		Process, ProcessEdit, ProcessVersion, Qualification, Region, RoleAssignment,
-		ServiceCase, Staff, StageVisit, Standard, StandardVersion, SurveyResponse,
-		Task, TimerRow, Token []ent.Interceptor
+		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
+		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
+		OrgUnit, Pause, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
+		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
+		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
+		Token []ent.Interceptor
 	}
 )
 

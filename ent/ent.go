@@ -12,11 +12,13 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/caseattribute"
 	"github.com/openspms/spms/ent/caseevent"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
@@ -41,6 +43,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -104,10 +108,12 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			apitoken.Table:        apitoken.ValidColumn,
+			absence.Table:         absence.ValidColumn,
 			auditentry.Table:      auditentry.ValidColumn,
 			binding.Table:         binding.ValidColumn,
 			breach.Table:          breach.ValidColumn,
 			calendar.Table:        calendar.ValidColumn,
+			caseattribute.Table:   caseattribute.ValidColumn,
 			caseevent.Table:       caseevent.ValidColumn,
 			clause.Table:          clause.ValidColumn,
 			clock.Table:           clock.ValidColumn,
@@ -132,6 +138,8 @@ func checkColumn(t, c string) error {
 			standardversion.Table: standardversion.ValidColumn,
 			surveyresponse.Table:  surveyresponse.ValidColumn,
 			task.Table:            task.ValidColumn,
+			taskaction.Table:      taskaction.ValidColumn,
+			tasksigner.Table:      tasksigner.ValidColumn,
 			timerrow.Table:        timerrow.ValidColumn,
 			token.Table:           token.ValidColumn,
 		})

@@ -37,6 +37,16 @@ type Failure struct {
 	Detail string `json:"detail,omitempty"`
 	// State holds the value of the "state" field.
 	State failure.State `json:"state,omitempty"`
+	// Retries made by the product before it.
+	Attempts int `json:"attempts,omitempty"`
+	// When the product tries again; far in the future when it does not.
+	RetryAt time.Time `json:"retry_at,omitempty"`
+	// First pause between retries; each is twice the one before.
+	RetrySeconds int `json:"retry_seconds,omitempty"`
+	// RetriesLeft holds the value of the "retries_left" field.
+	RetriesLeft int `json:"retries_left,omitempty"`
+	// Why it was ended as it was.
+	Reason string `json:"reason,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
 	EndedAt *time.Time `json:"ended_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -85,11 +95,11 @@ func (*Failure) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case failure.FieldTokenSeq:
+		case failure.FieldTokenSeq, failure.FieldAttempts, failure.FieldRetrySeconds, failure.FieldRetriesLeft:
 			values[i] = new(sql.NullInt64)
-		case failure.FieldID, failure.FieldRegionID, failure.FieldRegionPath, failure.FieldCaseID, failure.FieldNodeID, failure.FieldCode, failure.FieldDetail, failure.FieldState:
+		case failure.FieldID, failure.FieldRegionID, failure.FieldRegionPath, failure.FieldCaseID, failure.FieldNodeID, failure.FieldCode, failure.FieldDetail, failure.FieldState, failure.FieldReason:
 			values[i] = new(sql.NullString)
-		case failure.FieldCreatedAt, failure.FieldEndedAt:
+		case failure.FieldCreatedAt, failure.FieldRetryAt, failure.FieldEndedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -165,6 +175,36 @@ func (_m *Failure) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field state", values[i])
 			} else if value.Valid {
 				_m.State = failure.State(value.String)
+			}
+		case failure.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case failure.FieldRetryAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field retry_at", values[i])
+			} else if value.Valid {
+				_m.RetryAt = value.Time
+			}
+		case failure.FieldRetrySeconds:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field retry_seconds", values[i])
+			} else if value.Valid {
+				_m.RetrySeconds = int(value.Int64)
+			}
+		case failure.FieldRetriesLeft:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field retries_left", values[i])
+			} else if value.Valid {
+				_m.RetriesLeft = int(value.Int64)
+			}
+		case failure.FieldReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reason", values[i])
+			} else if value.Valid {
+				_m.Reason = value.String
 			}
 		case failure.FieldEndedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -245,6 +285,21 @@ func (_m *Failure) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("state=")
 	builder.WriteString(fmt.Sprintf("%v", _m.State))
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	builder.WriteString("retry_at=")
+	builder.WriteString(_m.RetryAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("retry_seconds=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RetrySeconds))
+	builder.WriteString(", ")
+	builder.WriteString("retries_left=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RetriesLeft))
+	builder.WriteString(", ")
+	builder.WriteString("reason=")
+	builder.WriteString(_m.Reason)
 	builder.WriteString(", ")
 	if v := _m.EndedAt; v != nil {
 		builder.WriteString("ended_at=")

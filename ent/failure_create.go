@@ -92,6 +92,68 @@ func (_c *FailureCreate) SetNillableState(v *failure.State) *FailureCreate {
 	return _c
 }
 
+// SetAttempts sets the "attempts" field.
+func (_c *FailureCreate) SetAttempts(v int) *FailureCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *FailureCreate) SetNillableAttempts(v *int) *FailureCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetRetryAt sets the "retry_at" field.
+func (_c *FailureCreate) SetRetryAt(v time.Time) *FailureCreate {
+	_c.mutation.SetRetryAt(v)
+	return _c
+}
+
+// SetRetrySeconds sets the "retry_seconds" field.
+func (_c *FailureCreate) SetRetrySeconds(v int) *FailureCreate {
+	_c.mutation.SetRetrySeconds(v)
+	return _c
+}
+
+// SetNillableRetrySeconds sets the "retry_seconds" field if the given value is not nil.
+func (_c *FailureCreate) SetNillableRetrySeconds(v *int) *FailureCreate {
+	if v != nil {
+		_c.SetRetrySeconds(*v)
+	}
+	return _c
+}
+
+// SetRetriesLeft sets the "retries_left" field.
+func (_c *FailureCreate) SetRetriesLeft(v int) *FailureCreate {
+	_c.mutation.SetRetriesLeft(v)
+	return _c
+}
+
+// SetNillableRetriesLeft sets the "retries_left" field if the given value is not nil.
+func (_c *FailureCreate) SetNillableRetriesLeft(v *int) *FailureCreate {
+	if v != nil {
+		_c.SetRetriesLeft(*v)
+	}
+	return _c
+}
+
+// SetReason sets the "reason" field.
+func (_c *FailureCreate) SetReason(v string) *FailureCreate {
+	_c.mutation.SetReason(v)
+	return _c
+}
+
+// SetNillableReason sets the "reason" field if the given value is not nil.
+func (_c *FailureCreate) SetNillableReason(v *string) *FailureCreate {
+	if v != nil {
+		_c.SetReason(*v)
+	}
+	return _c
+}
+
 // SetEndedAt sets the "ended_at" field.
 func (_c *FailureCreate) SetEndedAt(v time.Time) *FailureCreate {
 	_c.mutation.SetEndedAt(v)
@@ -173,6 +235,22 @@ func (_c *FailureCreate) defaults() {
 		v := failure.DefaultState
 		_c.mutation.SetState(v)
 	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := failure.DefaultAttempts
+		_c.mutation.SetAttempts(v)
+	}
+	if _, ok := _c.mutation.RetrySeconds(); !ok {
+		v := failure.DefaultRetrySeconds
+		_c.mutation.SetRetrySeconds(v)
+	}
+	if _, ok := _c.mutation.RetriesLeft(); !ok {
+		v := failure.DefaultRetriesLeft
+		_c.mutation.SetRetriesLeft(v)
+	}
+	if _, ok := _c.mutation.Reason(); !ok {
+		v := failure.DefaultReason
+		_c.mutation.SetReason(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := failure.DefaultID()
 		_c.mutation.SetID(v)
@@ -231,6 +309,26 @@ func (_c *FailureCreate) check() error {
 	if v, ok := _c.mutation.State(); ok {
 		if err := failure.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Failure.state": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Failure.attempts"`)}
+	}
+	if _, ok := _c.mutation.RetryAt(); !ok {
+		return &ValidationError{Name: "retry_at", err: errors.New(`ent: missing required field "Failure.retry_at"`)}
+	}
+	if _, ok := _c.mutation.RetrySeconds(); !ok {
+		return &ValidationError{Name: "retry_seconds", err: errors.New(`ent: missing required field "Failure.retry_seconds"`)}
+	}
+	if _, ok := _c.mutation.RetriesLeft(); !ok {
+		return &ValidationError{Name: "retries_left", err: errors.New(`ent: missing required field "Failure.retries_left"`)}
+	}
+	if _, ok := _c.mutation.Reason(); !ok {
+		return &ValidationError{Name: "reason", err: errors.New(`ent: missing required field "Failure.reason"`)}
+	}
+	if v, ok := _c.mutation.Reason(); ok {
+		if err := failure.ReasonValidator(v); err != nil {
+			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "Failure.reason": %w`, err)}
 		}
 	}
 	if v, ok := _c.mutation.ID(); ok {
@@ -306,6 +404,26 @@ func (_c *FailureCreate) createSpec() (*Failure, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.State(); ok {
 		_spec.SetField(failure.FieldState, field.TypeEnum, value)
 		_node.State = value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(failure.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.RetryAt(); ok {
+		_spec.SetField(failure.FieldRetryAt, field.TypeTime, value)
+		_node.RetryAt = value
+	}
+	if value, ok := _c.mutation.RetrySeconds(); ok {
+		_spec.SetField(failure.FieldRetrySeconds, field.TypeInt, value)
+		_node.RetrySeconds = value
+	}
+	if value, ok := _c.mutation.RetriesLeft(); ok {
+		_spec.SetField(failure.FieldRetriesLeft, field.TypeInt, value)
+		_node.RetriesLeft = value
+	}
+	if value, ok := _c.mutation.Reason(); ok {
+		_spec.SetField(failure.FieldReason, field.TypeString, value)
+		_node.Reason = value
 	}
 	if value, ok := _c.mutation.EndedAt(); ok {
 		_spec.SetField(failure.FieldEndedAt, field.TypeTime, value)

@@ -43,6 +43,76 @@ func (_u *FailureUpdate) SetNillableState(v *failure.State) *FailureUpdate {
 	return _u
 }
 
+// SetRetryAt sets the "retry_at" field.
+func (_u *FailureUpdate) SetRetryAt(v time.Time) *FailureUpdate {
+	_u.mutation.SetRetryAt(v)
+	return _u
+}
+
+// SetNillableRetryAt sets the "retry_at" field if the given value is not nil.
+func (_u *FailureUpdate) SetNillableRetryAt(v *time.Time) *FailureUpdate {
+	if v != nil {
+		_u.SetRetryAt(*v)
+	}
+	return _u
+}
+
+// SetRetrySeconds sets the "retry_seconds" field.
+func (_u *FailureUpdate) SetRetrySeconds(v int) *FailureUpdate {
+	_u.mutation.ResetRetrySeconds()
+	_u.mutation.SetRetrySeconds(v)
+	return _u
+}
+
+// SetNillableRetrySeconds sets the "retry_seconds" field if the given value is not nil.
+func (_u *FailureUpdate) SetNillableRetrySeconds(v *int) *FailureUpdate {
+	if v != nil {
+		_u.SetRetrySeconds(*v)
+	}
+	return _u
+}
+
+// AddRetrySeconds adds value to the "retry_seconds" field.
+func (_u *FailureUpdate) AddRetrySeconds(v int) *FailureUpdate {
+	_u.mutation.AddRetrySeconds(v)
+	return _u
+}
+
+// SetRetriesLeft sets the "retries_left" field.
+func (_u *FailureUpdate) SetRetriesLeft(v int) *FailureUpdate {
+	_u.mutation.ResetRetriesLeft()
+	_u.mutation.SetRetriesLeft(v)
+	return _u
+}
+
+// SetNillableRetriesLeft sets the "retries_left" field if the given value is not nil.
+func (_u *FailureUpdate) SetNillableRetriesLeft(v *int) *FailureUpdate {
+	if v != nil {
+		_u.SetRetriesLeft(*v)
+	}
+	return _u
+}
+
+// AddRetriesLeft adds value to the "retries_left" field.
+func (_u *FailureUpdate) AddRetriesLeft(v int) *FailureUpdate {
+	_u.mutation.AddRetriesLeft(v)
+	return _u
+}
+
+// SetReason sets the "reason" field.
+func (_u *FailureUpdate) SetReason(v string) *FailureUpdate {
+	_u.mutation.SetReason(v)
+	return _u
+}
+
+// SetNillableReason sets the "reason" field if the given value is not nil.
+func (_u *FailureUpdate) SetNillableReason(v *string) *FailureUpdate {
+	if v != nil {
+		_u.SetReason(*v)
+	}
+	return _u
+}
+
 // SetEndedAt sets the "ended_at" field.
 func (_u *FailureUpdate) SetEndedAt(v time.Time) *FailureUpdate {
 	_u.mutation.SetEndedAt(v)
@@ -102,6 +172,11 @@ func (_u *FailureUpdate) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Failure.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Reason(); ok {
+		if err := failure.ReasonValidator(v); err != nil {
+			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "Failure.reason": %w`, err)}
+		}
+	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Failure.region"`)
 	}
@@ -131,6 +206,24 @@ func (_u *FailureUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(failure.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.RetryAt(); ok {
+		_spec.SetField(failure.FieldRetryAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.RetrySeconds(); ok {
+		_spec.SetField(failure.FieldRetrySeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRetrySeconds(); ok {
+		_spec.AddField(failure.FieldRetrySeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.RetriesLeft(); ok {
+		_spec.SetField(failure.FieldRetriesLeft, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRetriesLeft(); ok {
+		_spec.AddField(failure.FieldRetriesLeft, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Reason(); ok {
+		_spec.SetField(failure.FieldReason, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(failure.FieldEndedAt, field.TypeTime, value)
@@ -170,6 +263,76 @@ func (_u *FailureUpdateOne) SetState(v failure.State) *FailureUpdateOne {
 func (_u *FailureUpdateOne) SetNillableState(v *failure.State) *FailureUpdateOne {
 	if v != nil {
 		_u.SetState(*v)
+	}
+	return _u
+}
+
+// SetRetryAt sets the "retry_at" field.
+func (_u *FailureUpdateOne) SetRetryAt(v time.Time) *FailureUpdateOne {
+	_u.mutation.SetRetryAt(v)
+	return _u
+}
+
+// SetNillableRetryAt sets the "retry_at" field if the given value is not nil.
+func (_u *FailureUpdateOne) SetNillableRetryAt(v *time.Time) *FailureUpdateOne {
+	if v != nil {
+		_u.SetRetryAt(*v)
+	}
+	return _u
+}
+
+// SetRetrySeconds sets the "retry_seconds" field.
+func (_u *FailureUpdateOne) SetRetrySeconds(v int) *FailureUpdateOne {
+	_u.mutation.ResetRetrySeconds()
+	_u.mutation.SetRetrySeconds(v)
+	return _u
+}
+
+// SetNillableRetrySeconds sets the "retry_seconds" field if the given value is not nil.
+func (_u *FailureUpdateOne) SetNillableRetrySeconds(v *int) *FailureUpdateOne {
+	if v != nil {
+		_u.SetRetrySeconds(*v)
+	}
+	return _u
+}
+
+// AddRetrySeconds adds value to the "retry_seconds" field.
+func (_u *FailureUpdateOne) AddRetrySeconds(v int) *FailureUpdateOne {
+	_u.mutation.AddRetrySeconds(v)
+	return _u
+}
+
+// SetRetriesLeft sets the "retries_left" field.
+func (_u *FailureUpdateOne) SetRetriesLeft(v int) *FailureUpdateOne {
+	_u.mutation.ResetRetriesLeft()
+	_u.mutation.SetRetriesLeft(v)
+	return _u
+}
+
+// SetNillableRetriesLeft sets the "retries_left" field if the given value is not nil.
+func (_u *FailureUpdateOne) SetNillableRetriesLeft(v *int) *FailureUpdateOne {
+	if v != nil {
+		_u.SetRetriesLeft(*v)
+	}
+	return _u
+}
+
+// AddRetriesLeft adds value to the "retries_left" field.
+func (_u *FailureUpdateOne) AddRetriesLeft(v int) *FailureUpdateOne {
+	_u.mutation.AddRetriesLeft(v)
+	return _u
+}
+
+// SetReason sets the "reason" field.
+func (_u *FailureUpdateOne) SetReason(v string) *FailureUpdateOne {
+	_u.mutation.SetReason(v)
+	return _u
+}
+
+// SetNillableReason sets the "reason" field if the given value is not nil.
+func (_u *FailureUpdateOne) SetNillableReason(v *string) *FailureUpdateOne {
+	if v != nil {
+		_u.SetReason(*v)
 	}
 	return _u
 }
@@ -246,6 +409,11 @@ func (_u *FailureUpdateOne) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Failure.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Reason(); ok {
+		if err := failure.ReasonValidator(v); err != nil {
+			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "Failure.reason": %w`, err)}
+		}
+	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Failure.region"`)
 	}
@@ -292,6 +460,24 @@ func (_u *FailureUpdateOne) sqlSave(ctx context.Context) (_node *Failure, err er
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(failure.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.RetryAt(); ok {
+		_spec.SetField(failure.FieldRetryAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.RetrySeconds(); ok {
+		_spec.SetField(failure.FieldRetrySeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRetrySeconds(); ok {
+		_spec.AddField(failure.FieldRetrySeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.RetriesLeft(); ok {
+		_spec.SetField(failure.FieldRetriesLeft, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRetriesLeft(); ok {
+		_spec.AddField(failure.FieldRetriesLeft, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Reason(); ok {
+		_spec.SetField(failure.FieldReason, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.EndedAt(); ok {
 		_spec.SetField(failure.FieldEndedAt, field.TypeTime, value)

@@ -10,6 +10,7 @@ import (
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
@@ -36,6 +37,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -191,6 +194,181 @@ func newAPITokenPaginateArgs(rv map[string]any) *apitokenPaginateArgs {
 	}
 	if v, ok := rv[whereField].(*APITokenWhereInput); ok {
 		args.opts = append(args.opts, WithAPITokenFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *AbsenceQuery) CollectFields(ctx context.Context, satisfies ...string) (*AbsenceQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *AbsenceQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(absence.Columns))
+		selectedFields = []string{absence.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[absence.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, absence.FieldRegionID)
+				fieldSeen[absence.FieldRegionID] = struct{}{}
+			}
+
+		case "staff":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&StaffClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, staffImplementors)...); err != nil {
+				return err
+			}
+			_q.withStaff = query
+			if _, ok := fieldSeen[absence.FieldStaffID]; !ok {
+				selectedFields = append(selectedFields, absence.FieldStaffID)
+				fieldSeen[absence.FieldStaffID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[absence.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, absence.FieldRegionID)
+				fieldSeen[absence.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[absence.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, absence.FieldRegionPath)
+				fieldSeen[absence.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[absence.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, absence.FieldCreatedAt)
+				fieldSeen[absence.FieldCreatedAt] = struct{}{}
+			}
+		case "staffID":
+			if _, ok := fieldSeen[absence.FieldStaffID]; !ok {
+				selectedFields = append(selectedFields, absence.FieldStaffID)
+				fieldSeen[absence.FieldStaffID] = struct{}{}
+			}
+		case "deputyID":
+			if _, ok := fieldSeen[absence.FieldDeputyID]; !ok {
+				selectedFields = append(selectedFields, absence.FieldDeputyID)
+				fieldSeen[absence.FieldDeputyID] = struct{}{}
+			}
+		case "deputyCode":
+			if _, ok := fieldSeen[absence.FieldDeputyCode]; !ok {
+				selectedFields = append(selectedFields, absence.FieldDeputyCode)
+				fieldSeen[absence.FieldDeputyCode] = struct{}{}
+			}
+		case "deputyName":
+			if _, ok := fieldSeen[absence.FieldDeputyName]; !ok {
+				selectedFields = append(selectedFields, absence.FieldDeputyName)
+				fieldSeen[absence.FieldDeputyName] = struct{}{}
+			}
+		case "startsAt":
+			if _, ok := fieldSeen[absence.FieldStartsAt]; !ok {
+				selectedFields = append(selectedFields, absence.FieldStartsAt)
+				fieldSeen[absence.FieldStartsAt] = struct{}{}
+			}
+		case "endsAt":
+			if _, ok := fieldSeen[absence.FieldEndsAt]; !ok {
+				selectedFields = append(selectedFields, absence.FieldEndsAt)
+				fieldSeen[absence.FieldEndsAt] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[absence.FieldReason]; !ok {
+				selectedFields = append(selectedFields, absence.FieldReason)
+				fieldSeen[absence.FieldReason] = struct{}{}
+			}
+		case "keptBy":
+			if _, ok := fieldSeen[absence.FieldKeptBy]; !ok {
+				selectedFields = append(selectedFields, absence.FieldKeptBy)
+				fieldSeen[absence.FieldKeptBy] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type absencePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []AbsencePaginateOption
+}
+
+func newAbsencePaginateArgs(rv map[string]any) *absencePaginateArgs {
+	args := &absencePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*AbsenceOrder:
+			args.opts = append(args.opts, WithAbsenceOrder(v))
+		case []any:
+			var orders []*AbsenceOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &AbsenceOrder{Field: &AbsenceOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithAbsenceOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*AbsenceWhereInput); ok {
+		args.opts = append(args.opts, WithAbsenceFilter(v.Filter))
 	}
 	return args
 }
@@ -2176,6 +2354,31 @@ func (_q *FailureQuery) collectField(ctx context.Context, oneNode bool, opCtx *g
 			if _, ok := fieldSeen[failure.FieldState]; !ok {
 				selectedFields = append(selectedFields, failure.FieldState)
 				fieldSeen[failure.FieldState] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[failure.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, failure.FieldAttempts)
+				fieldSeen[failure.FieldAttempts] = struct{}{}
+			}
+		case "retryAt":
+			if _, ok := fieldSeen[failure.FieldRetryAt]; !ok {
+				selectedFields = append(selectedFields, failure.FieldRetryAt)
+				fieldSeen[failure.FieldRetryAt] = struct{}{}
+			}
+		case "retrySeconds":
+			if _, ok := fieldSeen[failure.FieldRetrySeconds]; !ok {
+				selectedFields = append(selectedFields, failure.FieldRetrySeconds)
+				fieldSeen[failure.FieldRetrySeconds] = struct{}{}
+			}
+		case "retriesLeft":
+			if _, ok := fieldSeen[failure.FieldRetriesLeft]; !ok {
+				selectedFields = append(selectedFields, failure.FieldRetriesLeft)
+				fieldSeen[failure.FieldRetriesLeft] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[failure.FieldReason]; !ok {
+				selectedFields = append(selectedFields, failure.FieldReason)
+				fieldSeen[failure.FieldReason] = struct{}{}
 			}
 		case "endedAt":
 			if _, ok := fieldSeen[failure.FieldEndedAt]; !ok {
@@ -4709,6 +4912,110 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				fieldSeen[servicecase.FieldOwnerID] = struct{}{}
 			}
 
+		case "caller":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCaller = query
+			if _, ok := fieldSeen[servicecase.FieldCallerID]; !ok {
+				selectedFields = append(selectedFields, servicecase.FieldCallerID)
+				fieldSeen[servicecase.FieldCallerID] = struct{}{}
+			}
+
+		case "called":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			args := newServiceCasePaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newServiceCasePager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*ServiceCase) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"caller_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(servicecase.CalledColumn), ids...))
+						})
+						if err := query.GroupBy(servicecase.CalledColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[5][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Called)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[5][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(servicecase.CalledColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedCalled(alias, func(wq *ServiceCaseQuery) {
+				*wq = *query
+			})
+
 		case "tasks":
 			var (
 				alias = field.Alias
@@ -4752,10 +5059,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[6][alias] = n
 						}
 						return nil
 					})
@@ -4763,10 +5070,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Tasks)
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[6][alias] = n
 						}
 						return nil
 					})
@@ -4841,10 +5148,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[5] == nil {
-								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							if nodes[i].Edges.totalCount[7] == nil {
+								nodes[i].Edges.totalCount[7] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[5][alias] = n
+							nodes[i].Edges.totalCount[7][alias] = n
 						}
 						return nil
 					})
@@ -4852,10 +5159,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Clocks)
-							if nodes[i].Edges.totalCount[5] == nil {
-								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							if nodes[i].Edges.totalCount[7] == nil {
+								nodes[i].Edges.totalCount[7] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[5][alias] = n
+							nodes[i].Edges.totalCount[7][alias] = n
 						}
 						return nil
 					})
@@ -4930,10 +5237,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[6] == nil {
-								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							if nodes[i].Edges.totalCount[8] == nil {
+								nodes[i].Edges.totalCount[8] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[6][alias] = n
+							nodes[i].Edges.totalCount[8][alias] = n
 						}
 						return nil
 					})
@@ -4941,10 +5248,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Tokens)
-							if nodes[i].Edges.totalCount[6] == nil {
-								nodes[i].Edges.totalCount[6] = make(map[string]int)
+							if nodes[i].Edges.totalCount[8] == nil {
+								nodes[i].Edges.totalCount[8] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[6][alias] = n
+							nodes[i].Edges.totalCount[8][alias] = n
 						}
 						return nil
 					})
@@ -5019,10 +5326,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[7] == nil {
-								nodes[i].Edges.totalCount[7] = make(map[string]int)
+							if nodes[i].Edges.totalCount[9] == nil {
+								nodes[i].Edges.totalCount[9] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[7][alias] = n
+							nodes[i].Edges.totalCount[9][alias] = n
 						}
 						return nil
 					})
@@ -5030,10 +5337,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Timers)
-							if nodes[i].Edges.totalCount[7] == nil {
-								nodes[i].Edges.totalCount[7] = make(map[string]int)
+							if nodes[i].Edges.totalCount[9] == nil {
+								nodes[i].Edges.totalCount[9] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[7][alias] = n
+							nodes[i].Edges.totalCount[9][alias] = n
 						}
 						return nil
 					})
@@ -5108,10 +5415,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[8] == nil {
-								nodes[i].Edges.totalCount[8] = make(map[string]int)
+							if nodes[i].Edges.totalCount[10] == nil {
+								nodes[i].Edges.totalCount[10] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[8][alias] = n
+							nodes[i].Edges.totalCount[10][alias] = n
 						}
 						return nil
 					})
@@ -5119,10 +5426,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Events)
-							if nodes[i].Edges.totalCount[8] == nil {
-								nodes[i].Edges.totalCount[8] = make(map[string]int)
+							if nodes[i].Edges.totalCount[10] == nil {
+								nodes[i].Edges.totalCount[10] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[8][alias] = n
+							nodes[i].Edges.totalCount[10][alias] = n
 						}
 						return nil
 					})
@@ -5197,10 +5504,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[9] == nil {
-								nodes[i].Edges.totalCount[9] = make(map[string]int)
+							if nodes[i].Edges.totalCount[11] == nil {
+								nodes[i].Edges.totalCount[11] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[9][alias] = n
+							nodes[i].Edges.totalCount[11][alias] = n
 						}
 						return nil
 					})
@@ -5208,10 +5515,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Evidence)
-							if nodes[i].Edges.totalCount[9] == nil {
-								nodes[i].Edges.totalCount[9] = make(map[string]int)
+							if nodes[i].Edges.totalCount[11] == nil {
+								nodes[i].Edges.totalCount[11] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[9][alias] = n
+							nodes[i].Edges.totalCount[11][alias] = n
 						}
 						return nil
 					})
@@ -5286,10 +5593,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[10] == nil {
-								nodes[i].Edges.totalCount[10] = make(map[string]int)
+							if nodes[i].Edges.totalCount[12] == nil {
+								nodes[i].Edges.totalCount[12] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[10][alias] = n
+							nodes[i].Edges.totalCount[12][alias] = n
 						}
 						return nil
 					})
@@ -5297,10 +5604,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Failures)
-							if nodes[i].Edges.totalCount[10] == nil {
-								nodes[i].Edges.totalCount[10] = make(map[string]int)
+							if nodes[i].Edges.totalCount[12] == nil {
+								nodes[i].Edges.totalCount[12] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[10][alias] = n
+							nodes[i].Edges.totalCount[12][alias] = n
 						}
 						return nil
 					})
@@ -5375,10 +5682,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[11] == nil {
-								nodes[i].Edges.totalCount[11] = make(map[string]int)
+							if nodes[i].Edges.totalCount[13] == nil {
+								nodes[i].Edges.totalCount[13] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[11][alias] = n
+							nodes[i].Edges.totalCount[13][alias] = n
 						}
 						return nil
 					})
@@ -5386,10 +5693,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Stages)
-							if nodes[i].Edges.totalCount[11] == nil {
-								nodes[i].Edges.totalCount[11] = make(map[string]int)
+							if nodes[i].Edges.totalCount[13] == nil {
+								nodes[i].Edges.totalCount[13] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[11][alias] = n
+							nodes[i].Edges.totalCount[13][alias] = n
 						}
 						return nil
 					})
@@ -5464,10 +5771,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[12] == nil {
-								nodes[i].Edges.totalCount[12] = make(map[string]int)
+							if nodes[i].Edges.totalCount[14] == nil {
+								nodes[i].Edges.totalCount[14] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[12][alias] = n
+							nodes[i].Edges.totalCount[14][alias] = n
 						}
 						return nil
 					})
@@ -5475,10 +5782,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Breaches)
-							if nodes[i].Edges.totalCount[12] == nil {
-								nodes[i].Edges.totalCount[12] = make(map[string]int)
+							if nodes[i].Edges.totalCount[14] == nil {
+								nodes[i].Edges.totalCount[14] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[12][alias] = n
+							nodes[i].Edges.totalCount[14][alias] = n
 						}
 						return nil
 					})
@@ -5507,6 +5814,95 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				query = pager.applyOrder(query)
 			}
 			_q.WithNamedBreaches(alias, func(wq *BreachQuery) {
+				*wq = *query
+			})
+
+		case "actions":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&TaskActionClient{config: _q.config}).Query()
+			)
+			args := newTaskActionPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newTaskActionPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*ServiceCase) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"case_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(servicecase.ActionsColumn), ids...))
+						})
+						if err := query.GroupBy(servicecase.ActionsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[15] == nil {
+								nodes[i].Edges.totalCount[15] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[15][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Actions)
+							if nodes[i].Edges.totalCount[15] == nil {
+								nodes[i].Edges.totalCount[15] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[15][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, taskactionImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(servicecase.ActionsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedActions(alias, func(wq *TaskActionQuery) {
 				*wq = *query
 			})
 
@@ -5553,10 +5949,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[13] == nil {
-								nodes[i].Edges.totalCount[13] = make(map[string]int)
+							if nodes[i].Edges.totalCount[16] == nil {
+								nodes[i].Edges.totalCount[16] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[13][alias] = n
+							nodes[i].Edges.totalCount[16][alias] = n
 						}
 						return nil
 					})
@@ -5564,10 +5960,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Surveys)
-							if nodes[i].Edges.totalCount[13] == nil {
-								nodes[i].Edges.totalCount[13] = make(map[string]int)
+							if nodes[i].Edges.totalCount[16] == nil {
+								nodes[i].Edges.totalCount[16] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[13][alias] = n
+							nodes[i].Edges.totalCount[16][alias] = n
 						}
 						return nil
 					})
@@ -5682,6 +6078,16 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 			if _, ok := fieldSeen[servicecase.FieldStartedBy]; !ok {
 				selectedFields = append(selectedFields, servicecase.FieldStartedBy)
 				fieldSeen[servicecase.FieldStartedBy] = struct{}{}
+			}
+		case "callerID":
+			if _, ok := fieldSeen[servicecase.FieldCallerID]; !ok {
+				selectedFields = append(selectedFields, servicecase.FieldCallerID)
+				fieldSeen[servicecase.FieldCallerID] = struct{}{}
+			}
+		case "callerToken":
+			if _, ok := fieldSeen[servicecase.FieldCallerToken]; !ok {
+				selectedFields = append(selectedFields, servicecase.FieldCallerToken)
+				fieldSeen[servicecase.FieldCallerToken] = struct{}{}
 			}
 		case "ownerID":
 			if _, ok := fieldSeen[servicecase.FieldOwnerID]; !ok {
@@ -5898,6 +6304,95 @@ func (_q *StaffQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 				*wq = *query
 			})
 
+		case "absences":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&AbsenceClient{config: _q.config}).Query()
+			)
+			args := newAbsencePaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newAbsencePager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Staff) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"staff_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(staff.AbsencesColumn), ids...))
+						})
+						if err := query.GroupBy(staff.AbsencesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Staff) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Absences)
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, absenceImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(staff.AbsencesColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedAbsences(alias, func(wq *AbsenceQuery) {
+				*wq = *query
+			})
+
 		case "qualifications":
 			var (
 				alias = field.Alias
@@ -5941,10 +6436,10 @@ func (_q *StaffQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[3][alias] = n
+							nodes[i].Edges.totalCount[4][alias] = n
 						}
 						return nil
 					})
@@ -5952,10 +6447,10 @@ func (_q *StaffQuery) collectField(ctx context.Context, oneNode bool, opCtx *gra
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Staff) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Qualifications)
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[3][alias] = n
+							nodes[i].Edges.totalCount[4][alias] = n
 						}
 						return nil
 					})
@@ -7104,6 +7599,184 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 				fieldSeen[task.FieldAssigneeID] = struct{}{}
 			}
 
+		case "signers":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&TaskSignerClient{config: _q.config}).Query()
+			)
+			args := newTaskSignerPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newTaskSignerPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Task) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"task_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(task.SignersColumn), ids...))
+						})
+						if err := query.GroupBy(task.SignersColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[4][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Task) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Signers)
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[4][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, tasksignerImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(task.SignersColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedSigners(alias, func(wq *TaskSignerQuery) {
+				*wq = *query
+			})
+
+		case "actions":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&TaskActionClient{config: _q.config}).Query()
+			)
+			args := newTaskActionPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newTaskActionPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Task) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"task_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(task.ActionsColumn), ids...))
+						})
+						if err := query.GroupBy(task.ActionsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[5][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Task) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Actions)
+							if nodes[i].Edges.totalCount[5] == nil {
+								nodes[i].Edges.totalCount[5] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[5][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, taskactionImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(task.ActionsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedActions(alias, func(wq *TaskActionQuery) {
+				*wq = *query
+			})
+
 		case "evidence":
 			var (
 				alias = field.Alias
@@ -7147,10 +7820,10 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[6][alias] = n
 						}
 						return nil
 					})
@@ -7158,10 +7831,10 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Task) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Evidence)
-							if nodes[i].Edges.totalCount[4] == nil {
-								nodes[i].Edges.totalCount[4] = make(map[string]int)
+							if nodes[i].Edges.totalCount[6] == nil {
+								nodes[i].Edges.totalCount[6] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[4][alias] = n
+							nodes[i].Edges.totalCount[6][alias] = n
 						}
 						return nil
 					})
@@ -7297,6 +7970,51 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 				selectedFields = append(selectedFields, task.FieldCompletedBy)
 				fieldSeen[task.FieldCompletedBy] = struct{}{}
 			}
+		case "assignedBy":
+			if _, ok := fieldSeen[task.FieldAssignedBy]; !ok {
+				selectedFields = append(selectedFields, task.FieldAssignedBy)
+				fieldSeen[task.FieldAssignedBy] = struct{}{}
+			}
+		case "delegatedBy":
+			if _, ok := fieldSeen[task.FieldDelegatedBy]; !ok {
+				selectedFields = append(selectedFields, task.FieldDelegatedBy)
+				fieldSeen[task.FieldDelegatedBy] = struct{}{}
+			}
+		case "signingMode":
+			if _, ok := fieldSeen[task.FieldSigningMode]; !ok {
+				selectedFields = append(selectedFields, task.FieldSigningMode)
+				fieldSeen[task.FieldSigningMode] = struct{}{}
+			}
+		case "rejections":
+			if _, ok := fieldSeen[task.FieldRejections]; !ok {
+				selectedFields = append(selectedFields, task.FieldRejections)
+				fieldSeen[task.FieldRejections] = struct{}{}
+			}
+		case "urges":
+			if _, ok := fieldSeen[task.FieldUrges]; !ok {
+				selectedFields = append(selectedFields, task.FieldUrges)
+				fieldSeen[task.FieldUrges] = struct{}{}
+			}
+		case "urgedAt":
+			if _, ok := fieldSeen[task.FieldUrgedAt]; !ok {
+				selectedFields = append(selectedFields, task.FieldUrgedAt)
+				fieldSeen[task.FieldUrgedAt] = struct{}{}
+			}
+		case "followUpAt":
+			if _, ok := fieldSeen[task.FieldFollowUpAt]; !ok {
+				selectedFields = append(selectedFields, task.FieldFollowUpAt)
+				fieldSeen[task.FieldFollowUpAt] = struct{}{}
+			}
+		case "leaseBy":
+			if _, ok := fieldSeen[task.FieldLeaseBy]; !ok {
+				selectedFields = append(selectedFields, task.FieldLeaseBy)
+				fieldSeen[task.FieldLeaseBy] = struct{}{}
+			}
+		case "leaseUntil":
+			if _, ok := fieldSeen[task.FieldLeaseUntil]; !ok {
+				selectedFields = append(selectedFields, task.FieldLeaseUntil)
+				fieldSeen[task.FieldLeaseUntil] = struct{}{}
+			}
 		case "dueAt":
 			if _, ok := fieldSeen[task.FieldDueAt]; !ok {
 				selectedFields = append(selectedFields, task.FieldDueAt)
@@ -7372,6 +8090,381 @@ func newTaskPaginateArgs(rv map[string]any) *taskPaginateArgs {
 	}
 	if v, ok := rv[whereField].(*TaskWhereInput); ok {
 		args.opts = append(args.opts, WithTaskFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *TaskActionQuery) CollectFields(ctx context.Context, satisfies ...string) (*TaskActionQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *TaskActionQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(taskaction.Columns))
+		selectedFields = []string{taskaction.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[taskaction.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldRegionID)
+				fieldSeen[taskaction.FieldRegionID] = struct{}{}
+			}
+
+		case "case":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCase = query
+			if _, ok := fieldSeen[taskaction.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldCaseID)
+				fieldSeen[taskaction.FieldCaseID] = struct{}{}
+			}
+
+		case "task":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&TaskClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, taskImplementors)...); err != nil {
+				return err
+			}
+			_q.withTask = query
+			if _, ok := fieldSeen[taskaction.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldTaskID)
+				fieldSeen[taskaction.FieldTaskID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[taskaction.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldRegionID)
+				fieldSeen[taskaction.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[taskaction.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldRegionPath)
+				fieldSeen[taskaction.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[taskaction.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldCreatedAt)
+				fieldSeen[taskaction.FieldCreatedAt] = struct{}{}
+			}
+		case "caseID":
+			if _, ok := fieldSeen[taskaction.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldCaseID)
+				fieldSeen[taskaction.FieldCaseID] = struct{}{}
+			}
+		case "taskID":
+			if _, ok := fieldSeen[taskaction.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldTaskID)
+				fieldSeen[taskaction.FieldTaskID] = struct{}{}
+			}
+		case "action":
+			if _, ok := fieldSeen[taskaction.FieldAction]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldAction)
+				fieldSeen[taskaction.FieldAction] = struct{}{}
+			}
+		case "by":
+			if _, ok := fieldSeen[taskaction.FieldBy]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldBy)
+				fieldSeen[taskaction.FieldBy] = struct{}{}
+			}
+		case "byName":
+			if _, ok := fieldSeen[taskaction.FieldByName]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldByName)
+				fieldSeen[taskaction.FieldByName] = struct{}{}
+			}
+		case "to":
+			if _, ok := fieldSeen[taskaction.FieldTo]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldTo)
+				fieldSeen[taskaction.FieldTo] = struct{}{}
+			}
+		case "toName":
+			if _, ok := fieldSeen[taskaction.FieldToName]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldToName)
+				fieldSeen[taskaction.FieldToName] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[taskaction.FieldReason]; !ok {
+				selectedFields = append(selectedFields, taskaction.FieldReason)
+				fieldSeen[taskaction.FieldReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type taskactionPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []TaskActionPaginateOption
+}
+
+func newTaskActionPaginateArgs(rv map[string]any) *taskactionPaginateArgs {
+	args := &taskactionPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*TaskActionOrder:
+			args.opts = append(args.opts, WithTaskActionOrder(v))
+		case []any:
+			var orders []*TaskActionOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &TaskActionOrder{Field: &TaskActionOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithTaskActionOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*TaskActionWhereInput); ok {
+		args.opts = append(args.opts, WithTaskActionFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *TaskSignerQuery) CollectFields(ctx context.Context, satisfies ...string) (*TaskSignerQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *TaskSignerQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(tasksigner.Columns))
+		selectedFields = []string{tasksigner.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[tasksigner.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldRegionID)
+				fieldSeen[tasksigner.FieldRegionID] = struct{}{}
+			}
+
+		case "task":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&TaskClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, taskImplementors)...); err != nil {
+				return err
+			}
+			_q.withTask = query
+			if _, ok := fieldSeen[tasksigner.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldTaskID)
+				fieldSeen[tasksigner.FieldTaskID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[tasksigner.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldRegionID)
+				fieldSeen[tasksigner.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[tasksigner.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldRegionPath)
+				fieldSeen[tasksigner.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[tasksigner.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldCreatedAt)
+				fieldSeen[tasksigner.FieldCreatedAt] = struct{}{}
+			}
+		case "taskID":
+			if _, ok := fieldSeen[tasksigner.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldTaskID)
+				fieldSeen[tasksigner.FieldTaskID] = struct{}{}
+			}
+		case "staffID":
+			if _, ok := fieldSeen[tasksigner.FieldStaffID]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldStaffID)
+				fieldSeen[tasksigner.FieldStaffID] = struct{}{}
+			}
+		case "staffCode":
+			if _, ok := fieldSeen[tasksigner.FieldStaffCode]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldStaffCode)
+				fieldSeen[tasksigner.FieldStaffCode] = struct{}{}
+			}
+		case "staffName":
+			if _, ok := fieldSeen[tasksigner.FieldStaffName]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldStaffName)
+				fieldSeen[tasksigner.FieldStaffName] = struct{}{}
+			}
+		case "place":
+			if _, ok := fieldSeen[tasksigner.FieldPlace]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldPlace)
+				fieldSeen[tasksigner.FieldPlace] = struct{}{}
+			}
+		case "seq":
+			if _, ok := fieldSeen[tasksigner.FieldSeq]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldSeq)
+				fieldSeen[tasksigner.FieldSeq] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[tasksigner.FieldState]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldState)
+				fieldSeen[tasksigner.FieldState] = struct{}{}
+			}
+		case "comment":
+			if _, ok := fieldSeen[tasksigner.FieldComment]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldComment)
+				fieldSeen[tasksigner.FieldComment] = struct{}{}
+			}
+		case "askedBy":
+			if _, ok := fieldSeen[tasksigner.FieldAskedBy]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldAskedBy)
+				fieldSeen[tasksigner.FieldAskedBy] = struct{}{}
+			}
+		case "signedAt":
+			if _, ok := fieldSeen[tasksigner.FieldSignedAt]; !ok {
+				selectedFields = append(selectedFields, tasksigner.FieldSignedAt)
+				fieldSeen[tasksigner.FieldSignedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type tasksignerPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []TaskSignerPaginateOption
+}
+
+func newTaskSignerPaginateArgs(rv map[string]any) *tasksignerPaginateArgs {
+	args := &tasksignerPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*TaskSignerOrder:
+			args.opts = append(args.opts, WithTaskSignerOrder(v))
+		case []any:
+			var orders []*TaskSignerOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &TaskSignerOrder{Field: &TaskSignerOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithTaskSignerOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*TaskSignerWhereInput); ok {
+		args.opts = append(args.opts, WithTaskSignerFilter(v.Filter))
 	}
 	return args
 }

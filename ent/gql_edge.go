@@ -24,6 +24,22 @@ func (_m *APIToken) Staff(ctx context.Context) (*Staff, error) {
 	return result, err
 }
 
+func (_m *Absence) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Absence) Staff(ctx context.Context) (*Staff, error) {
+	result, err := _m.Edges.StaffOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryStaff().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *Binding) Region(ctx context.Context) (*Region, error) {
 	result, err := _m.Edges.RegionOrErr()
 	if IsNotLoaded(err) {
@@ -612,6 +628,34 @@ func (_m *ServiceCase) Owner(ctx context.Context) (*Staff, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *ServiceCase) Caller(ctx context.Context) (*ServiceCase, error) {
+	result, err := _m.Edges.CallerOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCaller().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
+func (_m *ServiceCase) Called(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ServiceCaseOrder,
+) (*ServiceCaseConnection, error) {
+	opts := []ServiceCasePaginateOption{
+		WithServiceCaseOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
+	if nodes, err := _m.NamedCalled(alias); err == nil || hasTotalCount {
+		pager, err := newServiceCasePager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &ServiceCaseConnection{Edges: []*ServiceCaseEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryCalled().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *ServiceCase) Tasks(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskOrder,
 ) (*TaskConnection, error) {
@@ -619,7 +663,7 @@ func (_m *ServiceCase) Tasks(
 		WithTaskOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
 	if nodes, err := _m.NamedTasks(alias); err == nil || hasTotalCount {
 		pager, err := newTaskPager(opts, last != nil)
 		if err != nil {
@@ -639,7 +683,7 @@ func (_m *ServiceCase) Clocks(
 		WithClockOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[7][alias]
 	if nodes, err := _m.NamedClocks(alias); err == nil || hasTotalCount {
 		pager, err := newClockPager(opts, last != nil)
 		if err != nil {
@@ -659,7 +703,7 @@ func (_m *ServiceCase) Tokens(
 		WithTokenOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[8][alias]
 	if nodes, err := _m.NamedTokens(alias); err == nil || hasTotalCount {
 		pager, err := newTokenPager(opts, last != nil)
 		if err != nil {
@@ -679,7 +723,7 @@ func (_m *ServiceCase) Timers(
 		WithTimerRowOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[7][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[9][alias]
 	if nodes, err := _m.NamedTimers(alias); err == nil || hasTotalCount {
 		pager, err := newTimerRowPager(opts, last != nil)
 		if err != nil {
@@ -699,7 +743,7 @@ func (_m *ServiceCase) Events(
 		WithCaseEventOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[8][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[10][alias]
 	if nodes, err := _m.NamedEvents(alias); err == nil || hasTotalCount {
 		pager, err := newCaseEventPager(opts, last != nil)
 		if err != nil {
@@ -719,7 +763,7 @@ func (_m *ServiceCase) Evidence(
 		WithEvidenceOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[9][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[11][alias]
 	if nodes, err := _m.NamedEvidence(alias); err == nil || hasTotalCount {
 		pager, err := newEvidencePager(opts, last != nil)
 		if err != nil {
@@ -739,7 +783,7 @@ func (_m *ServiceCase) Failures(
 		WithFailureOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[10][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[12][alias]
 	if nodes, err := _m.NamedFailures(alias); err == nil || hasTotalCount {
 		pager, err := newFailurePager(opts, last != nil)
 		if err != nil {
@@ -759,7 +803,7 @@ func (_m *ServiceCase) Stages(
 		WithStageVisitOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[11][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[13][alias]
 	if nodes, err := _m.NamedStages(alias); err == nil || hasTotalCount {
 		pager, err := newStageVisitPager(opts, last != nil)
 		if err != nil {
@@ -779,7 +823,7 @@ func (_m *ServiceCase) Breaches(
 		WithBreachOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[12][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[14][alias]
 	if nodes, err := _m.NamedBreaches(alias); err == nil || hasTotalCount {
 		pager, err := newBreachPager(opts, last != nil)
 		if err != nil {
@@ -792,6 +836,26 @@ func (_m *ServiceCase) Breaches(
 	return _m.QueryBreaches().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *ServiceCase) Actions(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskActionOrder,
+) (*TaskActionConnection, error) {
+	opts := []TaskActionPaginateOption{
+		WithTaskActionOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[15][alias]
+	if nodes, err := _m.NamedActions(alias); err == nil || hasTotalCount {
+		pager, err := newTaskActionPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &TaskActionConnection{Edges: []*TaskActionEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryActions().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *ServiceCase) Surveys(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*SurveyResponseOrder,
 ) (*SurveyResponseConnection, error) {
@@ -799,7 +863,7 @@ func (_m *ServiceCase) Surveys(
 		WithSurveyResponseOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[13][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[16][alias]
 	if nodes, err := _m.NamedSurveys(alias); err == nil || hasTotalCount {
 		pager, err := newSurveyResponsePager(opts, last != nil)
 		if err != nil {
@@ -848,6 +912,26 @@ func (_m *Staff) Roles(
 	return _m.QueryRoles().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *Staff) Absences(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*AbsenceOrder,
+) (*AbsenceConnection, error) {
+	opts := []AbsencePaginateOption{
+		WithAbsenceOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedAbsences(alias); err == nil || hasTotalCount {
+		pager, err := newAbsencePager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &AbsenceConnection{Edges: []*AbsenceEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryAbsences().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *Staff) Qualifications(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*QualificationOrder,
 ) (*QualificationConnection, error) {
@@ -855,7 +939,7 @@ func (_m *Staff) Qualifications(
 		WithQualificationOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
 	if nodes, err := _m.NamedQualifications(alias); err == nil || hasTotalCount {
 		pager, err := newQualificationPager(opts, last != nil)
 		if err != nil {
@@ -1016,6 +1100,46 @@ func (_m *Task) Assignee(ctx context.Context) (*Staff, error) {
 	return result, MaskNotFound(err)
 }
 
+func (_m *Task) Signers(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskSignerOrder,
+) (*TaskSignerConnection, error) {
+	opts := []TaskSignerPaginateOption{
+		WithTaskSignerOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
+	if nodes, err := _m.NamedSigners(alias); err == nil || hasTotalCount {
+		pager, err := newTaskSignerPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &TaskSignerConnection{Edges: []*TaskSignerEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QuerySigners().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *Task) Actions(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*TaskActionOrder,
+) (*TaskActionConnection, error) {
+	opts := []TaskActionPaginateOption{
+		WithTaskActionOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[5][alias]
+	if nodes, err := _m.NamedActions(alias); err == nil || hasTotalCount {
+		pager, err := newTaskActionPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &TaskActionConnection{Edges: []*TaskActionEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryActions().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *Task) Evidence(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*EvidenceOrder,
 ) (*EvidenceConnection, error) {
@@ -1023,7 +1147,7 @@ func (_m *Task) Evidence(
 		WithEvidenceOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[6][alias]
 	if nodes, err := _m.NamedEvidence(alias); err == nil || hasTotalCount {
 		pager, err := newEvidencePager(opts, last != nil)
 		if err != nil {
@@ -1034,6 +1158,46 @@ func (_m *Task) Evidence(
 		return conn, nil
 	}
 	return _m.QueryEvidence().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *TaskAction) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *TaskAction) Case(ctx context.Context) (*ServiceCase, error) {
+	result, err := _m.Edges.CaseOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCase().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *TaskAction) Task(ctx context.Context) (*Task, error) {
+	result, err := _m.Edges.TaskOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryTask().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *TaskSigner) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *TaskSigner) Task(ctx context.Context) (*Task, error) {
+	result, err := _m.Edges.TaskOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryTask().Only(ctx)
+	}
+	return result, err
 }
 
 func (_m *TimerRow) Region(ctx context.Context) (*Region, error) {

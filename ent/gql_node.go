@@ -9,6 +9,7 @@ import (
 	"entgo.io/contrib/entgql"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/hashicorp/go-multierror"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
@@ -35,6 +36,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -48,6 +51,11 @@ var apitokenImplementors = []string{"APIToken", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*APIToken) IsNode() {}
+
+var absenceImplementors = []string{"Absence", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Absence) IsNode() {}
 
 var auditentryImplementors = []string{"AuditEntry", "Node"}
 
@@ -174,6 +182,16 @@ var taskImplementors = []string{"Task", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Task) IsNode() {}
 
+var taskactionImplementors = []string{"TaskAction", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*TaskAction) IsNode() {}
+
+var tasksignerImplementors = []string{"TaskSigner", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*TaskSigner) IsNode() {}
+
 var timerrowImplementors = []string{"TimerRow", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
@@ -247,6 +265,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(apitoken.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, apitokenImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case absence.Table:
+		query := c.Absence.Query().
+			Where(absence.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, absenceImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -476,6 +503,24 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			}
 		}
 		return query.Only(ctx)
+	case taskaction.Table:
+		query := c.TaskAction.Query().
+			Where(taskaction.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, taskactionImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case tasksigner.Table:
+		query := c.TaskSigner.Query().
+			Where(tasksigner.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, tasksignerImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case timerrow.Table:
 		query := c.TimerRow.Query().
 			Where(timerrow.ID(id))
@@ -571,6 +616,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.APIToken.Query().
 			Where(apitoken.IDIn(ids...))
 		query, err := query.CollectFields(ctx, apitokenImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case absence.Table:
+		query := c.Absence.Query().
+			Where(absence.IDIn(ids...))
+		query, err := query.CollectFields(ctx, absenceImplementors...)
 		if err != nil {
 			return nil, err
 		}
@@ -971,6 +1032,38 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Task.Query().
 			Where(task.IDIn(ids...))
 		query, err := query.CollectFields(ctx, taskImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case taskaction.Table:
+		query := c.TaskAction.Query().
+			Where(taskaction.IDIn(ids...))
+		query, err := query.CollectFields(ctx, taskactionImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case tasksigner.Table:
+		query := c.TaskSigner.Query().
+			Where(tasksigner.IDIn(ids...))
+		query, err := query.CollectFields(ctx, tasksignerImplementors...)
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
@@ -40,6 +41,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -452,6 +455,356 @@ func (_m *APIToken) ToEdge(order *APITokenOrder) *APITokenEdge {
 		order = DefaultAPITokenOrder
 	}
 	return &APITokenEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// AbsenceEdge is the edge representation of Absence.
+type AbsenceEdge struct {
+	Node   *Absence `json:"node"`
+	Cursor Cursor   `json:"cursor"`
+}
+
+// AbsenceConnection is the connection containing edges to Absence.
+type AbsenceConnection struct {
+	Edges      []*AbsenceEdge `json:"edges"`
+	PageInfo   PageInfo       `json:"pageInfo"`
+	TotalCount int            `json:"totalCount"`
+}
+
+func (c *AbsenceConnection) build(nodes []*Absence, pager *absencePager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *Absence
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *Absence {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *Absence {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*AbsenceEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &AbsenceEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// AbsencePaginateOption enables pagination customization.
+type AbsencePaginateOption func(*absencePager) error
+
+// WithAbsenceOrder configures pagination ordering.
+func WithAbsenceOrder(order []*AbsenceOrder) AbsencePaginateOption {
+	return func(pager *absencePager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithAbsenceFilter configures pagination filter.
+func WithAbsenceFilter(filter func(*AbsenceQuery) (*AbsenceQuery, error)) AbsencePaginateOption {
+	return func(pager *absencePager) error {
+		if filter == nil {
+			return errors.New("AbsenceQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type absencePager struct {
+	reverse bool
+	order   []*AbsenceOrder
+	filter  func(*AbsenceQuery) (*AbsenceQuery, error)
+}
+
+func newAbsencePager(opts []AbsencePaginateOption, reverse bool) (*absencePager, error) {
+	pager := &absencePager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *absencePager) applyFilter(query *AbsenceQuery) (*AbsenceQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *absencePager) toCursor(_m *Absence) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *absencePager) applyCursors(query *AbsenceQuery, after, before *Cursor) (*AbsenceQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultAbsenceOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *absencePager) applyOrder(query *AbsenceQuery) *AbsenceQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultAbsenceOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultAbsenceOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *absencePager) orderExpr(query *AbsenceQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultAbsenceOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to Absence.
+func (_m *AbsenceQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...AbsencePaginateOption,
+) (*AbsenceConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newAbsencePager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &AbsenceConnection{Edges: []*AbsenceEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// AbsenceOrderFieldCreatedAt orders Absence by created_at.
+	AbsenceOrderFieldCreatedAt = &AbsenceOrderField{
+		Value: func(_m *Absence) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: absence.FieldCreatedAt,
+		toTerm: absence.ByCreatedAt,
+		toCursor: func(_m *Absence) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+	// AbsenceOrderFieldStartsAt orders Absence by starts_at.
+	AbsenceOrderFieldStartsAt = &AbsenceOrderField{
+		Value: func(_m *Absence) (ent.Value, error) {
+			return _m.StartsAt, nil
+		},
+		column: absence.FieldStartsAt,
+		toTerm: absence.ByStartsAt,
+		toCursor: func(_m *Absence) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.StartsAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f AbsenceOrderField) String() string {
+	var str string
+	switch f.column {
+	case AbsenceOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	case AbsenceOrderFieldStartsAt.column:
+		str = "STARTS_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f AbsenceOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *AbsenceOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("AbsenceOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *AbsenceOrderFieldCreatedAt
+	case "STARTS_AT":
+		*f = *AbsenceOrderFieldStartsAt
+	default:
+		return fmt.Errorf("%s is not a valid AbsenceOrderField", str)
+	}
+	return nil
+}
+
+// AbsenceOrderField defines the ordering field of Absence.
+type AbsenceOrderField struct {
+	// Value extracts the ordering value from the given Absence.
+	Value    func(*Absence) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) absence.OrderOption
+	toCursor func(*Absence) Cursor
+}
+
+// AbsenceOrder defines the ordering of Absence.
+type AbsenceOrder struct {
+	Direction OrderDirection     `json:"direction"`
+	Field     *AbsenceOrderField `json:"field"`
+}
+
+// DefaultAbsenceOrder is the default ordering of Absence.
+var DefaultAbsenceOrder = &AbsenceOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &AbsenceOrderField{
+		Value: func(_m *Absence) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: absence.FieldID,
+		toTerm: absence.ByID,
+		toCursor: func(_m *Absence) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts Absence into AbsenceEdge.
+func (_m *Absence) ToEdge(order *AbsenceOrder) *AbsenceEdge {
+	if order == nil {
+		order = DefaultAbsenceOrder
+	}
+	return &AbsenceEdge{
 		Node:   _m,
 		Cursor: order.Field.toCursor(_m),
 	}
@@ -9076,6 +9429,670 @@ func (_m *Task) ToEdge(order *TaskOrder) *TaskEdge {
 		order = DefaultTaskOrder
 	}
 	return &TaskEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// TaskActionEdge is the edge representation of TaskAction.
+type TaskActionEdge struct {
+	Node   *TaskAction `json:"node"`
+	Cursor Cursor      `json:"cursor"`
+}
+
+// TaskActionConnection is the connection containing edges to TaskAction.
+type TaskActionConnection struct {
+	Edges      []*TaskActionEdge `json:"edges"`
+	PageInfo   PageInfo          `json:"pageInfo"`
+	TotalCount int               `json:"totalCount"`
+}
+
+func (c *TaskActionConnection) build(nodes []*TaskAction, pager *taskactionPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *TaskAction
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *TaskAction {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *TaskAction {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*TaskActionEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &TaskActionEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// TaskActionPaginateOption enables pagination customization.
+type TaskActionPaginateOption func(*taskactionPager) error
+
+// WithTaskActionOrder configures pagination ordering.
+func WithTaskActionOrder(order []*TaskActionOrder) TaskActionPaginateOption {
+	return func(pager *taskactionPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithTaskActionFilter configures pagination filter.
+func WithTaskActionFilter(filter func(*TaskActionQuery) (*TaskActionQuery, error)) TaskActionPaginateOption {
+	return func(pager *taskactionPager) error {
+		if filter == nil {
+			return errors.New("TaskActionQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type taskactionPager struct {
+	reverse bool
+	order   []*TaskActionOrder
+	filter  func(*TaskActionQuery) (*TaskActionQuery, error)
+}
+
+func newTaskActionPager(opts []TaskActionPaginateOption, reverse bool) (*taskactionPager, error) {
+	pager := &taskactionPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *taskactionPager) applyFilter(query *TaskActionQuery) (*TaskActionQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *taskactionPager) toCursor(_m *TaskAction) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *taskactionPager) applyCursors(query *TaskActionQuery, after, before *Cursor) (*TaskActionQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultTaskActionOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *taskactionPager) applyOrder(query *TaskActionQuery) *TaskActionQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultTaskActionOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultTaskActionOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *taskactionPager) orderExpr(query *TaskActionQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultTaskActionOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to TaskAction.
+func (_m *TaskActionQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...TaskActionPaginateOption,
+) (*TaskActionConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newTaskActionPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &TaskActionConnection{Edges: []*TaskActionEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// TaskActionOrderFieldCreatedAt orders TaskAction by created_at.
+	TaskActionOrderFieldCreatedAt = &TaskActionOrderField{
+		Value: func(_m *TaskAction) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: taskaction.FieldCreatedAt,
+		toTerm: taskaction.ByCreatedAt,
+		toCursor: func(_m *TaskAction) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f TaskActionOrderField) String() string {
+	var str string
+	switch f.column {
+	case TaskActionOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f TaskActionOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *TaskActionOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("TaskActionOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *TaskActionOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid TaskActionOrderField", str)
+	}
+	return nil
+}
+
+// TaskActionOrderField defines the ordering field of TaskAction.
+type TaskActionOrderField struct {
+	// Value extracts the ordering value from the given TaskAction.
+	Value    func(*TaskAction) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) taskaction.OrderOption
+	toCursor func(*TaskAction) Cursor
+}
+
+// TaskActionOrder defines the ordering of TaskAction.
+type TaskActionOrder struct {
+	Direction OrderDirection        `json:"direction"`
+	Field     *TaskActionOrderField `json:"field"`
+}
+
+// DefaultTaskActionOrder is the default ordering of TaskAction.
+var DefaultTaskActionOrder = &TaskActionOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &TaskActionOrderField{
+		Value: func(_m *TaskAction) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: taskaction.FieldID,
+		toTerm: taskaction.ByID,
+		toCursor: func(_m *TaskAction) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts TaskAction into TaskActionEdge.
+func (_m *TaskAction) ToEdge(order *TaskActionOrder) *TaskActionEdge {
+	if order == nil {
+		order = DefaultTaskActionOrder
+	}
+	return &TaskActionEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// TaskSignerEdge is the edge representation of TaskSigner.
+type TaskSignerEdge struct {
+	Node   *TaskSigner `json:"node"`
+	Cursor Cursor      `json:"cursor"`
+}
+
+// TaskSignerConnection is the connection containing edges to TaskSigner.
+type TaskSignerConnection struct {
+	Edges      []*TaskSignerEdge `json:"edges"`
+	PageInfo   PageInfo          `json:"pageInfo"`
+	TotalCount int               `json:"totalCount"`
+}
+
+func (c *TaskSignerConnection) build(nodes []*TaskSigner, pager *tasksignerPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *TaskSigner
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *TaskSigner {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *TaskSigner {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*TaskSignerEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &TaskSignerEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// TaskSignerPaginateOption enables pagination customization.
+type TaskSignerPaginateOption func(*tasksignerPager) error
+
+// WithTaskSignerOrder configures pagination ordering.
+func WithTaskSignerOrder(order []*TaskSignerOrder) TaskSignerPaginateOption {
+	return func(pager *tasksignerPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithTaskSignerFilter configures pagination filter.
+func WithTaskSignerFilter(filter func(*TaskSignerQuery) (*TaskSignerQuery, error)) TaskSignerPaginateOption {
+	return func(pager *tasksignerPager) error {
+		if filter == nil {
+			return errors.New("TaskSignerQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type tasksignerPager struct {
+	reverse bool
+	order   []*TaskSignerOrder
+	filter  func(*TaskSignerQuery) (*TaskSignerQuery, error)
+}
+
+func newTaskSignerPager(opts []TaskSignerPaginateOption, reverse bool) (*tasksignerPager, error) {
+	pager := &tasksignerPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *tasksignerPager) applyFilter(query *TaskSignerQuery) (*TaskSignerQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *tasksignerPager) toCursor(_m *TaskSigner) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *tasksignerPager) applyCursors(query *TaskSignerQuery, after, before *Cursor) (*TaskSignerQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultTaskSignerOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *tasksignerPager) applyOrder(query *TaskSignerQuery) *TaskSignerQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultTaskSignerOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultTaskSignerOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *tasksignerPager) orderExpr(query *TaskSignerQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultTaskSignerOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to TaskSigner.
+func (_m *TaskSignerQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...TaskSignerPaginateOption,
+) (*TaskSignerConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newTaskSignerPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &TaskSignerConnection{Edges: []*TaskSignerEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// TaskSignerOrderFieldCreatedAt orders TaskSigner by created_at.
+	TaskSignerOrderFieldCreatedAt = &TaskSignerOrderField{
+		Value: func(_m *TaskSigner) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: tasksigner.FieldCreatedAt,
+		toTerm: tasksigner.ByCreatedAt,
+		toCursor: func(_m *TaskSigner) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f TaskSignerOrderField) String() string {
+	var str string
+	switch f.column {
+	case TaskSignerOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f TaskSignerOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *TaskSignerOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("TaskSignerOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *TaskSignerOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid TaskSignerOrderField", str)
+	}
+	return nil
+}
+
+// TaskSignerOrderField defines the ordering field of TaskSigner.
+type TaskSignerOrderField struct {
+	// Value extracts the ordering value from the given TaskSigner.
+	Value    func(*TaskSigner) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) tasksigner.OrderOption
+	toCursor func(*TaskSigner) Cursor
+}
+
+// TaskSignerOrder defines the ordering of TaskSigner.
+type TaskSignerOrder struct {
+	Direction OrderDirection        `json:"direction"`
+	Field     *TaskSignerOrderField `json:"field"`
+}
+
+// DefaultTaskSignerOrder is the default ordering of TaskSigner.
+var DefaultTaskSignerOrder = &TaskSignerOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &TaskSignerOrderField{
+		Value: func(_m *TaskSigner) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: tasksigner.FieldID,
+		toTerm: tasksigner.ByID,
+		toCursor: func(_m *TaskSigner) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts TaskSigner into TaskSignerEdge.
+func (_m *TaskSigner) ToEdge(order *TaskSignerOrder) *TaskSignerEdge {
+	if order == nil {
+		order = DefaultTaskSignerOrder
+	}
+	return &TaskSignerEdge{
 		Node:   _m,
 		Cursor: order.Field.toCursor(_m),
 	}

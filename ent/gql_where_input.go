@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
@@ -34,6 +35,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -275,6 +278,300 @@ func (i *APITokenWhereInput) P() (predicate.APIToken, error) {
 		return predicates[0], nil
 	default:
 		return apitoken.And(predicates...), nil
+	}
+}
+
+// AbsenceWhereInput represents a where input for filtering Absence queries.
+type AbsenceWhereInput struct {
+	Predicates []predicate.Absence  `json:"-"`
+	Not        *AbsenceWhereInput   `json:"not,omitempty"`
+	Or         []*AbsenceWhereInput `json:"or,omitempty"`
+	And        []*AbsenceWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "staff_id" field predicates.
+	StaffID             *string  `json:"staffID,omitempty"`
+	StaffIDNEQ          *string  `json:"staffIDNEQ,omitempty"`
+	StaffIDIn           []string `json:"staffIDIn,omitempty"`
+	StaffIDNotIn        []string `json:"staffIDNotIn,omitempty"`
+	StaffIDGT           *string  `json:"staffIDGT,omitempty"`
+	StaffIDGTE          *string  `json:"staffIDGTE,omitempty"`
+	StaffIDLT           *string  `json:"staffIDLT,omitempty"`
+	StaffIDLTE          *string  `json:"staffIDLTE,omitempty"`
+	StaffIDContains     *string  `json:"staffIDContains,omitempty"`
+	StaffIDHasPrefix    *string  `json:"staffIDHasPrefix,omitempty"`
+	StaffIDHasSuffix    *string  `json:"staffIDHasSuffix,omitempty"`
+	StaffIDEqualFold    *string  `json:"staffIDEqualFold,omitempty"`
+	StaffIDContainsFold *string  `json:"staffIDContainsFold,omitempty"`
+
+	// "deputy_id" field predicates.
+	DeputyID             *string  `json:"deputyID,omitempty"`
+	DeputyIDNEQ          *string  `json:"deputyIDNEQ,omitempty"`
+	DeputyIDIn           []string `json:"deputyIDIn,omitempty"`
+	DeputyIDNotIn        []string `json:"deputyIDNotIn,omitempty"`
+	DeputyIDGT           *string  `json:"deputyIDGT,omitempty"`
+	DeputyIDGTE          *string  `json:"deputyIDGTE,omitempty"`
+	DeputyIDLT           *string  `json:"deputyIDLT,omitempty"`
+	DeputyIDLTE          *string  `json:"deputyIDLTE,omitempty"`
+	DeputyIDContains     *string  `json:"deputyIDContains,omitempty"`
+	DeputyIDHasPrefix    *string  `json:"deputyIDHasPrefix,omitempty"`
+	DeputyIDHasSuffix    *string  `json:"deputyIDHasSuffix,omitempty"`
+	DeputyIDEqualFold    *string  `json:"deputyIDEqualFold,omitempty"`
+	DeputyIDContainsFold *string  `json:"deputyIDContainsFold,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *AbsenceWhereInput) AddPredicates(predicates ...predicate.Absence) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the AbsenceWhereInput filter on the AbsenceQuery builder.
+func (i *AbsenceWhereInput) Filter(q *AbsenceQuery) (*AbsenceQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyAbsenceWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyAbsenceWhereInput is returned in case the AbsenceWhereInput is empty.
+var ErrEmptyAbsenceWhereInput = errors.New("ent: empty predicate AbsenceWhereInput")
+
+// P returns a predicate for filtering absences.
+// An error is returned if the input is empty or invalid.
+func (i *AbsenceWhereInput) P() (predicate.Absence, error) {
+	var predicates []predicate.Absence
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, absence.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Absence, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, absence.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Absence, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, absence.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, absence.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, absence.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, absence.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, absence.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, absence.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, absence.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, absence.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, absence.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, absence.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, absence.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, absence.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, absence.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, absence.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, absence.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, absence.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, absence.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, absence.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, absence.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, absence.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, absence.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, absence.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, absence.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, absence.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.StaffID != nil {
+		predicates = append(predicates, absence.StaffIDEQ(*i.StaffID))
+	}
+	if i.StaffIDNEQ != nil {
+		predicates = append(predicates, absence.StaffIDNEQ(*i.StaffIDNEQ))
+	}
+	if len(i.StaffIDIn) > 0 {
+		predicates = append(predicates, absence.StaffIDIn(i.StaffIDIn...))
+	}
+	if len(i.StaffIDNotIn) > 0 {
+		predicates = append(predicates, absence.StaffIDNotIn(i.StaffIDNotIn...))
+	}
+	if i.StaffIDGT != nil {
+		predicates = append(predicates, absence.StaffIDGT(*i.StaffIDGT))
+	}
+	if i.StaffIDGTE != nil {
+		predicates = append(predicates, absence.StaffIDGTE(*i.StaffIDGTE))
+	}
+	if i.StaffIDLT != nil {
+		predicates = append(predicates, absence.StaffIDLT(*i.StaffIDLT))
+	}
+	if i.StaffIDLTE != nil {
+		predicates = append(predicates, absence.StaffIDLTE(*i.StaffIDLTE))
+	}
+	if i.StaffIDContains != nil {
+		predicates = append(predicates, absence.StaffIDContains(*i.StaffIDContains))
+	}
+	if i.StaffIDHasPrefix != nil {
+		predicates = append(predicates, absence.StaffIDHasPrefix(*i.StaffIDHasPrefix))
+	}
+	if i.StaffIDHasSuffix != nil {
+		predicates = append(predicates, absence.StaffIDHasSuffix(*i.StaffIDHasSuffix))
+	}
+	if i.StaffIDEqualFold != nil {
+		predicates = append(predicates, absence.StaffIDEqualFold(*i.StaffIDEqualFold))
+	}
+	if i.StaffIDContainsFold != nil {
+		predicates = append(predicates, absence.StaffIDContainsFold(*i.StaffIDContainsFold))
+	}
+	if i.DeputyID != nil {
+		predicates = append(predicates, absence.DeputyIDEQ(*i.DeputyID))
+	}
+	if i.DeputyIDNEQ != nil {
+		predicates = append(predicates, absence.DeputyIDNEQ(*i.DeputyIDNEQ))
+	}
+	if len(i.DeputyIDIn) > 0 {
+		predicates = append(predicates, absence.DeputyIDIn(i.DeputyIDIn...))
+	}
+	if len(i.DeputyIDNotIn) > 0 {
+		predicates = append(predicates, absence.DeputyIDNotIn(i.DeputyIDNotIn...))
+	}
+	if i.DeputyIDGT != nil {
+		predicates = append(predicates, absence.DeputyIDGT(*i.DeputyIDGT))
+	}
+	if i.DeputyIDGTE != nil {
+		predicates = append(predicates, absence.DeputyIDGTE(*i.DeputyIDGTE))
+	}
+	if i.DeputyIDLT != nil {
+		predicates = append(predicates, absence.DeputyIDLT(*i.DeputyIDLT))
+	}
+	if i.DeputyIDLTE != nil {
+		predicates = append(predicates, absence.DeputyIDLTE(*i.DeputyIDLTE))
+	}
+	if i.DeputyIDContains != nil {
+		predicates = append(predicates, absence.DeputyIDContains(*i.DeputyIDContains))
+	}
+	if i.DeputyIDHasPrefix != nil {
+		predicates = append(predicates, absence.DeputyIDHasPrefix(*i.DeputyIDHasPrefix))
+	}
+	if i.DeputyIDHasSuffix != nil {
+		predicates = append(predicates, absence.DeputyIDHasSuffix(*i.DeputyIDHasSuffix))
+	}
+	if i.DeputyIDEqualFold != nil {
+		predicates = append(predicates, absence.DeputyIDEqualFold(*i.DeputyIDEqualFold))
+	}
+	if i.DeputyIDContainsFold != nil {
+		predicates = append(predicates, absence.DeputyIDContainsFold(*i.DeputyIDContainsFold))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyAbsenceWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return absence.And(predicates...), nil
 	}
 }
 
@@ -6195,6 +6492,23 @@ type ServiceCaseWhereInput struct {
 	ChannelEqualFold    *string  `json:"channelEqualFold,omitempty"`
 	ChannelContainsFold *string  `json:"channelContainsFold,omitempty"`
 
+	// "caller_id" field predicates.
+	CallerID             *string  `json:"callerID,omitempty"`
+	CallerIDNEQ          *string  `json:"callerIDNEQ,omitempty"`
+	CallerIDIn           []string `json:"callerIDIn,omitempty"`
+	CallerIDNotIn        []string `json:"callerIDNotIn,omitempty"`
+	CallerIDGT           *string  `json:"callerIDGT,omitempty"`
+	CallerIDGTE          *string  `json:"callerIDGTE,omitempty"`
+	CallerIDLT           *string  `json:"callerIDLT,omitempty"`
+	CallerIDLTE          *string  `json:"callerIDLTE,omitempty"`
+	CallerIDContains     *string  `json:"callerIDContains,omitempty"`
+	CallerIDHasPrefix    *string  `json:"callerIDHasPrefix,omitempty"`
+	CallerIDHasSuffix    *string  `json:"callerIDHasSuffix,omitempty"`
+	CallerIDIsNil        bool     `json:"callerIDIsNil,omitempty"`
+	CallerIDNotNil       bool     `json:"callerIDNotNil,omitempty"`
+	CallerIDEqualFold    *string  `json:"callerIDEqualFold,omitempty"`
+	CallerIDContainsFold *string  `json:"callerIDContainsFold,omitempty"`
+
 	// "owner_id" field predicates.
 	OwnerID             *string  `json:"ownerID,omitempty"`
 	OwnerIDNEQ          *string  `json:"ownerIDNEQ,omitempty"`
@@ -6559,6 +6873,51 @@ func (i *ServiceCaseWhereInput) P() (predicate.ServiceCase, error) {
 	}
 	if i.ChannelContainsFold != nil {
 		predicates = append(predicates, servicecase.ChannelContainsFold(*i.ChannelContainsFold))
+	}
+	if i.CallerID != nil {
+		predicates = append(predicates, servicecase.CallerIDEQ(*i.CallerID))
+	}
+	if i.CallerIDNEQ != nil {
+		predicates = append(predicates, servicecase.CallerIDNEQ(*i.CallerIDNEQ))
+	}
+	if len(i.CallerIDIn) > 0 {
+		predicates = append(predicates, servicecase.CallerIDIn(i.CallerIDIn...))
+	}
+	if len(i.CallerIDNotIn) > 0 {
+		predicates = append(predicates, servicecase.CallerIDNotIn(i.CallerIDNotIn...))
+	}
+	if i.CallerIDGT != nil {
+		predicates = append(predicates, servicecase.CallerIDGT(*i.CallerIDGT))
+	}
+	if i.CallerIDGTE != nil {
+		predicates = append(predicates, servicecase.CallerIDGTE(*i.CallerIDGTE))
+	}
+	if i.CallerIDLT != nil {
+		predicates = append(predicates, servicecase.CallerIDLT(*i.CallerIDLT))
+	}
+	if i.CallerIDLTE != nil {
+		predicates = append(predicates, servicecase.CallerIDLTE(*i.CallerIDLTE))
+	}
+	if i.CallerIDContains != nil {
+		predicates = append(predicates, servicecase.CallerIDContains(*i.CallerIDContains))
+	}
+	if i.CallerIDHasPrefix != nil {
+		predicates = append(predicates, servicecase.CallerIDHasPrefix(*i.CallerIDHasPrefix))
+	}
+	if i.CallerIDHasSuffix != nil {
+		predicates = append(predicates, servicecase.CallerIDHasSuffix(*i.CallerIDHasSuffix))
+	}
+	if i.CallerIDIsNil {
+		predicates = append(predicates, servicecase.CallerIDIsNil())
+	}
+	if i.CallerIDNotNil {
+		predicates = append(predicates, servicecase.CallerIDNotNil())
+	}
+	if i.CallerIDEqualFold != nil {
+		predicates = append(predicates, servicecase.CallerIDEqualFold(*i.CallerIDEqualFold))
+	}
+	if i.CallerIDContainsFold != nil {
+		predicates = append(predicates, servicecase.CallerIDContainsFold(*i.CallerIDContainsFold))
 	}
 	if i.OwnerID != nil {
 		predicates = append(predicates, servicecase.OwnerIDEQ(*i.OwnerID))
@@ -8563,6 +8922,666 @@ func (i *TaskWhereInput) P() (predicate.Task, error) {
 		return predicates[0], nil
 	default:
 		return task.And(predicates...), nil
+	}
+}
+
+// TaskActionWhereInput represents a where input for filtering TaskAction queries.
+type TaskActionWhereInput struct {
+	Predicates []predicate.TaskAction  `json:"-"`
+	Not        *TaskActionWhereInput   `json:"not,omitempty"`
+	Or         []*TaskActionWhereInput `json:"or,omitempty"`
+	And        []*TaskActionWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "case_id" field predicates.
+	CaseID             *string  `json:"caseID,omitempty"`
+	CaseIDNEQ          *string  `json:"caseIDNEQ,omitempty"`
+	CaseIDIn           []string `json:"caseIDIn,omitempty"`
+	CaseIDNotIn        []string `json:"caseIDNotIn,omitempty"`
+	CaseIDGT           *string  `json:"caseIDGT,omitempty"`
+	CaseIDGTE          *string  `json:"caseIDGTE,omitempty"`
+	CaseIDLT           *string  `json:"caseIDLT,omitempty"`
+	CaseIDLTE          *string  `json:"caseIDLTE,omitempty"`
+	CaseIDContains     *string  `json:"caseIDContains,omitempty"`
+	CaseIDHasPrefix    *string  `json:"caseIDHasPrefix,omitempty"`
+	CaseIDHasSuffix    *string  `json:"caseIDHasSuffix,omitempty"`
+	CaseIDEqualFold    *string  `json:"caseIDEqualFold,omitempty"`
+	CaseIDContainsFold *string  `json:"caseIDContainsFold,omitempty"`
+
+	// "task_id" field predicates.
+	TaskID             *string  `json:"taskID,omitempty"`
+	TaskIDNEQ          *string  `json:"taskIDNEQ,omitempty"`
+	TaskIDIn           []string `json:"taskIDIn,omitempty"`
+	TaskIDNotIn        []string `json:"taskIDNotIn,omitempty"`
+	TaskIDGT           *string  `json:"taskIDGT,omitempty"`
+	TaskIDGTE          *string  `json:"taskIDGTE,omitempty"`
+	TaskIDLT           *string  `json:"taskIDLT,omitempty"`
+	TaskIDLTE          *string  `json:"taskIDLTE,omitempty"`
+	TaskIDContains     *string  `json:"taskIDContains,omitempty"`
+	TaskIDHasPrefix    *string  `json:"taskIDHasPrefix,omitempty"`
+	TaskIDHasSuffix    *string  `json:"taskIDHasSuffix,omitempty"`
+	TaskIDEqualFold    *string  `json:"taskIDEqualFold,omitempty"`
+	TaskIDContainsFold *string  `json:"taskIDContainsFold,omitempty"`
+
+	// "action" field predicates.
+	Action             *string  `json:"action,omitempty"`
+	ActionNEQ          *string  `json:"actionNEQ,omitempty"`
+	ActionIn           []string `json:"actionIn,omitempty"`
+	ActionNotIn        []string `json:"actionNotIn,omitempty"`
+	ActionGT           *string  `json:"actionGT,omitempty"`
+	ActionGTE          *string  `json:"actionGTE,omitempty"`
+	ActionLT           *string  `json:"actionLT,omitempty"`
+	ActionLTE          *string  `json:"actionLTE,omitempty"`
+	ActionContains     *string  `json:"actionContains,omitempty"`
+	ActionHasPrefix    *string  `json:"actionHasPrefix,omitempty"`
+	ActionHasSuffix    *string  `json:"actionHasSuffix,omitempty"`
+	ActionEqualFold    *string  `json:"actionEqualFold,omitempty"`
+	ActionContainsFold *string  `json:"actionContainsFold,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *TaskActionWhereInput) AddPredicates(predicates ...predicate.TaskAction) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the TaskActionWhereInput filter on the TaskActionQuery builder.
+func (i *TaskActionWhereInput) Filter(q *TaskActionQuery) (*TaskActionQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyTaskActionWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyTaskActionWhereInput is returned in case the TaskActionWhereInput is empty.
+var ErrEmptyTaskActionWhereInput = errors.New("ent: empty predicate TaskActionWhereInput")
+
+// P returns a predicate for filtering taskactions.
+// An error is returned if the input is empty or invalid.
+func (i *TaskActionWhereInput) P() (predicate.TaskAction, error) {
+	var predicates []predicate.TaskAction
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, taskaction.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.TaskAction, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, taskaction.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.TaskAction, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, taskaction.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, taskaction.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, taskaction.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, taskaction.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, taskaction.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, taskaction.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, taskaction.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, taskaction.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, taskaction.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, taskaction.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, taskaction.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, taskaction.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, taskaction.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, taskaction.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, taskaction.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, taskaction.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, taskaction.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, taskaction.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, taskaction.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, taskaction.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, taskaction.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, taskaction.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, taskaction.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, taskaction.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.CaseID != nil {
+		predicates = append(predicates, taskaction.CaseIDEQ(*i.CaseID))
+	}
+	if i.CaseIDNEQ != nil {
+		predicates = append(predicates, taskaction.CaseIDNEQ(*i.CaseIDNEQ))
+	}
+	if len(i.CaseIDIn) > 0 {
+		predicates = append(predicates, taskaction.CaseIDIn(i.CaseIDIn...))
+	}
+	if len(i.CaseIDNotIn) > 0 {
+		predicates = append(predicates, taskaction.CaseIDNotIn(i.CaseIDNotIn...))
+	}
+	if i.CaseIDGT != nil {
+		predicates = append(predicates, taskaction.CaseIDGT(*i.CaseIDGT))
+	}
+	if i.CaseIDGTE != nil {
+		predicates = append(predicates, taskaction.CaseIDGTE(*i.CaseIDGTE))
+	}
+	if i.CaseIDLT != nil {
+		predicates = append(predicates, taskaction.CaseIDLT(*i.CaseIDLT))
+	}
+	if i.CaseIDLTE != nil {
+		predicates = append(predicates, taskaction.CaseIDLTE(*i.CaseIDLTE))
+	}
+	if i.CaseIDContains != nil {
+		predicates = append(predicates, taskaction.CaseIDContains(*i.CaseIDContains))
+	}
+	if i.CaseIDHasPrefix != nil {
+		predicates = append(predicates, taskaction.CaseIDHasPrefix(*i.CaseIDHasPrefix))
+	}
+	if i.CaseIDHasSuffix != nil {
+		predicates = append(predicates, taskaction.CaseIDHasSuffix(*i.CaseIDHasSuffix))
+	}
+	if i.CaseIDEqualFold != nil {
+		predicates = append(predicates, taskaction.CaseIDEqualFold(*i.CaseIDEqualFold))
+	}
+	if i.CaseIDContainsFold != nil {
+		predicates = append(predicates, taskaction.CaseIDContainsFold(*i.CaseIDContainsFold))
+	}
+	if i.TaskID != nil {
+		predicates = append(predicates, taskaction.TaskIDEQ(*i.TaskID))
+	}
+	if i.TaskIDNEQ != nil {
+		predicates = append(predicates, taskaction.TaskIDNEQ(*i.TaskIDNEQ))
+	}
+	if len(i.TaskIDIn) > 0 {
+		predicates = append(predicates, taskaction.TaskIDIn(i.TaskIDIn...))
+	}
+	if len(i.TaskIDNotIn) > 0 {
+		predicates = append(predicates, taskaction.TaskIDNotIn(i.TaskIDNotIn...))
+	}
+	if i.TaskIDGT != nil {
+		predicates = append(predicates, taskaction.TaskIDGT(*i.TaskIDGT))
+	}
+	if i.TaskIDGTE != nil {
+		predicates = append(predicates, taskaction.TaskIDGTE(*i.TaskIDGTE))
+	}
+	if i.TaskIDLT != nil {
+		predicates = append(predicates, taskaction.TaskIDLT(*i.TaskIDLT))
+	}
+	if i.TaskIDLTE != nil {
+		predicates = append(predicates, taskaction.TaskIDLTE(*i.TaskIDLTE))
+	}
+	if i.TaskIDContains != nil {
+		predicates = append(predicates, taskaction.TaskIDContains(*i.TaskIDContains))
+	}
+	if i.TaskIDHasPrefix != nil {
+		predicates = append(predicates, taskaction.TaskIDHasPrefix(*i.TaskIDHasPrefix))
+	}
+	if i.TaskIDHasSuffix != nil {
+		predicates = append(predicates, taskaction.TaskIDHasSuffix(*i.TaskIDHasSuffix))
+	}
+	if i.TaskIDEqualFold != nil {
+		predicates = append(predicates, taskaction.TaskIDEqualFold(*i.TaskIDEqualFold))
+	}
+	if i.TaskIDContainsFold != nil {
+		predicates = append(predicates, taskaction.TaskIDContainsFold(*i.TaskIDContainsFold))
+	}
+	if i.Action != nil {
+		predicates = append(predicates, taskaction.ActionEQ(*i.Action))
+	}
+	if i.ActionNEQ != nil {
+		predicates = append(predicates, taskaction.ActionNEQ(*i.ActionNEQ))
+	}
+	if len(i.ActionIn) > 0 {
+		predicates = append(predicates, taskaction.ActionIn(i.ActionIn...))
+	}
+	if len(i.ActionNotIn) > 0 {
+		predicates = append(predicates, taskaction.ActionNotIn(i.ActionNotIn...))
+	}
+	if i.ActionGT != nil {
+		predicates = append(predicates, taskaction.ActionGT(*i.ActionGT))
+	}
+	if i.ActionGTE != nil {
+		predicates = append(predicates, taskaction.ActionGTE(*i.ActionGTE))
+	}
+	if i.ActionLT != nil {
+		predicates = append(predicates, taskaction.ActionLT(*i.ActionLT))
+	}
+	if i.ActionLTE != nil {
+		predicates = append(predicates, taskaction.ActionLTE(*i.ActionLTE))
+	}
+	if i.ActionContains != nil {
+		predicates = append(predicates, taskaction.ActionContains(*i.ActionContains))
+	}
+	if i.ActionHasPrefix != nil {
+		predicates = append(predicates, taskaction.ActionHasPrefix(*i.ActionHasPrefix))
+	}
+	if i.ActionHasSuffix != nil {
+		predicates = append(predicates, taskaction.ActionHasSuffix(*i.ActionHasSuffix))
+	}
+	if i.ActionEqualFold != nil {
+		predicates = append(predicates, taskaction.ActionEqualFold(*i.ActionEqualFold))
+	}
+	if i.ActionContainsFold != nil {
+		predicates = append(predicates, taskaction.ActionContainsFold(*i.ActionContainsFold))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyTaskActionWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return taskaction.And(predicates...), nil
+	}
+}
+
+// TaskSignerWhereInput represents a where input for filtering TaskSigner queries.
+type TaskSignerWhereInput struct {
+	Predicates []predicate.TaskSigner  `json:"-"`
+	Not        *TaskSignerWhereInput   `json:"not,omitempty"`
+	Or         []*TaskSignerWhereInput `json:"or,omitempty"`
+	And        []*TaskSignerWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "task_id" field predicates.
+	TaskID             *string  `json:"taskID,omitempty"`
+	TaskIDNEQ          *string  `json:"taskIDNEQ,omitempty"`
+	TaskIDIn           []string `json:"taskIDIn,omitempty"`
+	TaskIDNotIn        []string `json:"taskIDNotIn,omitempty"`
+	TaskIDGT           *string  `json:"taskIDGT,omitempty"`
+	TaskIDGTE          *string  `json:"taskIDGTE,omitempty"`
+	TaskIDLT           *string  `json:"taskIDLT,omitempty"`
+	TaskIDLTE          *string  `json:"taskIDLTE,omitempty"`
+	TaskIDContains     *string  `json:"taskIDContains,omitempty"`
+	TaskIDHasPrefix    *string  `json:"taskIDHasPrefix,omitempty"`
+	TaskIDHasSuffix    *string  `json:"taskIDHasSuffix,omitempty"`
+	TaskIDEqualFold    *string  `json:"taskIDEqualFold,omitempty"`
+	TaskIDContainsFold *string  `json:"taskIDContainsFold,omitempty"`
+
+	// "staff_id" field predicates.
+	StaffID             *string  `json:"staffID,omitempty"`
+	StaffIDNEQ          *string  `json:"staffIDNEQ,omitempty"`
+	StaffIDIn           []string `json:"staffIDIn,omitempty"`
+	StaffIDNotIn        []string `json:"staffIDNotIn,omitempty"`
+	StaffIDGT           *string  `json:"staffIDGT,omitempty"`
+	StaffIDGTE          *string  `json:"staffIDGTE,omitempty"`
+	StaffIDLT           *string  `json:"staffIDLT,omitempty"`
+	StaffIDLTE          *string  `json:"staffIDLTE,omitempty"`
+	StaffIDContains     *string  `json:"staffIDContains,omitempty"`
+	StaffIDHasPrefix    *string  `json:"staffIDHasPrefix,omitempty"`
+	StaffIDHasSuffix    *string  `json:"staffIDHasSuffix,omitempty"`
+	StaffIDEqualFold    *string  `json:"staffIDEqualFold,omitempty"`
+	StaffIDContainsFold *string  `json:"staffIDContainsFold,omitempty"`
+
+	// "state" field predicates.
+	State      *tasksigner.State  `json:"state,omitempty"`
+	StateNEQ   *tasksigner.State  `json:"stateNEQ,omitempty"`
+	StateIn    []tasksigner.State `json:"stateIn,omitempty"`
+	StateNotIn []tasksigner.State `json:"stateNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *TaskSignerWhereInput) AddPredicates(predicates ...predicate.TaskSigner) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the TaskSignerWhereInput filter on the TaskSignerQuery builder.
+func (i *TaskSignerWhereInput) Filter(q *TaskSignerQuery) (*TaskSignerQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyTaskSignerWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyTaskSignerWhereInput is returned in case the TaskSignerWhereInput is empty.
+var ErrEmptyTaskSignerWhereInput = errors.New("ent: empty predicate TaskSignerWhereInput")
+
+// P returns a predicate for filtering tasksigners.
+// An error is returned if the input is empty or invalid.
+func (i *TaskSignerWhereInput) P() (predicate.TaskSigner, error) {
+	var predicates []predicate.TaskSigner
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, tasksigner.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.TaskSigner, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, tasksigner.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.TaskSigner, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, tasksigner.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, tasksigner.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, tasksigner.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, tasksigner.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, tasksigner.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, tasksigner.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, tasksigner.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, tasksigner.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, tasksigner.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, tasksigner.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, tasksigner.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, tasksigner.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, tasksigner.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, tasksigner.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, tasksigner.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, tasksigner.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, tasksigner.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, tasksigner.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, tasksigner.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, tasksigner.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, tasksigner.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, tasksigner.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, tasksigner.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, tasksigner.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.TaskID != nil {
+		predicates = append(predicates, tasksigner.TaskIDEQ(*i.TaskID))
+	}
+	if i.TaskIDNEQ != nil {
+		predicates = append(predicates, tasksigner.TaskIDNEQ(*i.TaskIDNEQ))
+	}
+	if len(i.TaskIDIn) > 0 {
+		predicates = append(predicates, tasksigner.TaskIDIn(i.TaskIDIn...))
+	}
+	if len(i.TaskIDNotIn) > 0 {
+		predicates = append(predicates, tasksigner.TaskIDNotIn(i.TaskIDNotIn...))
+	}
+	if i.TaskIDGT != nil {
+		predicates = append(predicates, tasksigner.TaskIDGT(*i.TaskIDGT))
+	}
+	if i.TaskIDGTE != nil {
+		predicates = append(predicates, tasksigner.TaskIDGTE(*i.TaskIDGTE))
+	}
+	if i.TaskIDLT != nil {
+		predicates = append(predicates, tasksigner.TaskIDLT(*i.TaskIDLT))
+	}
+	if i.TaskIDLTE != nil {
+		predicates = append(predicates, tasksigner.TaskIDLTE(*i.TaskIDLTE))
+	}
+	if i.TaskIDContains != nil {
+		predicates = append(predicates, tasksigner.TaskIDContains(*i.TaskIDContains))
+	}
+	if i.TaskIDHasPrefix != nil {
+		predicates = append(predicates, tasksigner.TaskIDHasPrefix(*i.TaskIDHasPrefix))
+	}
+	if i.TaskIDHasSuffix != nil {
+		predicates = append(predicates, tasksigner.TaskIDHasSuffix(*i.TaskIDHasSuffix))
+	}
+	if i.TaskIDEqualFold != nil {
+		predicates = append(predicates, tasksigner.TaskIDEqualFold(*i.TaskIDEqualFold))
+	}
+	if i.TaskIDContainsFold != nil {
+		predicates = append(predicates, tasksigner.TaskIDContainsFold(*i.TaskIDContainsFold))
+	}
+	if i.StaffID != nil {
+		predicates = append(predicates, tasksigner.StaffIDEQ(*i.StaffID))
+	}
+	if i.StaffIDNEQ != nil {
+		predicates = append(predicates, tasksigner.StaffIDNEQ(*i.StaffIDNEQ))
+	}
+	if len(i.StaffIDIn) > 0 {
+		predicates = append(predicates, tasksigner.StaffIDIn(i.StaffIDIn...))
+	}
+	if len(i.StaffIDNotIn) > 0 {
+		predicates = append(predicates, tasksigner.StaffIDNotIn(i.StaffIDNotIn...))
+	}
+	if i.StaffIDGT != nil {
+		predicates = append(predicates, tasksigner.StaffIDGT(*i.StaffIDGT))
+	}
+	if i.StaffIDGTE != nil {
+		predicates = append(predicates, tasksigner.StaffIDGTE(*i.StaffIDGTE))
+	}
+	if i.StaffIDLT != nil {
+		predicates = append(predicates, tasksigner.StaffIDLT(*i.StaffIDLT))
+	}
+	if i.StaffIDLTE != nil {
+		predicates = append(predicates, tasksigner.StaffIDLTE(*i.StaffIDLTE))
+	}
+	if i.StaffIDContains != nil {
+		predicates = append(predicates, tasksigner.StaffIDContains(*i.StaffIDContains))
+	}
+	if i.StaffIDHasPrefix != nil {
+		predicates = append(predicates, tasksigner.StaffIDHasPrefix(*i.StaffIDHasPrefix))
+	}
+	if i.StaffIDHasSuffix != nil {
+		predicates = append(predicates, tasksigner.StaffIDHasSuffix(*i.StaffIDHasSuffix))
+	}
+	if i.StaffIDEqualFold != nil {
+		predicates = append(predicates, tasksigner.StaffIDEqualFold(*i.StaffIDEqualFold))
+	}
+	if i.StaffIDContainsFold != nil {
+		predicates = append(predicates, tasksigner.StaffIDContainsFold(*i.StaffIDContainsFold))
+	}
+	if i.State != nil {
+		predicates = append(predicates, tasksigner.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, tasksigner.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, tasksigner.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, tasksigner.StateNotIn(i.StateNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyTaskSignerWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return tasksigner.And(predicates...), nil
 	}
 }
 

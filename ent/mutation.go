@@ -12,11 +12,13 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/caseattribute"
 	"github.com/openspms/spms/ent/caseevent"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
@@ -42,6 +44,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/schema"
@@ -57,10 +61,12 @@ const (
 
 	// Node types.
 	TypeAPIToken        = "APIToken"
+	TypeAbsence         = "Absence"
 	TypeAuditEntry      = "AuditEntry"
 	TypeBinding         = "Binding"
 	TypeBreach          = "Breach"
 	TypeCalendar        = "Calendar"
+	TypeCaseAttribute   = "CaseAttribute"
 	TypeCaseEvent       = "CaseEvent"
 	TypeClause          = "Clause"
 	TypeClock           = "Clock"
@@ -85,6 +91,8 @@ const (
 	TypeStandardVersion = "StandardVersion"
 	TypeSurveyResponse  = "SurveyResponse"
 	TypeTask            = "Task"
+	TypeTaskAction      = "TaskAction"
+	TypeTaskSigner      = "TaskSigner"
 	TypeTimerRow        = "TimerRow"
 	TypeToken           = "Token"
 )
@@ -938,6 +946,978 @@ func (m *APITokenMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown APIToken edge %s", name)
+}
+
+// AbsenceMutation represents an operation that mutates the Absence nodes in the graph.
+type AbsenceMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	deputy_id     *string
+	deputy_code   *string
+	deputy_name   *string
+	starts_at     *time.Time
+	ends_at       *time.Time
+	reason        *string
+	kept_by       *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	staff         *string
+	clearedstaff  bool
+	done          bool
+	oldValue      func(context.Context) (*Absence, error)
+	predicates    []predicate.Absence
+}
+
+var _ ent.Mutation = (*AbsenceMutation)(nil)
+
+// absenceOption allows management of the mutation configuration using functional options.
+type absenceOption func(*AbsenceMutation)
+
+// newAbsenceMutation creates new mutation for the Absence entity.
+func newAbsenceMutation(c config, op Op, opts ...absenceOption) *AbsenceMutation {
+	m := &AbsenceMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeAbsence,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withAbsenceID sets the ID field of the mutation.
+func withAbsenceID(id string) absenceOption {
+	return func(m *AbsenceMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Absence
+		)
+		m.oldValue = func(ctx context.Context) (*Absence, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Absence.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withAbsence sets the old Absence of the mutation.
+func withAbsence(node *Absence) absenceOption {
+	return func(m *AbsenceMutation) {
+		m.oldValue = func(context.Context) (*Absence, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m AbsenceMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m AbsenceMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Absence entities.
+func (m *AbsenceMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *AbsenceMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *AbsenceMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Absence.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *AbsenceMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *AbsenceMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *AbsenceMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *AbsenceMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *AbsenceMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *AbsenceMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *AbsenceMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *AbsenceMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *AbsenceMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetStaffID sets the "staff_id" field.
+func (m *AbsenceMutation) SetStaffID(s string) {
+	m.staff = &s
+}
+
+// StaffID returns the value of the "staff_id" field in the mutation.
+func (m *AbsenceMutation) StaffID() (r string, exists bool) {
+	v := m.staff
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffID returns the old "staff_id" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldStaffID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffID: %w", err)
+	}
+	return oldValue.StaffID, nil
+}
+
+// ResetStaffID resets all changes to the "staff_id" field.
+func (m *AbsenceMutation) ResetStaffID() {
+	m.staff = nil
+}
+
+// SetDeputyID sets the "deputy_id" field.
+func (m *AbsenceMutation) SetDeputyID(s string) {
+	m.deputy_id = &s
+}
+
+// DeputyID returns the value of the "deputy_id" field in the mutation.
+func (m *AbsenceMutation) DeputyID() (r string, exists bool) {
+	v := m.deputy_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeputyID returns the old "deputy_id" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldDeputyID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeputyID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeputyID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeputyID: %w", err)
+	}
+	return oldValue.DeputyID, nil
+}
+
+// ResetDeputyID resets all changes to the "deputy_id" field.
+func (m *AbsenceMutation) ResetDeputyID() {
+	m.deputy_id = nil
+}
+
+// SetDeputyCode sets the "deputy_code" field.
+func (m *AbsenceMutation) SetDeputyCode(s string) {
+	m.deputy_code = &s
+}
+
+// DeputyCode returns the value of the "deputy_code" field in the mutation.
+func (m *AbsenceMutation) DeputyCode() (r string, exists bool) {
+	v := m.deputy_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeputyCode returns the old "deputy_code" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldDeputyCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeputyCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeputyCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeputyCode: %w", err)
+	}
+	return oldValue.DeputyCode, nil
+}
+
+// ResetDeputyCode resets all changes to the "deputy_code" field.
+func (m *AbsenceMutation) ResetDeputyCode() {
+	m.deputy_code = nil
+}
+
+// SetDeputyName sets the "deputy_name" field.
+func (m *AbsenceMutation) SetDeputyName(s string) {
+	m.deputy_name = &s
+}
+
+// DeputyName returns the value of the "deputy_name" field in the mutation.
+func (m *AbsenceMutation) DeputyName() (r string, exists bool) {
+	v := m.deputy_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeputyName returns the old "deputy_name" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldDeputyName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeputyName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeputyName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeputyName: %w", err)
+	}
+	return oldValue.DeputyName, nil
+}
+
+// ResetDeputyName resets all changes to the "deputy_name" field.
+func (m *AbsenceMutation) ResetDeputyName() {
+	m.deputy_name = nil
+}
+
+// SetStartsAt sets the "starts_at" field.
+func (m *AbsenceMutation) SetStartsAt(t time.Time) {
+	m.starts_at = &t
+}
+
+// StartsAt returns the value of the "starts_at" field in the mutation.
+func (m *AbsenceMutation) StartsAt() (r time.Time, exists bool) {
+	v := m.starts_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartsAt returns the old "starts_at" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldStartsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartsAt: %w", err)
+	}
+	return oldValue.StartsAt, nil
+}
+
+// ResetStartsAt resets all changes to the "starts_at" field.
+func (m *AbsenceMutation) ResetStartsAt() {
+	m.starts_at = nil
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *AbsenceMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *AbsenceMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldEndsAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *AbsenceMutation) ResetEndsAt() {
+	m.ends_at = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *AbsenceMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *AbsenceMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *AbsenceMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetKeptBy sets the "kept_by" field.
+func (m *AbsenceMutation) SetKeptBy(s string) {
+	m.kept_by = &s
+}
+
+// KeptBy returns the value of the "kept_by" field in the mutation.
+func (m *AbsenceMutation) KeptBy() (r string, exists bool) {
+	v := m.kept_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKeptBy returns the old "kept_by" field's value of the Absence entity.
+// If the Absence object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AbsenceMutation) OldKeptBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKeptBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKeptBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKeptBy: %w", err)
+	}
+	return oldValue.KeptBy, nil
+}
+
+// ResetKeptBy resets all changes to the "kept_by" field.
+func (m *AbsenceMutation) ResetKeptBy() {
+	m.kept_by = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *AbsenceMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[absence.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *AbsenceMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *AbsenceMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *AbsenceMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearStaff clears the "staff" edge to the Staff entity.
+func (m *AbsenceMutation) ClearStaff() {
+	m.clearedstaff = true
+	m.clearedFields[absence.FieldStaffID] = struct{}{}
+}
+
+// StaffCleared reports if the "staff" edge to the Staff entity was cleared.
+func (m *AbsenceMutation) StaffCleared() bool {
+	return m.clearedstaff
+}
+
+// StaffIDs returns the "staff" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// StaffID instead. It exists only for internal usage by the builders.
+func (m *AbsenceMutation) StaffIDs() (ids []string) {
+	if id := m.staff; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetStaff resets all changes to the "staff" edge.
+func (m *AbsenceMutation) ResetStaff() {
+	m.staff = nil
+	m.clearedstaff = false
+}
+
+// Where appends a list predicates to the AbsenceMutation builder.
+func (m *AbsenceMutation) Where(ps ...predicate.Absence) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the AbsenceMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *AbsenceMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Absence, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *AbsenceMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *AbsenceMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Absence).
+func (m *AbsenceMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *AbsenceMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.region != nil {
+		fields = append(fields, absence.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, absence.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, absence.FieldCreatedAt)
+	}
+	if m.staff != nil {
+		fields = append(fields, absence.FieldStaffID)
+	}
+	if m.deputy_id != nil {
+		fields = append(fields, absence.FieldDeputyID)
+	}
+	if m.deputy_code != nil {
+		fields = append(fields, absence.FieldDeputyCode)
+	}
+	if m.deputy_name != nil {
+		fields = append(fields, absence.FieldDeputyName)
+	}
+	if m.starts_at != nil {
+		fields = append(fields, absence.FieldStartsAt)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, absence.FieldEndsAt)
+	}
+	if m.reason != nil {
+		fields = append(fields, absence.FieldReason)
+	}
+	if m.kept_by != nil {
+		fields = append(fields, absence.FieldKeptBy)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *AbsenceMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case absence.FieldRegionID:
+		return m.RegionID()
+	case absence.FieldRegionPath:
+		return m.RegionPath()
+	case absence.FieldCreatedAt:
+		return m.CreatedAt()
+	case absence.FieldStaffID:
+		return m.StaffID()
+	case absence.FieldDeputyID:
+		return m.DeputyID()
+	case absence.FieldDeputyCode:
+		return m.DeputyCode()
+	case absence.FieldDeputyName:
+		return m.DeputyName()
+	case absence.FieldStartsAt:
+		return m.StartsAt()
+	case absence.FieldEndsAt:
+		return m.EndsAt()
+	case absence.FieldReason:
+		return m.Reason()
+	case absence.FieldKeptBy:
+		return m.KeptBy()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *AbsenceMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case absence.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case absence.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case absence.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case absence.FieldStaffID:
+		return m.OldStaffID(ctx)
+	case absence.FieldDeputyID:
+		return m.OldDeputyID(ctx)
+	case absence.FieldDeputyCode:
+		return m.OldDeputyCode(ctx)
+	case absence.FieldDeputyName:
+		return m.OldDeputyName(ctx)
+	case absence.FieldStartsAt:
+		return m.OldStartsAt(ctx)
+	case absence.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case absence.FieldReason:
+		return m.OldReason(ctx)
+	case absence.FieldKeptBy:
+		return m.OldKeptBy(ctx)
+	}
+	return nil, fmt.Errorf("unknown Absence field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AbsenceMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case absence.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case absence.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case absence.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case absence.FieldStaffID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffID(v)
+		return nil
+	case absence.FieldDeputyID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeputyID(v)
+		return nil
+	case absence.FieldDeputyCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeputyCode(v)
+		return nil
+	case absence.FieldDeputyName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeputyName(v)
+		return nil
+	case absence.FieldStartsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartsAt(v)
+		return nil
+	case absence.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case absence.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case absence.FieldKeptBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKeptBy(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Absence field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *AbsenceMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *AbsenceMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AbsenceMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Absence numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *AbsenceMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *AbsenceMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *AbsenceMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Absence nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *AbsenceMutation) ResetField(name string) error {
+	switch name {
+	case absence.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case absence.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case absence.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case absence.FieldStaffID:
+		m.ResetStaffID()
+		return nil
+	case absence.FieldDeputyID:
+		m.ResetDeputyID()
+		return nil
+	case absence.FieldDeputyCode:
+		m.ResetDeputyCode()
+		return nil
+	case absence.FieldDeputyName:
+		m.ResetDeputyName()
+		return nil
+	case absence.FieldStartsAt:
+		m.ResetStartsAt()
+		return nil
+	case absence.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case absence.FieldReason:
+		m.ResetReason()
+		return nil
+	case absence.FieldKeptBy:
+		m.ResetKeptBy()
+		return nil
+	}
+	return fmt.Errorf("unknown Absence field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *AbsenceMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.region != nil {
+		edges = append(edges, absence.EdgeRegion)
+	}
+	if m.staff != nil {
+		edges = append(edges, absence.EdgeStaff)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *AbsenceMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case absence.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case absence.EdgeStaff:
+		if id := m.staff; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *AbsenceMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *AbsenceMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *AbsenceMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedregion {
+		edges = append(edges, absence.EdgeRegion)
+	}
+	if m.clearedstaff {
+		edges = append(edges, absence.EdgeStaff)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *AbsenceMutation) EdgeCleared(name string) bool {
+	switch name {
+	case absence.EdgeRegion:
+		return m.clearedregion
+	case absence.EdgeStaff:
+		return m.clearedstaff
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *AbsenceMutation) ClearEdge(name string) error {
+	switch name {
+	case absence.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case absence.EdgeStaff:
+		m.ClearStaff()
+		return nil
+	}
+	return fmt.Errorf("unknown Absence unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *AbsenceMutation) ResetEdge(name string) error {
+	switch name {
+	case absence.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case absence.EdgeStaff:
+		m.ResetStaff()
+		return nil
+	}
+	return fmt.Errorf("unknown Absence edge %s", name)
 }
 
 // AuditEntryMutation represents an operation that mutates the AuditEntry nodes in the graph.
@@ -4688,6 +5668,590 @@ func (m *CalendarMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Calendar edge %s", name)
+}
+
+// CaseAttributeMutation represents an operation that mutates the CaseAttribute nodes in the graph.
+type CaseAttributeMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	name          *string
+	text          *string
+	number        *float64
+	addnumber     *float64
+	clearedFields map[string]struct{}
+	_case         *string
+	cleared_case  bool
+	done          bool
+	oldValue      func(context.Context) (*CaseAttribute, error)
+	predicates    []predicate.CaseAttribute
+}
+
+var _ ent.Mutation = (*CaseAttributeMutation)(nil)
+
+// caseattributeOption allows management of the mutation configuration using functional options.
+type caseattributeOption func(*CaseAttributeMutation)
+
+// newCaseAttributeMutation creates new mutation for the CaseAttribute entity.
+func newCaseAttributeMutation(c config, op Op, opts ...caseattributeOption) *CaseAttributeMutation {
+	m := &CaseAttributeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCaseAttribute,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCaseAttributeID sets the ID field of the mutation.
+func withCaseAttributeID(id string) caseattributeOption {
+	return func(m *CaseAttributeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *CaseAttribute
+		)
+		m.oldValue = func(ctx context.Context) (*CaseAttribute, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().CaseAttribute.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCaseAttribute sets the old CaseAttribute of the mutation.
+func withCaseAttribute(node *CaseAttribute) caseattributeOption {
+	return func(m *CaseAttributeMutation) {
+		m.oldValue = func(context.Context) (*CaseAttribute, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CaseAttributeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CaseAttributeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of CaseAttribute entities.
+func (m *CaseAttributeMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CaseAttributeMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CaseAttributeMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().CaseAttribute.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *CaseAttributeMutation) SetCaseID(s string) {
+	m._case = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *CaseAttributeMutation) CaseID() (r string, exists bool) {
+	v := m._case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the CaseAttribute entity.
+// If the CaseAttribute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CaseAttributeMutation) OldCaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *CaseAttributeMutation) ResetCaseID() {
+	m._case = nil
+}
+
+// SetName sets the "name" field.
+func (m *CaseAttributeMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *CaseAttributeMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the CaseAttribute entity.
+// If the CaseAttribute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CaseAttributeMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *CaseAttributeMutation) ResetName() {
+	m.name = nil
+}
+
+// SetText sets the "text" field.
+func (m *CaseAttributeMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *CaseAttributeMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the CaseAttribute entity.
+// If the CaseAttribute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CaseAttributeMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *CaseAttributeMutation) ResetText() {
+	m.text = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *CaseAttributeMutation) SetNumber(f float64) {
+	m.number = &f
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *CaseAttributeMutation) Number() (r float64, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the CaseAttribute entity.
+// If the CaseAttribute object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CaseAttributeMutation) OldNumber(ctx context.Context) (v float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds f to the "number" field.
+func (m *CaseAttributeMutation) AddNumber(f float64) {
+	if m.addnumber != nil {
+		*m.addnumber += f
+	} else {
+		m.addnumber = &f
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *CaseAttributeMutation) AddedNumber() (r float64, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *CaseAttributeMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// ClearCase clears the "case" edge to the ServiceCase entity.
+func (m *CaseAttributeMutation) ClearCase() {
+	m.cleared_case = true
+	m.clearedFields[caseattribute.FieldCaseID] = struct{}{}
+}
+
+// CaseCleared reports if the "case" edge to the ServiceCase entity was cleared.
+func (m *CaseAttributeMutation) CaseCleared() bool {
+	return m.cleared_case
+}
+
+// CaseIDs returns the "case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CaseID instead. It exists only for internal usage by the builders.
+func (m *CaseAttributeMutation) CaseIDs() (ids []string) {
+	if id := m._case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCase resets all changes to the "case" edge.
+func (m *CaseAttributeMutation) ResetCase() {
+	m._case = nil
+	m.cleared_case = false
+}
+
+// Where appends a list predicates to the CaseAttributeMutation builder.
+func (m *CaseAttributeMutation) Where(ps ...predicate.CaseAttribute) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CaseAttributeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CaseAttributeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.CaseAttribute, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CaseAttributeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CaseAttributeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (CaseAttribute).
+func (m *CaseAttributeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CaseAttributeMutation) Fields() []string {
+	fields := make([]string, 0, 4)
+	if m._case != nil {
+		fields = append(fields, caseattribute.FieldCaseID)
+	}
+	if m.name != nil {
+		fields = append(fields, caseattribute.FieldName)
+	}
+	if m.text != nil {
+		fields = append(fields, caseattribute.FieldText)
+	}
+	if m.number != nil {
+		fields = append(fields, caseattribute.FieldNumber)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CaseAttributeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case caseattribute.FieldCaseID:
+		return m.CaseID()
+	case caseattribute.FieldName:
+		return m.Name()
+	case caseattribute.FieldText:
+		return m.Text()
+	case caseattribute.FieldNumber:
+		return m.Number()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CaseAttributeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case caseattribute.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case caseattribute.FieldName:
+		return m.OldName(ctx)
+	case caseattribute.FieldText:
+		return m.OldText(ctx)
+	case caseattribute.FieldNumber:
+		return m.OldNumber(ctx)
+	}
+	return nil, fmt.Errorf("unknown CaseAttribute field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CaseAttributeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case caseattribute.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case caseattribute.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case caseattribute.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	case caseattribute.FieldNumber:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CaseAttribute field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CaseAttributeMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, caseattribute.FieldNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CaseAttributeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case caseattribute.FieldNumber:
+		return m.AddedNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CaseAttributeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case caseattribute.FieldNumber:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown CaseAttribute numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CaseAttributeMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CaseAttributeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CaseAttributeMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown CaseAttribute nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CaseAttributeMutation) ResetField(name string) error {
+	switch name {
+	case caseattribute.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case caseattribute.FieldName:
+		m.ResetName()
+		return nil
+	case caseattribute.FieldText:
+		m.ResetText()
+		return nil
+	case caseattribute.FieldNumber:
+		m.ResetNumber()
+		return nil
+	}
+	return fmt.Errorf("unknown CaseAttribute field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CaseAttributeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m._case != nil {
+		edges = append(edges, caseattribute.EdgeCase)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CaseAttributeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case caseattribute.EdgeCase:
+		if id := m._case; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CaseAttributeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CaseAttributeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CaseAttributeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.cleared_case {
+		edges = append(edges, caseattribute.EdgeCase)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CaseAttributeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case caseattribute.EdgeCase:
+		return m.cleared_case
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CaseAttributeMutation) ClearEdge(name string) error {
+	switch name {
+	case caseattribute.EdgeCase:
+		m.ClearCase()
+		return nil
+	}
+	return fmt.Errorf("unknown CaseAttribute unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CaseAttributeMutation) ResetEdge(name string) error {
+	switch name {
+	case caseattribute.EdgeCase:
+		m.ResetCase()
+		return nil
+	}
+	return fmt.Errorf("unknown CaseAttribute edge %s", name)
 }
 
 // CaseEventMutation represents an operation that mutates the CaseEvent nodes in the graph.
@@ -10726,26 +12290,34 @@ func (m *EvidenceMutation) ResetEdge(name string) error {
 // FailureMutation represents an operation that mutates the Failure nodes in the graph.
 type FailureMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *string
-	region_path   *string
-	created_at    *time.Time
-	token_seq     *int
-	addtoken_seq  *int
-	node_id       *string
-	code          *string
-	detail        *string
-	state         *failure.State
-	ended_at      *time.Time
-	clearedFields map[string]struct{}
-	region        *string
-	clearedregion bool
-	_case         *string
-	cleared_case  bool
-	done          bool
-	oldValue      func(context.Context) (*Failure, error)
-	predicates    []predicate.Failure
+	op               Op
+	typ              string
+	id               *string
+	region_path      *string
+	created_at       *time.Time
+	token_seq        *int
+	addtoken_seq     *int
+	node_id          *string
+	code             *string
+	detail           *string
+	state            *failure.State
+	attempts         *int
+	addattempts      *int
+	retry_at         *time.Time
+	retry_seconds    *int
+	addretry_seconds *int
+	retries_left     *int
+	addretries_left  *int
+	reason           *string
+	ended_at         *time.Time
+	clearedFields    map[string]struct{}
+	region           *string
+	clearedregion    bool
+	_case            *string
+	cleared_case     bool
+	done             bool
+	oldValue         func(context.Context) (*Failure, error)
+	predicates       []predicate.Failure
 }
 
 var _ ent.Mutation = (*FailureMutation)(nil)
@@ -11196,6 +12768,246 @@ func (m *FailureMutation) ResetState() {
 	m.state = nil
 }
 
+// SetAttempts sets the "attempts" field.
+func (m *FailureMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *FailureMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Failure entity.
+// If the Failure object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailureMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *FailureMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *FailureMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *FailureMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetRetryAt sets the "retry_at" field.
+func (m *FailureMutation) SetRetryAt(t time.Time) {
+	m.retry_at = &t
+}
+
+// RetryAt returns the value of the "retry_at" field in the mutation.
+func (m *FailureMutation) RetryAt() (r time.Time, exists bool) {
+	v := m.retry_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRetryAt returns the old "retry_at" field's value of the Failure entity.
+// If the Failure object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailureMutation) OldRetryAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRetryAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRetryAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRetryAt: %w", err)
+	}
+	return oldValue.RetryAt, nil
+}
+
+// ResetRetryAt resets all changes to the "retry_at" field.
+func (m *FailureMutation) ResetRetryAt() {
+	m.retry_at = nil
+}
+
+// SetRetrySeconds sets the "retry_seconds" field.
+func (m *FailureMutation) SetRetrySeconds(i int) {
+	m.retry_seconds = &i
+	m.addretry_seconds = nil
+}
+
+// RetrySeconds returns the value of the "retry_seconds" field in the mutation.
+func (m *FailureMutation) RetrySeconds() (r int, exists bool) {
+	v := m.retry_seconds
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRetrySeconds returns the old "retry_seconds" field's value of the Failure entity.
+// If the Failure object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailureMutation) OldRetrySeconds(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRetrySeconds is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRetrySeconds requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRetrySeconds: %w", err)
+	}
+	return oldValue.RetrySeconds, nil
+}
+
+// AddRetrySeconds adds i to the "retry_seconds" field.
+func (m *FailureMutation) AddRetrySeconds(i int) {
+	if m.addretry_seconds != nil {
+		*m.addretry_seconds += i
+	} else {
+		m.addretry_seconds = &i
+	}
+}
+
+// AddedRetrySeconds returns the value that was added to the "retry_seconds" field in this mutation.
+func (m *FailureMutation) AddedRetrySeconds() (r int, exists bool) {
+	v := m.addretry_seconds
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRetrySeconds resets all changes to the "retry_seconds" field.
+func (m *FailureMutation) ResetRetrySeconds() {
+	m.retry_seconds = nil
+	m.addretry_seconds = nil
+}
+
+// SetRetriesLeft sets the "retries_left" field.
+func (m *FailureMutation) SetRetriesLeft(i int) {
+	m.retries_left = &i
+	m.addretries_left = nil
+}
+
+// RetriesLeft returns the value of the "retries_left" field in the mutation.
+func (m *FailureMutation) RetriesLeft() (r int, exists bool) {
+	v := m.retries_left
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRetriesLeft returns the old "retries_left" field's value of the Failure entity.
+// If the Failure object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailureMutation) OldRetriesLeft(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRetriesLeft is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRetriesLeft requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRetriesLeft: %w", err)
+	}
+	return oldValue.RetriesLeft, nil
+}
+
+// AddRetriesLeft adds i to the "retries_left" field.
+func (m *FailureMutation) AddRetriesLeft(i int) {
+	if m.addretries_left != nil {
+		*m.addretries_left += i
+	} else {
+		m.addretries_left = &i
+	}
+}
+
+// AddedRetriesLeft returns the value that was added to the "retries_left" field in this mutation.
+func (m *FailureMutation) AddedRetriesLeft() (r int, exists bool) {
+	v := m.addretries_left
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRetriesLeft resets all changes to the "retries_left" field.
+func (m *FailureMutation) ResetRetriesLeft() {
+	m.retries_left = nil
+	m.addretries_left = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *FailureMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *FailureMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Failure entity.
+// If the Failure object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FailureMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *FailureMutation) ResetReason() {
+	m.reason = nil
+}
+
 // SetEndedAt sets the "ended_at" field.
 func (m *FailureMutation) SetEndedAt(t time.Time) {
 	m.ended_at = &t
@@ -11333,7 +13145,7 @@ func (m *FailureMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *FailureMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 15)
 	if m.region != nil {
 		fields = append(fields, failure.FieldRegionID)
 	}
@@ -11360,6 +13172,21 @@ func (m *FailureMutation) Fields() []string {
 	}
 	if m.state != nil {
 		fields = append(fields, failure.FieldState)
+	}
+	if m.attempts != nil {
+		fields = append(fields, failure.FieldAttempts)
+	}
+	if m.retry_at != nil {
+		fields = append(fields, failure.FieldRetryAt)
+	}
+	if m.retry_seconds != nil {
+		fields = append(fields, failure.FieldRetrySeconds)
+	}
+	if m.retries_left != nil {
+		fields = append(fields, failure.FieldRetriesLeft)
+	}
+	if m.reason != nil {
+		fields = append(fields, failure.FieldReason)
 	}
 	if m.ended_at != nil {
 		fields = append(fields, failure.FieldEndedAt)
@@ -11390,6 +13217,16 @@ func (m *FailureMutation) Field(name string) (ent.Value, bool) {
 		return m.Detail()
 	case failure.FieldState:
 		return m.State()
+	case failure.FieldAttempts:
+		return m.Attempts()
+	case failure.FieldRetryAt:
+		return m.RetryAt()
+	case failure.FieldRetrySeconds:
+		return m.RetrySeconds()
+	case failure.FieldRetriesLeft:
+		return m.RetriesLeft()
+	case failure.FieldReason:
+		return m.Reason()
 	case failure.FieldEndedAt:
 		return m.EndedAt()
 	}
@@ -11419,6 +13256,16 @@ func (m *FailureMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldDetail(ctx)
 	case failure.FieldState:
 		return m.OldState(ctx)
+	case failure.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case failure.FieldRetryAt:
+		return m.OldRetryAt(ctx)
+	case failure.FieldRetrySeconds:
+		return m.OldRetrySeconds(ctx)
+	case failure.FieldRetriesLeft:
+		return m.OldRetriesLeft(ctx)
+	case failure.FieldReason:
+		return m.OldReason(ctx)
 	case failure.FieldEndedAt:
 		return m.OldEndedAt(ctx)
 	}
@@ -11493,6 +13340,41 @@ func (m *FailureMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetState(v)
 		return nil
+	case failure.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case failure.FieldRetryAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRetryAt(v)
+		return nil
+	case failure.FieldRetrySeconds:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRetrySeconds(v)
+		return nil
+	case failure.FieldRetriesLeft:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRetriesLeft(v)
+		return nil
+	case failure.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
 	case failure.FieldEndedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -11511,6 +13393,15 @@ func (m *FailureMutation) AddedFields() []string {
 	if m.addtoken_seq != nil {
 		fields = append(fields, failure.FieldTokenSeq)
 	}
+	if m.addattempts != nil {
+		fields = append(fields, failure.FieldAttempts)
+	}
+	if m.addretry_seconds != nil {
+		fields = append(fields, failure.FieldRetrySeconds)
+	}
+	if m.addretries_left != nil {
+		fields = append(fields, failure.FieldRetriesLeft)
+	}
 	return fields
 }
 
@@ -11521,6 +13412,12 @@ func (m *FailureMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case failure.FieldTokenSeq:
 		return m.AddedTokenSeq()
+	case failure.FieldAttempts:
+		return m.AddedAttempts()
+	case failure.FieldRetrySeconds:
+		return m.AddedRetrySeconds()
+	case failure.FieldRetriesLeft:
+		return m.AddedRetriesLeft()
 	}
 	return nil, false
 }
@@ -11536,6 +13433,27 @@ func (m *FailureMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTokenSeq(v)
+		return nil
+	case failure.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	case failure.FieldRetrySeconds:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRetrySeconds(v)
+		return nil
+	case failure.FieldRetriesLeft:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRetriesLeft(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Failure numeric field %s", name)
@@ -11599,6 +13517,21 @@ func (m *FailureMutation) ResetField(name string) error {
 		return nil
 	case failure.FieldState:
 		m.ResetState()
+		return nil
+	case failure.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case failure.FieldRetryAt:
+		m.ResetRetryAt()
+		return nil
+	case failure.FieldRetrySeconds:
+		m.ResetRetrySeconds()
+		return nil
+	case failure.FieldRetriesLeft:
+		m.ResetRetriesLeft()
+		return nil
+	case failure.FieldReason:
+		m.ResetReason()
 		return nil
 	case failure.FieldEndedAt:
 		m.ResetEndedAt()
@@ -23926,6 +25859,8 @@ type ServiceCaseMutation struct {
 	addrevision     *int
 	ended_at        *time.Time
 	started_by      *string
+	caller_token    *int
+	addcaller_token *int
 	clearedFields   map[string]struct{}
 	region          *string
 	clearedregion   bool
@@ -23935,6 +25870,11 @@ type ServiceCaseMutation struct {
 	clearedversion  bool
 	owner           *string
 	clearedowner    bool
+	caller          *string
+	clearedcaller   bool
+	called          map[string]struct{}
+	removedcalled   map[string]struct{}
+	clearedcalled   bool
 	tasks           map[string]struct{}
 	removedtasks    map[string]struct{}
 	clearedtasks    bool
@@ -23962,6 +25902,9 @@ type ServiceCaseMutation struct {
 	breaches        map[string]struct{}
 	removedbreaches map[string]struct{}
 	clearedbreaches bool
+	actions         map[string]struct{}
+	removedactions  map[string]struct{}
+	clearedactions  bool
 	surveys         map[string]struct{}
 	removedsurveys  map[string]struct{}
 	clearedsurveys  bool
@@ -24799,6 +26742,111 @@ func (m *ServiceCaseMutation) ResetStartedBy() {
 	m.started_by = nil
 }
 
+// SetCallerID sets the "caller_id" field.
+func (m *ServiceCaseMutation) SetCallerID(s string) {
+	m.caller = &s
+}
+
+// CallerID returns the value of the "caller_id" field in the mutation.
+func (m *ServiceCaseMutation) CallerID() (r string, exists bool) {
+	v := m.caller
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCallerID returns the old "caller_id" field's value of the ServiceCase entity.
+// If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ServiceCaseMutation) OldCallerID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCallerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCallerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCallerID: %w", err)
+	}
+	return oldValue.CallerID, nil
+}
+
+// ClearCallerID clears the value of the "caller_id" field.
+func (m *ServiceCaseMutation) ClearCallerID() {
+	m.caller = nil
+	m.clearedFields[servicecase.FieldCallerID] = struct{}{}
+}
+
+// CallerIDCleared returns if the "caller_id" field was cleared in this mutation.
+func (m *ServiceCaseMutation) CallerIDCleared() bool {
+	_, ok := m.clearedFields[servicecase.FieldCallerID]
+	return ok
+}
+
+// ResetCallerID resets all changes to the "caller_id" field.
+func (m *ServiceCaseMutation) ResetCallerID() {
+	m.caller = nil
+	delete(m.clearedFields, servicecase.FieldCallerID)
+}
+
+// SetCallerToken sets the "caller_token" field.
+func (m *ServiceCaseMutation) SetCallerToken(i int) {
+	m.caller_token = &i
+	m.addcaller_token = nil
+}
+
+// CallerToken returns the value of the "caller_token" field in the mutation.
+func (m *ServiceCaseMutation) CallerToken() (r int, exists bool) {
+	v := m.caller_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCallerToken returns the old "caller_token" field's value of the ServiceCase entity.
+// If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ServiceCaseMutation) OldCallerToken(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCallerToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCallerToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCallerToken: %w", err)
+	}
+	return oldValue.CallerToken, nil
+}
+
+// AddCallerToken adds i to the "caller_token" field.
+func (m *ServiceCaseMutation) AddCallerToken(i int) {
+	if m.addcaller_token != nil {
+		*m.addcaller_token += i
+	} else {
+		m.addcaller_token = &i
+	}
+}
+
+// AddedCallerToken returns the value that was added to the "caller_token" field in this mutation.
+func (m *ServiceCaseMutation) AddedCallerToken() (r int, exists bool) {
+	v := m.addcaller_token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCallerToken resets all changes to the "caller_token" field.
+func (m *ServiceCaseMutation) ResetCallerToken() {
+	m.caller_token = nil
+	m.addcaller_token = nil
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (m *ServiceCaseMutation) SetOwnerID(s string) {
 	m.owner = &s
@@ -24954,6 +27002,87 @@ func (m *ServiceCaseMutation) OwnerIDs() (ids []string) {
 func (m *ServiceCaseMutation) ResetOwner() {
 	m.owner = nil
 	m.clearedowner = false
+}
+
+// ClearCaller clears the "caller" edge to the ServiceCase entity.
+func (m *ServiceCaseMutation) ClearCaller() {
+	m.clearedcaller = true
+	m.clearedFields[servicecase.FieldCallerID] = struct{}{}
+}
+
+// CallerCleared reports if the "caller" edge to the ServiceCase entity was cleared.
+func (m *ServiceCaseMutation) CallerCleared() bool {
+	return m.CallerIDCleared() || m.clearedcaller
+}
+
+// CallerIDs returns the "caller" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CallerID instead. It exists only for internal usage by the builders.
+func (m *ServiceCaseMutation) CallerIDs() (ids []string) {
+	if id := m.caller; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCaller resets all changes to the "caller" edge.
+func (m *ServiceCaseMutation) ResetCaller() {
+	m.caller = nil
+	m.clearedcaller = false
+}
+
+// AddCalledIDs adds the "called" edge to the ServiceCase entity by ids.
+func (m *ServiceCaseMutation) AddCalledIDs(ids ...string) {
+	if m.called == nil {
+		m.called = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.called[ids[i]] = struct{}{}
+	}
+}
+
+// ClearCalled clears the "called" edge to the ServiceCase entity.
+func (m *ServiceCaseMutation) ClearCalled() {
+	m.clearedcalled = true
+}
+
+// CalledCleared reports if the "called" edge to the ServiceCase entity was cleared.
+func (m *ServiceCaseMutation) CalledCleared() bool {
+	return m.clearedcalled
+}
+
+// RemoveCalledIDs removes the "called" edge to the ServiceCase entity by IDs.
+func (m *ServiceCaseMutation) RemoveCalledIDs(ids ...string) {
+	if m.removedcalled == nil {
+		m.removedcalled = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.called, ids[i])
+		m.removedcalled[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedCalled returns the removed IDs of the "called" edge to the ServiceCase entity.
+func (m *ServiceCaseMutation) RemovedCalledIDs() (ids []string) {
+	for id := range m.removedcalled {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// CalledIDs returns the "called" edge IDs in the mutation.
+func (m *ServiceCaseMutation) CalledIDs() (ids []string) {
+	for id := range m.called {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetCalled resets all changes to the "called" edge.
+func (m *ServiceCaseMutation) ResetCalled() {
+	m.called = nil
+	m.clearedcalled = false
+	m.removedcalled = nil
 }
 
 // AddTaskIDs adds the "tasks" edge to the Task entity by ids.
@@ -25442,6 +27571,60 @@ func (m *ServiceCaseMutation) ResetBreaches() {
 	m.removedbreaches = nil
 }
 
+// AddActionIDs adds the "actions" edge to the TaskAction entity by ids.
+func (m *ServiceCaseMutation) AddActionIDs(ids ...string) {
+	if m.actions == nil {
+		m.actions = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.actions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearActions clears the "actions" edge to the TaskAction entity.
+func (m *ServiceCaseMutation) ClearActions() {
+	m.clearedactions = true
+}
+
+// ActionsCleared reports if the "actions" edge to the TaskAction entity was cleared.
+func (m *ServiceCaseMutation) ActionsCleared() bool {
+	return m.clearedactions
+}
+
+// RemoveActionIDs removes the "actions" edge to the TaskAction entity by IDs.
+func (m *ServiceCaseMutation) RemoveActionIDs(ids ...string) {
+	if m.removedactions == nil {
+		m.removedactions = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.actions, ids[i])
+		m.removedactions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedActions returns the removed IDs of the "actions" edge to the TaskAction entity.
+func (m *ServiceCaseMutation) RemovedActionsIDs() (ids []string) {
+	for id := range m.removedactions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ActionsIDs returns the "actions" edge IDs in the mutation.
+func (m *ServiceCaseMutation) ActionsIDs() (ids []string) {
+	for id := range m.actions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetActions resets all changes to the "actions" edge.
+func (m *ServiceCaseMutation) ResetActions() {
+	m.actions = nil
+	m.clearedactions = false
+	m.removedactions = nil
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by ids.
 func (m *ServiceCaseMutation) AddSurveyIDs(ids ...string) {
 	if m.surveys == nil {
@@ -25530,7 +27713,7 @@ func (m *ServiceCaseMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ServiceCaseMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 21)
 	if m.region != nil {
 		fields = append(fields, servicecase.FieldRegionID)
 	}
@@ -25585,6 +27768,12 @@ func (m *ServiceCaseMutation) Fields() []string {
 	if m.started_by != nil {
 		fields = append(fields, servicecase.FieldStartedBy)
 	}
+	if m.caller != nil {
+		fields = append(fields, servicecase.FieldCallerID)
+	}
+	if m.caller_token != nil {
+		fields = append(fields, servicecase.FieldCallerToken)
+	}
 	if m.owner != nil {
 		fields = append(fields, servicecase.FieldOwnerID)
 	}
@@ -25632,6 +27821,10 @@ func (m *ServiceCaseMutation) Field(name string) (ent.Value, bool) {
 		return m.EndedAt()
 	case servicecase.FieldStartedBy:
 		return m.StartedBy()
+	case servicecase.FieldCallerID:
+		return m.CallerID()
+	case servicecase.FieldCallerToken:
+		return m.CallerToken()
 	case servicecase.FieldOwnerID:
 		return m.OwnerID()
 	}
@@ -25679,6 +27872,10 @@ func (m *ServiceCaseMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldEndedAt(ctx)
 	case servicecase.FieldStartedBy:
 		return m.OldStartedBy(ctx)
+	case servicecase.FieldCallerID:
+		return m.OldCallerID(ctx)
+	case servicecase.FieldCallerToken:
+		return m.OldCallerToken(ctx)
 	case servicecase.FieldOwnerID:
 		return m.OldOwnerID(ctx)
 	}
@@ -25816,6 +28013,20 @@ func (m *ServiceCaseMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetStartedBy(v)
 		return nil
+	case servicecase.FieldCallerID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCallerID(v)
+		return nil
+	case servicecase.FieldCallerToken:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCallerToken(v)
+		return nil
 	case servicecase.FieldOwnerID:
 		v, ok := value.(string)
 		if !ok {
@@ -25834,6 +28045,9 @@ func (m *ServiceCaseMutation) AddedFields() []string {
 	if m.addrevision != nil {
 		fields = append(fields, servicecase.FieldRevision)
 	}
+	if m.addcaller_token != nil {
+		fields = append(fields, servicecase.FieldCallerToken)
+	}
 	return fields
 }
 
@@ -25844,6 +28058,8 @@ func (m *ServiceCaseMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case servicecase.FieldRevision:
 		return m.AddedRevision()
+	case servicecase.FieldCallerToken:
+		return m.AddedCallerToken()
 	}
 	return nil, false
 }
@@ -25860,6 +28076,13 @@ func (m *ServiceCaseMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddRevision(v)
 		return nil
+	case servicecase.FieldCallerToken:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCallerToken(v)
+		return nil
 	}
 	return fmt.Errorf("unknown ServiceCase numeric field %s", name)
 }
@@ -25873,6 +28096,9 @@ func (m *ServiceCaseMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(servicecase.FieldEndedAt) {
 		fields = append(fields, servicecase.FieldEndedAt)
+	}
+	if m.FieldCleared(servicecase.FieldCallerID) {
+		fields = append(fields, servicecase.FieldCallerID)
 	}
 	if m.FieldCleared(servicecase.FieldOwnerID) {
 		fields = append(fields, servicecase.FieldOwnerID)
@@ -25896,6 +28122,9 @@ func (m *ServiceCaseMutation) ClearField(name string) error {
 		return nil
 	case servicecase.FieldEndedAt:
 		m.ClearEndedAt()
+		return nil
+	case servicecase.FieldCallerID:
+		m.ClearCallerID()
 		return nil
 	case servicecase.FieldOwnerID:
 		m.ClearOwnerID()
@@ -25962,6 +28191,12 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 	case servicecase.FieldStartedBy:
 		m.ResetStartedBy()
 		return nil
+	case servicecase.FieldCallerID:
+		m.ResetCallerID()
+		return nil
+	case servicecase.FieldCallerToken:
+		m.ResetCallerToken()
+		return nil
 	case servicecase.FieldOwnerID:
 		m.ResetOwnerID()
 		return nil
@@ -25971,7 +28206,7 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ServiceCaseMutation) AddedEdges() []string {
-	edges := make([]string, 0, 14)
+	edges := make([]string, 0, 17)
 	if m.region != nil {
 		edges = append(edges, servicecase.EdgeRegion)
 	}
@@ -25983,6 +28218,12 @@ func (m *ServiceCaseMutation) AddedEdges() []string {
 	}
 	if m.owner != nil {
 		edges = append(edges, servicecase.EdgeOwner)
+	}
+	if m.caller != nil {
+		edges = append(edges, servicecase.EdgeCaller)
+	}
+	if m.called != nil {
+		edges = append(edges, servicecase.EdgeCalled)
 	}
 	if m.tasks != nil {
 		edges = append(edges, servicecase.EdgeTasks)
@@ -26011,6 +28252,9 @@ func (m *ServiceCaseMutation) AddedEdges() []string {
 	if m.breaches != nil {
 		edges = append(edges, servicecase.EdgeBreaches)
 	}
+	if m.actions != nil {
+		edges = append(edges, servicecase.EdgeActions)
+	}
 	if m.surveys != nil {
 		edges = append(edges, servicecase.EdgeSurveys)
 	}
@@ -26037,6 +28281,16 @@ func (m *ServiceCaseMutation) AddedIDs(name string) []ent.Value {
 		if id := m.owner; id != nil {
 			return []ent.Value{*id}
 		}
+	case servicecase.EdgeCaller:
+		if id := m.caller; id != nil {
+			return []ent.Value{*id}
+		}
+	case servicecase.EdgeCalled:
+		ids := make([]ent.Value, 0, len(m.called))
+		for id := range m.called {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeTasks:
 		ids := make([]ent.Value, 0, len(m.tasks))
 		for id := range m.tasks {
@@ -26091,6 +28345,12 @@ func (m *ServiceCaseMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case servicecase.EdgeActions:
+		ids := make([]ent.Value, 0, len(m.actions))
+		for id := range m.actions {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeSurveys:
 		ids := make([]ent.Value, 0, len(m.surveys))
 		for id := range m.surveys {
@@ -26103,7 +28363,10 @@ func (m *ServiceCaseMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ServiceCaseMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 14)
+	edges := make([]string, 0, 17)
+	if m.removedcalled != nil {
+		edges = append(edges, servicecase.EdgeCalled)
+	}
 	if m.removedtasks != nil {
 		edges = append(edges, servicecase.EdgeTasks)
 	}
@@ -26131,6 +28394,9 @@ func (m *ServiceCaseMutation) RemovedEdges() []string {
 	if m.removedbreaches != nil {
 		edges = append(edges, servicecase.EdgeBreaches)
 	}
+	if m.removedactions != nil {
+		edges = append(edges, servicecase.EdgeActions)
+	}
 	if m.removedsurveys != nil {
 		edges = append(edges, servicecase.EdgeSurveys)
 	}
@@ -26141,6 +28407,12 @@ func (m *ServiceCaseMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *ServiceCaseMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
+	case servicecase.EdgeCalled:
+		ids := make([]ent.Value, 0, len(m.removedcalled))
+		for id := range m.removedcalled {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeTasks:
 		ids := make([]ent.Value, 0, len(m.removedtasks))
 		for id := range m.removedtasks {
@@ -26195,6 +28467,12 @@ func (m *ServiceCaseMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case servicecase.EdgeActions:
+		ids := make([]ent.Value, 0, len(m.removedactions))
+		for id := range m.removedactions {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeSurveys:
 		ids := make([]ent.Value, 0, len(m.removedsurveys))
 		for id := range m.removedsurveys {
@@ -26207,7 +28485,7 @@ func (m *ServiceCaseMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ServiceCaseMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 14)
+	edges := make([]string, 0, 17)
 	if m.clearedregion {
 		edges = append(edges, servicecase.EdgeRegion)
 	}
@@ -26219,6 +28497,12 @@ func (m *ServiceCaseMutation) ClearedEdges() []string {
 	}
 	if m.clearedowner {
 		edges = append(edges, servicecase.EdgeOwner)
+	}
+	if m.clearedcaller {
+		edges = append(edges, servicecase.EdgeCaller)
+	}
+	if m.clearedcalled {
+		edges = append(edges, servicecase.EdgeCalled)
 	}
 	if m.clearedtasks {
 		edges = append(edges, servicecase.EdgeTasks)
@@ -26247,6 +28531,9 @@ func (m *ServiceCaseMutation) ClearedEdges() []string {
 	if m.clearedbreaches {
 		edges = append(edges, servicecase.EdgeBreaches)
 	}
+	if m.clearedactions {
+		edges = append(edges, servicecase.EdgeActions)
+	}
 	if m.clearedsurveys {
 		edges = append(edges, servicecase.EdgeSurveys)
 	}
@@ -26265,6 +28552,10 @@ func (m *ServiceCaseMutation) EdgeCleared(name string) bool {
 		return m.clearedversion
 	case servicecase.EdgeOwner:
 		return m.clearedowner
+	case servicecase.EdgeCaller:
+		return m.clearedcaller
+	case servicecase.EdgeCalled:
+		return m.clearedcalled
 	case servicecase.EdgeTasks:
 		return m.clearedtasks
 	case servicecase.EdgeClocks:
@@ -26283,6 +28574,8 @@ func (m *ServiceCaseMutation) EdgeCleared(name string) bool {
 		return m.clearedstages
 	case servicecase.EdgeBreaches:
 		return m.clearedbreaches
+	case servicecase.EdgeActions:
+		return m.clearedactions
 	case servicecase.EdgeSurveys:
 		return m.clearedsurveys
 	}
@@ -26305,6 +28598,9 @@ func (m *ServiceCaseMutation) ClearEdge(name string) error {
 	case servicecase.EdgeOwner:
 		m.ClearOwner()
 		return nil
+	case servicecase.EdgeCaller:
+		m.ClearCaller()
+		return nil
 	}
 	return fmt.Errorf("unknown ServiceCase unique edge %s", name)
 }
@@ -26324,6 +28620,12 @@ func (m *ServiceCaseMutation) ResetEdge(name string) error {
 		return nil
 	case servicecase.EdgeOwner:
 		m.ResetOwner()
+		return nil
+	case servicecase.EdgeCaller:
+		m.ResetCaller()
+		return nil
+	case servicecase.EdgeCalled:
+		m.ResetCalled()
 		return nil
 	case servicecase.EdgeTasks:
 		m.ResetTasks()
@@ -26352,6 +28654,9 @@ func (m *ServiceCaseMutation) ResetEdge(name string) error {
 	case servicecase.EdgeBreaches:
 		m.ResetBreaches()
 		return nil
+	case servicecase.EdgeActions:
+		m.ResetActions()
+		return nil
 	case servicecase.EdgeSurveys:
 		m.ResetSurveys()
 		return nil
@@ -26378,6 +28683,9 @@ type StaffMutation struct {
 	roles                 map[string]struct{}
 	removedroles          map[string]struct{}
 	clearedroles          bool
+	absences              map[string]struct{}
+	removedabsences       map[string]struct{}
+	clearedabsences       bool
 	qualifications        map[string]struct{}
 	removedqualifications map[string]struct{}
 	clearedqualifications bool
@@ -26863,6 +29171,60 @@ func (m *StaffMutation) ResetRoles() {
 	m.removedroles = nil
 }
 
+// AddAbsenceIDs adds the "absences" edge to the Absence entity by ids.
+func (m *StaffMutation) AddAbsenceIDs(ids ...string) {
+	if m.absences == nil {
+		m.absences = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.absences[ids[i]] = struct{}{}
+	}
+}
+
+// ClearAbsences clears the "absences" edge to the Absence entity.
+func (m *StaffMutation) ClearAbsences() {
+	m.clearedabsences = true
+}
+
+// AbsencesCleared reports if the "absences" edge to the Absence entity was cleared.
+func (m *StaffMutation) AbsencesCleared() bool {
+	return m.clearedabsences
+}
+
+// RemoveAbsenceIDs removes the "absences" edge to the Absence entity by IDs.
+func (m *StaffMutation) RemoveAbsenceIDs(ids ...string) {
+	if m.removedabsences == nil {
+		m.removedabsences = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.absences, ids[i])
+		m.removedabsences[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedAbsences returns the removed IDs of the "absences" edge to the Absence entity.
+func (m *StaffMutation) RemovedAbsencesIDs() (ids []string) {
+	for id := range m.removedabsences {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// AbsencesIDs returns the "absences" edge IDs in the mutation.
+func (m *StaffMutation) AbsencesIDs() (ids []string) {
+	for id := range m.absences {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetAbsences resets all changes to the "absences" edge.
+func (m *StaffMutation) ResetAbsences() {
+	m.absences = nil
+	m.clearedabsences = false
+	m.removedabsences = nil
+}
+
 // AddQualificationIDs adds the "qualifications" edge to the Qualification entity by ids.
 func (m *StaffMutation) AddQualificationIDs(ids ...string) {
 	if m.qualifications == nil {
@@ -27161,7 +29523,7 @@ func (m *StaffMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *StaffMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.region != nil {
 		edges = append(edges, staff.EdgeRegion)
 	}
@@ -27170,6 +29532,9 @@ func (m *StaffMutation) AddedEdges() []string {
 	}
 	if m.roles != nil {
 		edges = append(edges, staff.EdgeRoles)
+	}
+	if m.absences != nil {
+		edges = append(edges, staff.EdgeAbsences)
 	}
 	if m.qualifications != nil {
 		edges = append(edges, staff.EdgeQualifications)
@@ -27195,6 +29560,12 @@ func (m *StaffMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case staff.EdgeAbsences:
+		ids := make([]ent.Value, 0, len(m.absences))
+		for id := range m.absences {
+			ids = append(ids, id)
+		}
+		return ids
 	case staff.EdgeQualifications:
 		ids := make([]ent.Value, 0, len(m.qualifications))
 		for id := range m.qualifications {
@@ -27207,9 +29578,12 @@ func (m *StaffMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *StaffMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedroles != nil {
 		edges = append(edges, staff.EdgeRoles)
+	}
+	if m.removedabsences != nil {
+		edges = append(edges, staff.EdgeAbsences)
 	}
 	if m.removedqualifications != nil {
 		edges = append(edges, staff.EdgeQualifications)
@@ -27227,6 +29601,12 @@ func (m *StaffMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case staff.EdgeAbsences:
+		ids := make([]ent.Value, 0, len(m.removedabsences))
+		for id := range m.removedabsences {
+			ids = append(ids, id)
+		}
+		return ids
 	case staff.EdgeQualifications:
 		ids := make([]ent.Value, 0, len(m.removedqualifications))
 		for id := range m.removedqualifications {
@@ -27239,7 +29619,7 @@ func (m *StaffMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *StaffMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedregion {
 		edges = append(edges, staff.EdgeRegion)
 	}
@@ -27248,6 +29628,9 @@ func (m *StaffMutation) ClearedEdges() []string {
 	}
 	if m.clearedroles {
 		edges = append(edges, staff.EdgeRoles)
+	}
+	if m.clearedabsences {
+		edges = append(edges, staff.EdgeAbsences)
 	}
 	if m.clearedqualifications {
 		edges = append(edges, staff.EdgeQualifications)
@@ -27265,6 +29648,8 @@ func (m *StaffMutation) EdgeCleared(name string) bool {
 		return m.clearedorg_unit
 	case staff.EdgeRoles:
 		return m.clearedroles
+	case staff.EdgeAbsences:
+		return m.clearedabsences
 	case staff.EdgeQualifications:
 		return m.clearedqualifications
 	}
@@ -27297,6 +29682,9 @@ func (m *StaffMutation) ResetEdge(name string) error {
 		return nil
 	case staff.EdgeRoles:
 		m.ResetRoles()
+		return nil
+	case staff.EdgeAbsences:
+		m.ResetAbsences()
 		return nil
 	case staff.EdgeQualifications:
 		m.ResetQualifications()
@@ -31487,6 +33875,17 @@ type TaskMutation struct {
 	started_at                    *time.Time
 	completed_at                  *time.Time
 	completed_by                  *string
+	assigned_by                   *string
+	delegated_by                  *string
+	signing_mode                  *task.SigningMode
+	rejections                    *int
+	addrejections                 *int
+	urges                         *int
+	addurges                      *int
+	urged_at                      *time.Time
+	follow_up_at                  *time.Time
+	lease_by                      *string
+	lease_until                   *time.Time
 	due_at                        *time.Time
 	due_order                     *time.Time
 	clearedFields                 map[string]struct{}
@@ -31498,6 +33897,12 @@ type TaskMutation struct {
 	clearedversion                bool
 	assignee                      *string
 	clearedassignee               bool
+	signers                       map[string]struct{}
+	removedsigners                map[string]struct{}
+	clearedsigners                bool
+	actions                       map[string]struct{}
+	removedactions                map[string]struct{}
+	clearedactions                bool
 	evidence                      map[string]struct{}
 	removedevidence               map[string]struct{}
 	clearedevidence               bool
@@ -32486,6 +34891,422 @@ func (m *TaskMutation) ResetCompletedBy() {
 	delete(m.clearedFields, task.FieldCompletedBy)
 }
 
+// SetAssignedBy sets the "assigned_by" field.
+func (m *TaskMutation) SetAssignedBy(s string) {
+	m.assigned_by = &s
+}
+
+// AssignedBy returns the value of the "assigned_by" field in the mutation.
+func (m *TaskMutation) AssignedBy() (r string, exists bool) {
+	v := m.assigned_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignedBy returns the old "assigned_by" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldAssignedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignedBy: %w", err)
+	}
+	return oldValue.AssignedBy, nil
+}
+
+// ClearAssignedBy clears the value of the "assigned_by" field.
+func (m *TaskMutation) ClearAssignedBy() {
+	m.assigned_by = nil
+	m.clearedFields[task.FieldAssignedBy] = struct{}{}
+}
+
+// AssignedByCleared returns if the "assigned_by" field was cleared in this mutation.
+func (m *TaskMutation) AssignedByCleared() bool {
+	_, ok := m.clearedFields[task.FieldAssignedBy]
+	return ok
+}
+
+// ResetAssignedBy resets all changes to the "assigned_by" field.
+func (m *TaskMutation) ResetAssignedBy() {
+	m.assigned_by = nil
+	delete(m.clearedFields, task.FieldAssignedBy)
+}
+
+// SetDelegatedBy sets the "delegated_by" field.
+func (m *TaskMutation) SetDelegatedBy(s string) {
+	m.delegated_by = &s
+}
+
+// DelegatedBy returns the value of the "delegated_by" field in the mutation.
+func (m *TaskMutation) DelegatedBy() (r string, exists bool) {
+	v := m.delegated_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDelegatedBy returns the old "delegated_by" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldDelegatedBy(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDelegatedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDelegatedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDelegatedBy: %w", err)
+	}
+	return oldValue.DelegatedBy, nil
+}
+
+// ClearDelegatedBy clears the value of the "delegated_by" field.
+func (m *TaskMutation) ClearDelegatedBy() {
+	m.delegated_by = nil
+	m.clearedFields[task.FieldDelegatedBy] = struct{}{}
+}
+
+// DelegatedByCleared returns if the "delegated_by" field was cleared in this mutation.
+func (m *TaskMutation) DelegatedByCleared() bool {
+	_, ok := m.clearedFields[task.FieldDelegatedBy]
+	return ok
+}
+
+// ResetDelegatedBy resets all changes to the "delegated_by" field.
+func (m *TaskMutation) ResetDelegatedBy() {
+	m.delegated_by = nil
+	delete(m.clearedFields, task.FieldDelegatedBy)
+}
+
+// SetSigningMode sets the "signing_mode" field.
+func (m *TaskMutation) SetSigningMode(tm task.SigningMode) {
+	m.signing_mode = &tm
+}
+
+// SigningMode returns the value of the "signing_mode" field in the mutation.
+func (m *TaskMutation) SigningMode() (r task.SigningMode, exists bool) {
+	v := m.signing_mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSigningMode returns the old "signing_mode" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldSigningMode(ctx context.Context) (v task.SigningMode, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSigningMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSigningMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSigningMode: %w", err)
+	}
+	return oldValue.SigningMode, nil
+}
+
+// ResetSigningMode resets all changes to the "signing_mode" field.
+func (m *TaskMutation) ResetSigningMode() {
+	m.signing_mode = nil
+}
+
+// SetRejections sets the "rejections" field.
+func (m *TaskMutation) SetRejections(i int) {
+	m.rejections = &i
+	m.addrejections = nil
+}
+
+// Rejections returns the value of the "rejections" field in the mutation.
+func (m *TaskMutation) Rejections() (r int, exists bool) {
+	v := m.rejections
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRejections returns the old "rejections" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldRejections(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRejections is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRejections requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRejections: %w", err)
+	}
+	return oldValue.Rejections, nil
+}
+
+// AddRejections adds i to the "rejections" field.
+func (m *TaskMutation) AddRejections(i int) {
+	if m.addrejections != nil {
+		*m.addrejections += i
+	} else {
+		m.addrejections = &i
+	}
+}
+
+// AddedRejections returns the value that was added to the "rejections" field in this mutation.
+func (m *TaskMutation) AddedRejections() (r int, exists bool) {
+	v := m.addrejections
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRejections resets all changes to the "rejections" field.
+func (m *TaskMutation) ResetRejections() {
+	m.rejections = nil
+	m.addrejections = nil
+}
+
+// SetUrges sets the "urges" field.
+func (m *TaskMutation) SetUrges(i int) {
+	m.urges = &i
+	m.addurges = nil
+}
+
+// Urges returns the value of the "urges" field in the mutation.
+func (m *TaskMutation) Urges() (r int, exists bool) {
+	v := m.urges
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUrges returns the old "urges" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldUrges(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUrges is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUrges requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUrges: %w", err)
+	}
+	return oldValue.Urges, nil
+}
+
+// AddUrges adds i to the "urges" field.
+func (m *TaskMutation) AddUrges(i int) {
+	if m.addurges != nil {
+		*m.addurges += i
+	} else {
+		m.addurges = &i
+	}
+}
+
+// AddedUrges returns the value that was added to the "urges" field in this mutation.
+func (m *TaskMutation) AddedUrges() (r int, exists bool) {
+	v := m.addurges
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetUrges resets all changes to the "urges" field.
+func (m *TaskMutation) ResetUrges() {
+	m.urges = nil
+	m.addurges = nil
+}
+
+// SetUrgedAt sets the "urged_at" field.
+func (m *TaskMutation) SetUrgedAt(t time.Time) {
+	m.urged_at = &t
+}
+
+// UrgedAt returns the value of the "urged_at" field in the mutation.
+func (m *TaskMutation) UrgedAt() (r time.Time, exists bool) {
+	v := m.urged_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUrgedAt returns the old "urged_at" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldUrgedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUrgedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUrgedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUrgedAt: %w", err)
+	}
+	return oldValue.UrgedAt, nil
+}
+
+// ClearUrgedAt clears the value of the "urged_at" field.
+func (m *TaskMutation) ClearUrgedAt() {
+	m.urged_at = nil
+	m.clearedFields[task.FieldUrgedAt] = struct{}{}
+}
+
+// UrgedAtCleared returns if the "urged_at" field was cleared in this mutation.
+func (m *TaskMutation) UrgedAtCleared() bool {
+	_, ok := m.clearedFields[task.FieldUrgedAt]
+	return ok
+}
+
+// ResetUrgedAt resets all changes to the "urged_at" field.
+func (m *TaskMutation) ResetUrgedAt() {
+	m.urged_at = nil
+	delete(m.clearedFields, task.FieldUrgedAt)
+}
+
+// SetFollowUpAt sets the "follow_up_at" field.
+func (m *TaskMutation) SetFollowUpAt(t time.Time) {
+	m.follow_up_at = &t
+}
+
+// FollowUpAt returns the value of the "follow_up_at" field in the mutation.
+func (m *TaskMutation) FollowUpAt() (r time.Time, exists bool) {
+	v := m.follow_up_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFollowUpAt returns the old "follow_up_at" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldFollowUpAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFollowUpAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFollowUpAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFollowUpAt: %w", err)
+	}
+	return oldValue.FollowUpAt, nil
+}
+
+// ClearFollowUpAt clears the value of the "follow_up_at" field.
+func (m *TaskMutation) ClearFollowUpAt() {
+	m.follow_up_at = nil
+	m.clearedFields[task.FieldFollowUpAt] = struct{}{}
+}
+
+// FollowUpAtCleared returns if the "follow_up_at" field was cleared in this mutation.
+func (m *TaskMutation) FollowUpAtCleared() bool {
+	_, ok := m.clearedFields[task.FieldFollowUpAt]
+	return ok
+}
+
+// ResetFollowUpAt resets all changes to the "follow_up_at" field.
+func (m *TaskMutation) ResetFollowUpAt() {
+	m.follow_up_at = nil
+	delete(m.clearedFields, task.FieldFollowUpAt)
+}
+
+// SetLeaseBy sets the "lease_by" field.
+func (m *TaskMutation) SetLeaseBy(s string) {
+	m.lease_by = &s
+}
+
+// LeaseBy returns the value of the "lease_by" field in the mutation.
+func (m *TaskMutation) LeaseBy() (r string, exists bool) {
+	v := m.lease_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeaseBy returns the old "lease_by" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldLeaseBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeaseBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeaseBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeaseBy: %w", err)
+	}
+	return oldValue.LeaseBy, nil
+}
+
+// ResetLeaseBy resets all changes to the "lease_by" field.
+func (m *TaskMutation) ResetLeaseBy() {
+	m.lease_by = nil
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (m *TaskMutation) SetLeaseUntil(t time.Time) {
+	m.lease_until = &t
+}
+
+// LeaseUntil returns the value of the "lease_until" field in the mutation.
+func (m *TaskMutation) LeaseUntil() (r time.Time, exists bool) {
+	v := m.lease_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeaseUntil returns the old "lease_until" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldLeaseUntil(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeaseUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeaseUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeaseUntil: %w", err)
+	}
+	return oldValue.LeaseUntil, nil
+}
+
+// ResetLeaseUntil resets all changes to the "lease_until" field.
+func (m *TaskMutation) ResetLeaseUntil() {
+	m.lease_until = nil
+}
+
 // SetDueAt sets the "due_at" field.
 func (m *TaskMutation) SetDueAt(t time.Time) {
 	m.due_at = &t
@@ -32679,6 +35500,114 @@ func (m *TaskMutation) ResetAssignee() {
 	m.clearedassignee = false
 }
 
+// AddSignerIDs adds the "signers" edge to the TaskSigner entity by ids.
+func (m *TaskMutation) AddSignerIDs(ids ...string) {
+	if m.signers == nil {
+		m.signers = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.signers[ids[i]] = struct{}{}
+	}
+}
+
+// ClearSigners clears the "signers" edge to the TaskSigner entity.
+func (m *TaskMutation) ClearSigners() {
+	m.clearedsigners = true
+}
+
+// SignersCleared reports if the "signers" edge to the TaskSigner entity was cleared.
+func (m *TaskMutation) SignersCleared() bool {
+	return m.clearedsigners
+}
+
+// RemoveSignerIDs removes the "signers" edge to the TaskSigner entity by IDs.
+func (m *TaskMutation) RemoveSignerIDs(ids ...string) {
+	if m.removedsigners == nil {
+		m.removedsigners = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.signers, ids[i])
+		m.removedsigners[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedSigners returns the removed IDs of the "signers" edge to the TaskSigner entity.
+func (m *TaskMutation) RemovedSignersIDs() (ids []string) {
+	for id := range m.removedsigners {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// SignersIDs returns the "signers" edge IDs in the mutation.
+func (m *TaskMutation) SignersIDs() (ids []string) {
+	for id := range m.signers {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetSigners resets all changes to the "signers" edge.
+func (m *TaskMutation) ResetSigners() {
+	m.signers = nil
+	m.clearedsigners = false
+	m.removedsigners = nil
+}
+
+// AddActionIDs adds the "actions" edge to the TaskAction entity by ids.
+func (m *TaskMutation) AddActionIDs(ids ...string) {
+	if m.actions == nil {
+		m.actions = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.actions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearActions clears the "actions" edge to the TaskAction entity.
+func (m *TaskMutation) ClearActions() {
+	m.clearedactions = true
+}
+
+// ActionsCleared reports if the "actions" edge to the TaskAction entity was cleared.
+func (m *TaskMutation) ActionsCleared() bool {
+	return m.clearedactions
+}
+
+// RemoveActionIDs removes the "actions" edge to the TaskAction entity by IDs.
+func (m *TaskMutation) RemoveActionIDs(ids ...string) {
+	if m.removedactions == nil {
+		m.removedactions = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.actions, ids[i])
+		m.removedactions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedActions returns the removed IDs of the "actions" edge to the TaskAction entity.
+func (m *TaskMutation) RemovedActionsIDs() (ids []string) {
+	for id := range m.removedactions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ActionsIDs returns the "actions" edge IDs in the mutation.
+func (m *TaskMutation) ActionsIDs() (ids []string) {
+	for id := range m.actions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetActions resets all changes to the "actions" edge.
+func (m *TaskMutation) ResetActions() {
+	m.actions = nil
+	m.clearedactions = false
+	m.removedactions = nil
+}
+
 // AddEvidenceIDs adds the "evidence" edge to the Evidence entity by ids.
 func (m *TaskMutation) AddEvidenceIDs(ids ...string) {
 	if m.evidence == nil {
@@ -32767,7 +35696,7 @@ func (m *TaskMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TaskMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 32)
 	if m.region != nil {
 		fields = append(fields, task.FieldRegionID)
 	}
@@ -32831,6 +35760,33 @@ func (m *TaskMutation) Fields() []string {
 	if m.completed_by != nil {
 		fields = append(fields, task.FieldCompletedBy)
 	}
+	if m.assigned_by != nil {
+		fields = append(fields, task.FieldAssignedBy)
+	}
+	if m.delegated_by != nil {
+		fields = append(fields, task.FieldDelegatedBy)
+	}
+	if m.signing_mode != nil {
+		fields = append(fields, task.FieldSigningMode)
+	}
+	if m.rejections != nil {
+		fields = append(fields, task.FieldRejections)
+	}
+	if m.urges != nil {
+		fields = append(fields, task.FieldUrges)
+	}
+	if m.urged_at != nil {
+		fields = append(fields, task.FieldUrgedAt)
+	}
+	if m.follow_up_at != nil {
+		fields = append(fields, task.FieldFollowUpAt)
+	}
+	if m.lease_by != nil {
+		fields = append(fields, task.FieldLeaseBy)
+	}
+	if m.lease_until != nil {
+		fields = append(fields, task.FieldLeaseUntil)
+	}
 	if m.due_at != nil {
 		fields = append(fields, task.FieldDueAt)
 	}
@@ -32887,6 +35843,24 @@ func (m *TaskMutation) Field(name string) (ent.Value, bool) {
 		return m.CompletedAt()
 	case task.FieldCompletedBy:
 		return m.CompletedBy()
+	case task.FieldAssignedBy:
+		return m.AssignedBy()
+	case task.FieldDelegatedBy:
+		return m.DelegatedBy()
+	case task.FieldSigningMode:
+		return m.SigningMode()
+	case task.FieldRejections:
+		return m.Rejections()
+	case task.FieldUrges:
+		return m.Urges()
+	case task.FieldUrgedAt:
+		return m.UrgedAt()
+	case task.FieldFollowUpAt:
+		return m.FollowUpAt()
+	case task.FieldLeaseBy:
+		return m.LeaseBy()
+	case task.FieldLeaseUntil:
+		return m.LeaseUntil()
 	case task.FieldDueAt:
 		return m.DueAt()
 	case task.FieldDueOrder:
@@ -32942,6 +35916,24 @@ func (m *TaskMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldCompletedAt(ctx)
 	case task.FieldCompletedBy:
 		return m.OldCompletedBy(ctx)
+	case task.FieldAssignedBy:
+		return m.OldAssignedBy(ctx)
+	case task.FieldDelegatedBy:
+		return m.OldDelegatedBy(ctx)
+	case task.FieldSigningMode:
+		return m.OldSigningMode(ctx)
+	case task.FieldRejections:
+		return m.OldRejections(ctx)
+	case task.FieldUrges:
+		return m.OldUrges(ctx)
+	case task.FieldUrgedAt:
+		return m.OldUrgedAt(ctx)
+	case task.FieldFollowUpAt:
+		return m.OldFollowUpAt(ctx)
+	case task.FieldLeaseBy:
+		return m.OldLeaseBy(ctx)
+	case task.FieldLeaseUntil:
+		return m.OldLeaseUntil(ctx)
 	case task.FieldDueAt:
 		return m.OldDueAt(ctx)
 	case task.FieldDueOrder:
@@ -33102,6 +36094,69 @@ func (m *TaskMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCompletedBy(v)
 		return nil
+	case task.FieldAssignedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignedBy(v)
+		return nil
+	case task.FieldDelegatedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDelegatedBy(v)
+		return nil
+	case task.FieldSigningMode:
+		v, ok := value.(task.SigningMode)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSigningMode(v)
+		return nil
+	case task.FieldRejections:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRejections(v)
+		return nil
+	case task.FieldUrges:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUrges(v)
+		return nil
+	case task.FieldUrgedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUrgedAt(v)
+		return nil
+	case task.FieldFollowUpAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFollowUpAt(v)
+		return nil
+	case task.FieldLeaseBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeaseBy(v)
+		return nil
+	case task.FieldLeaseUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeaseUntil(v)
+		return nil
 	case task.FieldDueAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -33130,6 +36185,12 @@ func (m *TaskMutation) AddedFields() []string {
 	if m.addpriority != nil {
 		fields = append(fields, task.FieldPriority)
 	}
+	if m.addrejections != nil {
+		fields = append(fields, task.FieldRejections)
+	}
+	if m.addurges != nil {
+		fields = append(fields, task.FieldUrges)
+	}
 	return fields
 }
 
@@ -33142,6 +36203,10 @@ func (m *TaskMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedTokenSeq()
 	case task.FieldPriority:
 		return m.AddedPriority()
+	case task.FieldRejections:
+		return m.AddedRejections()
+	case task.FieldUrges:
+		return m.AddedUrges()
 	}
 	return nil, false
 }
@@ -33165,6 +36230,20 @@ func (m *TaskMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddPriority(v)
 		return nil
+	case task.FieldRejections:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRejections(v)
+		return nil
+	case task.FieldUrges:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddUrges(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Task numeric field %s", name)
 }
@@ -33187,6 +36266,18 @@ func (m *TaskMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(task.FieldCompletedBy) {
 		fields = append(fields, task.FieldCompletedBy)
+	}
+	if m.FieldCleared(task.FieldAssignedBy) {
+		fields = append(fields, task.FieldAssignedBy)
+	}
+	if m.FieldCleared(task.FieldDelegatedBy) {
+		fields = append(fields, task.FieldDelegatedBy)
+	}
+	if m.FieldCleared(task.FieldUrgedAt) {
+		fields = append(fields, task.FieldUrgedAt)
+	}
+	if m.FieldCleared(task.FieldFollowUpAt) {
+		fields = append(fields, task.FieldFollowUpAt)
 	}
 	if m.FieldCleared(task.FieldDueAt) {
 		fields = append(fields, task.FieldDueAt)
@@ -33219,6 +36310,18 @@ func (m *TaskMutation) ClearField(name string) error {
 		return nil
 	case task.FieldCompletedBy:
 		m.ClearCompletedBy()
+		return nil
+	case task.FieldAssignedBy:
+		m.ClearAssignedBy()
+		return nil
+	case task.FieldDelegatedBy:
+		m.ClearDelegatedBy()
+		return nil
+	case task.FieldUrgedAt:
+		m.ClearUrgedAt()
+		return nil
+	case task.FieldFollowUpAt:
+		m.ClearFollowUpAt()
 		return nil
 	case task.FieldDueAt:
 		m.ClearDueAt()
@@ -33294,6 +36397,33 @@ func (m *TaskMutation) ResetField(name string) error {
 	case task.FieldCompletedBy:
 		m.ResetCompletedBy()
 		return nil
+	case task.FieldAssignedBy:
+		m.ResetAssignedBy()
+		return nil
+	case task.FieldDelegatedBy:
+		m.ResetDelegatedBy()
+		return nil
+	case task.FieldSigningMode:
+		m.ResetSigningMode()
+		return nil
+	case task.FieldRejections:
+		m.ResetRejections()
+		return nil
+	case task.FieldUrges:
+		m.ResetUrges()
+		return nil
+	case task.FieldUrgedAt:
+		m.ResetUrgedAt()
+		return nil
+	case task.FieldFollowUpAt:
+		m.ResetFollowUpAt()
+		return nil
+	case task.FieldLeaseBy:
+		m.ResetLeaseBy()
+		return nil
+	case task.FieldLeaseUntil:
+		m.ResetLeaseUntil()
+		return nil
 	case task.FieldDueAt:
 		m.ResetDueAt()
 		return nil
@@ -33306,7 +36436,7 @@ func (m *TaskMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *TaskMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
 	if m.region != nil {
 		edges = append(edges, task.EdgeRegion)
 	}
@@ -33318,6 +36448,12 @@ func (m *TaskMutation) AddedEdges() []string {
 	}
 	if m.assignee != nil {
 		edges = append(edges, task.EdgeAssignee)
+	}
+	if m.signers != nil {
+		edges = append(edges, task.EdgeSigners)
+	}
+	if m.actions != nil {
+		edges = append(edges, task.EdgeActions)
 	}
 	if m.evidence != nil {
 		edges = append(edges, task.EdgeEvidence)
@@ -33345,6 +36481,18 @@ func (m *TaskMutation) AddedIDs(name string) []ent.Value {
 		if id := m.assignee; id != nil {
 			return []ent.Value{*id}
 		}
+	case task.EdgeSigners:
+		ids := make([]ent.Value, 0, len(m.signers))
+		for id := range m.signers {
+			ids = append(ids, id)
+		}
+		return ids
+	case task.EdgeActions:
+		ids := make([]ent.Value, 0, len(m.actions))
+		for id := range m.actions {
+			ids = append(ids, id)
+		}
+		return ids
 	case task.EdgeEvidence:
 		ids := make([]ent.Value, 0, len(m.evidence))
 		for id := range m.evidence {
@@ -33357,7 +36505,13 @@ func (m *TaskMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *TaskMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
+	if m.removedsigners != nil {
+		edges = append(edges, task.EdgeSigners)
+	}
+	if m.removedactions != nil {
+		edges = append(edges, task.EdgeActions)
+	}
 	if m.removedevidence != nil {
 		edges = append(edges, task.EdgeEvidence)
 	}
@@ -33368,6 +36522,18 @@ func (m *TaskMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *TaskMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
+	case task.EdgeSigners:
+		ids := make([]ent.Value, 0, len(m.removedsigners))
+		for id := range m.removedsigners {
+			ids = append(ids, id)
+		}
+		return ids
+	case task.EdgeActions:
+		ids := make([]ent.Value, 0, len(m.removedactions))
+		for id := range m.removedactions {
+			ids = append(ids, id)
+		}
+		return ids
 	case task.EdgeEvidence:
 		ids := make([]ent.Value, 0, len(m.removedevidence))
 		for id := range m.removedevidence {
@@ -33380,7 +36546,7 @@ func (m *TaskMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *TaskMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 7)
 	if m.clearedregion {
 		edges = append(edges, task.EdgeRegion)
 	}
@@ -33392,6 +36558,12 @@ func (m *TaskMutation) ClearedEdges() []string {
 	}
 	if m.clearedassignee {
 		edges = append(edges, task.EdgeAssignee)
+	}
+	if m.clearedsigners {
+		edges = append(edges, task.EdgeSigners)
+	}
+	if m.clearedactions {
+		edges = append(edges, task.EdgeActions)
 	}
 	if m.clearedevidence {
 		edges = append(edges, task.EdgeEvidence)
@@ -33411,6 +36583,10 @@ func (m *TaskMutation) EdgeCleared(name string) bool {
 		return m.clearedversion
 	case task.EdgeAssignee:
 		return m.clearedassignee
+	case task.EdgeSigners:
+		return m.clearedsigners
+	case task.EdgeActions:
+		return m.clearedactions
 	case task.EdgeEvidence:
 		return m.clearedevidence
 	}
@@ -33453,11 +36629,2173 @@ func (m *TaskMutation) ResetEdge(name string) error {
 	case task.EdgeAssignee:
 		m.ResetAssignee()
 		return nil
+	case task.EdgeSigners:
+		m.ResetSigners()
+		return nil
+	case task.EdgeActions:
+		m.ResetActions()
+		return nil
 	case task.EdgeEvidence:
 		m.ResetEvidence()
 		return nil
 	}
 	return fmt.Errorf("unknown Task edge %s", name)
+}
+
+// TaskActionMutation represents an operation that mutates the TaskAction nodes in the graph.
+type TaskActionMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	action        *string
+	by            *string
+	by_name       *string
+	to            *string
+	to_name       *string
+	reason        *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	_case         *string
+	cleared_case  bool
+	task          *string
+	clearedtask   bool
+	done          bool
+	oldValue      func(context.Context) (*TaskAction, error)
+	predicates    []predicate.TaskAction
+}
+
+var _ ent.Mutation = (*TaskActionMutation)(nil)
+
+// taskactionOption allows management of the mutation configuration using functional options.
+type taskactionOption func(*TaskActionMutation)
+
+// newTaskActionMutation creates new mutation for the TaskAction entity.
+func newTaskActionMutation(c config, op Op, opts ...taskactionOption) *TaskActionMutation {
+	m := &TaskActionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTaskAction,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTaskActionID sets the ID field of the mutation.
+func withTaskActionID(id string) taskactionOption {
+	return func(m *TaskActionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TaskAction
+		)
+		m.oldValue = func(ctx context.Context) (*TaskAction, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TaskAction.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTaskAction sets the old TaskAction of the mutation.
+func withTaskAction(node *TaskAction) taskactionOption {
+	return func(m *TaskActionMutation) {
+		m.oldValue = func(context.Context) (*TaskAction, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TaskActionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TaskActionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TaskAction entities.
+func (m *TaskActionMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TaskActionMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TaskActionMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TaskAction.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *TaskActionMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *TaskActionMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *TaskActionMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *TaskActionMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *TaskActionMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *TaskActionMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TaskActionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TaskActionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TaskActionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *TaskActionMutation) SetCaseID(s string) {
+	m._case = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *TaskActionMutation) CaseID() (r string, exists bool) {
+	v := m._case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldCaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *TaskActionMutation) ResetCaseID() {
+	m._case = nil
+}
+
+// SetTaskID sets the "task_id" field.
+func (m *TaskActionMutation) SetTaskID(s string) {
+	m.task = &s
+}
+
+// TaskID returns the value of the "task_id" field in the mutation.
+func (m *TaskActionMutation) TaskID() (r string, exists bool) {
+	v := m.task
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaskID returns the old "task_id" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldTaskID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaskID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaskID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaskID: %w", err)
+	}
+	return oldValue.TaskID, nil
+}
+
+// ResetTaskID resets all changes to the "task_id" field.
+func (m *TaskActionMutation) ResetTaskID() {
+	m.task = nil
+}
+
+// SetAction sets the "action" field.
+func (m *TaskActionMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *TaskActionMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *TaskActionMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetBy sets the "by" field.
+func (m *TaskActionMutation) SetBy(s string) {
+	m.by = &s
+}
+
+// By returns the value of the "by" field in the mutation.
+func (m *TaskActionMutation) By() (r string, exists bool) {
+	v := m.by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBy returns the old "by" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBy: %w", err)
+	}
+	return oldValue.By, nil
+}
+
+// ResetBy resets all changes to the "by" field.
+func (m *TaskActionMutation) ResetBy() {
+	m.by = nil
+}
+
+// SetByName sets the "by_name" field.
+func (m *TaskActionMutation) SetByName(s string) {
+	m.by_name = &s
+}
+
+// ByName returns the value of the "by_name" field in the mutation.
+func (m *TaskActionMutation) ByName() (r string, exists bool) {
+	v := m.by_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldByName returns the old "by_name" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldByName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldByName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldByName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldByName: %w", err)
+	}
+	return oldValue.ByName, nil
+}
+
+// ResetByName resets all changes to the "by_name" field.
+func (m *TaskActionMutation) ResetByName() {
+	m.by_name = nil
+}
+
+// SetTo sets the "to" field.
+func (m *TaskActionMutation) SetTo(s string) {
+	m.to = &s
+}
+
+// To returns the value of the "to" field in the mutation.
+func (m *TaskActionMutation) To() (r string, exists bool) {
+	v := m.to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTo returns the old "to" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldTo(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTo: %w", err)
+	}
+	return oldValue.To, nil
+}
+
+// ResetTo resets all changes to the "to" field.
+func (m *TaskActionMutation) ResetTo() {
+	m.to = nil
+}
+
+// SetToName sets the "to_name" field.
+func (m *TaskActionMutation) SetToName(s string) {
+	m.to_name = &s
+}
+
+// ToName returns the value of the "to_name" field in the mutation.
+func (m *TaskActionMutation) ToName() (r string, exists bool) {
+	v := m.to_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToName returns the old "to_name" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldToName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToName: %w", err)
+	}
+	return oldValue.ToName, nil
+}
+
+// ResetToName resets all changes to the "to_name" field.
+func (m *TaskActionMutation) ResetToName() {
+	m.to_name = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *TaskActionMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *TaskActionMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the TaskAction entity.
+// If the TaskAction object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskActionMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *TaskActionMutation) ResetReason() {
+	m.reason = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *TaskActionMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[taskaction.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *TaskActionMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *TaskActionMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *TaskActionMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearCase clears the "case" edge to the ServiceCase entity.
+func (m *TaskActionMutation) ClearCase() {
+	m.cleared_case = true
+	m.clearedFields[taskaction.FieldCaseID] = struct{}{}
+}
+
+// CaseCleared reports if the "case" edge to the ServiceCase entity was cleared.
+func (m *TaskActionMutation) CaseCleared() bool {
+	return m.cleared_case
+}
+
+// CaseIDs returns the "case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CaseID instead. It exists only for internal usage by the builders.
+func (m *TaskActionMutation) CaseIDs() (ids []string) {
+	if id := m._case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCase resets all changes to the "case" edge.
+func (m *TaskActionMutation) ResetCase() {
+	m._case = nil
+	m.cleared_case = false
+}
+
+// ClearTask clears the "task" edge to the Task entity.
+func (m *TaskActionMutation) ClearTask() {
+	m.clearedtask = true
+	m.clearedFields[taskaction.FieldTaskID] = struct{}{}
+}
+
+// TaskCleared reports if the "task" edge to the Task entity was cleared.
+func (m *TaskActionMutation) TaskCleared() bool {
+	return m.clearedtask
+}
+
+// TaskIDs returns the "task" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TaskID instead. It exists only for internal usage by the builders.
+func (m *TaskActionMutation) TaskIDs() (ids []string) {
+	if id := m.task; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTask resets all changes to the "task" edge.
+func (m *TaskActionMutation) ResetTask() {
+	m.task = nil
+	m.clearedtask = false
+}
+
+// Where appends a list predicates to the TaskActionMutation builder.
+func (m *TaskActionMutation) Where(ps ...predicate.TaskAction) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TaskActionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TaskActionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TaskAction, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TaskActionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TaskActionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TaskAction).
+func (m *TaskActionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TaskActionMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.region != nil {
+		fields = append(fields, taskaction.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, taskaction.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, taskaction.FieldCreatedAt)
+	}
+	if m._case != nil {
+		fields = append(fields, taskaction.FieldCaseID)
+	}
+	if m.task != nil {
+		fields = append(fields, taskaction.FieldTaskID)
+	}
+	if m.action != nil {
+		fields = append(fields, taskaction.FieldAction)
+	}
+	if m.by != nil {
+		fields = append(fields, taskaction.FieldBy)
+	}
+	if m.by_name != nil {
+		fields = append(fields, taskaction.FieldByName)
+	}
+	if m.to != nil {
+		fields = append(fields, taskaction.FieldTo)
+	}
+	if m.to_name != nil {
+		fields = append(fields, taskaction.FieldToName)
+	}
+	if m.reason != nil {
+		fields = append(fields, taskaction.FieldReason)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TaskActionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case taskaction.FieldRegionID:
+		return m.RegionID()
+	case taskaction.FieldRegionPath:
+		return m.RegionPath()
+	case taskaction.FieldCreatedAt:
+		return m.CreatedAt()
+	case taskaction.FieldCaseID:
+		return m.CaseID()
+	case taskaction.FieldTaskID:
+		return m.TaskID()
+	case taskaction.FieldAction:
+		return m.Action()
+	case taskaction.FieldBy:
+		return m.By()
+	case taskaction.FieldByName:
+		return m.ByName()
+	case taskaction.FieldTo:
+		return m.To()
+	case taskaction.FieldToName:
+		return m.ToName()
+	case taskaction.FieldReason:
+		return m.Reason()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TaskActionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case taskaction.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case taskaction.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case taskaction.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case taskaction.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case taskaction.FieldTaskID:
+		return m.OldTaskID(ctx)
+	case taskaction.FieldAction:
+		return m.OldAction(ctx)
+	case taskaction.FieldBy:
+		return m.OldBy(ctx)
+	case taskaction.FieldByName:
+		return m.OldByName(ctx)
+	case taskaction.FieldTo:
+		return m.OldTo(ctx)
+	case taskaction.FieldToName:
+		return m.OldToName(ctx)
+	case taskaction.FieldReason:
+		return m.OldReason(ctx)
+	}
+	return nil, fmt.Errorf("unknown TaskAction field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaskActionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case taskaction.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case taskaction.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case taskaction.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case taskaction.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case taskaction.FieldTaskID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaskID(v)
+		return nil
+	case taskaction.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case taskaction.FieldBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBy(v)
+		return nil
+	case taskaction.FieldByName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetByName(v)
+		return nil
+	case taskaction.FieldTo:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTo(v)
+		return nil
+	case taskaction.FieldToName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToName(v)
+		return nil
+	case taskaction.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TaskAction field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TaskActionMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TaskActionMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaskActionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown TaskAction numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TaskActionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TaskActionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TaskActionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown TaskAction nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TaskActionMutation) ResetField(name string) error {
+	switch name {
+	case taskaction.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case taskaction.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case taskaction.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case taskaction.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case taskaction.FieldTaskID:
+		m.ResetTaskID()
+		return nil
+	case taskaction.FieldAction:
+		m.ResetAction()
+		return nil
+	case taskaction.FieldBy:
+		m.ResetBy()
+		return nil
+	case taskaction.FieldByName:
+		m.ResetByName()
+		return nil
+	case taskaction.FieldTo:
+		m.ResetTo()
+		return nil
+	case taskaction.FieldToName:
+		m.ResetToName()
+		return nil
+	case taskaction.FieldReason:
+		m.ResetReason()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskAction field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TaskActionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.region != nil {
+		edges = append(edges, taskaction.EdgeRegion)
+	}
+	if m._case != nil {
+		edges = append(edges, taskaction.EdgeCase)
+	}
+	if m.task != nil {
+		edges = append(edges, taskaction.EdgeTask)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TaskActionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case taskaction.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case taskaction.EdgeCase:
+		if id := m._case; id != nil {
+			return []ent.Value{*id}
+		}
+	case taskaction.EdgeTask:
+		if id := m.task; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TaskActionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TaskActionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TaskActionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedregion {
+		edges = append(edges, taskaction.EdgeRegion)
+	}
+	if m.cleared_case {
+		edges = append(edges, taskaction.EdgeCase)
+	}
+	if m.clearedtask {
+		edges = append(edges, taskaction.EdgeTask)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TaskActionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case taskaction.EdgeRegion:
+		return m.clearedregion
+	case taskaction.EdgeCase:
+		return m.cleared_case
+	case taskaction.EdgeTask:
+		return m.clearedtask
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TaskActionMutation) ClearEdge(name string) error {
+	switch name {
+	case taskaction.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case taskaction.EdgeCase:
+		m.ClearCase()
+		return nil
+	case taskaction.EdgeTask:
+		m.ClearTask()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskAction unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TaskActionMutation) ResetEdge(name string) error {
+	switch name {
+	case taskaction.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case taskaction.EdgeCase:
+		m.ResetCase()
+		return nil
+	case taskaction.EdgeTask:
+		m.ResetTask()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskAction edge %s", name)
+}
+
+// TaskSignerMutation represents an operation that mutates the TaskSigner nodes in the graph.
+type TaskSignerMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	staff_id      *string
+	staff_code    *string
+	staff_name    *string
+	place         *tasksigner.Place
+	seq           *int
+	addseq        *int
+	state         *tasksigner.State
+	comment       *string
+	asked_by      *string
+	signed_at     *time.Time
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	task          *string
+	clearedtask   bool
+	done          bool
+	oldValue      func(context.Context) (*TaskSigner, error)
+	predicates    []predicate.TaskSigner
+}
+
+var _ ent.Mutation = (*TaskSignerMutation)(nil)
+
+// tasksignerOption allows management of the mutation configuration using functional options.
+type tasksignerOption func(*TaskSignerMutation)
+
+// newTaskSignerMutation creates new mutation for the TaskSigner entity.
+func newTaskSignerMutation(c config, op Op, opts ...tasksignerOption) *TaskSignerMutation {
+	m := &TaskSignerMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTaskSigner,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTaskSignerID sets the ID field of the mutation.
+func withTaskSignerID(id string) tasksignerOption {
+	return func(m *TaskSignerMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TaskSigner
+		)
+		m.oldValue = func(ctx context.Context) (*TaskSigner, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TaskSigner.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTaskSigner sets the old TaskSigner of the mutation.
+func withTaskSigner(node *TaskSigner) tasksignerOption {
+	return func(m *TaskSignerMutation) {
+		m.oldValue = func(context.Context) (*TaskSigner, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TaskSignerMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TaskSignerMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TaskSigner entities.
+func (m *TaskSignerMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TaskSignerMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TaskSignerMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TaskSigner.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *TaskSignerMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *TaskSignerMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *TaskSignerMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *TaskSignerMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *TaskSignerMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *TaskSignerMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TaskSignerMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TaskSignerMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TaskSignerMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetTaskID sets the "task_id" field.
+func (m *TaskSignerMutation) SetTaskID(s string) {
+	m.task = &s
+}
+
+// TaskID returns the value of the "task_id" field in the mutation.
+func (m *TaskSignerMutation) TaskID() (r string, exists bool) {
+	v := m.task
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaskID returns the old "task_id" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldTaskID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaskID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaskID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaskID: %w", err)
+	}
+	return oldValue.TaskID, nil
+}
+
+// ResetTaskID resets all changes to the "task_id" field.
+func (m *TaskSignerMutation) ResetTaskID() {
+	m.task = nil
+}
+
+// SetStaffID sets the "staff_id" field.
+func (m *TaskSignerMutation) SetStaffID(s string) {
+	m.staff_id = &s
+}
+
+// StaffID returns the value of the "staff_id" field in the mutation.
+func (m *TaskSignerMutation) StaffID() (r string, exists bool) {
+	v := m.staff_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffID returns the old "staff_id" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldStaffID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffID: %w", err)
+	}
+	return oldValue.StaffID, nil
+}
+
+// ResetStaffID resets all changes to the "staff_id" field.
+func (m *TaskSignerMutation) ResetStaffID() {
+	m.staff_id = nil
+}
+
+// SetStaffCode sets the "staff_code" field.
+func (m *TaskSignerMutation) SetStaffCode(s string) {
+	m.staff_code = &s
+}
+
+// StaffCode returns the value of the "staff_code" field in the mutation.
+func (m *TaskSignerMutation) StaffCode() (r string, exists bool) {
+	v := m.staff_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffCode returns the old "staff_code" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldStaffCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffCode: %w", err)
+	}
+	return oldValue.StaffCode, nil
+}
+
+// ResetStaffCode resets all changes to the "staff_code" field.
+func (m *TaskSignerMutation) ResetStaffCode() {
+	m.staff_code = nil
+}
+
+// SetStaffName sets the "staff_name" field.
+func (m *TaskSignerMutation) SetStaffName(s string) {
+	m.staff_name = &s
+}
+
+// StaffName returns the value of the "staff_name" field in the mutation.
+func (m *TaskSignerMutation) StaffName() (r string, exists bool) {
+	v := m.staff_name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStaffName returns the old "staff_name" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldStaffName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStaffName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStaffName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStaffName: %w", err)
+	}
+	return oldValue.StaffName, nil
+}
+
+// ResetStaffName resets all changes to the "staff_name" field.
+func (m *TaskSignerMutation) ResetStaffName() {
+	m.staff_name = nil
+}
+
+// SetPlace sets the "place" field.
+func (m *TaskSignerMutation) SetPlace(t tasksigner.Place) {
+	m.place = &t
+}
+
+// Place returns the value of the "place" field in the mutation.
+func (m *TaskSignerMutation) Place() (r tasksigner.Place, exists bool) {
+	v := m.place
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlace returns the old "place" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldPlace(ctx context.Context) (v tasksigner.Place, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlace is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlace requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlace: %w", err)
+	}
+	return oldValue.Place, nil
+}
+
+// ResetPlace resets all changes to the "place" field.
+func (m *TaskSignerMutation) ResetPlace() {
+	m.place = nil
+}
+
+// SetSeq sets the "seq" field.
+func (m *TaskSignerMutation) SetSeq(i int) {
+	m.seq = &i
+	m.addseq = nil
+}
+
+// Seq returns the value of the "seq" field in the mutation.
+func (m *TaskSignerMutation) Seq() (r int, exists bool) {
+	v := m.seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeq returns the old "seq" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldSeq(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeq: %w", err)
+	}
+	return oldValue.Seq, nil
+}
+
+// AddSeq adds i to the "seq" field.
+func (m *TaskSignerMutation) AddSeq(i int) {
+	if m.addseq != nil {
+		*m.addseq += i
+	} else {
+		m.addseq = &i
+	}
+}
+
+// AddedSeq returns the value that was added to the "seq" field in this mutation.
+func (m *TaskSignerMutation) AddedSeq() (r int, exists bool) {
+	v := m.addseq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSeq resets all changes to the "seq" field.
+func (m *TaskSignerMutation) ResetSeq() {
+	m.seq = nil
+	m.addseq = nil
+}
+
+// SetState sets the "state" field.
+func (m *TaskSignerMutation) SetState(t tasksigner.State) {
+	m.state = &t
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *TaskSignerMutation) State() (r tasksigner.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldState(ctx context.Context) (v tasksigner.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *TaskSignerMutation) ResetState() {
+	m.state = nil
+}
+
+// SetComment sets the "comment" field.
+func (m *TaskSignerMutation) SetComment(s string) {
+	m.comment = &s
+}
+
+// Comment returns the value of the "comment" field in the mutation.
+func (m *TaskSignerMutation) Comment() (r string, exists bool) {
+	v := m.comment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldComment returns the old "comment" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldComment(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldComment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldComment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldComment: %w", err)
+	}
+	return oldValue.Comment, nil
+}
+
+// ResetComment resets all changes to the "comment" field.
+func (m *TaskSignerMutation) ResetComment() {
+	m.comment = nil
+}
+
+// SetAskedBy sets the "asked_by" field.
+func (m *TaskSignerMutation) SetAskedBy(s string) {
+	m.asked_by = &s
+}
+
+// AskedBy returns the value of the "asked_by" field in the mutation.
+func (m *TaskSignerMutation) AskedBy() (r string, exists bool) {
+	v := m.asked_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAskedBy returns the old "asked_by" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldAskedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAskedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAskedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAskedBy: %w", err)
+	}
+	return oldValue.AskedBy, nil
+}
+
+// ResetAskedBy resets all changes to the "asked_by" field.
+func (m *TaskSignerMutation) ResetAskedBy() {
+	m.asked_by = nil
+}
+
+// SetSignedAt sets the "signed_at" field.
+func (m *TaskSignerMutation) SetSignedAt(t time.Time) {
+	m.signed_at = &t
+}
+
+// SignedAt returns the value of the "signed_at" field in the mutation.
+func (m *TaskSignerMutation) SignedAt() (r time.Time, exists bool) {
+	v := m.signed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSignedAt returns the old "signed_at" field's value of the TaskSigner entity.
+// If the TaskSigner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskSignerMutation) OldSignedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSignedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSignedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSignedAt: %w", err)
+	}
+	return oldValue.SignedAt, nil
+}
+
+// ClearSignedAt clears the value of the "signed_at" field.
+func (m *TaskSignerMutation) ClearSignedAt() {
+	m.signed_at = nil
+	m.clearedFields[tasksigner.FieldSignedAt] = struct{}{}
+}
+
+// SignedAtCleared returns if the "signed_at" field was cleared in this mutation.
+func (m *TaskSignerMutation) SignedAtCleared() bool {
+	_, ok := m.clearedFields[tasksigner.FieldSignedAt]
+	return ok
+}
+
+// ResetSignedAt resets all changes to the "signed_at" field.
+func (m *TaskSignerMutation) ResetSignedAt() {
+	m.signed_at = nil
+	delete(m.clearedFields, tasksigner.FieldSignedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *TaskSignerMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[tasksigner.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *TaskSignerMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *TaskSignerMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *TaskSignerMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearTask clears the "task" edge to the Task entity.
+func (m *TaskSignerMutation) ClearTask() {
+	m.clearedtask = true
+	m.clearedFields[tasksigner.FieldTaskID] = struct{}{}
+}
+
+// TaskCleared reports if the "task" edge to the Task entity was cleared.
+func (m *TaskSignerMutation) TaskCleared() bool {
+	return m.clearedtask
+}
+
+// TaskIDs returns the "task" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TaskID instead. It exists only for internal usage by the builders.
+func (m *TaskSignerMutation) TaskIDs() (ids []string) {
+	if id := m.task; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetTask resets all changes to the "task" edge.
+func (m *TaskSignerMutation) ResetTask() {
+	m.task = nil
+	m.clearedtask = false
+}
+
+// Where appends a list predicates to the TaskSignerMutation builder.
+func (m *TaskSignerMutation) Where(ps ...predicate.TaskSigner) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TaskSignerMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TaskSignerMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TaskSigner, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TaskSignerMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TaskSignerMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TaskSigner).
+func (m *TaskSignerMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TaskSignerMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.region != nil {
+		fields = append(fields, tasksigner.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, tasksigner.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, tasksigner.FieldCreatedAt)
+	}
+	if m.task != nil {
+		fields = append(fields, tasksigner.FieldTaskID)
+	}
+	if m.staff_id != nil {
+		fields = append(fields, tasksigner.FieldStaffID)
+	}
+	if m.staff_code != nil {
+		fields = append(fields, tasksigner.FieldStaffCode)
+	}
+	if m.staff_name != nil {
+		fields = append(fields, tasksigner.FieldStaffName)
+	}
+	if m.place != nil {
+		fields = append(fields, tasksigner.FieldPlace)
+	}
+	if m.seq != nil {
+		fields = append(fields, tasksigner.FieldSeq)
+	}
+	if m.state != nil {
+		fields = append(fields, tasksigner.FieldState)
+	}
+	if m.comment != nil {
+		fields = append(fields, tasksigner.FieldComment)
+	}
+	if m.asked_by != nil {
+		fields = append(fields, tasksigner.FieldAskedBy)
+	}
+	if m.signed_at != nil {
+		fields = append(fields, tasksigner.FieldSignedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TaskSignerMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tasksigner.FieldRegionID:
+		return m.RegionID()
+	case tasksigner.FieldRegionPath:
+		return m.RegionPath()
+	case tasksigner.FieldCreatedAt:
+		return m.CreatedAt()
+	case tasksigner.FieldTaskID:
+		return m.TaskID()
+	case tasksigner.FieldStaffID:
+		return m.StaffID()
+	case tasksigner.FieldStaffCode:
+		return m.StaffCode()
+	case tasksigner.FieldStaffName:
+		return m.StaffName()
+	case tasksigner.FieldPlace:
+		return m.Place()
+	case tasksigner.FieldSeq:
+		return m.Seq()
+	case tasksigner.FieldState:
+		return m.State()
+	case tasksigner.FieldComment:
+		return m.Comment()
+	case tasksigner.FieldAskedBy:
+		return m.AskedBy()
+	case tasksigner.FieldSignedAt:
+		return m.SignedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TaskSignerMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tasksigner.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case tasksigner.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case tasksigner.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case tasksigner.FieldTaskID:
+		return m.OldTaskID(ctx)
+	case tasksigner.FieldStaffID:
+		return m.OldStaffID(ctx)
+	case tasksigner.FieldStaffCode:
+		return m.OldStaffCode(ctx)
+	case tasksigner.FieldStaffName:
+		return m.OldStaffName(ctx)
+	case tasksigner.FieldPlace:
+		return m.OldPlace(ctx)
+	case tasksigner.FieldSeq:
+		return m.OldSeq(ctx)
+	case tasksigner.FieldState:
+		return m.OldState(ctx)
+	case tasksigner.FieldComment:
+		return m.OldComment(ctx)
+	case tasksigner.FieldAskedBy:
+		return m.OldAskedBy(ctx)
+	case tasksigner.FieldSignedAt:
+		return m.OldSignedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown TaskSigner field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaskSignerMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tasksigner.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case tasksigner.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case tasksigner.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case tasksigner.FieldTaskID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaskID(v)
+		return nil
+	case tasksigner.FieldStaffID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffID(v)
+		return nil
+	case tasksigner.FieldStaffCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffCode(v)
+		return nil
+	case tasksigner.FieldStaffName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStaffName(v)
+		return nil
+	case tasksigner.FieldPlace:
+		v, ok := value.(tasksigner.Place)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlace(v)
+		return nil
+	case tasksigner.FieldSeq:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeq(v)
+		return nil
+	case tasksigner.FieldState:
+		v, ok := value.(tasksigner.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case tasksigner.FieldComment:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetComment(v)
+		return nil
+	case tasksigner.FieldAskedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAskedBy(v)
+		return nil
+	case tasksigner.FieldSignedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSignedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TaskSignerMutation) AddedFields() []string {
+	var fields []string
+	if m.addseq != nil {
+		fields = append(fields, tasksigner.FieldSeq)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TaskSignerMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case tasksigner.FieldSeq:
+		return m.AddedSeq()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TaskSignerMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case tasksigner.FieldSeq:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSeq(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TaskSignerMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(tasksigner.FieldSignedAt) {
+		fields = append(fields, tasksigner.FieldSignedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TaskSignerMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TaskSignerMutation) ClearField(name string) error {
+	switch name {
+	case tasksigner.FieldSignedAt:
+		m.ClearSignedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TaskSignerMutation) ResetField(name string) error {
+	switch name {
+	case tasksigner.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case tasksigner.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case tasksigner.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case tasksigner.FieldTaskID:
+		m.ResetTaskID()
+		return nil
+	case tasksigner.FieldStaffID:
+		m.ResetStaffID()
+		return nil
+	case tasksigner.FieldStaffCode:
+		m.ResetStaffCode()
+		return nil
+	case tasksigner.FieldStaffName:
+		m.ResetStaffName()
+		return nil
+	case tasksigner.FieldPlace:
+		m.ResetPlace()
+		return nil
+	case tasksigner.FieldSeq:
+		m.ResetSeq()
+		return nil
+	case tasksigner.FieldState:
+		m.ResetState()
+		return nil
+	case tasksigner.FieldComment:
+		m.ResetComment()
+		return nil
+	case tasksigner.FieldAskedBy:
+		m.ResetAskedBy()
+		return nil
+	case tasksigner.FieldSignedAt:
+		m.ResetSignedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TaskSignerMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.region != nil {
+		edges = append(edges, tasksigner.EdgeRegion)
+	}
+	if m.task != nil {
+		edges = append(edges, tasksigner.EdgeTask)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TaskSignerMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case tasksigner.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case tasksigner.EdgeTask:
+		if id := m.task; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TaskSignerMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TaskSignerMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TaskSignerMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedregion {
+		edges = append(edges, tasksigner.EdgeRegion)
+	}
+	if m.clearedtask {
+		edges = append(edges, tasksigner.EdgeTask)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TaskSignerMutation) EdgeCleared(name string) bool {
+	switch name {
+	case tasksigner.EdgeRegion:
+		return m.clearedregion
+	case tasksigner.EdgeTask:
+		return m.clearedtask
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TaskSignerMutation) ClearEdge(name string) error {
+	switch name {
+	case tasksigner.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case tasksigner.EdgeTask:
+		m.ClearTask()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TaskSignerMutation) ResetEdge(name string) error {
+	switch name {
+	case tasksigner.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case tasksigner.EdgeTask:
+		m.ResetTask()
+		return nil
+	}
+	return fmt.Errorf("unknown TaskSigner edge %s", name)
 }
 
 // TimerRowMutation represents an operation that mutates the TimerRow nodes in the graph.

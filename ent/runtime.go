@@ -3,11 +3,13 @@
 package ent
 
 import (
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/caseattribute"
 	"github.com/openspms/spms/ent/caseevent"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
@@ -32,6 +34,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/schema"
@@ -81,6 +85,51 @@ func init() {
 	// apitoken.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	apitoken.IDValidator = func() func(string) error {
 		validators := apitokenDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	absenceMixin := schema.Absence{}.Mixin()
+	absenceMixinFields0 := absenceMixin[0].Fields()
+	_ = absenceMixinFields0
+	absenceMixinFields1 := absenceMixin[1].Fields()
+	_ = absenceMixinFields1
+	absenceFields := schema.Absence{}.Fields()
+	_ = absenceFields
+	// absenceDescRegionPath is the schema descriptor for region_path field.
+	absenceDescRegionPath := absenceMixinFields1[1].Descriptor()
+	// absence.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	absence.RegionPathValidator = absenceDescRegionPath.Validators[0].(func(string) error)
+	// absenceDescDeputyCode is the schema descriptor for deputy_code field.
+	absenceDescDeputyCode := absenceFields[2].Descriptor()
+	// absence.DeputyCodeValidator is a validator for the "deputy_code" field. It is called by the builders before save.
+	absence.DeputyCodeValidator = absenceDescDeputyCode.Validators[0].(func(string) error)
+	// absenceDescDeputyName is the schema descriptor for deputy_name field.
+	absenceDescDeputyName := absenceFields[3].Descriptor()
+	// absence.DeputyNameValidator is a validator for the "deputy_name" field. It is called by the builders before save.
+	absence.DeputyNameValidator = absenceDescDeputyName.Validators[0].(func(string) error)
+	// absenceDescReason is the schema descriptor for reason field.
+	absenceDescReason := absenceFields[6].Descriptor()
+	// absence.DefaultReason holds the default value on creation for the reason field.
+	absence.DefaultReason = absenceDescReason.Default.(string)
+	// absence.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	absence.ReasonValidator = absenceDescReason.Validators[0].(func(string) error)
+	// absenceDescID is the schema descriptor for id field.
+	absenceDescID := absenceMixinFields0[0].Descriptor()
+	// absence.DefaultID holds the default value on creation for the id field.
+	absence.DefaultID = absenceDescID.Default.(func() string)
+	// absence.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	absence.IDValidator = func() func(string) error {
+		validators := absenceDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),
@@ -289,6 +338,43 @@ func init() {
 	// calendar.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	calendar.IDValidator = func() func(string) error {
 		validators := calendarDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	caseattributeMixin := schema.CaseAttribute{}.Mixin()
+	caseattributeMixinFields0 := caseattributeMixin[0].Fields()
+	_ = caseattributeMixinFields0
+	caseattributeFields := schema.CaseAttribute{}.Fields()
+	_ = caseattributeFields
+	// caseattributeDescName is the schema descriptor for name field.
+	caseattributeDescName := caseattributeFields[1].Descriptor()
+	// caseattribute.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	caseattribute.NameValidator = caseattributeDescName.Validators[0].(func(string) error)
+	// caseattributeDescText is the schema descriptor for text field.
+	caseattributeDescText := caseattributeFields[2].Descriptor()
+	// caseattribute.DefaultText holds the default value on creation for the text field.
+	caseattribute.DefaultText = caseattributeDescText.Default.(string)
+	// caseattributeDescNumber is the schema descriptor for number field.
+	caseattributeDescNumber := caseattributeFields[3].Descriptor()
+	// caseattribute.DefaultNumber holds the default value on creation for the number field.
+	caseattribute.DefaultNumber = caseattributeDescNumber.Default.(float64)
+	// caseattributeDescID is the schema descriptor for id field.
+	caseattributeDescID := caseattributeMixinFields0[0].Descriptor()
+	// caseattribute.DefaultID holds the default value on creation for the id field.
+	caseattribute.DefaultID = caseattributeDescID.Default.(func() string)
+	// caseattribute.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	caseattribute.IDValidator = func() func(string) error {
+		validators := caseattributeDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),
@@ -647,6 +733,24 @@ func init() {
 	failureDescDetail := failureFields[4].Descriptor()
 	// failure.DefaultDetail holds the default value on creation for the detail field.
 	failure.DefaultDetail = failureDescDetail.Default.(string)
+	// failureDescAttempts is the schema descriptor for attempts field.
+	failureDescAttempts := failureFields[6].Descriptor()
+	// failure.DefaultAttempts holds the default value on creation for the attempts field.
+	failure.DefaultAttempts = failureDescAttempts.Default.(int)
+	// failureDescRetrySeconds is the schema descriptor for retry_seconds field.
+	failureDescRetrySeconds := failureFields[8].Descriptor()
+	// failure.DefaultRetrySeconds holds the default value on creation for the retry_seconds field.
+	failure.DefaultRetrySeconds = failureDescRetrySeconds.Default.(int)
+	// failureDescRetriesLeft is the schema descriptor for retries_left field.
+	failureDescRetriesLeft := failureFields[9].Descriptor()
+	// failure.DefaultRetriesLeft holds the default value on creation for the retries_left field.
+	failure.DefaultRetriesLeft = failureDescRetriesLeft.Default.(int)
+	// failureDescReason is the schema descriptor for reason field.
+	failureDescReason := failureFields[10].Descriptor()
+	// failure.DefaultReason holds the default value on creation for the reason field.
+	failure.DefaultReason = failureDescReason.Default.(string)
+	// failure.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	failure.ReasonValidator = failureDescReason.Validators[0].(func(string) error)
 	// failureDescID is the schema descriptor for id field.
 	failureDescID := failureMixinFields0[0].Descriptor()
 	// failure.DefaultID holds the default value on creation for the id field.
@@ -1476,6 +1580,10 @@ func init() {
 	servicecaseDescRevision := servicecaseFields[12].Descriptor()
 	// servicecase.DefaultRevision holds the default value on creation for the revision field.
 	servicecase.DefaultRevision = servicecaseDescRevision.Default.(int)
+	// servicecaseDescCallerToken is the schema descriptor for caller_token field.
+	servicecaseDescCallerToken := servicecaseFields[16].Descriptor()
+	// servicecase.DefaultCallerToken holds the default value on creation for the caller_token field.
+	servicecase.DefaultCallerToken = servicecaseDescCallerToken.Default.(int)
 	// servicecaseDescID is the schema descriptor for id field.
 	servicecaseDescID := servicecaseMixinFields0[0].Descriptor()
 	// servicecase.DefaultID holds the default value on creation for the id field.
@@ -1818,6 +1926,18 @@ func init() {
 	taskDescRequiredQualifications := taskFields[12].Descriptor()
 	// task.DefaultRequiredQualifications holds the default value on creation for the required_qualifications field.
 	task.DefaultRequiredQualifications = taskDescRequiredQualifications.Default.([]string)
+	// taskDescRejections is the schema descriptor for rejections field.
+	taskDescRejections := taskFields[21].Descriptor()
+	// task.DefaultRejections holds the default value on creation for the rejections field.
+	task.DefaultRejections = taskDescRejections.Default.(int)
+	// taskDescUrges is the schema descriptor for urges field.
+	taskDescUrges := taskFields[22].Descriptor()
+	// task.DefaultUrges holds the default value on creation for the urges field.
+	task.DefaultUrges = taskDescUrges.Default.(int)
+	// taskDescLeaseBy is the schema descriptor for lease_by field.
+	taskDescLeaseBy := taskFields[25].Descriptor()
+	// task.DefaultLeaseBy holds the default value on creation for the lease_by field.
+	task.DefaultLeaseBy = taskDescLeaseBy.Default.(string)
 	// taskDescID is the schema descriptor for id field.
 	taskDescID := taskMixinFields0[0].Descriptor()
 	// task.DefaultID holds the default value on creation for the id field.
@@ -1825,6 +1945,122 @@ func init() {
 	// task.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	task.IDValidator = func() func(string) error {
 		validators := taskDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	taskactionMixin := schema.TaskAction{}.Mixin()
+	taskactionMixinFields0 := taskactionMixin[0].Fields()
+	_ = taskactionMixinFields0
+	taskactionMixinFields1 := taskactionMixin[1].Fields()
+	_ = taskactionMixinFields1
+	taskactionFields := schema.TaskAction{}.Fields()
+	_ = taskactionFields
+	// taskactionDescRegionPath is the schema descriptor for region_path field.
+	taskactionDescRegionPath := taskactionMixinFields1[1].Descriptor()
+	// taskaction.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	taskaction.RegionPathValidator = taskactionDescRegionPath.Validators[0].(func(string) error)
+	// taskactionDescAction is the schema descriptor for action field.
+	taskactionDescAction := taskactionFields[2].Descriptor()
+	// taskaction.ActionValidator is a validator for the "action" field. It is called by the builders before save.
+	taskaction.ActionValidator = func() func(string) error {
+		validators := taskactionDescAction.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(action string) error {
+			for _, fn := range fns {
+				if err := fn(action); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// taskactionDescByName is the schema descriptor for by_name field.
+	taskactionDescByName := taskactionFields[4].Descriptor()
+	// taskaction.DefaultByName holds the default value on creation for the by_name field.
+	taskaction.DefaultByName = taskactionDescByName.Default.(string)
+	// taskactionDescTo is the schema descriptor for to field.
+	taskactionDescTo := taskactionFields[5].Descriptor()
+	// taskaction.DefaultTo holds the default value on creation for the to field.
+	taskaction.DefaultTo = taskactionDescTo.Default.(string)
+	// taskactionDescToName is the schema descriptor for to_name field.
+	taskactionDescToName := taskactionFields[6].Descriptor()
+	// taskaction.DefaultToName holds the default value on creation for the to_name field.
+	taskaction.DefaultToName = taskactionDescToName.Default.(string)
+	// taskactionDescReason is the schema descriptor for reason field.
+	taskactionDescReason := taskactionFields[7].Descriptor()
+	// taskaction.DefaultReason holds the default value on creation for the reason field.
+	taskaction.DefaultReason = taskactionDescReason.Default.(string)
+	// taskaction.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	taskaction.ReasonValidator = taskactionDescReason.Validators[0].(func(string) error)
+	// taskactionDescID is the schema descriptor for id field.
+	taskactionDescID := taskactionMixinFields0[0].Descriptor()
+	// taskaction.DefaultID holds the default value on creation for the id field.
+	taskaction.DefaultID = taskactionDescID.Default.(func() string)
+	// taskaction.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	taskaction.IDValidator = func() func(string) error {
+		validators := taskactionDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	tasksignerMixin := schema.TaskSigner{}.Mixin()
+	tasksignerMixinFields0 := tasksignerMixin[0].Fields()
+	_ = tasksignerMixinFields0
+	tasksignerMixinFields1 := tasksignerMixin[1].Fields()
+	_ = tasksignerMixinFields1
+	tasksignerFields := schema.TaskSigner{}.Fields()
+	_ = tasksignerFields
+	// tasksignerDescRegionPath is the schema descriptor for region_path field.
+	tasksignerDescRegionPath := tasksignerMixinFields1[1].Descriptor()
+	// tasksigner.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	tasksigner.RegionPathValidator = tasksignerDescRegionPath.Validators[0].(func(string) error)
+	// tasksignerDescStaffCode is the schema descriptor for staff_code field.
+	tasksignerDescStaffCode := tasksignerFields[2].Descriptor()
+	// tasksigner.StaffCodeValidator is a validator for the "staff_code" field. It is called by the builders before save.
+	tasksigner.StaffCodeValidator = tasksignerDescStaffCode.Validators[0].(func(string) error)
+	// tasksignerDescStaffName is the schema descriptor for staff_name field.
+	tasksignerDescStaffName := tasksignerFields[3].Descriptor()
+	// tasksigner.StaffNameValidator is a validator for the "staff_name" field. It is called by the builders before save.
+	tasksigner.StaffNameValidator = tasksignerDescStaffName.Validators[0].(func(string) error)
+	// tasksignerDescSeq is the schema descriptor for seq field.
+	tasksignerDescSeq := tasksignerFields[5].Descriptor()
+	// tasksigner.SeqValidator is a validator for the "seq" field. It is called by the builders before save.
+	tasksigner.SeqValidator = tasksignerDescSeq.Validators[0].(func(int) error)
+	// tasksignerDescComment is the schema descriptor for comment field.
+	tasksignerDescComment := tasksignerFields[7].Descriptor()
+	// tasksigner.DefaultComment holds the default value on creation for the comment field.
+	tasksigner.DefaultComment = tasksignerDescComment.Default.(string)
+	// tasksigner.CommentValidator is a validator for the "comment" field. It is called by the builders before save.
+	tasksigner.CommentValidator = tasksignerDescComment.Validators[0].(func(string) error)
+	// tasksignerDescID is the schema descriptor for id field.
+	tasksignerDescID := tasksignerMixinFields0[0].Descriptor()
+	// tasksigner.DefaultID holds the default value on creation for the id field.
+	tasksigner.DefaultID = tasksignerDescID.Default.(func() string)
+	// tasksigner.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	tasksigner.IDValidator = func() func(string) error {
+		validators := tasksignerDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

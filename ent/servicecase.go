@@ -59,6 +59,10 @@ type ServiceCase struct {
 	EndedAt *time.Time `json:"ended_at,omitempty"`
 	// StartedBy holds the value of the "started_by" field.
 	StartedBy string `json:"started_by,omitempty"`
+	// The case whose call activity started this one.
+	CallerID *string `json:"caller_id,omitempty"`
+	// CallerToken holds the value of the "caller_token" field.
+	CallerToken int `json:"caller_token,omitempty"`
 	// The first owner (首问负责).
 	OwnerID *string `json:"owner_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -77,6 +81,10 @@ type ServiceCaseEdges struct {
 	Version *ProcessVersion `json:"version,omitempty"`
 	// Owner holds the value of the owner edge.
 	Owner *Staff `json:"owner,omitempty"`
+	// Caller holds the value of the caller edge.
+	Caller *ServiceCase `json:"caller,omitempty"`
+	// Called holds the value of the called edge.
+	Called []*ServiceCase `json:"called,omitempty"`
 	// Tasks holds the value of the tasks edge.
 	Tasks []*Task `json:"tasks,omitempty"`
 	// Clocks holds the value of the clocks edge.
@@ -95,14 +103,17 @@ type ServiceCaseEdges struct {
 	Stages []*StageVisit `json:"stages,omitempty"`
 	// Breaches holds the value of the breaches edge.
 	Breaches []*Breach `json:"breaches,omitempty"`
+	// Actions holds the value of the actions edge.
+	Actions []*TaskAction `json:"actions,omitempty"`
 	// Surveys holds the value of the surveys edge.
 	Surveys []*SurveyResponse `json:"surveys,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [14]bool
+	loadedTypes [17]bool
 	// totalCount holds the count of the edges above.
-	totalCount [14]map[string]int
+	totalCount [17]map[string]int
 
+	namedCalled   map[string][]*ServiceCase
 	namedTasks    map[string][]*Task
 	namedClocks   map[string][]*Clock
 	namedTokens   map[string][]*Token
@@ -112,6 +123,7 @@ type ServiceCaseEdges struct {
 	namedFailures map[string][]*Failure
 	namedStages   map[string][]*StageVisit
 	namedBreaches map[string][]*Breach
+	namedActions  map[string][]*TaskAction
 	namedSurveys  map[string][]*SurveyResponse
 }
 
@@ -159,10 +171,30 @@ func (e ServiceCaseEdges) OwnerOrErr() (*Staff, error) {
 	return nil, &NotLoadedError{edge: "owner"}
 }
 
+// CallerOrErr returns the Caller value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ServiceCaseEdges) CallerOrErr() (*ServiceCase, error) {
+	if e.Caller != nil {
+		return e.Caller, nil
+	} else if e.loadedTypes[4] {
+		return nil, &NotFoundError{label: servicecase.Label}
+	}
+	return nil, &NotLoadedError{edge: "caller"}
+}
+
+// CalledOrErr returns the Called value or an error if the edge
+// was not loaded in eager-loading.
+func (e ServiceCaseEdges) CalledOrErr() ([]*ServiceCase, error) {
+	if e.loadedTypes[5] {
+		return e.Called, nil
+	}
+	return nil, &NotLoadedError{edge: "called"}
+}
+
 // TasksOrErr returns the Tasks value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) TasksOrErr() ([]*Task, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[6] {
 		return e.Tasks, nil
 	}
 	return nil, &NotLoadedError{edge: "tasks"}
@@ -171,7 +203,7 @@ func (e ServiceCaseEdges) TasksOrErr() ([]*Task, error) {
 // ClocksOrErr returns the Clocks value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) ClocksOrErr() ([]*Clock, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[7] {
 		return e.Clocks, nil
 	}
 	return nil, &NotLoadedError{edge: "clocks"}
@@ -180,7 +212,7 @@ func (e ServiceCaseEdges) ClocksOrErr() ([]*Clock, error) {
 // TokensOrErr returns the Tokens value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) TokensOrErr() ([]*Token, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[8] {
 		return e.Tokens, nil
 	}
 	return nil, &NotLoadedError{edge: "tokens"}
@@ -189,7 +221,7 @@ func (e ServiceCaseEdges) TokensOrErr() ([]*Token, error) {
 // TimersOrErr returns the Timers value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) TimersOrErr() ([]*TimerRow, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[9] {
 		return e.Timers, nil
 	}
 	return nil, &NotLoadedError{edge: "timers"}
@@ -198,7 +230,7 @@ func (e ServiceCaseEdges) TimersOrErr() ([]*TimerRow, error) {
 // EventsOrErr returns the Events value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) EventsOrErr() ([]*CaseEvent, error) {
-	if e.loadedTypes[8] {
+	if e.loadedTypes[10] {
 		return e.Events, nil
 	}
 	return nil, &NotLoadedError{edge: "events"}
@@ -207,7 +239,7 @@ func (e ServiceCaseEdges) EventsOrErr() ([]*CaseEvent, error) {
 // EvidenceOrErr returns the Evidence value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) EvidenceOrErr() ([]*Evidence, error) {
-	if e.loadedTypes[9] {
+	if e.loadedTypes[11] {
 		return e.Evidence, nil
 	}
 	return nil, &NotLoadedError{edge: "evidence"}
@@ -216,7 +248,7 @@ func (e ServiceCaseEdges) EvidenceOrErr() ([]*Evidence, error) {
 // FailuresOrErr returns the Failures value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) FailuresOrErr() ([]*Failure, error) {
-	if e.loadedTypes[10] {
+	if e.loadedTypes[12] {
 		return e.Failures, nil
 	}
 	return nil, &NotLoadedError{edge: "failures"}
@@ -225,7 +257,7 @@ func (e ServiceCaseEdges) FailuresOrErr() ([]*Failure, error) {
 // StagesOrErr returns the Stages value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) StagesOrErr() ([]*StageVisit, error) {
-	if e.loadedTypes[11] {
+	if e.loadedTypes[13] {
 		return e.Stages, nil
 	}
 	return nil, &NotLoadedError{edge: "stages"}
@@ -234,16 +266,25 @@ func (e ServiceCaseEdges) StagesOrErr() ([]*StageVisit, error) {
 // BreachesOrErr returns the Breaches value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) BreachesOrErr() ([]*Breach, error) {
-	if e.loadedTypes[12] {
+	if e.loadedTypes[14] {
 		return e.Breaches, nil
 	}
 	return nil, &NotLoadedError{edge: "breaches"}
 }
 
+// ActionsOrErr returns the Actions value or an error if the edge
+// was not loaded in eager-loading.
+func (e ServiceCaseEdges) ActionsOrErr() ([]*TaskAction, error) {
+	if e.loadedTypes[15] {
+		return e.Actions, nil
+	}
+	return nil, &NotLoadedError{edge: "actions"}
+}
+
 // SurveysOrErr returns the Surveys value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) SurveysOrErr() ([]*SurveyResponse, error) {
-	if e.loadedTypes[13] {
+	if e.loadedTypes[16] {
 		return e.Surveys, nil
 	}
 	return nil, &NotLoadedError{edge: "surveys"}
@@ -256,9 +297,9 @@ func (*ServiceCase) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case servicecase.FieldVariables, servicecase.FieldEngine, servicecase.FieldFlags:
 			values[i] = new([]byte)
-		case servicecase.FieldRevision:
+		case servicecase.FieldRevision, servicecase.FieldCallerToken:
 			values[i] = new(sql.NullInt64)
-		case servicecase.FieldID, servicecase.FieldRegionID, servicecase.FieldRegionPath, servicecase.FieldNumber, servicecase.FieldProcessID, servicecase.FieldVersionID, servicecase.FieldState, servicecase.FieldStage, servicecase.FieldOutcome, servicecase.FieldTitle, servicecase.FieldArea, servicecase.FieldChannel, servicecase.FieldStartedBy, servicecase.FieldOwnerID:
+		case servicecase.FieldID, servicecase.FieldRegionID, servicecase.FieldRegionPath, servicecase.FieldNumber, servicecase.FieldProcessID, servicecase.FieldVersionID, servicecase.FieldState, servicecase.FieldStage, servicecase.FieldOutcome, servicecase.FieldTitle, servicecase.FieldArea, servicecase.FieldChannel, servicecase.FieldStartedBy, servicecase.FieldCallerID, servicecase.FieldOwnerID:
 			values[i] = new(sql.NullString)
 		case servicecase.FieldCreatedAt, servicecase.FieldEndedAt:
 			values[i] = new(sql.NullTime)
@@ -398,6 +439,19 @@ func (_m *ServiceCase) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.StartedBy = value.String
 			}
+		case servicecase.FieldCallerID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field caller_id", values[i])
+			} else if value.Valid {
+				_m.CallerID = new(string)
+				*_m.CallerID = value.String
+			}
+		case servicecase.FieldCallerToken:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field caller_token", values[i])
+			} else if value.Valid {
+				_m.CallerToken = int(value.Int64)
+			}
 		case servicecase.FieldOwnerID:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field owner_id", values[i])
@@ -436,6 +490,16 @@ func (_m *ServiceCase) QueryVersion() *ProcessVersionQuery {
 // QueryOwner queries the "owner" edge of the ServiceCase entity.
 func (_m *ServiceCase) QueryOwner() *StaffQuery {
 	return NewServiceCaseClient(_m.config).QueryOwner(_m)
+}
+
+// QueryCaller queries the "caller" edge of the ServiceCase entity.
+func (_m *ServiceCase) QueryCaller() *ServiceCaseQuery {
+	return NewServiceCaseClient(_m.config).QueryCaller(_m)
+}
+
+// QueryCalled queries the "called" edge of the ServiceCase entity.
+func (_m *ServiceCase) QueryCalled() *ServiceCaseQuery {
+	return NewServiceCaseClient(_m.config).QueryCalled(_m)
 }
 
 // QueryTasks queries the "tasks" edge of the ServiceCase entity.
@@ -481,6 +545,11 @@ func (_m *ServiceCase) QueryStages() *StageVisitQuery {
 // QueryBreaches queries the "breaches" edge of the ServiceCase entity.
 func (_m *ServiceCase) QueryBreaches() *BreachQuery {
 	return NewServiceCaseClient(_m.config).QueryBreaches(_m)
+}
+
+// QueryActions queries the "actions" edge of the ServiceCase entity.
+func (_m *ServiceCase) QueryActions() *TaskActionQuery {
+	return NewServiceCaseClient(_m.config).QueryActions(_m)
 }
 
 // QuerySurveys queries the "surveys" edge of the ServiceCase entity.
@@ -567,12 +636,44 @@ func (_m *ServiceCase) String() string {
 	builder.WriteString("started_by=")
 	builder.WriteString(_m.StartedBy)
 	builder.WriteString(", ")
+	if v := _m.CallerID; v != nil {
+		builder.WriteString("caller_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("caller_token=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CallerToken))
+	builder.WriteString(", ")
 	if v := _m.OwnerID; v != nil {
 		builder.WriteString("owner_id=")
 		builder.WriteString(*v)
 	}
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedCalled returns the Called named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *ServiceCase) NamedCalled(name string) ([]*ServiceCase, error) {
+	if _m.Edges.namedCalled == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedCalled[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *ServiceCase) appendNamedCalled(name string, edges ...*ServiceCase) {
+	if _m.Edges.namedCalled == nil {
+		_m.Edges.namedCalled = make(map[string][]*ServiceCase)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedCalled[name] = []*ServiceCase{}
+	} else {
+		_m.Edges.namedCalled[name] = append(_m.Edges.namedCalled[name], edges...)
+	}
 }
 
 // NamedTasks returns the Tasks named value or an error if the edge was not
@@ -788,6 +889,30 @@ func (_m *ServiceCase) appendNamedBreaches(name string, edges ...*Breach) {
 		_m.Edges.namedBreaches[name] = []*Breach{}
 	} else {
 		_m.Edges.namedBreaches[name] = append(_m.Edges.namedBreaches[name], edges...)
+	}
+}
+
+// NamedActions returns the Actions named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *ServiceCase) NamedActions(name string) ([]*TaskAction, error) {
+	if _m.Edges.namedActions == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedActions[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *ServiceCase) appendNamedActions(name string, edges ...*TaskAction) {
+	if _m.Edges.namedActions == nil {
+		_m.Edges.namedActions = make(map[string][]*TaskAction)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedActions[name] = []*TaskAction{}
+	} else {
+		_m.Edges.namedActions[name] = append(_m.Edges.namedActions[name], edges...)
 	}
 }
 

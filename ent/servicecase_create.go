@@ -24,6 +24,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/schema"
@@ -208,6 +209,34 @@ func (_c *ServiceCaseCreate) SetStartedBy(v string) *ServiceCaseCreate {
 	return _c
 }
 
+// SetCallerID sets the "caller_id" field.
+func (_c *ServiceCaseCreate) SetCallerID(v string) *ServiceCaseCreate {
+	_c.mutation.SetCallerID(v)
+	return _c
+}
+
+// SetNillableCallerID sets the "caller_id" field if the given value is not nil.
+func (_c *ServiceCaseCreate) SetNillableCallerID(v *string) *ServiceCaseCreate {
+	if v != nil {
+		_c.SetCallerID(*v)
+	}
+	return _c
+}
+
+// SetCallerToken sets the "caller_token" field.
+func (_c *ServiceCaseCreate) SetCallerToken(v int) *ServiceCaseCreate {
+	_c.mutation.SetCallerToken(v)
+	return _c
+}
+
+// SetNillableCallerToken sets the "caller_token" field if the given value is not nil.
+func (_c *ServiceCaseCreate) SetNillableCallerToken(v *int) *ServiceCaseCreate {
+	if v != nil {
+		_c.SetCallerToken(*v)
+	}
+	return _c
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (_c *ServiceCaseCreate) SetOwnerID(v string) *ServiceCaseCreate {
 	_c.mutation.SetOwnerID(v)
@@ -254,6 +283,26 @@ func (_c *ServiceCaseCreate) SetVersion(v *ProcessVersion) *ServiceCaseCreate {
 // SetOwner sets the "owner" edge to the Staff entity.
 func (_c *ServiceCaseCreate) SetOwner(v *Staff) *ServiceCaseCreate {
 	return _c.SetOwnerID(v.ID)
+}
+
+// SetCaller sets the "caller" edge to the ServiceCase entity.
+func (_c *ServiceCaseCreate) SetCaller(v *ServiceCase) *ServiceCaseCreate {
+	return _c.SetCallerID(v.ID)
+}
+
+// AddCalledIDs adds the "called" edge to the ServiceCase entity by IDs.
+func (_c *ServiceCaseCreate) AddCalledIDs(ids ...string) *ServiceCaseCreate {
+	_c.mutation.AddCalledIDs(ids...)
+	return _c
+}
+
+// AddCalled adds the "called" edges to the ServiceCase entity.
+func (_c *ServiceCaseCreate) AddCalled(v ...*ServiceCase) *ServiceCaseCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddCalledIDs(ids...)
 }
 
 // AddTaskIDs adds the "tasks" edge to the Task entity by IDs.
@@ -391,6 +440,21 @@ func (_c *ServiceCaseCreate) AddBreaches(v ...*Breach) *ServiceCaseCreate {
 	return _c.AddBreachIDs(ids...)
 }
 
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_c *ServiceCaseCreate) AddActionIDs(ids ...string) *ServiceCaseCreate {
+	_c.mutation.AddActionIDs(ids...)
+	return _c
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_c *ServiceCaseCreate) AddActions(v ...*TaskAction) *ServiceCaseCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddActionIDs(ids...)
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
 func (_c *ServiceCaseCreate) AddSurveyIDs(ids ...string) *ServiceCaseCreate {
 	_c.mutation.AddSurveyIDs(ids...)
@@ -473,6 +537,10 @@ func (_c *ServiceCaseCreate) defaults() {
 		v := servicecase.DefaultRevision
 		_c.mutation.SetRevision(v)
 	}
+	if _, ok := _c.mutation.CallerToken(); !ok {
+		v := servicecase.DefaultCallerToken
+		_c.mutation.SetCallerToken(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := servicecase.DefaultID()
 		_c.mutation.SetID(v)
@@ -548,6 +616,9 @@ func (_c *ServiceCaseCreate) check() error {
 	}
 	if _, ok := _c.mutation.StartedBy(); !ok {
 		return &ValidationError{Name: "started_by", err: errors.New(`ent: missing required field "ServiceCase.started_by"`)}
+	}
+	if _, ok := _c.mutation.CallerToken(); !ok {
+		return &ValidationError{Name: "caller_token", err: errors.New(`ent: missing required field "ServiceCase.caller_token"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := servicecase.IDValidator(v); err != nil {
@@ -658,6 +729,10 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 		_spec.SetField(servicecase.FieldStartedBy, field.TypeString, value)
 		_node.StartedBy = value
 	}
+	if value, ok := _c.mutation.CallerToken(); ok {
+		_spec.SetField(servicecase.FieldCallerToken, field.TypeInt, value)
+		_node.CallerToken = value
+	}
 	if nodes := _c.mutation.RegionIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -724,6 +799,39 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.OwnerID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CallerIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   servicecase.CallerTable,
+			Columns: []string{servicecase.CallerColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.CallerID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CalledIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.TasksIDs(); len(nodes) > 0 {
@@ -863,6 +971,22 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(breach.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

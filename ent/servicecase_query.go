@@ -27,6 +27,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -42,6 +43,8 @@ type ServiceCaseQuery struct {
 	withProcess       *ProcessQuery
 	withVersion       *ProcessVersionQuery
 	withOwner         *StaffQuery
+	withCaller        *ServiceCaseQuery
+	withCalled        *ServiceCaseQuery
 	withTasks         *TaskQuery
 	withClocks        *ClockQuery
 	withTokens        *TokenQuery
@@ -51,9 +54,11 @@ type ServiceCaseQuery struct {
 	withFailures      *FailureQuery
 	withStages        *StageVisitQuery
 	withBreaches      *BreachQuery
+	withActions       *TaskActionQuery
 	withSurveys       *SurveyResponseQuery
 	loadTotal         []func(context.Context, []*ServiceCase) error
 	modifiers         []func(*sql.Selector)
+	withNamedCalled   map[string]*ServiceCaseQuery
 	withNamedTasks    map[string]*TaskQuery
 	withNamedClocks   map[string]*ClockQuery
 	withNamedTokens   map[string]*TokenQuery
@@ -63,6 +68,7 @@ type ServiceCaseQuery struct {
 	withNamedFailures map[string]*FailureQuery
 	withNamedStages   map[string]*StageVisitQuery
 	withNamedBreaches map[string]*BreachQuery
+	withNamedActions  map[string]*TaskActionQuery
 	withNamedSurveys  map[string]*SurveyResponseQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -181,6 +187,50 @@ func (_q *ServiceCaseQuery) QueryOwner() *StaffQuery {
 			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
 			sqlgraph.To(staff.Table, staff.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, servicecase.OwnerTable, servicecase.OwnerColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCaller chains the current query on the "caller" edge.
+func (_q *ServiceCaseQuery) QueryCaller() *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, servicecase.CallerTable, servicecase.CallerColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCalled chains the current query on the "called" edge.
+func (_q *ServiceCaseQuery) QueryCalled() *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, servicecase.CalledTable, servicecase.CalledColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -379,6 +429,28 @@ func (_q *ServiceCaseQuery) QueryBreaches() *BreachQuery {
 			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
 			sqlgraph.To(breach.Table, breach.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.BreachesTable, servicecase.BreachesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryActions chains the current query on the "actions" edge.
+func (_q *ServiceCaseQuery) QueryActions() *TaskActionQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
+			sqlgraph.To(taskaction.Table, taskaction.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.ActionsTable, servicecase.ActionsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -604,6 +676,8 @@ func (_q *ServiceCaseQuery) Clone() *ServiceCaseQuery {
 		withProcess:  _q.withProcess.Clone(),
 		withVersion:  _q.withVersion.Clone(),
 		withOwner:    _q.withOwner.Clone(),
+		withCaller:   _q.withCaller.Clone(),
+		withCalled:   _q.withCalled.Clone(),
 		withTasks:    _q.withTasks.Clone(),
 		withClocks:   _q.withClocks.Clone(),
 		withTokens:   _q.withTokens.Clone(),
@@ -613,6 +687,7 @@ func (_q *ServiceCaseQuery) Clone() *ServiceCaseQuery {
 		withFailures: _q.withFailures.Clone(),
 		withStages:   _q.withStages.Clone(),
 		withBreaches: _q.withBreaches.Clone(),
+		withActions:  _q.withActions.Clone(),
 		withSurveys:  _q.withSurveys.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -662,6 +737,28 @@ func (_q *ServiceCaseQuery) WithOwner(opts ...func(*StaffQuery)) *ServiceCaseQue
 		opt(query)
 	}
 	_q.withOwner = query
+	return _q
+}
+
+// WithCaller tells the query-builder to eager-load the nodes that are connected to
+// the "caller" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithCaller(opts ...func(*ServiceCaseQuery)) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCaller = query
+	return _q
+}
+
+// WithCalled tells the query-builder to eager-load the nodes that are connected to
+// the "called" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithCalled(opts ...func(*ServiceCaseQuery)) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCalled = query
 	return _q
 }
 
@@ -764,6 +861,17 @@ func (_q *ServiceCaseQuery) WithBreaches(opts ...func(*BreachQuery)) *ServiceCas
 	return _q
 }
 
+// WithActions tells the query-builder to eager-load the nodes that are connected to
+// the "actions" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithActions(opts ...func(*TaskActionQuery)) *ServiceCaseQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withActions = query
+	return _q
+}
+
 // WithSurveys tells the query-builder to eager-load the nodes that are connected to
 // the "surveys" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *ServiceCaseQuery) WithSurveys(opts ...func(*SurveyResponseQuery)) *ServiceCaseQuery {
@@ -853,11 +961,13 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	var (
 		nodes       = []*ServiceCase{}
 		_spec       = _q.querySpec()
-		loadedTypes = [14]bool{
+		loadedTypes = [17]bool{
 			_q.withRegion != nil,
 			_q.withProcess != nil,
 			_q.withVersion != nil,
 			_q.withOwner != nil,
+			_q.withCaller != nil,
+			_q.withCalled != nil,
 			_q.withTasks != nil,
 			_q.withClocks != nil,
 			_q.withTokens != nil,
@@ -867,6 +977,7 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 			_q.withFailures != nil,
 			_q.withStages != nil,
 			_q.withBreaches != nil,
+			_q.withActions != nil,
 			_q.withSurveys != nil,
 		}
 	)
@@ -912,6 +1023,19 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	if query := _q.withOwner; query != nil {
 		if err := _q.loadOwner(ctx, query, nodes, nil,
 			func(n *ServiceCase, e *Staff) { n.Edges.Owner = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withCaller; query != nil {
+		if err := _q.loadCaller(ctx, query, nodes, nil,
+			func(n *ServiceCase, e *ServiceCase) { n.Edges.Caller = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withCalled; query != nil {
+		if err := _q.loadCalled(ctx, query, nodes,
+			func(n *ServiceCase) { n.Edges.Called = []*ServiceCase{} },
+			func(n *ServiceCase, e *ServiceCase) { n.Edges.Called = append(n.Edges.Called, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -978,10 +1102,24 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 			return nil, err
 		}
 	}
+	if query := _q.withActions; query != nil {
+		if err := _q.loadActions(ctx, query, nodes,
+			func(n *ServiceCase) { n.Edges.Actions = []*TaskAction{} },
+			func(n *ServiceCase, e *TaskAction) { n.Edges.Actions = append(n.Edges.Actions, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withSurveys; query != nil {
 		if err := _q.loadSurveys(ctx, query, nodes,
 			func(n *ServiceCase) { n.Edges.Surveys = []*SurveyResponse{} },
 			func(n *ServiceCase, e *SurveyResponse) { n.Edges.Surveys = append(n.Edges.Surveys, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedCalled {
+		if err := _q.loadCalled(ctx, query, nodes,
+			func(n *ServiceCase) { n.appendNamedCalled(name) },
+			func(n *ServiceCase, e *ServiceCase) { n.appendNamedCalled(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -1045,6 +1183,13 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 		if err := _q.loadBreaches(ctx, query, nodes,
 			func(n *ServiceCase) { n.appendNamedBreaches(name) },
 			func(n *ServiceCase, e *Breach) { n.appendNamedBreaches(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedActions {
+		if err := _q.loadActions(ctx, query, nodes,
+			func(n *ServiceCase) { n.appendNamedActions(name) },
+			func(n *ServiceCase, e *TaskAction) { n.appendNamedActions(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -1179,6 +1324,71 @@ func (_q *ServiceCaseQuery) loadOwner(ctx context.Context, query *StaffQuery, no
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *ServiceCaseQuery) loadCaller(ctx context.Context, query *ServiceCaseQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *ServiceCase)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*ServiceCase)
+	for i := range nodes {
+		if nodes[i].CallerID == nil {
+			continue
+		}
+		fk := *nodes[i].CallerID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(servicecase.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "caller_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ServiceCaseQuery) loadCalled(ctx context.Context, query *ServiceCaseQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *ServiceCase)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*ServiceCase)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(servicecase.FieldCallerID)
+	}
+	query.Where(predicate.ServiceCase(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(servicecase.CalledColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CallerID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "caller_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "caller_id" returned %v for node %v`, *fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }
@@ -1452,6 +1662,36 @@ func (_q *ServiceCaseQuery) loadBreaches(ctx context.Context, query *BreachQuery
 	}
 	return nil
 }
+func (_q *ServiceCaseQuery) loadActions(ctx context.Context, query *TaskActionQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *TaskAction)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*ServiceCase)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(taskaction.FieldCaseID)
+	}
+	query.Where(predicate.TaskAction(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(servicecase.ActionsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CaseID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "case_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *ServiceCaseQuery) loadSurveys(ctx context.Context, query *SurveyResponseQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *SurveyResponse)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*ServiceCase)
@@ -1522,6 +1762,9 @@ func (_q *ServiceCaseQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withOwner != nil {
 			_spec.Node.AddColumnOnce(servicecase.FieldOwnerID)
+		}
+		if _q.withCaller != nil {
+			_spec.Node.AddColumnOnce(servicecase.FieldCallerID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {
@@ -1612,6 +1855,20 @@ func (_q *ServiceCaseQuery) ForShare(opts ...sql.LockOption) *ServiceCaseQuery {
 func (_q *ServiceCaseQuery) Modify(modifiers ...func(s *sql.Selector)) *ServiceCaseSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
+}
+
+// WithNamedCalled tells the query-builder to eager-load the nodes that are connected to the "called"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithNamedCalled(name string, opts ...func(*ServiceCaseQuery)) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedCalled == nil {
+		_q.withNamedCalled = make(map[string]*ServiceCaseQuery)
+	}
+	_q.withNamedCalled[name] = query
+	return _q
 }
 
 // WithNamedTasks tells the query-builder to eager-load the nodes that are connected to the "tasks"
@@ -1737,6 +1994,20 @@ func (_q *ServiceCaseQuery) WithNamedBreaches(name string, opts ...func(*BreachQ
 		_q.withNamedBreaches = make(map[string]*BreachQuery)
 	}
 	_q.withNamedBreaches[name] = query
+	return _q
+}
+
+// WithNamedActions tells the query-builder to eager-load the nodes that are connected to the "actions"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithNamedActions(name string, opts ...func(*TaskActionQuery)) *ServiceCaseQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedActions == nil {
+		_q.withNamedActions = make(map[string]*TaskActionQuery)
+	}
+	_q.withNamedActions[name] = query
 	return _q
 }
 

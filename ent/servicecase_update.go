@@ -19,11 +19,13 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/schema"
@@ -40,6 +42,20 @@ type ServiceCaseUpdate struct {
 // Where appends a list predicates to the ServiceCaseUpdate builder.
 func (_u *ServiceCaseUpdate) Where(ps ...predicate.ServiceCase) *ServiceCaseUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetVersionID sets the "version_id" field.
+func (_u *ServiceCaseUpdate) SetVersionID(v string) *ServiceCaseUpdate {
+	_u.mutation.SetVersionID(v)
+	return _u
+}
+
+// SetNillableVersionID sets the "version_id" field if the given value is not nil.
+func (_u *ServiceCaseUpdate) SetNillableVersionID(v *string) *ServiceCaseUpdate {
+	if v != nil {
+		_u.SetVersionID(*v)
+	}
 	return _u
 }
 
@@ -224,9 +240,29 @@ func (_u *ServiceCaseUpdate) ClearOwnerID() *ServiceCaseUpdate {
 	return _u
 }
 
+// SetVersion sets the "version" edge to the ProcessVersion entity.
+func (_u *ServiceCaseUpdate) SetVersion(v *ProcessVersion) *ServiceCaseUpdate {
+	return _u.SetVersionID(v.ID)
+}
+
 // SetOwner sets the "owner" edge to the Staff entity.
 func (_u *ServiceCaseUpdate) SetOwner(v *Staff) *ServiceCaseUpdate {
 	return _u.SetOwnerID(v.ID)
+}
+
+// AddCalledIDs adds the "called" edge to the ServiceCase entity by IDs.
+func (_u *ServiceCaseUpdate) AddCalledIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.AddCalledIDs(ids...)
+	return _u
+}
+
+// AddCalled adds the "called" edges to the ServiceCase entity.
+func (_u *ServiceCaseUpdate) AddCalled(v ...*ServiceCase) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCalledIDs(ids...)
 }
 
 // AddTaskIDs adds the "tasks" edge to the Task entity by IDs.
@@ -364,6 +400,21 @@ func (_u *ServiceCaseUpdate) AddBreaches(v ...*Breach) *ServiceCaseUpdate {
 	return _u.AddBreachIDs(ids...)
 }
 
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_u *ServiceCaseUpdate) AddActionIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.AddActionIDs(ids...)
+	return _u
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_u *ServiceCaseUpdate) AddActions(v ...*TaskAction) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddActionIDs(ids...)
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
 func (_u *ServiceCaseUpdate) AddSurveyIDs(ids ...string) *ServiceCaseUpdate {
 	_u.mutation.AddSurveyIDs(ids...)
@@ -384,10 +435,37 @@ func (_u *ServiceCaseUpdate) Mutation() *ServiceCaseMutation {
 	return _u.mutation
 }
 
+// ClearVersion clears the "version" edge to the ProcessVersion entity.
+func (_u *ServiceCaseUpdate) ClearVersion() *ServiceCaseUpdate {
+	_u.mutation.ClearVersion()
+	return _u
+}
+
 // ClearOwner clears the "owner" edge to the Staff entity.
 func (_u *ServiceCaseUpdate) ClearOwner() *ServiceCaseUpdate {
 	_u.mutation.ClearOwner()
 	return _u
+}
+
+// ClearCalled clears all "called" edges to the ServiceCase entity.
+func (_u *ServiceCaseUpdate) ClearCalled() *ServiceCaseUpdate {
+	_u.mutation.ClearCalled()
+	return _u
+}
+
+// RemoveCalledIDs removes the "called" edge to ServiceCase entities by IDs.
+func (_u *ServiceCaseUpdate) RemoveCalledIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.RemoveCalledIDs(ids...)
+	return _u
+}
+
+// RemoveCalled removes "called" edges to ServiceCase entities.
+func (_u *ServiceCaseUpdate) RemoveCalled(v ...*ServiceCase) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCalledIDs(ids...)
 }
 
 // ClearTasks clears all "tasks" edges to the Task entity.
@@ -579,6 +657,27 @@ func (_u *ServiceCaseUpdate) RemoveBreaches(v ...*Breach) *ServiceCaseUpdate {
 	return _u.RemoveBreachIDs(ids...)
 }
 
+// ClearActions clears all "actions" edges to the TaskAction entity.
+func (_u *ServiceCaseUpdate) ClearActions() *ServiceCaseUpdate {
+	_u.mutation.ClearActions()
+	return _u
+}
+
+// RemoveActionIDs removes the "actions" edge to TaskAction entities by IDs.
+func (_u *ServiceCaseUpdate) RemoveActionIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.RemoveActionIDs(ids...)
+	return _u
+}
+
+// RemoveActions removes "actions" edges to TaskAction entities.
+func (_u *ServiceCaseUpdate) RemoveActions(v ...*TaskAction) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveActionIDs(ids...)
+}
+
 // ClearSurveys clears all "surveys" edges to the SurveyResponse entity.
 func (_u *ServiceCaseUpdate) ClearSurveys() *ServiceCaseUpdate {
 	_u.mutation.ClearSurveys()
@@ -721,6 +820,35 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(servicecase.FieldEndedAt, field.TypeTime)
 	}
+	if _u.mutation.VersionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   servicecase.VersionTable,
+			Columns: []string{servicecase.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VersionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   servicecase.VersionTable,
+			Columns: []string{servicecase.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.OwnerCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -743,6 +871,51 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(staff.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CalledCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCalledIDs(); len(nodes) > 0 && !_u.mutation.CalledCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CalledIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -1155,6 +1328,51 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedActionsIDs(); len(nodes) > 0 && !_u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.SurveysCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -1220,6 +1438,20 @@ type ServiceCaseUpdateOne struct {
 	hooks     []Hook
 	mutation  *ServiceCaseMutation
 	modifiers []func(*sql.UpdateBuilder)
+}
+
+// SetVersionID sets the "version_id" field.
+func (_u *ServiceCaseUpdateOne) SetVersionID(v string) *ServiceCaseUpdateOne {
+	_u.mutation.SetVersionID(v)
+	return _u
+}
+
+// SetNillableVersionID sets the "version_id" field if the given value is not nil.
+func (_u *ServiceCaseUpdateOne) SetNillableVersionID(v *string) *ServiceCaseUpdateOne {
+	if v != nil {
+		_u.SetVersionID(*v)
+	}
+	return _u
 }
 
 // SetState sets the "state" field.
@@ -1403,9 +1635,29 @@ func (_u *ServiceCaseUpdateOne) ClearOwnerID() *ServiceCaseUpdateOne {
 	return _u
 }
 
+// SetVersion sets the "version" edge to the ProcessVersion entity.
+func (_u *ServiceCaseUpdateOne) SetVersion(v *ProcessVersion) *ServiceCaseUpdateOne {
+	return _u.SetVersionID(v.ID)
+}
+
 // SetOwner sets the "owner" edge to the Staff entity.
 func (_u *ServiceCaseUpdateOne) SetOwner(v *Staff) *ServiceCaseUpdateOne {
 	return _u.SetOwnerID(v.ID)
+}
+
+// AddCalledIDs adds the "called" edge to the ServiceCase entity by IDs.
+func (_u *ServiceCaseUpdateOne) AddCalledIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.AddCalledIDs(ids...)
+	return _u
+}
+
+// AddCalled adds the "called" edges to the ServiceCase entity.
+func (_u *ServiceCaseUpdateOne) AddCalled(v ...*ServiceCase) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCalledIDs(ids...)
 }
 
 // AddTaskIDs adds the "tasks" edge to the Task entity by IDs.
@@ -1543,6 +1795,21 @@ func (_u *ServiceCaseUpdateOne) AddBreaches(v ...*Breach) *ServiceCaseUpdateOne 
 	return _u.AddBreachIDs(ids...)
 }
 
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_u *ServiceCaseUpdateOne) AddActionIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.AddActionIDs(ids...)
+	return _u
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_u *ServiceCaseUpdateOne) AddActions(v ...*TaskAction) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddActionIDs(ids...)
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
 func (_u *ServiceCaseUpdateOne) AddSurveyIDs(ids ...string) *ServiceCaseUpdateOne {
 	_u.mutation.AddSurveyIDs(ids...)
@@ -1563,10 +1830,37 @@ func (_u *ServiceCaseUpdateOne) Mutation() *ServiceCaseMutation {
 	return _u.mutation
 }
 
+// ClearVersion clears the "version" edge to the ProcessVersion entity.
+func (_u *ServiceCaseUpdateOne) ClearVersion() *ServiceCaseUpdateOne {
+	_u.mutation.ClearVersion()
+	return _u
+}
+
 // ClearOwner clears the "owner" edge to the Staff entity.
 func (_u *ServiceCaseUpdateOne) ClearOwner() *ServiceCaseUpdateOne {
 	_u.mutation.ClearOwner()
 	return _u
+}
+
+// ClearCalled clears all "called" edges to the ServiceCase entity.
+func (_u *ServiceCaseUpdateOne) ClearCalled() *ServiceCaseUpdateOne {
+	_u.mutation.ClearCalled()
+	return _u
+}
+
+// RemoveCalledIDs removes the "called" edge to ServiceCase entities by IDs.
+func (_u *ServiceCaseUpdateOne) RemoveCalledIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.RemoveCalledIDs(ids...)
+	return _u
+}
+
+// RemoveCalled removes "called" edges to ServiceCase entities.
+func (_u *ServiceCaseUpdateOne) RemoveCalled(v ...*ServiceCase) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCalledIDs(ids...)
 }
 
 // ClearTasks clears all "tasks" edges to the Task entity.
@@ -1758,6 +2052,27 @@ func (_u *ServiceCaseUpdateOne) RemoveBreaches(v ...*Breach) *ServiceCaseUpdateO
 	return _u.RemoveBreachIDs(ids...)
 }
 
+// ClearActions clears all "actions" edges to the TaskAction entity.
+func (_u *ServiceCaseUpdateOne) ClearActions() *ServiceCaseUpdateOne {
+	_u.mutation.ClearActions()
+	return _u
+}
+
+// RemoveActionIDs removes the "actions" edge to TaskAction entities by IDs.
+func (_u *ServiceCaseUpdateOne) RemoveActionIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.RemoveActionIDs(ids...)
+	return _u
+}
+
+// RemoveActions removes "actions" edges to TaskAction entities.
+func (_u *ServiceCaseUpdateOne) RemoveActions(v ...*TaskAction) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveActionIDs(ids...)
+}
+
 // ClearSurveys clears all "surveys" edges to the SurveyResponse entity.
 func (_u *ServiceCaseUpdateOne) ClearSurveys() *ServiceCaseUpdateOne {
 	_u.mutation.ClearSurveys()
@@ -1930,6 +2245,35 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(servicecase.FieldEndedAt, field.TypeTime)
 	}
+	if _u.mutation.VersionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   servicecase.VersionTable,
+			Columns: []string{servicecase.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VersionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   servicecase.VersionTable,
+			Columns: []string{servicecase.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.OwnerCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -1952,6 +2296,51 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(staff.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CalledCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCalledIDs(); len(nodes) > 0 && !_u.mutation.CalledCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CalledIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   servicecase.CalledTable,
+			Columns: []string{servicecase.CalledColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -2357,6 +2746,51 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(breach.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedActionsIDs(); len(nodes) > 0 && !_u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.ActionsTable,
+			Columns: []string{servicecase.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

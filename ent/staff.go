@@ -47,15 +47,18 @@ type StaffEdges struct {
 	OrgUnit *OrgUnit `json:"org_unit,omitempty"`
 	// Roles holds the value of the roles edge.
 	Roles []*RoleAssignment `json:"roles,omitempty"`
+	// Absences holds the value of the absences edge.
+	Absences []*Absence `json:"absences,omitempty"`
 	// Qualifications holds the value of the qualifications edge.
 	Qualifications []*Qualification `json:"qualifications,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 	// totalCount holds the count of the edges above.
-	totalCount [4]map[string]int
+	totalCount [5]map[string]int
 
 	namedRoles          map[string][]*RoleAssignment
+	namedAbsences       map[string][]*Absence
 	namedQualifications map[string][]*Qualification
 }
 
@@ -90,10 +93,19 @@ func (e StaffEdges) RolesOrErr() ([]*RoleAssignment, error) {
 	return nil, &NotLoadedError{edge: "roles"}
 }
 
+// AbsencesOrErr returns the Absences value or an error if the edge
+// was not loaded in eager-loading.
+func (e StaffEdges) AbsencesOrErr() ([]*Absence, error) {
+	if e.loadedTypes[3] {
+		return e.Absences, nil
+	}
+	return nil, &NotLoadedError{edge: "absences"}
+}
+
 // QualificationsOrErr returns the Qualifications value or an error if the edge
 // was not loaded in eager-loading.
 func (e StaffEdges) QualificationsOrErr() ([]*Qualification, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Qualifications, nil
 	}
 	return nil, &NotLoadedError{edge: "qualifications"}
@@ -202,6 +214,11 @@ func (_m *Staff) QueryRoles() *RoleAssignmentQuery {
 	return NewStaffClient(_m.config).QueryRoles(_m)
 }
 
+// QueryAbsences queries the "absences" edge of the Staff entity.
+func (_m *Staff) QueryAbsences() *AbsenceQuery {
+	return NewStaffClient(_m.config).QueryAbsences(_m)
+}
+
 // QueryQualifications queries the "qualifications" edge of the Staff entity.
 func (_m *Staff) QueryQualifications() *QualificationQuery {
 	return NewStaffClient(_m.config).QueryQualifications(_m)
@@ -277,6 +294,30 @@ func (_m *Staff) appendNamedRoles(name string, edges ...*RoleAssignment) {
 		_m.Edges.namedRoles[name] = []*RoleAssignment{}
 	} else {
 		_m.Edges.namedRoles[name] = append(_m.Edges.namedRoles[name], edges...)
+	}
+}
+
+// NamedAbsences returns the Absences named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Staff) NamedAbsences(name string) ([]*Absence, error) {
+	if _m.Edges.namedAbsences == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedAbsences[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Staff) appendNamedAbsences(name string, edges ...*Absence) {
+	if _m.Edges.namedAbsences == nil {
+		_m.Edges.namedAbsences = make(map[string][]*Absence)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedAbsences[name] = []*Absence{}
+	} else {
+		_m.Edges.namedAbsences[name] = append(_m.Edges.namedAbsences[name], edges...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
@@ -119,6 +120,21 @@ func (_c *StaffCreate) AddRoles(v ...*RoleAssignment) *StaffCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddRoleIDs(ids...)
+}
+
+// AddAbsenceIDs adds the "absences" edge to the Absence entity by IDs.
+func (_c *StaffCreate) AddAbsenceIDs(ids ...string) *StaffCreate {
+	_c.mutation.AddAbsenceIDs(ids...)
+	return _c
+}
+
+// AddAbsences adds the "absences" edges to the Absence entity.
+func (_c *StaffCreate) AddAbsences(v ...*Absence) *StaffCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddAbsenceIDs(ids...)
 }
 
 // AddQualificationIDs adds the "qualifications" edge to the Qualification entity by IDs.
@@ -322,6 +338,22 @@ func (_c *StaffCreate) createSpec() (*Staff, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(roleassignment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AbsencesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

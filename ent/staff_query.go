@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/qualification"
@@ -31,10 +32,12 @@ type StaffQuery struct {
 	withRegion              *RegionQuery
 	withOrgUnit             *OrgUnitQuery
 	withRoles               *RoleAssignmentQuery
+	withAbsences            *AbsenceQuery
 	withQualifications      *QualificationQuery
 	loadTotal               []func(context.Context, []*Staff) error
 	modifiers               []func(*sql.Selector)
 	withNamedRoles          map[string]*RoleAssignmentQuery
+	withNamedAbsences       map[string]*AbsenceQuery
 	withNamedQualifications map[string]*QualificationQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -131,6 +134,28 @@ func (_q *StaffQuery) QueryRoles() *RoleAssignmentQuery {
 			sqlgraph.From(staff.Table, staff.FieldID, selector),
 			sqlgraph.To(roleassignment.Table, roleassignment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, staff.RolesTable, staff.RolesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryAbsences chains the current query on the "absences" edge.
+func (_q *StaffQuery) QueryAbsences() *AbsenceQuery {
+	query := (&AbsenceClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(staff.Table, staff.FieldID, selector),
+			sqlgraph.To(absence.Table, absence.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, staff.AbsencesTable, staff.AbsencesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -355,6 +380,7 @@ func (_q *StaffQuery) Clone() *StaffQuery {
 		withRegion:         _q.withRegion.Clone(),
 		withOrgUnit:        _q.withOrgUnit.Clone(),
 		withRoles:          _q.withRoles.Clone(),
+		withAbsences:       _q.withAbsences.Clone(),
 		withQualifications: _q.withQualifications.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -393,6 +419,17 @@ func (_q *StaffQuery) WithRoles(opts ...func(*RoleAssignmentQuery)) *StaffQuery 
 		opt(query)
 	}
 	_q.withRoles = query
+	return _q
+}
+
+// WithAbsences tells the query-builder to eager-load the nodes that are connected to
+// the "absences" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *StaffQuery) WithAbsences(opts ...func(*AbsenceQuery)) *StaffQuery {
+	query := (&AbsenceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAbsences = query
 	return _q
 }
 
@@ -485,10 +522,11 @@ func (_q *StaffQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Staff,
 	var (
 		nodes       = []*Staff{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
 			_q.withRegion != nil,
 			_q.withOrgUnit != nil,
 			_q.withRoles != nil,
+			_q.withAbsences != nil,
 			_q.withQualifications != nil,
 		}
 	)
@@ -532,6 +570,13 @@ func (_q *StaffQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Staff,
 			return nil, err
 		}
 	}
+	if query := _q.withAbsences; query != nil {
+		if err := _q.loadAbsences(ctx, query, nodes,
+			func(n *Staff) { n.Edges.Absences = []*Absence{} },
+			func(n *Staff, e *Absence) { n.Edges.Absences = append(n.Edges.Absences, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withQualifications; query != nil {
 		if err := _q.loadQualifications(ctx, query, nodes,
 			func(n *Staff) { n.Edges.Qualifications = []*Qualification{} },
@@ -543,6 +588,13 @@ func (_q *StaffQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Staff,
 		if err := _q.loadRoles(ctx, query, nodes,
 			func(n *Staff) { n.appendNamedRoles(name) },
 			func(n *Staff, e *RoleAssignment) { n.appendNamedRoles(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedAbsences {
+		if err := _q.loadAbsences(ctx, query, nodes,
+			func(n *Staff) { n.appendNamedAbsences(name) },
+			func(n *Staff, e *Absence) { n.appendNamedAbsences(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -637,6 +689,36 @@ func (_q *StaffQuery) loadRoles(ctx context.Context, query *RoleAssignmentQuery,
 	}
 	query.Where(predicate.RoleAssignment(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(staff.RolesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.StaffID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "staff_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *StaffQuery) loadAbsences(ctx context.Context, query *AbsenceQuery, nodes []*Staff, init func(*Staff), assign func(*Staff, *Absence)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Staff)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(absence.FieldStaffID)
+	}
+	query.Where(predicate.Absence(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(staff.AbsencesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {
@@ -819,6 +901,20 @@ func (_q *StaffQuery) WithNamedRoles(name string, opts ...func(*RoleAssignmentQu
 		_q.withNamedRoles = make(map[string]*RoleAssignmentQuery)
 	}
 	_q.withNamedRoles[name] = query
+	return _q
+}
+
+// WithNamedAbsences tells the query-builder to eager-load the nodes that are connected to the "absences"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *StaffQuery) WithNamedAbsences(name string, opts ...func(*AbsenceQuery)) *StaffQuery {
+	query := (&AbsenceClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedAbsences == nil {
+		_q.withNamedAbsences = make(map[string]*AbsenceQuery)
+	}
+	_q.withNamedAbsences[name] = query
 	return _q
 }
 

@@ -10,6 +10,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/qualification"
@@ -99,6 +100,21 @@ func (_u *StaffUpdate) AddRoles(v ...*RoleAssignment) *StaffUpdate {
 	return _u.AddRoleIDs(ids...)
 }
 
+// AddAbsenceIDs adds the "absences" edge to the Absence entity by IDs.
+func (_u *StaffUpdate) AddAbsenceIDs(ids ...string) *StaffUpdate {
+	_u.mutation.AddAbsenceIDs(ids...)
+	return _u
+}
+
+// AddAbsences adds the "absences" edges to the Absence entity.
+func (_u *StaffUpdate) AddAbsences(v ...*Absence) *StaffUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAbsenceIDs(ids...)
+}
+
 // AddQualificationIDs adds the "qualifications" edge to the Qualification entity by IDs.
 func (_u *StaffUpdate) AddQualificationIDs(ids ...string) *StaffUpdate {
 	_u.mutation.AddQualificationIDs(ids...)
@@ -144,6 +160,27 @@ func (_u *StaffUpdate) RemoveRoles(v ...*RoleAssignment) *StaffUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveRoleIDs(ids...)
+}
+
+// ClearAbsences clears all "absences" edges to the Absence entity.
+func (_u *StaffUpdate) ClearAbsences() *StaffUpdate {
+	_u.mutation.ClearAbsences()
+	return _u
+}
+
+// RemoveAbsenceIDs removes the "absences" edge to Absence entities by IDs.
+func (_u *StaffUpdate) RemoveAbsenceIDs(ids ...string) *StaffUpdate {
+	_u.mutation.RemoveAbsenceIDs(ids...)
+	return _u
+}
+
+// RemoveAbsences removes "absences" edges to Absence entities.
+func (_u *StaffUpdate) RemoveAbsences(v ...*Absence) *StaffUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAbsenceIDs(ids...)
 }
 
 // ClearQualifications clears all "qualifications" edges to the Qualification entity.
@@ -305,6 +342,51 @@ func (_u *StaffUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.AbsencesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAbsencesIDs(); len(nodes) > 0 && !_u.mutation.AbsencesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AbsencesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.QualificationsCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -440,6 +522,21 @@ func (_u *StaffUpdateOne) AddRoles(v ...*RoleAssignment) *StaffUpdateOne {
 	return _u.AddRoleIDs(ids...)
 }
 
+// AddAbsenceIDs adds the "absences" edge to the Absence entity by IDs.
+func (_u *StaffUpdateOne) AddAbsenceIDs(ids ...string) *StaffUpdateOne {
+	_u.mutation.AddAbsenceIDs(ids...)
+	return _u
+}
+
+// AddAbsences adds the "absences" edges to the Absence entity.
+func (_u *StaffUpdateOne) AddAbsences(v ...*Absence) *StaffUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAbsenceIDs(ids...)
+}
+
 // AddQualificationIDs adds the "qualifications" edge to the Qualification entity by IDs.
 func (_u *StaffUpdateOne) AddQualificationIDs(ids ...string) *StaffUpdateOne {
 	_u.mutation.AddQualificationIDs(ids...)
@@ -485,6 +582,27 @@ func (_u *StaffUpdateOne) RemoveRoles(v ...*RoleAssignment) *StaffUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveRoleIDs(ids...)
+}
+
+// ClearAbsences clears all "absences" edges to the Absence entity.
+func (_u *StaffUpdateOne) ClearAbsences() *StaffUpdateOne {
+	_u.mutation.ClearAbsences()
+	return _u
+}
+
+// RemoveAbsenceIDs removes the "absences" edge to Absence entities by IDs.
+func (_u *StaffUpdateOne) RemoveAbsenceIDs(ids ...string) *StaffUpdateOne {
+	_u.mutation.RemoveAbsenceIDs(ids...)
+	return _u
+}
+
+// RemoveAbsences removes "absences" edges to Absence entities.
+func (_u *StaffUpdateOne) RemoveAbsences(v ...*Absence) *StaffUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAbsenceIDs(ids...)
 }
 
 // ClearQualifications clears all "qualifications" edges to the Qualification entity.
@@ -669,6 +787,51 @@ func (_u *StaffUpdateOne) sqlSave(ctx context.Context) (_node *Staff, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(roleassignment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AbsencesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAbsencesIDs(); len(nodes) > 0 && !_u.mutation.AbsencesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AbsencesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   staff.AbsencesTable,
+			Columns: []string{staff.AbsencesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(absence.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -64,6 +64,24 @@ type Task struct {
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
 	// CompletedBy holds the value of the "completed_by" field.
 	CompletedBy *string `json:"completed_by,omitempty"`
+	// Who gave it to the assignee; null when he took it.
+	AssignedBy *string `json:"assigned_by,omitempty"`
+	// Whose work the assignee does (委派): it goes back to him when it is done.
+	DelegatedBy *string `json:"delegated_by,omitempty"`
+	// Whether all signers beside the assignee sign (会签) or one is enough (或签).
+	SigningMode task.SigningMode `json:"signing_mode,omitempty"`
+	// How often it was given back as wrongly dispatched (退单).
+	Rejections int `json:"rejections,omitempty"`
+	// How often it was urged (催办).
+	Urges int `json:"urges,omitempty"`
+	// UrgedAt holds the value of the "urged_at" field.
+	UrgedAt *time.Time `json:"urged_at,omitempty"`
+	// When the assignee wants to look at it again.
+	FollowUpAt *time.Time `json:"follow_up_at,omitempty"`
+	// The worker that a service task is lent to.
+	LeaseBy string `json:"lease_by,omitempty"`
+	// Until when; long ago when it is not lent.
+	LeaseUntil time.Time `json:"lease_until,omitempty"`
 	// The earliest binding clock of the case; null without one.
 	DueAt *time.Time `json:"due_at,omitempty"`
 	// due_at, far in the future when null: for sorting.
@@ -84,14 +102,20 @@ type TaskEdges struct {
 	Version *ProcessVersion `json:"version,omitempty"`
 	// Assignee holds the value of the assignee edge.
 	Assignee *Staff `json:"assignee,omitempty"`
+	// Signers holds the value of the signers edge.
+	Signers []*TaskSigner `json:"signers,omitempty"`
+	// Actions holds the value of the actions edge.
+	Actions []*TaskAction `json:"actions,omitempty"`
 	// Evidence holds the value of the evidence edge.
 	Evidence []*Evidence `json:"evidence,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [7]bool
 	// totalCount holds the count of the edges above.
-	totalCount [5]map[string]int
+	totalCount [7]map[string]int
 
+	namedSigners  map[string][]*TaskSigner
+	namedActions  map[string][]*TaskAction
 	namedEvidence map[string][]*Evidence
 }
 
@@ -139,10 +163,28 @@ func (e TaskEdges) AssigneeOrErr() (*Staff, error) {
 	return nil, &NotLoadedError{edge: "assignee"}
 }
 
+// SignersOrErr returns the Signers value or an error if the edge
+// was not loaded in eager-loading.
+func (e TaskEdges) SignersOrErr() ([]*TaskSigner, error) {
+	if e.loadedTypes[4] {
+		return e.Signers, nil
+	}
+	return nil, &NotLoadedError{edge: "signers"}
+}
+
+// ActionsOrErr returns the Actions value or an error if the edge
+// was not loaded in eager-loading.
+func (e TaskEdges) ActionsOrErr() ([]*TaskAction, error) {
+	if e.loadedTypes[5] {
+		return e.Actions, nil
+	}
+	return nil, &NotLoadedError{edge: "actions"}
+}
+
 // EvidenceOrErr returns the Evidence value or an error if the edge
 // was not loaded in eager-loading.
 func (e TaskEdges) EvidenceOrErr() ([]*Evidence, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[6] {
 		return e.Evidence, nil
 	}
 	return nil, &NotLoadedError{edge: "evidence"}
@@ -155,11 +197,11 @@ func (*Task) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case task.FieldRequiredQualifications:
 			values[i] = new([]byte)
-		case task.FieldTokenSeq, task.FieldPriority:
+		case task.FieldTokenSeq, task.FieldPriority, task.FieldRejections, task.FieldUrges:
 			values[i] = new(sql.NullInt64)
-		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy:
+		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy, task.FieldAssignedBy, task.FieldDelegatedBy, task.FieldSigningMode, task.FieldLeaseBy:
 			values[i] = new(sql.NullString)
-		case task.FieldCreatedAt, task.FieldClaimedAt, task.FieldStartedAt, task.FieldCompletedAt, task.FieldDueAt, task.FieldDueOrder:
+		case task.FieldCreatedAt, task.FieldClaimedAt, task.FieldStartedAt, task.FieldCompletedAt, task.FieldUrgedAt, task.FieldFollowUpAt, task.FieldLeaseUntil, task.FieldDueAt, task.FieldDueOrder:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -315,6 +357,64 @@ func (_m *Task) assignValues(columns []string, values []any) error {
 				_m.CompletedBy = new(string)
 				*_m.CompletedBy = value.String
 			}
+		case task.FieldAssignedBy:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field assigned_by", values[i])
+			} else if value.Valid {
+				_m.AssignedBy = new(string)
+				*_m.AssignedBy = value.String
+			}
+		case task.FieldDelegatedBy:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field delegated_by", values[i])
+			} else if value.Valid {
+				_m.DelegatedBy = new(string)
+				*_m.DelegatedBy = value.String
+			}
+		case task.FieldSigningMode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field signing_mode", values[i])
+			} else if value.Valid {
+				_m.SigningMode = task.SigningMode(value.String)
+			}
+		case task.FieldRejections:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field rejections", values[i])
+			} else if value.Valid {
+				_m.Rejections = int(value.Int64)
+			}
+		case task.FieldUrges:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field urges", values[i])
+			} else if value.Valid {
+				_m.Urges = int(value.Int64)
+			}
+		case task.FieldUrgedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field urged_at", values[i])
+			} else if value.Valid {
+				_m.UrgedAt = new(time.Time)
+				*_m.UrgedAt = value.Time
+			}
+		case task.FieldFollowUpAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field follow_up_at", values[i])
+			} else if value.Valid {
+				_m.FollowUpAt = new(time.Time)
+				*_m.FollowUpAt = value.Time
+			}
+		case task.FieldLeaseBy:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field lease_by", values[i])
+			} else if value.Valid {
+				_m.LeaseBy = value.String
+			}
+		case task.FieldLeaseUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field lease_until", values[i])
+			} else if value.Valid {
+				_m.LeaseUntil = value.Time
+			}
 		case task.FieldDueAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field due_at", values[i])
@@ -359,6 +459,16 @@ func (_m *Task) QueryVersion() *ProcessVersionQuery {
 // QueryAssignee queries the "assignee" edge of the Task entity.
 func (_m *Task) QueryAssignee() *StaffQuery {
 	return NewTaskClient(_m.config).QueryAssignee(_m)
+}
+
+// QuerySigners queries the "signers" edge of the Task entity.
+func (_m *Task) QuerySigners() *TaskSignerQuery {
+	return NewTaskClient(_m.config).QuerySigners(_m)
+}
+
+// QueryActions queries the "actions" edge of the Task entity.
+func (_m *Task) QueryActions() *TaskActionQuery {
+	return NewTaskClient(_m.config).QueryActions(_m)
 }
 
 // QueryEvidence queries the "evidence" edge of the Task entity.
@@ -462,6 +572,41 @@ func (_m *Task) String() string {
 		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
+	if v := _m.AssignedBy; v != nil {
+		builder.WriteString("assigned_by=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.DelegatedBy; v != nil {
+		builder.WriteString("delegated_by=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("signing_mode=")
+	builder.WriteString(fmt.Sprintf("%v", _m.SigningMode))
+	builder.WriteString(", ")
+	builder.WriteString("rejections=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Rejections))
+	builder.WriteString(", ")
+	builder.WriteString("urges=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Urges))
+	builder.WriteString(", ")
+	if v := _m.UrgedAt; v != nil {
+		builder.WriteString("urged_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.FollowUpAt; v != nil {
+		builder.WriteString("follow_up_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("lease_by=")
+	builder.WriteString(_m.LeaseBy)
+	builder.WriteString(", ")
+	builder.WriteString("lease_until=")
+	builder.WriteString(_m.LeaseUntil.Format(time.ANSIC))
+	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")
 		builder.WriteString(v.Format(time.ANSIC))
@@ -471,6 +616,54 @@ func (_m *Task) String() string {
 	builder.WriteString(_m.DueOrder.Format(time.ANSIC))
 	builder.WriteByte(')')
 	return builder.String()
+}
+
+// NamedSigners returns the Signers named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Task) NamedSigners(name string) ([]*TaskSigner, error) {
+	if _m.Edges.namedSigners == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedSigners[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Task) appendNamedSigners(name string, edges ...*TaskSigner) {
+	if _m.Edges.namedSigners == nil {
+		_m.Edges.namedSigners = make(map[string][]*TaskSigner)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedSigners[name] = []*TaskSigner{}
+	} else {
+		_m.Edges.namedSigners[name] = append(_m.Edges.namedSigners[name], edges...)
+	}
+}
+
+// NamedActions returns the Actions named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *Task) NamedActions(name string) ([]*TaskAction, error) {
+	if _m.Edges.namedActions == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedActions[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *Task) appendNamedActions(name string, edges ...*TaskAction) {
+	if _m.Edges.namedActions == nil {
+		_m.Edges.namedActions = make(map[string][]*TaskAction)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedActions[name] = []*TaskAction{}
+	} else {
+		_m.Edges.namedActions[name] = append(_m.Edges.namedActions[name], edges...)
+	}
 }
 
 // NamedEvidence returns the Evidence named value or an error if the edge was not

@@ -16,6 +16,8 @@ import (
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 )
 
 // TaskCreate is the builder for creating a Task entity.
@@ -239,6 +241,124 @@ func (_c *TaskCreate) SetNillableCompletedBy(v *string) *TaskCreate {
 	return _c
 }
 
+// SetAssignedBy sets the "assigned_by" field.
+func (_c *TaskCreate) SetAssignedBy(v string) *TaskCreate {
+	_c.mutation.SetAssignedBy(v)
+	return _c
+}
+
+// SetNillableAssignedBy sets the "assigned_by" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableAssignedBy(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetAssignedBy(*v)
+	}
+	return _c
+}
+
+// SetDelegatedBy sets the "delegated_by" field.
+func (_c *TaskCreate) SetDelegatedBy(v string) *TaskCreate {
+	_c.mutation.SetDelegatedBy(v)
+	return _c
+}
+
+// SetNillableDelegatedBy sets the "delegated_by" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableDelegatedBy(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetDelegatedBy(*v)
+	}
+	return _c
+}
+
+// SetSigningMode sets the "signing_mode" field.
+func (_c *TaskCreate) SetSigningMode(v task.SigningMode) *TaskCreate {
+	_c.mutation.SetSigningMode(v)
+	return _c
+}
+
+// SetNillableSigningMode sets the "signing_mode" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableSigningMode(v *task.SigningMode) *TaskCreate {
+	if v != nil {
+		_c.SetSigningMode(*v)
+	}
+	return _c
+}
+
+// SetRejections sets the "rejections" field.
+func (_c *TaskCreate) SetRejections(v int) *TaskCreate {
+	_c.mutation.SetRejections(v)
+	return _c
+}
+
+// SetNillableRejections sets the "rejections" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableRejections(v *int) *TaskCreate {
+	if v != nil {
+		_c.SetRejections(*v)
+	}
+	return _c
+}
+
+// SetUrges sets the "urges" field.
+func (_c *TaskCreate) SetUrges(v int) *TaskCreate {
+	_c.mutation.SetUrges(v)
+	return _c
+}
+
+// SetNillableUrges sets the "urges" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableUrges(v *int) *TaskCreate {
+	if v != nil {
+		_c.SetUrges(*v)
+	}
+	return _c
+}
+
+// SetUrgedAt sets the "urged_at" field.
+func (_c *TaskCreate) SetUrgedAt(v time.Time) *TaskCreate {
+	_c.mutation.SetUrgedAt(v)
+	return _c
+}
+
+// SetNillableUrgedAt sets the "urged_at" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableUrgedAt(v *time.Time) *TaskCreate {
+	if v != nil {
+		_c.SetUrgedAt(*v)
+	}
+	return _c
+}
+
+// SetFollowUpAt sets the "follow_up_at" field.
+func (_c *TaskCreate) SetFollowUpAt(v time.Time) *TaskCreate {
+	_c.mutation.SetFollowUpAt(v)
+	return _c
+}
+
+// SetNillableFollowUpAt sets the "follow_up_at" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableFollowUpAt(v *time.Time) *TaskCreate {
+	if v != nil {
+		_c.SetFollowUpAt(*v)
+	}
+	return _c
+}
+
+// SetLeaseBy sets the "lease_by" field.
+func (_c *TaskCreate) SetLeaseBy(v string) *TaskCreate {
+	_c.mutation.SetLeaseBy(v)
+	return _c
+}
+
+// SetNillableLeaseBy sets the "lease_by" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableLeaseBy(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetLeaseBy(*v)
+	}
+	return _c
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (_c *TaskCreate) SetLeaseUntil(v time.Time) *TaskCreate {
+	_c.mutation.SetLeaseUntil(v)
+	return _c
+}
+
 // SetDueAt sets the "due_at" field.
 func (_c *TaskCreate) SetDueAt(v time.Time) *TaskCreate {
 	_c.mutation.SetDueAt(v)
@@ -291,6 +411,36 @@ func (_c *TaskCreate) SetVersion(v *ProcessVersion) *TaskCreate {
 // SetAssignee sets the "assignee" edge to the Staff entity.
 func (_c *TaskCreate) SetAssignee(v *Staff) *TaskCreate {
 	return _c.SetAssigneeID(v.ID)
+}
+
+// AddSignerIDs adds the "signers" edge to the TaskSigner entity by IDs.
+func (_c *TaskCreate) AddSignerIDs(ids ...string) *TaskCreate {
+	_c.mutation.AddSignerIDs(ids...)
+	return _c
+}
+
+// AddSigners adds the "signers" edges to the TaskSigner entity.
+func (_c *TaskCreate) AddSigners(v ...*TaskSigner) *TaskCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddSignerIDs(ids...)
+}
+
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_c *TaskCreate) AddActionIDs(ids ...string) *TaskCreate {
+	_c.mutation.AddActionIDs(ids...)
+	return _c
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_c *TaskCreate) AddActions(v ...*TaskAction) *TaskCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddActionIDs(ids...)
 }
 
 // AddEvidenceIDs adds the "evidence" edge to the Evidence entity by IDs.
@@ -370,6 +520,22 @@ func (_c *TaskCreate) defaults() {
 	if _, ok := _c.mutation.RequiredQualifications(); !ok {
 		v := task.DefaultRequiredQualifications
 		_c.mutation.SetRequiredQualifications(v)
+	}
+	if _, ok := _c.mutation.SigningMode(); !ok {
+		v := task.DefaultSigningMode
+		_c.mutation.SetSigningMode(v)
+	}
+	if _, ok := _c.mutation.Rejections(); !ok {
+		v := task.DefaultRejections
+		_c.mutation.SetRejections(v)
+	}
+	if _, ok := _c.mutation.Urges(); !ok {
+		v := task.DefaultUrges
+		_c.mutation.SetUrges(v)
+	}
+	if _, ok := _c.mutation.LeaseBy(); !ok {
+		v := task.DefaultLeaseBy
+		_c.mutation.SetLeaseBy(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := task.DefaultID()
@@ -456,6 +622,26 @@ func (_c *TaskCreate) check() error {
 	}
 	if _, ok := _c.mutation.RequiredQualifications(); !ok {
 		return &ValidationError{Name: "required_qualifications", err: errors.New(`ent: missing required field "Task.required_qualifications"`)}
+	}
+	if _, ok := _c.mutation.SigningMode(); !ok {
+		return &ValidationError{Name: "signing_mode", err: errors.New(`ent: missing required field "Task.signing_mode"`)}
+	}
+	if v, ok := _c.mutation.SigningMode(); ok {
+		if err := task.SigningModeValidator(v); err != nil {
+			return &ValidationError{Name: "signing_mode", err: fmt.Errorf(`ent: validator failed for field "Task.signing_mode": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Rejections(); !ok {
+		return &ValidationError{Name: "rejections", err: errors.New(`ent: missing required field "Task.rejections"`)}
+	}
+	if _, ok := _c.mutation.Urges(); !ok {
+		return &ValidationError{Name: "urges", err: errors.New(`ent: missing required field "Task.urges"`)}
+	}
+	if _, ok := _c.mutation.LeaseBy(); !ok {
+		return &ValidationError{Name: "lease_by", err: errors.New(`ent: missing required field "Task.lease_by"`)}
+	}
+	if _, ok := _c.mutation.LeaseUntil(); !ok {
+		return &ValidationError{Name: "lease_until", err: errors.New(`ent: missing required field "Task.lease_until"`)}
 	}
 	if _, ok := _c.mutation.DueOrder(); !ok {
 		return &ValidationError{Name: "due_order", err: errors.New(`ent: missing required field "Task.due_order"`)}
@@ -577,6 +763,42 @@ func (_c *TaskCreate) createSpec() (*Task, *sqlgraph.CreateSpec) {
 		_spec.SetField(task.FieldCompletedBy, field.TypeString, value)
 		_node.CompletedBy = &value
 	}
+	if value, ok := _c.mutation.AssignedBy(); ok {
+		_spec.SetField(task.FieldAssignedBy, field.TypeString, value)
+		_node.AssignedBy = &value
+	}
+	if value, ok := _c.mutation.DelegatedBy(); ok {
+		_spec.SetField(task.FieldDelegatedBy, field.TypeString, value)
+		_node.DelegatedBy = &value
+	}
+	if value, ok := _c.mutation.SigningMode(); ok {
+		_spec.SetField(task.FieldSigningMode, field.TypeEnum, value)
+		_node.SigningMode = value
+	}
+	if value, ok := _c.mutation.Rejections(); ok {
+		_spec.SetField(task.FieldRejections, field.TypeInt, value)
+		_node.Rejections = value
+	}
+	if value, ok := _c.mutation.Urges(); ok {
+		_spec.SetField(task.FieldUrges, field.TypeInt, value)
+		_node.Urges = value
+	}
+	if value, ok := _c.mutation.UrgedAt(); ok {
+		_spec.SetField(task.FieldUrgedAt, field.TypeTime, value)
+		_node.UrgedAt = &value
+	}
+	if value, ok := _c.mutation.FollowUpAt(); ok {
+		_spec.SetField(task.FieldFollowUpAt, field.TypeTime, value)
+		_node.FollowUpAt = &value
+	}
+	if value, ok := _c.mutation.LeaseBy(); ok {
+		_spec.SetField(task.FieldLeaseBy, field.TypeString, value)
+		_node.LeaseBy = value
+	}
+	if value, ok := _c.mutation.LeaseUntil(); ok {
+		_spec.SetField(task.FieldLeaseUntil, field.TypeTime, value)
+		_node.LeaseUntil = value
+	}
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(task.FieldDueAt, field.TypeTime, value)
 		_node.DueAt = &value
@@ -651,6 +873,38 @@ func (_c *TaskCreate) createSpec() (*Task, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.AssigneeID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.SignersIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.EvidenceIDs(); len(nodes) > 0 {

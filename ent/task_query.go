@@ -20,6 +20,8 @@ import (
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 )
 
 // TaskQuery is the builder for querying Task entities.
@@ -33,9 +35,13 @@ type TaskQuery struct {
 	withCase          *ServiceCaseQuery
 	withVersion       *ProcessVersionQuery
 	withAssignee      *StaffQuery
+	withSigners       *TaskSignerQuery
+	withActions       *TaskActionQuery
 	withEvidence      *EvidenceQuery
 	loadTotal         []func(context.Context, []*Task) error
 	modifiers         []func(*sql.Selector)
+	withNamedSigners  map[string]*TaskSignerQuery
+	withNamedActions  map[string]*TaskActionQuery
 	withNamedEvidence map[string]*EvidenceQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -154,6 +160,50 @@ func (_q *TaskQuery) QueryAssignee() *StaffQuery {
 			sqlgraph.From(task.Table, task.FieldID, selector),
 			sqlgraph.To(staff.Table, staff.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, task.AssigneeTable, task.AssigneeColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QuerySigners chains the current query on the "signers" edge.
+func (_q *TaskQuery) QuerySigners() *TaskSignerQuery {
+	query := (&TaskSignerClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(task.Table, task.FieldID, selector),
+			sqlgraph.To(tasksigner.Table, tasksigner.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, task.SignersTable, task.SignersColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryActions chains the current query on the "actions" edge.
+func (_q *TaskQuery) QueryActions() *TaskActionQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(task.Table, task.FieldID, selector),
+			sqlgraph.To(taskaction.Table, taskaction.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, task.ActionsTable, task.ActionsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -379,6 +429,8 @@ func (_q *TaskQuery) Clone() *TaskQuery {
 		withCase:     _q.withCase.Clone(),
 		withVersion:  _q.withVersion.Clone(),
 		withAssignee: _q.withAssignee.Clone(),
+		withSigners:  _q.withSigners.Clone(),
+		withActions:  _q.withActions.Clone(),
 		withEvidence: _q.withEvidence.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -428,6 +480,28 @@ func (_q *TaskQuery) WithAssignee(opts ...func(*StaffQuery)) *TaskQuery {
 		opt(query)
 	}
 	_q.withAssignee = query
+	return _q
+}
+
+// WithSigners tells the query-builder to eager-load the nodes that are connected to
+// the "signers" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *TaskQuery) WithSigners(opts ...func(*TaskSignerQuery)) *TaskQuery {
+	query := (&TaskSignerClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withSigners = query
+	return _q
+}
+
+// WithActions tells the query-builder to eager-load the nodes that are connected to
+// the "actions" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *TaskQuery) WithActions(opts ...func(*TaskActionQuery)) *TaskQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withActions = query
 	return _q
 }
 
@@ -520,11 +594,13 @@ func (_q *TaskQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Task, e
 	var (
 		nodes       = []*Task{}
 		_spec       = _q.querySpec()
-		loadedTypes = [5]bool{
+		loadedTypes = [7]bool{
 			_q.withRegion != nil,
 			_q.withCase != nil,
 			_q.withVersion != nil,
 			_q.withAssignee != nil,
+			_q.withSigners != nil,
+			_q.withActions != nil,
 			_q.withEvidence != nil,
 		}
 	)
@@ -573,10 +649,38 @@ func (_q *TaskQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Task, e
 			return nil, err
 		}
 	}
+	if query := _q.withSigners; query != nil {
+		if err := _q.loadSigners(ctx, query, nodes,
+			func(n *Task) { n.Edges.Signers = []*TaskSigner{} },
+			func(n *Task, e *TaskSigner) { n.Edges.Signers = append(n.Edges.Signers, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withActions; query != nil {
+		if err := _q.loadActions(ctx, query, nodes,
+			func(n *Task) { n.Edges.Actions = []*TaskAction{} },
+			func(n *Task, e *TaskAction) { n.Edges.Actions = append(n.Edges.Actions, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withEvidence; query != nil {
 		if err := _q.loadEvidence(ctx, query, nodes,
 			func(n *Task) { n.Edges.Evidence = []*Evidence{} },
 			func(n *Task, e *Evidence) { n.Edges.Evidence = append(n.Edges.Evidence, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedSigners {
+		if err := _q.loadSigners(ctx, query, nodes,
+			func(n *Task) { n.appendNamedSigners(name) },
+			func(n *Task, e *TaskSigner) { n.appendNamedSigners(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedActions {
+		if err := _q.loadActions(ctx, query, nodes,
+			func(n *Task) { n.appendNamedActions(name) },
+			func(n *Task, e *TaskAction) { n.appendNamedActions(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -711,6 +815,66 @@ func (_q *TaskQuery) loadAssignee(ctx context.Context, query *StaffQuery, nodes 
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *TaskQuery) loadSigners(ctx context.Context, query *TaskSignerQuery, nodes []*Task, init func(*Task), assign func(*Task, *TaskSigner)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Task)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(tasksigner.FieldTaskID)
+	}
+	query.Where(predicate.TaskSigner(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(task.SignersColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.TaskID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "task_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *TaskQuery) loadActions(ctx context.Context, query *TaskActionQuery, nodes []*Task, init func(*Task), assign func(*Task, *TaskAction)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Task)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(taskaction.FieldTaskID)
+	}
+	query.Where(predicate.TaskAction(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(task.ActionsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.TaskID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "task_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }
@@ -877,6 +1041,34 @@ func (_q *TaskQuery) ForShare(opts ...sql.LockOption) *TaskQuery {
 func (_q *TaskQuery) Modify(modifiers ...func(s *sql.Selector)) *TaskSelect {
 	_q.modifiers = append(_q.modifiers, modifiers...)
 	return _q.Select()
+}
+
+// WithNamedSigners tells the query-builder to eager-load the nodes that are connected to the "signers"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *TaskQuery) WithNamedSigners(name string, opts ...func(*TaskSignerQuery)) *TaskQuery {
+	query := (&TaskSignerClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedSigners == nil {
+		_q.withNamedSigners = make(map[string]*TaskSignerQuery)
+	}
+	_q.withNamedSigners[name] = query
+	return _q
+}
+
+// WithNamedActions tells the query-builder to eager-load the nodes that are connected to the "actions"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *TaskQuery) WithNamedActions(name string, opts ...func(*TaskActionQuery)) *TaskQuery {
+	query := (&TaskActionClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedActions == nil {
+		_q.withNamedActions = make(map[string]*TaskActionQuery)
+	}
+	_q.withNamedActions[name] = query
+	return _q
 }
 
 // WithNamedEvidence tells the query-builder to eager-load the nodes that are connected to the "evidence"

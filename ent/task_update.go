@@ -10,11 +10,15 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 )
 
 // TaskUpdate is the builder for updating Task entities.
@@ -28,6 +32,104 @@ type TaskUpdate struct {
 // Where appends a list predicates to the TaskUpdate builder.
 func (_u *TaskUpdate) Where(ps ...predicate.Task) *TaskUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetVersionID sets the "version_id" field.
+func (_u *TaskUpdate) SetVersionID(v string) *TaskUpdate {
+	_u.mutation.SetVersionID(v)
+	return _u
+}
+
+// SetNillableVersionID sets the "version_id" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableVersionID(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetVersionID(*v)
+	}
+	return _u
+}
+
+// SetNodeID sets the "node_id" field.
+func (_u *TaskUpdate) SetNodeID(v string) *TaskUpdate {
+	_u.mutation.SetNodeID(v)
+	return _u
+}
+
+// SetNillableNodeID sets the "node_id" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableNodeID(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetNodeID(*v)
+	}
+	return _u
+}
+
+// SetNameZh sets the "name_zh" field.
+func (_u *TaskUpdate) SetNameZh(v string) *TaskUpdate {
+	_u.mutation.SetNameZh(v)
+	return _u
+}
+
+// SetNillableNameZh sets the "name_zh" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableNameZh(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetNameZh(*v)
+	}
+	return _u
+}
+
+// SetNameEn sets the "name_en" field.
+func (_u *TaskUpdate) SetNameEn(v string) *TaskUpdate {
+	_u.mutation.SetNameEn(v)
+	return _u
+}
+
+// SetNillableNameEn sets the "name_en" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableNameEn(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetTopic sets the "topic" field.
+func (_u *TaskUpdate) SetTopic(v string) *TaskUpdate {
+	_u.mutation.SetTopic(v)
+	return _u
+}
+
+// SetNillableTopic sets the "topic" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableTopic(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetTopic(*v)
+	}
+	return _u
+}
+
+// SetRole sets the "role" field.
+func (_u *TaskUpdate) SetRole(v string) *TaskUpdate {
+	_u.mutation.SetRole(v)
+	return _u
+}
+
+// SetNillableRole sets the "role" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableRole(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetRole(*v)
+	}
+	return _u
+}
+
+// SetStage sets the "stage" field.
+func (_u *TaskUpdate) SetStage(v string) *TaskUpdate {
+	_u.mutation.SetStage(v)
+	return _u
+}
+
+// SetNillableStage sets the "stage" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableStage(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetStage(*v)
+	}
 	return _u
 }
 
@@ -63,6 +165,18 @@ func (_u *TaskUpdate) SetNillablePriority(v *int) *TaskUpdate {
 // AddPriority adds value to the "priority" field.
 func (_u *TaskUpdate) AddPriority(v int) *TaskUpdate {
 	_u.mutation.AddPriority(v)
+	return _u
+}
+
+// SetRequiredQualifications sets the "required_qualifications" field.
+func (_u *TaskUpdate) SetRequiredQualifications(v []string) *TaskUpdate {
+	_u.mutation.SetRequiredQualifications(v)
+	return _u
+}
+
+// AppendRequiredQualifications appends value to the "required_qualifications" field.
+func (_u *TaskUpdate) AppendRequiredQualifications(v []string) *TaskUpdate {
+	_u.mutation.AppendRequiredQualifications(v)
 	return _u
 }
 
@@ -166,6 +280,170 @@ func (_u *TaskUpdate) ClearCompletedBy() *TaskUpdate {
 	return _u
 }
 
+// SetAssignedBy sets the "assigned_by" field.
+func (_u *TaskUpdate) SetAssignedBy(v string) *TaskUpdate {
+	_u.mutation.SetAssignedBy(v)
+	return _u
+}
+
+// SetNillableAssignedBy sets the "assigned_by" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableAssignedBy(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetAssignedBy(*v)
+	}
+	return _u
+}
+
+// ClearAssignedBy clears the value of the "assigned_by" field.
+func (_u *TaskUpdate) ClearAssignedBy() *TaskUpdate {
+	_u.mutation.ClearAssignedBy()
+	return _u
+}
+
+// SetDelegatedBy sets the "delegated_by" field.
+func (_u *TaskUpdate) SetDelegatedBy(v string) *TaskUpdate {
+	_u.mutation.SetDelegatedBy(v)
+	return _u
+}
+
+// SetNillableDelegatedBy sets the "delegated_by" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableDelegatedBy(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetDelegatedBy(*v)
+	}
+	return _u
+}
+
+// ClearDelegatedBy clears the value of the "delegated_by" field.
+func (_u *TaskUpdate) ClearDelegatedBy() *TaskUpdate {
+	_u.mutation.ClearDelegatedBy()
+	return _u
+}
+
+// SetSigningMode sets the "signing_mode" field.
+func (_u *TaskUpdate) SetSigningMode(v task.SigningMode) *TaskUpdate {
+	_u.mutation.SetSigningMode(v)
+	return _u
+}
+
+// SetNillableSigningMode sets the "signing_mode" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableSigningMode(v *task.SigningMode) *TaskUpdate {
+	if v != nil {
+		_u.SetSigningMode(*v)
+	}
+	return _u
+}
+
+// SetRejections sets the "rejections" field.
+func (_u *TaskUpdate) SetRejections(v int) *TaskUpdate {
+	_u.mutation.ResetRejections()
+	_u.mutation.SetRejections(v)
+	return _u
+}
+
+// SetNillableRejections sets the "rejections" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableRejections(v *int) *TaskUpdate {
+	if v != nil {
+		_u.SetRejections(*v)
+	}
+	return _u
+}
+
+// AddRejections adds value to the "rejections" field.
+func (_u *TaskUpdate) AddRejections(v int) *TaskUpdate {
+	_u.mutation.AddRejections(v)
+	return _u
+}
+
+// SetUrges sets the "urges" field.
+func (_u *TaskUpdate) SetUrges(v int) *TaskUpdate {
+	_u.mutation.ResetUrges()
+	_u.mutation.SetUrges(v)
+	return _u
+}
+
+// SetNillableUrges sets the "urges" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableUrges(v *int) *TaskUpdate {
+	if v != nil {
+		_u.SetUrges(*v)
+	}
+	return _u
+}
+
+// AddUrges adds value to the "urges" field.
+func (_u *TaskUpdate) AddUrges(v int) *TaskUpdate {
+	_u.mutation.AddUrges(v)
+	return _u
+}
+
+// SetUrgedAt sets the "urged_at" field.
+func (_u *TaskUpdate) SetUrgedAt(v time.Time) *TaskUpdate {
+	_u.mutation.SetUrgedAt(v)
+	return _u
+}
+
+// SetNillableUrgedAt sets the "urged_at" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableUrgedAt(v *time.Time) *TaskUpdate {
+	if v != nil {
+		_u.SetUrgedAt(*v)
+	}
+	return _u
+}
+
+// ClearUrgedAt clears the value of the "urged_at" field.
+func (_u *TaskUpdate) ClearUrgedAt() *TaskUpdate {
+	_u.mutation.ClearUrgedAt()
+	return _u
+}
+
+// SetFollowUpAt sets the "follow_up_at" field.
+func (_u *TaskUpdate) SetFollowUpAt(v time.Time) *TaskUpdate {
+	_u.mutation.SetFollowUpAt(v)
+	return _u
+}
+
+// SetNillableFollowUpAt sets the "follow_up_at" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableFollowUpAt(v *time.Time) *TaskUpdate {
+	if v != nil {
+		_u.SetFollowUpAt(*v)
+	}
+	return _u
+}
+
+// ClearFollowUpAt clears the value of the "follow_up_at" field.
+func (_u *TaskUpdate) ClearFollowUpAt() *TaskUpdate {
+	_u.mutation.ClearFollowUpAt()
+	return _u
+}
+
+// SetLeaseBy sets the "lease_by" field.
+func (_u *TaskUpdate) SetLeaseBy(v string) *TaskUpdate {
+	_u.mutation.SetLeaseBy(v)
+	return _u
+}
+
+// SetNillableLeaseBy sets the "lease_by" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableLeaseBy(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetLeaseBy(*v)
+	}
+	return _u
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (_u *TaskUpdate) SetLeaseUntil(v time.Time) *TaskUpdate {
+	_u.mutation.SetLeaseUntil(v)
+	return _u
+}
+
+// SetNillableLeaseUntil sets the "lease_until" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableLeaseUntil(v *time.Time) *TaskUpdate {
+	if v != nil {
+		_u.SetLeaseUntil(*v)
+	}
+	return _u
+}
+
 // SetDueAt sets the "due_at" field.
 func (_u *TaskUpdate) SetDueAt(v time.Time) *TaskUpdate {
 	_u.mutation.SetDueAt(v)
@@ -200,9 +478,44 @@ func (_u *TaskUpdate) SetNillableDueOrder(v *time.Time) *TaskUpdate {
 	return _u
 }
 
+// SetVersion sets the "version" edge to the ProcessVersion entity.
+func (_u *TaskUpdate) SetVersion(v *ProcessVersion) *TaskUpdate {
+	return _u.SetVersionID(v.ID)
+}
+
 // SetAssignee sets the "assignee" edge to the Staff entity.
 func (_u *TaskUpdate) SetAssignee(v *Staff) *TaskUpdate {
 	return _u.SetAssigneeID(v.ID)
+}
+
+// AddSignerIDs adds the "signers" edge to the TaskSigner entity by IDs.
+func (_u *TaskUpdate) AddSignerIDs(ids ...string) *TaskUpdate {
+	_u.mutation.AddSignerIDs(ids...)
+	return _u
+}
+
+// AddSigners adds the "signers" edges to the TaskSigner entity.
+func (_u *TaskUpdate) AddSigners(v ...*TaskSigner) *TaskUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSignerIDs(ids...)
+}
+
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_u *TaskUpdate) AddActionIDs(ids ...string) *TaskUpdate {
+	_u.mutation.AddActionIDs(ids...)
+	return _u
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_u *TaskUpdate) AddActions(v ...*TaskAction) *TaskUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddActionIDs(ids...)
 }
 
 // AddEvidenceIDs adds the "evidence" edge to the Evidence entity by IDs.
@@ -225,10 +538,58 @@ func (_u *TaskUpdate) Mutation() *TaskMutation {
 	return _u.mutation
 }
 
+// ClearVersion clears the "version" edge to the ProcessVersion entity.
+func (_u *TaskUpdate) ClearVersion() *TaskUpdate {
+	_u.mutation.ClearVersion()
+	return _u
+}
+
 // ClearAssignee clears the "assignee" edge to the Staff entity.
 func (_u *TaskUpdate) ClearAssignee() *TaskUpdate {
 	_u.mutation.ClearAssignee()
 	return _u
+}
+
+// ClearSigners clears all "signers" edges to the TaskSigner entity.
+func (_u *TaskUpdate) ClearSigners() *TaskUpdate {
+	_u.mutation.ClearSigners()
+	return _u
+}
+
+// RemoveSignerIDs removes the "signers" edge to TaskSigner entities by IDs.
+func (_u *TaskUpdate) RemoveSignerIDs(ids ...string) *TaskUpdate {
+	_u.mutation.RemoveSignerIDs(ids...)
+	return _u
+}
+
+// RemoveSigners removes "signers" edges to TaskSigner entities.
+func (_u *TaskUpdate) RemoveSigners(v ...*TaskSigner) *TaskUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSignerIDs(ids...)
+}
+
+// ClearActions clears all "actions" edges to the TaskAction entity.
+func (_u *TaskUpdate) ClearActions() *TaskUpdate {
+	_u.mutation.ClearActions()
+	return _u
+}
+
+// RemoveActionIDs removes the "actions" edge to TaskAction entities by IDs.
+func (_u *TaskUpdate) RemoveActionIDs(ids ...string) *TaskUpdate {
+	_u.mutation.RemoveActionIDs(ids...)
+	return _u
+}
+
+// RemoveActions removes "actions" edges to TaskAction entities.
+func (_u *TaskUpdate) RemoveActions(v ...*TaskAction) *TaskUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveActionIDs(ids...)
 }
 
 // ClearEvidence clears all "evidence" edges to the Evidence entity.
@@ -281,9 +642,24 @@ func (_u *TaskUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *TaskUpdate) check() error {
+	if v, ok := _u.mutation.NodeID(); ok {
+		if err := task.NodeIDValidator(v); err != nil {
+			return &ValidationError{Name: "node_id", err: fmt.Errorf(`ent: validator failed for field "Task.node_id": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.NameZh(); ok {
+		if err := task.NameZhValidator(v); err != nil {
+			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Task.name_zh": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := task.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Task.state": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SigningMode(); ok {
+		if err := task.SigningModeValidator(v); err != nil {
+			return &ValidationError{Name: "signing_mode", err: fmt.Errorf(`ent: validator failed for field "Task.signing_mode": %w`, err)}
 		}
 	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
@@ -316,6 +692,24 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.NodeID(); ok {
+		_spec.SetField(task.FieldNodeID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameZh(); ok {
+		_spec.SetField(task.FieldNameZh, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameEn(); ok {
+		_spec.SetField(task.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Topic(); ok {
+		_spec.SetField(task.FieldTopic, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Role(); ok {
+		_spec.SetField(task.FieldRole, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Stage(); ok {
+		_spec.SetField(task.FieldStage, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(task.FieldState, field.TypeEnum, value)
 	}
@@ -324,6 +718,14 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedPriority(); ok {
 		_spec.AddField(task.FieldPriority, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.RequiredQualifications(); ok {
+		_spec.SetField(task.FieldRequiredQualifications, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedRequiredQualifications(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, task.FieldRequiredQualifications, value)
+		})
 	}
 	if value, ok := _u.mutation.ClaimedAt(); ok {
 		_spec.SetField(task.FieldClaimedAt, field.TypeTime, value)
@@ -349,6 +751,51 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.CompletedByCleared() {
 		_spec.ClearField(task.FieldCompletedBy, field.TypeString)
 	}
+	if value, ok := _u.mutation.AssignedBy(); ok {
+		_spec.SetField(task.FieldAssignedBy, field.TypeString, value)
+	}
+	if _u.mutation.AssignedByCleared() {
+		_spec.ClearField(task.FieldAssignedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.DelegatedBy(); ok {
+		_spec.SetField(task.FieldDelegatedBy, field.TypeString, value)
+	}
+	if _u.mutation.DelegatedByCleared() {
+		_spec.ClearField(task.FieldDelegatedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.SigningMode(); ok {
+		_spec.SetField(task.FieldSigningMode, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.Rejections(); ok {
+		_spec.SetField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRejections(); ok {
+		_spec.AddField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Urges(); ok {
+		_spec.SetField(task.FieldUrges, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUrges(); ok {
+		_spec.AddField(task.FieldUrges, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UrgedAt(); ok {
+		_spec.SetField(task.FieldUrgedAt, field.TypeTime, value)
+	}
+	if _u.mutation.UrgedAtCleared() {
+		_spec.ClearField(task.FieldUrgedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FollowUpAt(); ok {
+		_spec.SetField(task.FieldFollowUpAt, field.TypeTime, value)
+	}
+	if _u.mutation.FollowUpAtCleared() {
+		_spec.ClearField(task.FieldFollowUpAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LeaseBy(); ok {
+		_spec.SetField(task.FieldLeaseBy, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LeaseUntil(); ok {
+		_spec.SetField(task.FieldLeaseUntil, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(task.FieldDueAt, field.TypeTime, value)
 	}
@@ -357,6 +804,35 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.DueOrder(); ok {
 		_spec.SetField(task.FieldDueOrder, field.TypeTime, value)
+	}
+	if _u.mutation.VersionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   task.VersionTable,
+			Columns: []string{task.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VersionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   task.VersionTable,
+			Columns: []string{task.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.AssigneeCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -380,6 +856,96 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(staff.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SignersCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSignersIDs(); len(nodes) > 0 && !_u.mutation.SignersCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SignersIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedActionsIDs(); len(nodes) > 0 && !_u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -454,6 +1020,104 @@ type TaskUpdateOne struct {
 	modifiers []func(*sql.UpdateBuilder)
 }
 
+// SetVersionID sets the "version_id" field.
+func (_u *TaskUpdateOne) SetVersionID(v string) *TaskUpdateOne {
+	_u.mutation.SetVersionID(v)
+	return _u
+}
+
+// SetNillableVersionID sets the "version_id" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableVersionID(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetVersionID(*v)
+	}
+	return _u
+}
+
+// SetNodeID sets the "node_id" field.
+func (_u *TaskUpdateOne) SetNodeID(v string) *TaskUpdateOne {
+	_u.mutation.SetNodeID(v)
+	return _u
+}
+
+// SetNillableNodeID sets the "node_id" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableNodeID(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetNodeID(*v)
+	}
+	return _u
+}
+
+// SetNameZh sets the "name_zh" field.
+func (_u *TaskUpdateOne) SetNameZh(v string) *TaskUpdateOne {
+	_u.mutation.SetNameZh(v)
+	return _u
+}
+
+// SetNillableNameZh sets the "name_zh" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableNameZh(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetNameZh(*v)
+	}
+	return _u
+}
+
+// SetNameEn sets the "name_en" field.
+func (_u *TaskUpdateOne) SetNameEn(v string) *TaskUpdateOne {
+	_u.mutation.SetNameEn(v)
+	return _u
+}
+
+// SetNillableNameEn sets the "name_en" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableNameEn(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetNameEn(*v)
+	}
+	return _u
+}
+
+// SetTopic sets the "topic" field.
+func (_u *TaskUpdateOne) SetTopic(v string) *TaskUpdateOne {
+	_u.mutation.SetTopic(v)
+	return _u
+}
+
+// SetNillableTopic sets the "topic" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableTopic(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetTopic(*v)
+	}
+	return _u
+}
+
+// SetRole sets the "role" field.
+func (_u *TaskUpdateOne) SetRole(v string) *TaskUpdateOne {
+	_u.mutation.SetRole(v)
+	return _u
+}
+
+// SetNillableRole sets the "role" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableRole(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetRole(*v)
+	}
+	return _u
+}
+
+// SetStage sets the "stage" field.
+func (_u *TaskUpdateOne) SetStage(v string) *TaskUpdateOne {
+	_u.mutation.SetStage(v)
+	return _u
+}
+
+// SetNillableStage sets the "stage" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableStage(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetStage(*v)
+	}
+	return _u
+}
+
 // SetState sets the "state" field.
 func (_u *TaskUpdateOne) SetState(v task.State) *TaskUpdateOne {
 	_u.mutation.SetState(v)
@@ -486,6 +1150,18 @@ func (_u *TaskUpdateOne) SetNillablePriority(v *int) *TaskUpdateOne {
 // AddPriority adds value to the "priority" field.
 func (_u *TaskUpdateOne) AddPriority(v int) *TaskUpdateOne {
 	_u.mutation.AddPriority(v)
+	return _u
+}
+
+// SetRequiredQualifications sets the "required_qualifications" field.
+func (_u *TaskUpdateOne) SetRequiredQualifications(v []string) *TaskUpdateOne {
+	_u.mutation.SetRequiredQualifications(v)
+	return _u
+}
+
+// AppendRequiredQualifications appends value to the "required_qualifications" field.
+func (_u *TaskUpdateOne) AppendRequiredQualifications(v []string) *TaskUpdateOne {
+	_u.mutation.AppendRequiredQualifications(v)
 	return _u
 }
 
@@ -589,6 +1265,170 @@ func (_u *TaskUpdateOne) ClearCompletedBy() *TaskUpdateOne {
 	return _u
 }
 
+// SetAssignedBy sets the "assigned_by" field.
+func (_u *TaskUpdateOne) SetAssignedBy(v string) *TaskUpdateOne {
+	_u.mutation.SetAssignedBy(v)
+	return _u
+}
+
+// SetNillableAssignedBy sets the "assigned_by" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableAssignedBy(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetAssignedBy(*v)
+	}
+	return _u
+}
+
+// ClearAssignedBy clears the value of the "assigned_by" field.
+func (_u *TaskUpdateOne) ClearAssignedBy() *TaskUpdateOne {
+	_u.mutation.ClearAssignedBy()
+	return _u
+}
+
+// SetDelegatedBy sets the "delegated_by" field.
+func (_u *TaskUpdateOne) SetDelegatedBy(v string) *TaskUpdateOne {
+	_u.mutation.SetDelegatedBy(v)
+	return _u
+}
+
+// SetNillableDelegatedBy sets the "delegated_by" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableDelegatedBy(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetDelegatedBy(*v)
+	}
+	return _u
+}
+
+// ClearDelegatedBy clears the value of the "delegated_by" field.
+func (_u *TaskUpdateOne) ClearDelegatedBy() *TaskUpdateOne {
+	_u.mutation.ClearDelegatedBy()
+	return _u
+}
+
+// SetSigningMode sets the "signing_mode" field.
+func (_u *TaskUpdateOne) SetSigningMode(v task.SigningMode) *TaskUpdateOne {
+	_u.mutation.SetSigningMode(v)
+	return _u
+}
+
+// SetNillableSigningMode sets the "signing_mode" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableSigningMode(v *task.SigningMode) *TaskUpdateOne {
+	if v != nil {
+		_u.SetSigningMode(*v)
+	}
+	return _u
+}
+
+// SetRejections sets the "rejections" field.
+func (_u *TaskUpdateOne) SetRejections(v int) *TaskUpdateOne {
+	_u.mutation.ResetRejections()
+	_u.mutation.SetRejections(v)
+	return _u
+}
+
+// SetNillableRejections sets the "rejections" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableRejections(v *int) *TaskUpdateOne {
+	if v != nil {
+		_u.SetRejections(*v)
+	}
+	return _u
+}
+
+// AddRejections adds value to the "rejections" field.
+func (_u *TaskUpdateOne) AddRejections(v int) *TaskUpdateOne {
+	_u.mutation.AddRejections(v)
+	return _u
+}
+
+// SetUrges sets the "urges" field.
+func (_u *TaskUpdateOne) SetUrges(v int) *TaskUpdateOne {
+	_u.mutation.ResetUrges()
+	_u.mutation.SetUrges(v)
+	return _u
+}
+
+// SetNillableUrges sets the "urges" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableUrges(v *int) *TaskUpdateOne {
+	if v != nil {
+		_u.SetUrges(*v)
+	}
+	return _u
+}
+
+// AddUrges adds value to the "urges" field.
+func (_u *TaskUpdateOne) AddUrges(v int) *TaskUpdateOne {
+	_u.mutation.AddUrges(v)
+	return _u
+}
+
+// SetUrgedAt sets the "urged_at" field.
+func (_u *TaskUpdateOne) SetUrgedAt(v time.Time) *TaskUpdateOne {
+	_u.mutation.SetUrgedAt(v)
+	return _u
+}
+
+// SetNillableUrgedAt sets the "urged_at" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableUrgedAt(v *time.Time) *TaskUpdateOne {
+	if v != nil {
+		_u.SetUrgedAt(*v)
+	}
+	return _u
+}
+
+// ClearUrgedAt clears the value of the "urged_at" field.
+func (_u *TaskUpdateOne) ClearUrgedAt() *TaskUpdateOne {
+	_u.mutation.ClearUrgedAt()
+	return _u
+}
+
+// SetFollowUpAt sets the "follow_up_at" field.
+func (_u *TaskUpdateOne) SetFollowUpAt(v time.Time) *TaskUpdateOne {
+	_u.mutation.SetFollowUpAt(v)
+	return _u
+}
+
+// SetNillableFollowUpAt sets the "follow_up_at" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableFollowUpAt(v *time.Time) *TaskUpdateOne {
+	if v != nil {
+		_u.SetFollowUpAt(*v)
+	}
+	return _u
+}
+
+// ClearFollowUpAt clears the value of the "follow_up_at" field.
+func (_u *TaskUpdateOne) ClearFollowUpAt() *TaskUpdateOne {
+	_u.mutation.ClearFollowUpAt()
+	return _u
+}
+
+// SetLeaseBy sets the "lease_by" field.
+func (_u *TaskUpdateOne) SetLeaseBy(v string) *TaskUpdateOne {
+	_u.mutation.SetLeaseBy(v)
+	return _u
+}
+
+// SetNillableLeaseBy sets the "lease_by" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableLeaseBy(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetLeaseBy(*v)
+	}
+	return _u
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (_u *TaskUpdateOne) SetLeaseUntil(v time.Time) *TaskUpdateOne {
+	_u.mutation.SetLeaseUntil(v)
+	return _u
+}
+
+// SetNillableLeaseUntil sets the "lease_until" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableLeaseUntil(v *time.Time) *TaskUpdateOne {
+	if v != nil {
+		_u.SetLeaseUntil(*v)
+	}
+	return _u
+}
+
 // SetDueAt sets the "due_at" field.
 func (_u *TaskUpdateOne) SetDueAt(v time.Time) *TaskUpdateOne {
 	_u.mutation.SetDueAt(v)
@@ -623,9 +1463,44 @@ func (_u *TaskUpdateOne) SetNillableDueOrder(v *time.Time) *TaskUpdateOne {
 	return _u
 }
 
+// SetVersion sets the "version" edge to the ProcessVersion entity.
+func (_u *TaskUpdateOne) SetVersion(v *ProcessVersion) *TaskUpdateOne {
+	return _u.SetVersionID(v.ID)
+}
+
 // SetAssignee sets the "assignee" edge to the Staff entity.
 func (_u *TaskUpdateOne) SetAssignee(v *Staff) *TaskUpdateOne {
 	return _u.SetAssigneeID(v.ID)
+}
+
+// AddSignerIDs adds the "signers" edge to the TaskSigner entity by IDs.
+func (_u *TaskUpdateOne) AddSignerIDs(ids ...string) *TaskUpdateOne {
+	_u.mutation.AddSignerIDs(ids...)
+	return _u
+}
+
+// AddSigners adds the "signers" edges to the TaskSigner entity.
+func (_u *TaskUpdateOne) AddSigners(v ...*TaskSigner) *TaskUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddSignerIDs(ids...)
+}
+
+// AddActionIDs adds the "actions" edge to the TaskAction entity by IDs.
+func (_u *TaskUpdateOne) AddActionIDs(ids ...string) *TaskUpdateOne {
+	_u.mutation.AddActionIDs(ids...)
+	return _u
+}
+
+// AddActions adds the "actions" edges to the TaskAction entity.
+func (_u *TaskUpdateOne) AddActions(v ...*TaskAction) *TaskUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddActionIDs(ids...)
 }
 
 // AddEvidenceIDs adds the "evidence" edge to the Evidence entity by IDs.
@@ -648,10 +1523,58 @@ func (_u *TaskUpdateOne) Mutation() *TaskMutation {
 	return _u.mutation
 }
 
+// ClearVersion clears the "version" edge to the ProcessVersion entity.
+func (_u *TaskUpdateOne) ClearVersion() *TaskUpdateOne {
+	_u.mutation.ClearVersion()
+	return _u
+}
+
 // ClearAssignee clears the "assignee" edge to the Staff entity.
 func (_u *TaskUpdateOne) ClearAssignee() *TaskUpdateOne {
 	_u.mutation.ClearAssignee()
 	return _u
+}
+
+// ClearSigners clears all "signers" edges to the TaskSigner entity.
+func (_u *TaskUpdateOne) ClearSigners() *TaskUpdateOne {
+	_u.mutation.ClearSigners()
+	return _u
+}
+
+// RemoveSignerIDs removes the "signers" edge to TaskSigner entities by IDs.
+func (_u *TaskUpdateOne) RemoveSignerIDs(ids ...string) *TaskUpdateOne {
+	_u.mutation.RemoveSignerIDs(ids...)
+	return _u
+}
+
+// RemoveSigners removes "signers" edges to TaskSigner entities.
+func (_u *TaskUpdateOne) RemoveSigners(v ...*TaskSigner) *TaskUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveSignerIDs(ids...)
+}
+
+// ClearActions clears all "actions" edges to the TaskAction entity.
+func (_u *TaskUpdateOne) ClearActions() *TaskUpdateOne {
+	_u.mutation.ClearActions()
+	return _u
+}
+
+// RemoveActionIDs removes the "actions" edge to TaskAction entities by IDs.
+func (_u *TaskUpdateOne) RemoveActionIDs(ids ...string) *TaskUpdateOne {
+	_u.mutation.RemoveActionIDs(ids...)
+	return _u
+}
+
+// RemoveActions removes "actions" edges to TaskAction entities.
+func (_u *TaskUpdateOne) RemoveActions(v ...*TaskAction) *TaskUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveActionIDs(ids...)
 }
 
 // ClearEvidence clears all "evidence" edges to the Evidence entity.
@@ -717,9 +1640,24 @@ func (_u *TaskUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *TaskUpdateOne) check() error {
+	if v, ok := _u.mutation.NodeID(); ok {
+		if err := task.NodeIDValidator(v); err != nil {
+			return &ValidationError{Name: "node_id", err: fmt.Errorf(`ent: validator failed for field "Task.node_id": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.NameZh(); ok {
+		if err := task.NameZhValidator(v); err != nil {
+			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Task.name_zh": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := task.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Task.state": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.SigningMode(); ok {
+		if err := task.SigningModeValidator(v); err != nil {
+			return &ValidationError{Name: "signing_mode", err: fmt.Errorf(`ent: validator failed for field "Task.signing_mode": %w`, err)}
 		}
 	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
@@ -769,6 +1707,24 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.NodeID(); ok {
+		_spec.SetField(task.FieldNodeID, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameZh(); ok {
+		_spec.SetField(task.FieldNameZh, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.NameEn(); ok {
+		_spec.SetField(task.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Topic(); ok {
+		_spec.SetField(task.FieldTopic, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Role(); ok {
+		_spec.SetField(task.FieldRole, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Stage(); ok {
+		_spec.SetField(task.FieldStage, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(task.FieldState, field.TypeEnum, value)
 	}
@@ -777,6 +1733,14 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	}
 	if value, ok := _u.mutation.AddedPriority(); ok {
 		_spec.AddField(task.FieldPriority, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.RequiredQualifications(); ok {
+		_spec.SetField(task.FieldRequiredQualifications, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedRequiredQualifications(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, task.FieldRequiredQualifications, value)
+		})
 	}
 	if value, ok := _u.mutation.ClaimedAt(); ok {
 		_spec.SetField(task.FieldClaimedAt, field.TypeTime, value)
@@ -802,6 +1766,51 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	if _u.mutation.CompletedByCleared() {
 		_spec.ClearField(task.FieldCompletedBy, field.TypeString)
 	}
+	if value, ok := _u.mutation.AssignedBy(); ok {
+		_spec.SetField(task.FieldAssignedBy, field.TypeString, value)
+	}
+	if _u.mutation.AssignedByCleared() {
+		_spec.ClearField(task.FieldAssignedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.DelegatedBy(); ok {
+		_spec.SetField(task.FieldDelegatedBy, field.TypeString, value)
+	}
+	if _u.mutation.DelegatedByCleared() {
+		_spec.ClearField(task.FieldDelegatedBy, field.TypeString)
+	}
+	if value, ok := _u.mutation.SigningMode(); ok {
+		_spec.SetField(task.FieldSigningMode, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.Rejections(); ok {
+		_spec.SetField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRejections(); ok {
+		_spec.AddField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Urges(); ok {
+		_spec.SetField(task.FieldUrges, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedUrges(); ok {
+		_spec.AddField(task.FieldUrges, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.UrgedAt(); ok {
+		_spec.SetField(task.FieldUrgedAt, field.TypeTime, value)
+	}
+	if _u.mutation.UrgedAtCleared() {
+		_spec.ClearField(task.FieldUrgedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.FollowUpAt(); ok {
+		_spec.SetField(task.FieldFollowUpAt, field.TypeTime, value)
+	}
+	if _u.mutation.FollowUpAtCleared() {
+		_spec.ClearField(task.FieldFollowUpAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LeaseBy(); ok {
+		_spec.SetField(task.FieldLeaseBy, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LeaseUntil(); ok {
+		_spec.SetField(task.FieldLeaseUntil, field.TypeTime, value)
+	}
 	if value, ok := _u.mutation.DueAt(); ok {
 		_spec.SetField(task.FieldDueAt, field.TypeTime, value)
 	}
@@ -810,6 +1819,35 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	}
 	if value, ok := _u.mutation.DueOrder(); ok {
 		_spec.SetField(task.FieldDueOrder, field.TypeTime, value)
+	}
+	if _u.mutation.VersionCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   task.VersionTable,
+			Columns: []string{task.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VersionIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   task.VersionTable,
+			Columns: []string{task.VersionColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(processversion.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.AssigneeCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -833,6 +1871,96 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(staff.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.SignersCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedSignersIDs(); len(nodes) > 0 && !_u.mutation.SignersCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.SignersIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.SignersTable,
+			Columns: []string{task.SignersColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(tasksigner.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedActionsIDs(); len(nodes) > 0 && !_u.mutation.ActionsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ActionsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   task.ActionsTable,
+			Columns: []string{task.ActionsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

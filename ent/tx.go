@@ -16,6 +16,8 @@ type Tx struct {
 	config
 	// APIToken is the client for interacting with the APIToken builders.
 	APIToken *APITokenClient
+	// Absence is the client for interacting with the Absence builders.
+	Absence *AbsenceClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
 	AuditEntry *AuditEntryClient
 	// Binding is the client for interacting with the Binding builders.
@@ -24,6 +26,8 @@ type Tx struct {
 	Breach *BreachClient
 	// Calendar is the client for interacting with the Calendar builders.
 	Calendar *CalendarClient
+	// CaseAttribute is the client for interacting with the CaseAttribute builders.
+	CaseAttribute *CaseAttributeClient
 	// CaseEvent is the client for interacting with the CaseEvent builders.
 	CaseEvent *CaseEventClient
 	// Clause is the client for interacting with the Clause builders.
@@ -72,6 +76,10 @@ type Tx struct {
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
 	Task *TaskClient
+	// TaskAction is the client for interacting with the TaskAction builders.
+	TaskAction *TaskActionClient
+	// TaskSigner is the client for interacting with the TaskSigner builders.
+	TaskSigner *TaskSignerClient
 	// TimerRow is the client for interacting with the TimerRow builders.
 	TimerRow *TimerRowClient
 	// Token is the client for interacting with the Token builders.
@@ -208,10 +216,12 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.APIToken = NewAPITokenClient(tx.config)
+	tx.Absence = NewAbsenceClient(tx.config)
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
 	tx.Binding = NewBindingClient(tx.config)
 	tx.Breach = NewBreachClient(tx.config)
 	tx.Calendar = NewCalendarClient(tx.config)
+	tx.CaseAttribute = NewCaseAttributeClient(tx.config)
 	tx.CaseEvent = NewCaseEventClient(tx.config)
 	tx.Clause = NewClauseClient(tx.config)
 	tx.Clock = NewClockClient(tx.config)
@@ -236,6 +246,8 @@ func (tx *Tx) init() {
 	tx.StandardVersion = NewStandardVersionClient(tx.config)
 	tx.SurveyResponse = NewSurveyResponseClient(tx.config)
 	tx.Task = NewTaskClient(tx.config)
+	tx.TaskAction = NewTaskActionClient(tx.config)
+	tx.TaskSigner = NewTaskSignerClient(tx.config)
 	tx.TimerRow = NewTimerRowClient(tx.config)
 	tx.Token = NewTokenClient(tx.config)
 }

@@ -11,6 +11,7 @@ import (
 	"entgo.io/contrib/entgql"
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
@@ -52,6 +53,50 @@ func (r *mutationResolver) CompleteTask(ctx context.Context, input execution.Com
 	return r.taskPayload(apply(ctx, input, r.Cases.CompleteTask))(ctx)
 }
 
+func (r *mutationResolver) CompleteTasks(ctx context.Context, input execution.CompleteTasks) (*model.CompleteTasksPayload, error) {
+	return r.completedTasks(apply(ctx, input, r.Cases.CompleteTasks))(ctx)
+}
+
+func (r *mutationResolver) DelegateTask(ctx context.Context, input execution.HandTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.DelegateTask))(ctx)
+}
+
+func (r *mutationResolver) TransferTask(ctx context.Context, input execution.HandTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.TransferTask))(ctx)
+}
+
+func (r *mutationResolver) ReturnTask(ctx context.Context, input execution.ReturnTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.ReturnTask))(ctx)
+}
+
+func (r *mutationResolver) RejectTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.RejectTask))(ctx)
+}
+
+func (r *mutationResolver) WithdrawTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.WithdrawTask))(ctx)
+}
+
+func (r *mutationResolver) UrgeTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.UrgeTask))(ctx)
+}
+
+func (r *mutationResolver) PlanTask(ctx context.Context, input execution.PlanTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.PlanTask))(ctx)
+}
+
+func (r *mutationResolver) AddSigners(ctx context.Context, input execution.AddSigners) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.AddSigners))(ctx)
+}
+
+func (r *mutationResolver) RemoveSigner(ctx context.Context, input execution.RemoveSigner) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.RemoveSigner))(ctx)
+}
+
+func (r *mutationResolver) SignTask(ctx context.Context, input execution.SignTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.SignTask))(ctx)
+}
+
 func (r *mutationResolver) SendMessage(ctx context.Context, input execution.SendMessage) (*model.SendMessagePayload, error) {
 	out, refused, err := apply(ctx, input, r.Cases.SendMessage)
 	if err != nil {
@@ -80,20 +125,44 @@ func (r *mutationResolver) ResumeClock(ctx context.Context, input execution.Resu
 }
 
 func (r *mutationResolver) RetryFailure(ctx context.Context, input execution.RetryFailure) (*model.FailurePayload, error) {
-	out, refused, err := apply(ctx, input, r.Cases.RetryFailure)
-	if err != nil {
-		return nil, err
-	}
-	row, err := shown(ctx, out.FailureID, r.Store.Client().Failure.Get)
-	if err != nil {
-		return nil, err
-	}
-	sc, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
-	return &model.FailurePayload{Failure: row, ServiceCase: sc, UserErrors: refused}, err
+	return r.failurePayload(apply(ctx, input, r.Cases.RetryFailure))(ctx)
 }
 
-func (r *queryResolver) ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string) (*ent.ServiceCaseConnection, error) {
-	q := r.Store.Client().ServiceCase.Query()
+func (r *mutationResolver) SkipFailure(ctx context.Context, input execution.SkipFailure) (*model.FailurePayload, error) {
+	return r.failurePayload(apply(ctx, input, r.Cases.SkipFailure))(ctx)
+}
+
+func (r *mutationResolver) ResolveFailures(ctx context.Context, input execution.ResolveFailures) (*model.ResolveFailuresPayload, error) {
+	return resolvedFailures(apply(ctx, input, r.Cases.ResolveFailures))(ctx)
+}
+
+func (r *mutationResolver) MoveToken(ctx context.Context, input execution.MoveToken) (*model.CasePayload, error) {
+	return r.casePayload(apply(ctx, input, r.Cases.MoveToken))(ctx)
+}
+
+func (r *mutationResolver) SetCaseVariables(ctx context.Context, input execution.SetCaseVariables) (*model.CasePayload, error) {
+	return r.casePayload(apply(ctx, input, r.Cases.SetVariables))(ctx)
+}
+
+func (r *mutationResolver) MigrateCases(ctx context.Context, input execution.MigrateCases) (*model.MigrateCasesPayload, error) {
+	return migratedCases(apply(ctx, input, r.Cases.MigrateCases))(ctx)
+}
+
+func (r *mutationResolver) FetchTasks(ctx context.Context, input execution.FetchTasks) (*model.FetchTasksPayload, error) {
+	ids, refused, err := apply(ctx, input, r.Cases.FetchTasks)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.Store.Client().Task.Query().Where(task.IDIn(ids...)).Order(task.ByDueOrder(), task.ByID()).All(ctx)
+	return &model.FetchTasksPayload{Tasks: rows, UserErrors: refused}, err
+}
+
+func (r *mutationResolver) FailTask(ctx context.Context, input execution.FailTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.FailTask))(ctx)
+}
+
+func (r *queryResolver) ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error) {
+	q := r.Store.Client().ServiceCase.Query().Where(execution.WithAttributes(servicecase.FieldID, attributes))
 	if err := under(ctx, r.Store.Client(), regionID, func(p predicateSQL) { q.Where(p) }); err != nil {
 		return nil, err
 	}
@@ -113,8 +182,8 @@ func (r *queryResolver) ServiceCase(ctx context.Context, id *string, number *str
 	return one(q.Only(ctx))
 }
 
-func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) (*ent.TaskConnection, error) {
-	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{role, regionID, assigneeID, mine, topic})
+func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error) {
+	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{role, regionID, assigneeID, mine, topic, toSign, attributes})
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +191,16 @@ func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[strin
 		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
 	}
 	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
+}
+
+func (r *queryResolver) TaskCandidates(ctx context.Context, taskID string) ([]*model.TaskCandidate, error) {
+	people, err := r.Cases.Candidates(ctx, taskID)
+	return candidates(people), err
+}
+
+func (r *queryResolver) ReturnTargets(ctx context.Context, taskID string) ([]*model.ReturnTarget, error) {
+	tasks, err := r.Cases.ReturnTargets(ctx, taskID)
+	return returnTargets(ctx, tasks), err
 }
 
 func (r *queryResolver) CaseCounts(ctx context.Context, regionID *string, processKey *string) ([]*model.CaseCount, error) {

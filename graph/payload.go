@@ -47,6 +47,98 @@ func (r *Resolver) taskPayload(out execution.TaskResult, refused []*model.UserEr
 	}
 }
 
+// completedTasks shows what became of each item of a batch.
+func (r *Resolver) completedTasks(items []execution.ItemResult[execution.TaskResult], refused []*model.UserError, err error) func(context.Context) (*model.CompleteTasksPayload, error) {
+	return func(ctx context.Context) (*model.CompleteTasksPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		out := &model.CompleteTasksPayload{Results: []*model.TaskPayload{}, UserErrors: refused}
+		for _, item := range items {
+			p, err := r.taskPayload(item.Result, itemErrors(ctx, item.Err), nil)(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if item.Err == nil {
+				out.Completed++
+			}
+			out.Results, out.UserErrors = append(out.Results, p), append(out.UserErrors, p.UserErrors...)
+		}
+		return out, nil
+	}
+}
+
+// itemErrors says why one item of a batch was refused or has failed; the others
+// stand.
+func itemErrors(ctx context.Context, err error) []*model.UserError {
+	said, fatal := problem.Payload(ctx, err)
+	if fatal != nil {
+		said = []problem.UserError{{Code: fault.CodeOf(fatal), Message: fault.Text(problem.LangOf(ctx), fault.From(fatal))}}
+	}
+	return userErrors(said)
+}
+
+// failurePayload shows the failure that a mutation has ended, and its case.
+func (r *Resolver) failurePayload(out execution.FailureResult, refused []*model.UserError, err error) func(context.Context) (*model.FailurePayload, error) {
+	return func(ctx context.Context) (*model.FailurePayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, out.FailureID, r.Store.Client().Failure.Get)
+		if err != nil {
+			return nil, err
+		}
+		sc, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
+		return &model.FailurePayload{Failure: row, ServiceCase: sc, UserErrors: refused}, err
+	}
+}
+
+// resolvedFailures shows what became of each failure of a batch.
+func resolvedFailures(out execution.Resolved, refused []*model.UserError, err error) func(context.Context) (*model.ResolveFailuresPayload, error) {
+	return func(ctx context.Context) (*model.ResolveFailuresPayload, error) {
+		p := &model.ResolveFailuresPayload{Results: []*model.FailureResult{}, Left: out.Left, UserErrors: refused}
+		for _, item := range out.Items {
+			if item.Err == nil {
+				p.Resolved++
+			}
+			p.Results = append(p.Results, &model.FailureResult{FailureID: item.FailureID, CaseID: item.CaseID, UserErrors: itemErrors(ctx, item.Err)})
+		}
+		return p, err
+	}
+}
+
+// migratedCases shows what became of each case, or would.
+func migratedCases(out execution.Migration, refused []*model.UserError, err error) func(context.Context) (*model.MigrateCasesPayload, error) {
+	return func(ctx context.Context) (*model.MigrateCasesPayload, error) {
+		p := &model.MigrateCasesPayload{Results: []*model.CaseResult{}, Preview: out.Preview, Left: out.Left, UserErrors: refused}
+		for _, item := range out.Items {
+			if item.Err == nil {
+				p.Migrated++
+			}
+			p.Results = append(p.Results, &model.CaseResult{CaseID: item.CaseID, Number: item.Number, UserErrors: itemErrors(ctx, item.Err)})
+		}
+		return p, err
+	}
+}
+
+// candidates shows the people whom a task can go to.
+func candidates(people []*ent.Staff) []*model.TaskCandidate {
+	out := make([]*model.TaskCandidate, 0, len(people))
+	for _, p := range people {
+		out = append(out, &model.TaskCandidate{StaffID: p.ID, Code: p.Code, Name: p.Name})
+	}
+	return out
+}
+
+// returnTargets shows the tasks that a case can be sent back to.
+func returnTargets(ctx context.Context, tasks []*ent.Task) []*model.ReturnTarget {
+	out := make([]*model.ReturnTarget, 0, len(tasks))
+	for _, t := range tasks {
+		out = append(out, &model.ReturnTarget{NodeID: t.NodeID, Name: label(ctx, t.NameZh, t.NameEn), CompletedAt: value(t.CompletedAt)})
+	}
+	return out
+}
+
 // versionPayload shows the process version that a mutation has changed.
 func (r *Resolver) versionPayload(out definition.Result, refused []*model.UserError, err error) func(context.Context) (*model.ProcessVersionPayload, error) {
 	return func(ctx context.Context) (*model.ProcessVersionPayload, error) {

@@ -7,12 +7,15 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/graph/problem"
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/schema/ids"
@@ -85,11 +88,13 @@ type worklistFilter struct {
 	role, regionID, assigneeID *string
 	mine                       *bool
 	topic                      *string
+	toSign                     *bool
+	attributes                 []*execution.AttributeFilter
 }
 
 // worklistQuery selects open tasks by the arguments of the worklist.
 func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*ent.TaskQuery, error) {
-	q := client.Task.Query().Where(task.StateIn(task.StateCreated, task.StateClaimed, task.StateStarted))
+	q := client.Task.Query().Where(task.StateIn(execution.OpenStates...), execution.WithAttributes(task.FieldCaseID, f.attributes))
 	if f.role != nil {
 		q.Where(task.Role(*f.role))
 	}
@@ -99,22 +104,28 @@ func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*
 	if f.assigneeID != nil {
 		q.Where(task.AssigneeID(*f.assigneeID))
 	}
+	if value(f.toSign) {
+		q.Where(task.HasSignersWith(asked(access.From(ctx))))
+	}
 	if value(f.mine) {
 		q.Where(mine(access.From(ctx)))
 	}
 	return q, under(ctx, client, f.regionID, func(p predicateSQL) { q.Where(p) })
 }
 
-// mine selects what a viewer has claimed, or could claim by a role he holds there.
-func mine(v *access.Viewer) predicateSQL {
-	return func(s *sql.Selector) {
-		either := []*sql.Predicate{sql.EQ(s.C(task.FieldAssigneeID), v.StaffID)}
-		for _, g := range v.Grants {
-			either = append(either, sql.And(store.Inside(s, []string{g.RegionPath}),
-				sql.EQ(s.C(task.FieldRole), string(g.Role)), sql.EQ(s.C(task.FieldState), string(task.StateCreated))))
-		}
-		s.Where(sql.Or(either...))
+// mine selects what a viewer, or who he stands in for, has claimed, what he is asked
+// to sign, or could claim by a role he holds there.
+func mine(v *access.Viewer) predicate.Task {
+	either := []predicate.Task{task.AssigneeIDIn(append([]string{v.StaffID}, v.Absent...)...), task.HasSignersWith(asked(v))}
+	for _, g := range v.Grants {
+		either = append(either, task.And(task.Role(string(g.Role)), task.StateEQ(task.StateCreated), store.Within([]string{g.RegionPath})))
 	}
+	return task.Or(either...)
+}
+
+// asked selects the signatures that a viewer is asked for.
+func asked(v *access.Viewer) predicate.TaskSigner {
+	return tasksigner.And(tasksigner.StaffIDIn(append([]string{v.StaffID}, v.Absent...)...), tasksigner.StateEQ(tasksigner.StateAsked))
 }
 
 // caseCounts adds the regions to the groups of one aggregate query.

@@ -15,6 +15,24 @@ import (
 	"github.com/openspms/spms/internal/workforce"
 )
 
+func (r *mutationResolver) RecordAbsence(ctx context.Context, input workforce.RecordAbsence) (*model.AbsencePayload, error) {
+	id, refused, err := apply(ctx, input, r.Workforce.RecordAbsence)
+	if err != nil {
+		return nil, err
+	}
+	row, err := shown(ctx, id, r.Store.Client().Absence.Get)
+	return &model.AbsencePayload{Absence: row, UserErrors: refused}, err
+}
+
+func (r *mutationResolver) EndAbsence(ctx context.Context, input workforce.EndAbsence) (*model.AbsencePayload, error) {
+	id, refused, err := apply(ctx, input, r.Workforce.EndAbsence)
+	if err != nil {
+		return nil, err
+	}
+	row, err := shown(ctx, id, r.Store.Client().Absence.Get)
+	return &model.AbsencePayload{Absence: row, UserErrors: refused}, err
+}
+
 func (r *mutationResolver) CreateRegion(ctx context.Context, input workforce.CreateRegion) (*model.RegionPayload, error) {
 	id, refused, err := apply(ctx, input, r.Workforce.CreateRegion)
 	if err != nil {

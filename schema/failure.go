@@ -13,7 +13,7 @@ import (
 
 // Failure is a token that cannot go on for a technical reason:
 //
-//	open → retried | resolved
+//	open → retried | skipped | moved | ended (its token went another way)
 type Failure struct{ ent.Schema }
 
 // Mixin of the Failure.
@@ -29,7 +29,12 @@ func (Failure) Fields() []ent.Field {
 		field.String("node_id").NotEmpty().Immutable().Annotations(class.Internal),
 		field.String("code").NotEmpty().Immutable().Annotations(class.Internal),
 		field.Text("detail").Default("").Immutable().Annotations(class.Internal, noFilter),
-		field.Enum("state").Values("open", "retried", "resolved").Default("open").Annotations(class.Internal),
+		field.Enum("state").Values("open", "retried", "skipped", "moved", "ended").Default("open").Annotations(class.Internal),
+		field.Int("attempts").Default(0).Immutable().Annotations(class.Internal, noFilter).Comment("Retries made by the product before it."),
+		field.Time("retry_at").Annotations(class.Internal, noFilter).Comment("When the product tries again; far in the future when it does not."),
+		field.Int("retry_seconds").Default(0).Annotations(class.Internal, noFilter).Comment("First pause between retries; each is twice the one before."),
+		field.Int("retries_left").Default(0).Annotations(class.Internal, noFilter),
+		field.Text("reason").Default("").MaxLen(2000).Annotations(class.Internal, noFilter).Comment("Why it was ended as it was."),
 		field.Time("ended_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 	}
 }
@@ -45,7 +50,7 @@ func (Failure) Edges() []ent.Edge {
 func (Failure) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("case_id"),
-		index.Fields("state"),
+		index.Fields("state", "retry_at"),
 		index.Fields("node_id"),
 		index.Fields("code"),
 	}

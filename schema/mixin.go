@@ -74,6 +74,9 @@ func (createdMixin) Fields() []ent.Field {
 // sorted or scanned on: an open due time sorts last.
 var Far = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
+// LongAgo is the instant that stands for "not any more" in such columns.
+var LongAgo = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // noFilter keeps an unindexed field out of the generated filters.
 var noFilter = entgql.Skip(entgql.SkipWhereInput)
 

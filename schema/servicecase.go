@@ -29,7 +29,7 @@ func (ServiceCase) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("number").NotEmpty().MaxLen(64).Unique().Immutable().Annotations(class.Internal, entgql.OrderField("NUMBER")),
 		field.String("process_id").Immutable().Annotations(class.Internal),
-		field.String("version_id").Immutable().Annotations(class.Internal),
+		field.String("version_id").Annotations(class.Internal),
 		field.Enum("state").Values("active", "completed", "cancelled").Default("active").Annotations(class.Internal),
 		field.String("stage").Default("").Annotations(class.Internal),
 		field.String("outcome").Default("").Annotations(class.Internal, noFilter).Comment("The end node that was reached."),
@@ -44,6 +44,8 @@ func (ServiceCase) Fields() []ent.Field {
 		field.Int("revision").Default(0).Annotations(class.Internal, noFilter),
 		field.Time("ended_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.String("started_by").Immutable().Annotations(class.Internal, noFilter),
+		field.String("caller_id").Optional().Nillable().Immutable().Annotations(class.Internal).Comment("The case whose call activity started this one."),
+		field.Int("caller_token").Default(0).Immutable().Annotations(class.Internal, noFilter),
 		field.String("owner_id").Optional().Nillable().Annotations(class.Internal).Comment("The first owner (首问负责)."),
 	}
 }
@@ -52,8 +54,9 @@ func (ServiceCase) Fields() []ent.Field {
 func (ServiceCase) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("process", Process.Type).Field("process_id").Unique().Required().Immutable().Annotations(noFilter),
-		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("version", ProcessVersion.Type).Field("version_id").Unique().Required().Annotations(noFilter),
 		edge.To("owner", Staff.Type).Field("owner_id").Unique().Annotations(noFilter),
+		edge.To("called", ServiceCase.Type).Annotations(paged(), noFilter).From("caller").Field("caller_id").Unique().Immutable().Annotations(noFilter),
 		edge.From("tasks", Task.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("clocks", Clock.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("tokens", Token.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
@@ -63,6 +66,7 @@ func (ServiceCase) Edges() []ent.Edge {
 		edge.From("failures", Failure.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("stages", StageVisit.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("breaches", Breach.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("actions", TaskAction.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("surveys", SurveyResponse.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }
@@ -73,6 +77,7 @@ func (ServiceCase) Indexes() []ent.Index {
 		index.Fields("process_id"),
 		index.Fields("version_id"),
 		index.Fields("owner_id"),
+		index.Fields("caller_id"),
 		index.Fields("state"),
 		index.Fields("stage"),
 		index.Fields("channel"),

@@ -36,6 +36,7 @@ func (Staff) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("org_unit", OrgUnit.Type).Field("org_unit_id").Unique().Annotations(noFilter),
 		edge.From("roles", RoleAssignment.Type).Ref("staff").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("absences", Absence.Type).Ref("staff").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("qualifications", Qualification.Type).Ref("staff").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }

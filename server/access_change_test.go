@@ -46,10 +46,31 @@ var changes = map[string]change{
 	"assignTask": {access.AssignTask, "Task", func(m *matrix, c column) string {
 		return fmt.Sprintf(`taskID: %q, staffID: %q`, c["id"], m.staff("zz-tech"))
 	}, human("created")},
-	"sendMessage":  {access.SendMessage, "ServiceCase", in(`caseNumber: %q, name: "slot.chosen"`, "number"), state("active")},
-	"pauseClock":   {access.PauseClock, "Clock", in(`clockID: %q, reason: "customer_slot", party: "customer", note: "x"`, "id"), state("running")},
-	"resumeClock":  {access.PauseClock, "Clock", in(`clockID: %q`, "id"), state("running")},
-	"retryFailure": {access.ResolveFailure, "Failure", in(`failureID: %q, reason: "x"`, "id"), nil},
+	"completeTasks":    {access.WorkTask, "Task", in(`items: [{taskID: %q}]`, "id"), human("claimed")},
+	"delegateTask":     {access.WorkTask, "Task", in(`taskID: %q, staffID: "zz-trainee", reason: "x"`, "id"), human("claimed")},
+	"transferTask":     {access.WorkTask, "Task", in(`taskID: %q, staffID: "zz-trainee", reason: "x"`, "id"), human("claimed")},
+	"returnTask":       {access.WorkTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("claimed")},
+	"rejectTask":       {access.WorkTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("claimed")},
+	"withdrawTask":     {access.WorkTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("completed")},
+	"urgeTask":         {access.UrgeTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("created")},
+	"planTask":         {access.AssignTask, "Task", in(`taskID: %q, priority: 1`, "id"), human("claimed")},
+	"addSigners":       {access.WorkTask, "Task", in(`taskID: %q, staffIDs: ["demo-admin"], place: "beside"`, "id"), human("claimed")},
+	"removeSigner":     {access.WorkTask, "Task", in(`taskID: %q, staffID: "demo-admin", reason: "x"`, "id"), human("claimed")},
+	"signTask":         {access.WorkTask, "Task", in(`taskID: %q, agree: true`, "id"), human("claimed")},
+	"sendMessage":      {access.SendMessage, "ServiceCase", in(`caseNumber: %q, name: "slot.chosen"`, "number"), state("active")},
+	"pauseClock":       {access.PauseClock, "Clock", in(`clockID: %q, reason: "customer_slot", party: "customer", note: "x"`, "id"), state("running")},
+	"resumeClock":      {access.PauseClock, "Clock", in(`clockID: %q`, "id"), state("running")},
+	"retryFailure":     {access.ResolveFailure, "Failure", in(`failureID: %q, reason: "x"`, "id"), nil},
+	"skipFailure":      {access.ResolveFailure, "Failure", in(`failureID: %q, reason: "x"`, "id"), nil},
+	"resolveFailures":  {access.ResolveFailure, "Region", in(`action: "retry", regionID: %q, reason: "x"`, "code"), nil},
+	"moveToken":        {access.ResolveFailure, "ServiceCase", in(`caseID: %q, token: 1, toNodeID: "a_disp", reason: "x"`, "id"), state("active")},
+	"setCaseVariables": {access.ResolveFailure, "ServiceCase", in(`caseID: %q, variables: {waiting: {reason: "x"}}, reason: "x"`, "id"), state("active")},
+	"migrateCases":     {access.MigrateCases, "ServiceCase", in(`fromVersionID: "ftth-install@1", toVersionID: "ftth-install@2", caseIDs: [%q], reason: "x"`, "id"), state("active")},
+	"fetchTasks":       {access.WorkTask, "Task", in(`topic: "x", worker: "w", max: 1, leaseSeconds: 1, regionID: %q`, "region_id"), nil},
+	"failTask":         {access.WorkTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("claimed")},
+
+	"recordAbsence": {access.KeepStaff, "Staff", in(`staffID: %q, deputyID: "demo-admin", endsAt: "2099-01-01T00:00:00Z"`, "id"), nil},
+	"endAbsence":    {access.KeepStaff, "Absence", in(`absenceID: %q`, "id"), nil},
 
 	"createProcess": {access.DraftProcess, "Region", func(m *matrix, c column) string {
 		return fmt.Sprintf("regionID: %q, bpmn: %s", c["code"], literal(processOf(m.o.t, "other")))
@@ -180,6 +201,7 @@ var seconds = []second{
 	{"assignTask", "zz-lead", "Staff", func(_ *matrix, id string) string {
 		return fmt.Sprintf(`caseNumber: "zz-NEW", nodeID: "a_disp", staffID: %q`, id)
 	}},
+	{"migrateCases", "ha-admin", "Region", with(`fromVersionID: "ftth-install@1", toVersionID: "ftth-install@1", regionID: %q, reason: "x"`)},
 	{"createStaff", "ha-admin", "OrgUnit", with(`code: "other", name: "x", regionID: "CN-HA", orgUnitID: %q`)},
 	{"updateStaff", "ha-admin", "OrgUnit", func(m *matrix, id string) string {
 		return fmt.Sprintf(`staffID: %q, orgUnitID: %q`, m.staff("zz-tech"), id)
@@ -212,7 +234,8 @@ func (m *matrix) without(p person, c change, list []string) []string {
 	var out []string
 	for _, id := range list {
 		row := m.l[c.typ][id]
-		own := c.typ == "APIToken" && row["staff_id"] == p.id // everyone ends his own
+		own := row["staff_id"] == p.id && (c.typ == "APIToken" || c.typ == "Absence") || // everyone ends his own
+			c.typ == "Task" && row["assignee_id"] == p.id || c.typ == "Staff" && row["id"] == p.id
 		may := slices.ContainsFunc(p.grants, func(g access.Grant) bool {
 			return g.Role.Allows(c.right) && strings.HasPrefix(row["region_path"], g.RegionPath)
 		})

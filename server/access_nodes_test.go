@@ -7,7 +7,7 @@ import (
 
 // parents are the columns by which the rows under a row are known.
 var parents = map[string]string{
-	"Region.children": "parent_id", "OrgUnit.children": "parent_id", "OrgUnit.staff": "org_unit_id", "Clock.shadows": "shadowed_by_id", "ProcessVersion.variants": "parent_id",
+	"Region.children": "parent_id", "OrgUnit.children": "parent_id", "OrgUnit.staff": "org_unit_id", "Clock.shadows": "shadowed_by_id", "ProcessVersion.variants": "parent_id", "ServiceCase.called": "caller_id",
 	"ServiceCase": "case_id", "ProcessVersion": "version_id", "StandardVersion": "version_id", "Process": "process_id",
 	"Standard": "standard_id", "Clause": "clause_id", "Clock": "clock_id", "Staff": "staff_id", "Task": "task_id",
 }
@@ -147,6 +147,8 @@ var singles = map[string]single{
 	"processMapping": {"ProcessVersion", func(_ *matrix, c column) string {
 		return fmt.Sprintf("from: %q, to: %q", c["id"], c["id"])
 	}, "{ fromVersionID nodes { from } }"},
+	"taskCandidates": {"Task", byColumn("taskID", "id"), "{ staffID }"},
+	"returnTargets":  {"Task", byColumn("taskID", "id"), "{ nodeID }"},
 	"exportStandard": {"Standard", byColumn("code", "code"), ""},
 	"coverage":       {"Region", byColumn("regionID", "code"), "{ regionID rows { clause } }"},
 	"standardImpact": {"StandardVersion", byColumn("versionID", "id"), "{ versionID cases { __typename id } }"},

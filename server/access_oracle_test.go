@@ -67,6 +67,9 @@ var entities = map[string]entity{
 	"Failure":         {table: "failures", right: "case.read"},
 	"Evidence":        {table: "evidences", right: "case.read"},
 	"SurveyResponse":  {table: "survey_responses", right: "case.read"},
+	"TaskSigner":      {table: "task_signers", right: "case.read"},
+	"TaskAction":      {table: "task_actions", right: "case.read"},
+	"Absence":         {table: "absences", right: "staff.read", kind: personal, person: "staff_id"},
 	"AuditEntry":      {table: "audit_entries", right: "audit.read"},
 }
 

@@ -162,7 +162,9 @@ func (m *matrix) argument(p person, f, a fieldDef, hidden []string) {
 		value = `"光纤熔接证"`
 	case "at":
 		value = `"2026-03-03T00:00:00Z"`
-	case "active", "mine":
+	case "attributes":
+		value = `[{name: "case.channel", in: ["hotline", "app"]}]`
+	case "active", "mine", "toSign":
 		value = "true"
 	default:
 		m.report("argument %s of %s has no rule in the matrix", a.Name, f.Name)
@@ -206,7 +208,7 @@ func (m *matrix) refused(p person, what string, r reply, field string) {
 // hides tells whether a code says that a row is not to be seen or a right missing.
 func hides(code string) bool {
 	return strings.HasSuffix(code, "_NOT_FOUND") || slices.Contains([]string{
-		"ACTION_FORBIDDEN", "REGION_FORBIDDEN", "TASK_NOT_YOURS", "TASK_ROLE_MISSING", "STANDARD_REGION_UNKNOWN",
+		"ACTION_FORBIDDEN", "REGION_FORBIDDEN", "TASK_NOT_YOURS", "TASK_ROLE_MISSING", "STANDARD_REGION_UNKNOWN", "SIGNER_NOT_ASKED",
 	}, code)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/packs/process"
+	rows "github.com/openspms/spms/schema"
 )
 
 // city is a place where people work: the prefix of their codes and the region.
@@ -78,6 +79,8 @@ func openWorld(t *testing.T, url string) *office {
 		o.must(c.people+"-agent", "startCase", fmt.Sprintf(`processKey: "ftth-install", regionID: %q, number: %q, channel: "app",
 			variables: {case: {plan: "300M", planMbps: 300}}`, c.region, c.people+"-FRESH"))
 		o.failure(c)
+		o.must(c.people+"-tech", "addSigners", fmt.Sprintf(`caseNumber: "%s-OPEN", nodeID: "a_visit", staffIDs: ["%s-dispatcher"], place: "beside"`, c.people, c.people))
+		o.must("demo-admin", "recordAbsence", fmt.Sprintf(`staffID: %q, deputyID: %q, startsAt: "2030-01-01T00:00:00Z", endsAt: "2030-02-01T00:00:00Z"`, c.people+"-store", c.people+"-line"))
 		o.must("demo-admin", "createToken", fmt.Sprintf(`staffID: %q, label: "t"`, o.staffID(c.people+"-agent")))
 	}
 	for _, d := range []struct{ by, region string }{{"hq-standard", "CN"}, {"ha-admin", "CN-HA"}, {"cq-admin", "CN-CQ"}} {
@@ -138,7 +141,7 @@ func (o *office) failure(c city) {
 		}
 		ctx := access.With(o.t.Context(), access.System("test"))
 		err := o.house.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return tx.Failure.Create().SetCaseID(row["id"]).SetTokenSeq(1).SetNodeID("a_disp").SetCode("EXPRESSION_FAILED").
+			return tx.Failure.Create().SetCaseID(row["id"]).SetTokenSeq(1).SetNodeID("a_disp").SetCode("EXPRESSION_FAILED").SetRetryAt(rows.Far).
 				SetRegionID(row["region_id"]).SetRegionPath(row["region_path"]).SetCreatedAt(o.clock.Now()).Exec(ctx)
 		})
 		if err != nil {

@@ -64,9 +64,10 @@ func (h *House) Migrate(ctx context.Context) error {
 // may make something due that this node has not seen.
 const timerPause = time.Second
 
-// RunTimers fires what is due until ctx ends. It wakes at the next due instant,
-// and at least every second.
+// RunTimers fires what is due until ctx ends. It wakes at the next due instant, when
+// a case asks something of another, and at least every second.
 func (h *House) RunTimers(ctx context.Context) {
+	changes := h.Store.Subscribe(ctx)
 	for ctx.Err() == nil {
 		failed := h.Tick(ctx)
 		if failed != nil && ctx.Err() == nil {
@@ -77,17 +78,24 @@ func (h *House) RunTimers(ctx context.Context) {
 			pause = min(max(next.Sub(h.Door.Clock.Now()), 10*time.Millisecond), timerPause)
 		}
 		wake := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-wake.C:
+		for asked := false; !asked; {
+			select {
+			case <-ctx.Done():
+				asked = true
+			case <-wake.C:
+				asked = true
+			case c := <-changes:
+				asked = c.Kind == "job"
+			}
 		}
 		wake.Stop()
 	}
 }
 
 // Tick lets time act: versions of standards give way to their successors, what
-// applies at once moves running cases, and due timers and clocks fire. Each is
-// tried whatever becomes of the others.
+// applies at once moves running cases, due timers and clocks fire, and what has
+// failed is tried again when its pause is over, and what cases ask of each other is
+// carried out. Each is tried whatever becomes of the others.
 func (h *House) Tick(ctx context.Context) error {
 	_, superseded := h.Standards.Supersede(ctx)
 	moved, applied := h.Cases.ApplyImmediate(ctx)
@@ -95,7 +103,9 @@ func (h *House) Tick(ctx context.Context) error {
 		h.Log.Info("moved running cases to clauses that apply at once", "cases", moved)
 	}
 	_, fired := h.Cases.Tick(ctx)
-	return errors.Join(superseded, applied, fired)
+	_, retried := h.Cases.RetryDue(ctx)
+	_, delivered := h.Cases.Deliver(ctx)
+	return errors.Join(superseded, applied, fired, retried, delivered)
 }
 
 // WatchCalendars recounts provisional due instants at once, for what changed

@@ -34,6 +34,16 @@ const (
 	FieldDetail = "detail"
 	// FieldState holds the string denoting the state field in the database.
 	FieldState = "state"
+	// FieldAttempts holds the string denoting the attempts field in the database.
+	FieldAttempts = "attempts"
+	// FieldRetryAt holds the string denoting the retry_at field in the database.
+	FieldRetryAt = "retry_at"
+	// FieldRetrySeconds holds the string denoting the retry_seconds field in the database.
+	FieldRetrySeconds = "retry_seconds"
+	// FieldRetriesLeft holds the string denoting the retries_left field in the database.
+	FieldRetriesLeft = "retries_left"
+	// FieldReason holds the string denoting the reason field in the database.
+	FieldReason = "reason"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
 	FieldEndedAt = "ended_at"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -70,6 +80,11 @@ var Columns = []string{
 	FieldCode,
 	FieldDetail,
 	FieldState,
+	FieldAttempts,
+	FieldRetryAt,
+	FieldRetrySeconds,
+	FieldRetriesLeft,
+	FieldReason,
 	FieldEndedAt,
 }
 
@@ -94,6 +109,16 @@ var (
 	CodeValidator func(string) error
 	// DefaultDetail holds the default value on creation for the "detail" field.
 	DefaultDetail string
+	// DefaultAttempts holds the default value on creation for the "attempts" field.
+	DefaultAttempts int
+	// DefaultRetrySeconds holds the default value on creation for the "retry_seconds" field.
+	DefaultRetrySeconds int
+	// DefaultRetriesLeft holds the default value on creation for the "retries_left" field.
+	DefaultRetriesLeft int
+	// DefaultReason holds the default value on creation for the "reason" field.
+	DefaultReason string
+	// ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	ReasonValidator func(string) error
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -108,9 +133,11 @@ const DefaultState = StateOpen
 
 // State values.
 const (
-	StateOpen     State = "open"
-	StateRetried  State = "retried"
-	StateResolved State = "resolved"
+	StateOpen    State = "open"
+	StateRetried State = "retried"
+	StateSkipped State = "skipped"
+	StateMoved   State = "moved"
+	StateEnded   State = "ended"
 )
 
 func (s State) String() string {
@@ -120,7 +147,7 @@ func (s State) String() string {
 // StateValidator is a validator for the "state" field enum values. It is called by the builders before save.
 func StateValidator(s State) error {
 	switch s {
-	case StateOpen, StateRetried, StateResolved:
+	case StateOpen, StateRetried, StateSkipped, StateMoved, StateEnded:
 		return nil
 	default:
 		return fmt.Errorf("failure: invalid enum value for state field: %q", s)
@@ -178,6 +205,31 @@ func ByDetail(opts ...sql.OrderTermOption) OrderOption {
 // ByState orders the results by the state field.
 func ByState(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldState, opts...).ToFunc()
+}
+
+// ByAttempts orders the results by the attempts field.
+func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByRetryAt orders the results by the retry_at field.
+func ByRetryAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRetryAt, opts...).ToFunc()
+}
+
+// ByRetrySeconds orders the results by the retry_seconds field.
+func ByRetrySeconds(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRetrySeconds, opts...).ToFunc()
+}
+
+// ByRetriesLeft orders the results by the retries_left field.
+func ByRetriesLeft(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRetriesLeft, opts...).ToFunc()
+}
+
+// ByReason orders the results by the reason field.
+func ByReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReason, opts...).ToFunc()
 }
 
 // ByEndedAt orders the results by the ended_at field.

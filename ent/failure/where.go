@@ -105,6 +105,31 @@ func Detail(v string) predicate.Failure {
 	return predicate.Failure(sql.FieldEQ(FieldDetail, v))
 }
 
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldAttempts, v))
+}
+
+// RetryAt applies equality check predicate on the "retry_at" field. It's identical to RetryAtEQ.
+func RetryAt(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetryAt, v))
+}
+
+// RetrySeconds applies equality check predicate on the "retry_seconds" field. It's identical to RetrySecondsEQ.
+func RetrySeconds(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetrySeconds, v))
+}
+
+// RetriesLeft applies equality check predicate on the "retries_left" field. It's identical to RetriesLeftEQ.
+func RetriesLeft(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetriesLeft, v))
+}
+
+// Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
+func Reason(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldReason, v))
+}
+
 // EndedAt applies equality check predicate on the "ended_at" field. It's identical to EndedAtEQ.
 func EndedAt(v time.Time) predicate.Failure {
 	return predicate.Failure(sql.FieldEQ(FieldEndedAt, v))
@@ -598,6 +623,231 @@ func StateIn(vs ...State) predicate.Failure {
 // StateNotIn applies the NotIn predicate on the "state" field.
 func StateNotIn(vs ...State) predicate.Failure {
 	return predicate.Failure(sql.FieldNotIn(FieldState, vs...))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLTE(FieldAttempts, v))
+}
+
+// RetryAtEQ applies the EQ predicate on the "retry_at" field.
+func RetryAtEQ(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetryAt, v))
+}
+
+// RetryAtNEQ applies the NEQ predicate on the "retry_at" field.
+func RetryAtNEQ(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldNEQ(FieldRetryAt, v))
+}
+
+// RetryAtIn applies the In predicate on the "retry_at" field.
+func RetryAtIn(vs ...time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldIn(FieldRetryAt, vs...))
+}
+
+// RetryAtNotIn applies the NotIn predicate on the "retry_at" field.
+func RetryAtNotIn(vs ...time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldNotIn(FieldRetryAt, vs...))
+}
+
+// RetryAtGT applies the GT predicate on the "retry_at" field.
+func RetryAtGT(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldGT(FieldRetryAt, v))
+}
+
+// RetryAtGTE applies the GTE predicate on the "retry_at" field.
+func RetryAtGTE(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldGTE(FieldRetryAt, v))
+}
+
+// RetryAtLT applies the LT predicate on the "retry_at" field.
+func RetryAtLT(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldLT(FieldRetryAt, v))
+}
+
+// RetryAtLTE applies the LTE predicate on the "retry_at" field.
+func RetryAtLTE(v time.Time) predicate.Failure {
+	return predicate.Failure(sql.FieldLTE(FieldRetryAt, v))
+}
+
+// RetrySecondsEQ applies the EQ predicate on the "retry_seconds" field.
+func RetrySecondsEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetrySeconds, v))
+}
+
+// RetrySecondsNEQ applies the NEQ predicate on the "retry_seconds" field.
+func RetrySecondsNEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldNEQ(FieldRetrySeconds, v))
+}
+
+// RetrySecondsIn applies the In predicate on the "retry_seconds" field.
+func RetrySecondsIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldIn(FieldRetrySeconds, vs...))
+}
+
+// RetrySecondsNotIn applies the NotIn predicate on the "retry_seconds" field.
+func RetrySecondsNotIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldNotIn(FieldRetrySeconds, vs...))
+}
+
+// RetrySecondsGT applies the GT predicate on the "retry_seconds" field.
+func RetrySecondsGT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGT(FieldRetrySeconds, v))
+}
+
+// RetrySecondsGTE applies the GTE predicate on the "retry_seconds" field.
+func RetrySecondsGTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGTE(FieldRetrySeconds, v))
+}
+
+// RetrySecondsLT applies the LT predicate on the "retry_seconds" field.
+func RetrySecondsLT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLT(FieldRetrySeconds, v))
+}
+
+// RetrySecondsLTE applies the LTE predicate on the "retry_seconds" field.
+func RetrySecondsLTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLTE(FieldRetrySeconds, v))
+}
+
+// RetriesLeftEQ applies the EQ predicate on the "retries_left" field.
+func RetriesLeftEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldRetriesLeft, v))
+}
+
+// RetriesLeftNEQ applies the NEQ predicate on the "retries_left" field.
+func RetriesLeftNEQ(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldNEQ(FieldRetriesLeft, v))
+}
+
+// RetriesLeftIn applies the In predicate on the "retries_left" field.
+func RetriesLeftIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldIn(FieldRetriesLeft, vs...))
+}
+
+// RetriesLeftNotIn applies the NotIn predicate on the "retries_left" field.
+func RetriesLeftNotIn(vs ...int) predicate.Failure {
+	return predicate.Failure(sql.FieldNotIn(FieldRetriesLeft, vs...))
+}
+
+// RetriesLeftGT applies the GT predicate on the "retries_left" field.
+func RetriesLeftGT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGT(FieldRetriesLeft, v))
+}
+
+// RetriesLeftGTE applies the GTE predicate on the "retries_left" field.
+func RetriesLeftGTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldGTE(FieldRetriesLeft, v))
+}
+
+// RetriesLeftLT applies the LT predicate on the "retries_left" field.
+func RetriesLeftLT(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLT(FieldRetriesLeft, v))
+}
+
+// RetriesLeftLTE applies the LTE predicate on the "retries_left" field.
+func RetriesLeftLTE(v int) predicate.Failure {
+	return predicate.Failure(sql.FieldLTE(FieldRetriesLeft, v))
+}
+
+// ReasonEQ applies the EQ predicate on the "reason" field.
+func ReasonEQ(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldEQ(FieldReason, v))
+}
+
+// ReasonNEQ applies the NEQ predicate on the "reason" field.
+func ReasonNEQ(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldNEQ(FieldReason, v))
+}
+
+// ReasonIn applies the In predicate on the "reason" field.
+func ReasonIn(vs ...string) predicate.Failure {
+	return predicate.Failure(sql.FieldIn(FieldReason, vs...))
+}
+
+// ReasonNotIn applies the NotIn predicate on the "reason" field.
+func ReasonNotIn(vs ...string) predicate.Failure {
+	return predicate.Failure(sql.FieldNotIn(FieldReason, vs...))
+}
+
+// ReasonGT applies the GT predicate on the "reason" field.
+func ReasonGT(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldGT(FieldReason, v))
+}
+
+// ReasonGTE applies the GTE predicate on the "reason" field.
+func ReasonGTE(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldGTE(FieldReason, v))
+}
+
+// ReasonLT applies the LT predicate on the "reason" field.
+func ReasonLT(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldLT(FieldReason, v))
+}
+
+// ReasonLTE applies the LTE predicate on the "reason" field.
+func ReasonLTE(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldLTE(FieldReason, v))
+}
+
+// ReasonContains applies the Contains predicate on the "reason" field.
+func ReasonContains(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldContains(FieldReason, v))
+}
+
+// ReasonHasPrefix applies the HasPrefix predicate on the "reason" field.
+func ReasonHasPrefix(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldHasPrefix(FieldReason, v))
+}
+
+// ReasonHasSuffix applies the HasSuffix predicate on the "reason" field.
+func ReasonHasSuffix(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldHasSuffix(FieldReason, v))
+}
+
+// ReasonEqualFold applies the EqualFold predicate on the "reason" field.
+func ReasonEqualFold(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldEqualFold(FieldReason, v))
+}
+
+// ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
+func ReasonContainsFold(v string) predicate.Failure {
+	return predicate.Failure(sql.FieldContainsFold(FieldReason, v))
 }
 
 // EndedAtEQ applies the EQ predicate on the "ended_at" field.

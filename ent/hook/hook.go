@@ -21,6 +21,18 @@ func (f APITokenFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, er
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.APITokenMutation", m)
 }
 
+// The AbsenceFunc type is an adapter to allow the use of ordinary
+// function as Absence mutator.
+type AbsenceFunc func(context.Context, *ent.AbsenceMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f AbsenceFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.AbsenceMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.AbsenceMutation", m)
+}
+
 // The AuditEntryFunc type is an adapter to allow the use of ordinary
 // function as AuditEntry mutator.
 type AuditEntryFunc func(context.Context, *ent.AuditEntryMutation) (ent.Value, error)
@@ -67,6 +79,18 @@ func (f CalendarFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, er
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.CalendarMutation", m)
+}
+
+// The CaseAttributeFunc type is an adapter to allow the use of ordinary
+// function as CaseAttribute mutator.
+type CaseAttributeFunc func(context.Context, *ent.CaseAttributeMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f CaseAttributeFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.CaseAttributeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.CaseAttributeMutation", m)
 }
 
 // The CaseEventFunc type is an adapter to allow the use of ordinary
@@ -355,6 +379,30 @@ func (f TaskFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error)
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TaskMutation", m)
+}
+
+// The TaskActionFunc type is an adapter to allow the use of ordinary
+// function as TaskAction mutator.
+type TaskActionFunc func(context.Context, *ent.TaskActionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TaskActionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TaskActionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TaskActionMutation", m)
+}
+
+// The TaskSignerFunc type is an adapter to allow the use of ordinary
+// function as TaskSigner mutator.
+type TaskSignerFunc func(context.Context, *ent.TaskSignerMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TaskSignerFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.TaskSignerMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.TaskSignerMutation", m)
 }
 
 // The TimerRowFunc type is an adapter to allow the use of ordinary

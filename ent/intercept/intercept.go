@@ -8,11 +8,13 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/caseattribute"
 	"github.com/openspms/spms/ent/caseevent"
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
@@ -38,6 +40,8 @@ import (
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/taskaction"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 )
@@ -123,6 +127,33 @@ func (f TraverseAPIToken) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.APITokenQuery", q)
+}
+
+// The AbsenceFunc type is an adapter to allow the use of ordinary function as a Querier.
+type AbsenceFunc func(context.Context, *ent.AbsenceQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f AbsenceFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.AbsenceQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.AbsenceQuery", q)
+}
+
+// The TraverseAbsence type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseAbsence func(context.Context, *ent.AbsenceQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseAbsence) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseAbsence) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.AbsenceQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.AbsenceQuery", q)
 }
 
 // The AuditEntryFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -231,6 +262,33 @@ func (f TraverseCalendar) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.CalendarQuery", q)
+}
+
+// The CaseAttributeFunc type is an adapter to allow the use of ordinary function as a Querier.
+type CaseAttributeFunc func(context.Context, *ent.CaseAttributeQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f CaseAttributeFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.CaseAttributeQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.CaseAttributeQuery", q)
+}
+
+// The TraverseCaseAttribute type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseCaseAttribute func(context.Context, *ent.CaseAttributeQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseCaseAttribute) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseCaseAttribute) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.CaseAttributeQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.CaseAttributeQuery", q)
 }
 
 // The CaseEventFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -881,6 +939,60 @@ func (f TraverseTask) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.TaskQuery", q)
 }
 
+// The TaskActionFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TaskActionFunc func(context.Context, *ent.TaskActionQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TaskActionFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TaskActionQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TaskActionQuery", q)
+}
+
+// The TraverseTaskAction type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTaskAction func(context.Context, *ent.TaskActionQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTaskAction) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTaskAction) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TaskActionQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TaskActionQuery", q)
+}
+
+// The TaskSignerFunc type is an adapter to allow the use of ordinary function as a Querier.
+type TaskSignerFunc func(context.Context, *ent.TaskSignerQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f TaskSignerFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.TaskSignerQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.TaskSignerQuery", q)
+}
+
+// The TraverseTaskSigner type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseTaskSigner func(context.Context, *ent.TaskSignerQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseTaskSigner) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseTaskSigner) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.TaskSignerQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.TaskSignerQuery", q)
+}
+
 // The TimerRowFunc type is an adapter to allow the use of ordinary function as a Querier.
 type TimerRowFunc func(context.Context, *ent.TimerRowQuery) (ent.Value, error)
 
@@ -940,6 +1052,8 @@ func NewQuery(q ent.Query) (Query, error) {
 	switch q := q.(type) {
 	case *ent.APITokenQuery:
 		return &query[*ent.APITokenQuery, predicate.APIToken, apitoken.OrderOption]{typ: ent.TypeAPIToken, tq: q}, nil
+	case *ent.AbsenceQuery:
+		return &query[*ent.AbsenceQuery, predicate.Absence, absence.OrderOption]{typ: ent.TypeAbsence, tq: q}, nil
 	case *ent.AuditEntryQuery:
 		return &query[*ent.AuditEntryQuery, predicate.AuditEntry, auditentry.OrderOption]{typ: ent.TypeAuditEntry, tq: q}, nil
 	case *ent.BindingQuery:
@@ -948,6 +1062,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.BreachQuery, predicate.Breach, breach.OrderOption]{typ: ent.TypeBreach, tq: q}, nil
 	case *ent.CalendarQuery:
 		return &query[*ent.CalendarQuery, predicate.Calendar, calendar.OrderOption]{typ: ent.TypeCalendar, tq: q}, nil
+	case *ent.CaseAttributeQuery:
+		return &query[*ent.CaseAttributeQuery, predicate.CaseAttribute, caseattribute.OrderOption]{typ: ent.TypeCaseAttribute, tq: q}, nil
 	case *ent.CaseEventQuery:
 		return &query[*ent.CaseEventQuery, predicate.CaseEvent, caseevent.OrderOption]{typ: ent.TypeCaseEvent, tq: q}, nil
 	case *ent.ClauseQuery:
@@ -996,6 +1112,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.SurveyResponseQuery, predicate.SurveyResponse, surveyresponse.OrderOption]{typ: ent.TypeSurveyResponse, tq: q}, nil
 	case *ent.TaskQuery:
 		return &query[*ent.TaskQuery, predicate.Task, task.OrderOption]{typ: ent.TypeTask, tq: q}, nil
+	case *ent.TaskActionQuery:
+		return &query[*ent.TaskActionQuery, predicate.TaskAction, taskaction.OrderOption]{typ: ent.TypeTaskAction, tq: q}, nil
+	case *ent.TaskSignerQuery:
+		return &query[*ent.TaskSignerQuery, predicate.TaskSigner, tasksigner.OrderOption]{typ: ent.TypeTaskSigner, tq: q}, nil
 	case *ent.TimerRowQuery:
 		return &query[*ent.TimerRowQuery, predicate.TimerRow, timerrow.OrderOption]{typ: ent.TypeTimerRow, tq: q}, nil
 	case *ent.TokenQuery:

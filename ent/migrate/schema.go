@@ -63,6 +63,68 @@ var (
 			},
 		},
 	}
+	// AbsencesColumns holds the columns for the "absences" table.
+	AbsencesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "deputy_id", Type: field.TypeString},
+		{Name: "deputy_code", Type: field.TypeString},
+		{Name: "deputy_name", Type: field.TypeString},
+		{Name: "starts_at", Type: field.TypeTime},
+		{Name: "ends_at", Type: field.TypeTime},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "kept_by", Type: field.TypeString},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "staff_id", Type: field.TypeString, Size: 64},
+	}
+	// AbsencesTable holds the schema information for the "absences" table.
+	AbsencesTable = &schema.Table{
+		Name:       "absences",
+		Columns:    AbsencesColumns,
+		PrimaryKey: []*schema.Column{AbsencesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "absences_regions_region",
+				Columns:    []*schema.Column{AbsencesColumns[10]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "absences_staffs_staff",
+				Columns:    []*schema.Column{AbsencesColumns[11]},
+				RefColumns: []*schema.Column{StaffsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "absence_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{AbsencesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						AbsencesColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "absence_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{AbsencesColumns[10]},
+			},
+			{
+				Name:    "absence_staff_id_ends_at",
+				Unique:  false,
+				Columns: []*schema.Column{AbsencesColumns[11], AbsencesColumns[7]},
+			},
+			{
+				Name:    "absence_deputy_id_ends_at",
+				Unique:  false,
+				Columns: []*schema.Column{AbsencesColumns[3], AbsencesColumns[7]},
+			},
+		},
+	}
 	// AuditEntriesColumns holds the columns for the "audit_entries" table.
 	AuditEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -306,6 +368,45 @@ var (
 				Name:    "calendar_region_id",
 				Unique:  false,
 				Columns: []*schema.Column{CalendarsColumns[12]},
+			},
+		},
+	}
+	// CaseAttributesColumns holds the columns for the "case_attributes" table.
+	CaseAttributesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "name", Type: field.TypeString},
+		{Name: "text", Type: field.TypeString, Default: ""},
+		{Name: "number", Type: field.TypeFloat64, Default: 0},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+	}
+	// CaseAttributesTable holds the schema information for the "case_attributes" table.
+	CaseAttributesTable = &schema.Table{
+		Name:       "case_attributes",
+		Columns:    CaseAttributesColumns,
+		PrimaryKey: []*schema.Column{CaseAttributesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "case_attributes_service_cases_case",
+				Columns:    []*schema.Column{CaseAttributesColumns[4]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "caseattribute_case_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{CaseAttributesColumns[4], CaseAttributesColumns[1]},
+			},
+			{
+				Name:    "caseattribute_name_text",
+				Unique:  false,
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[2]},
+			},
+			{
+				Name:    "caseattribute_name_number",
+				Unique:  false,
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[3]},
 			},
 		},
 	}
@@ -653,7 +754,12 @@ var (
 		{Name: "node_id", Type: field.TypeString},
 		{Name: "code", Type: field.TypeString},
 		{Name: "detail", Type: field.TypeString, Size: 2147483647, Default: ""},
-		{Name: "state", Type: field.TypeEnum, Enums: []string{"open", "retried", "resolved"}, Default: "open"},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"open", "retried", "skipped", "moved", "ended"}, Default: "open"},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "retry_at", Type: field.TypeTime},
+		{Name: "retry_seconds", Type: field.TypeInt, Default: 0},
+		{Name: "retries_left", Type: field.TypeInt, Default: 0},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "case_id", Type: field.TypeString, Size: 64},
@@ -666,13 +772,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "failures_regions_region",
-				Columns:    []*schema.Column{FailuresColumns[9]},
+				Columns:    []*schema.Column{FailuresColumns[14]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "failures_service_cases_case",
-				Columns:    []*schema.Column{FailuresColumns[10]},
+				Columns:    []*schema.Column{FailuresColumns[15]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -691,17 +797,17 @@ var (
 			{
 				Name:    "failure_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{FailuresColumns[9]},
+				Columns: []*schema.Column{FailuresColumns[14]},
 			},
 			{
 				Name:    "failure_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{FailuresColumns[10]},
+				Columns: []*schema.Column{FailuresColumns[15]},
 			},
 			{
-				Name:    "failure_state",
+				Name:    "failure_state_retry_at",
 				Unique:  false,
-				Columns: []*schema.Column{FailuresColumns[7]},
+				Columns: []*schema.Column{FailuresColumns[7], FailuresColumns[9]},
 			},
 			{
 				Name:    "failure_node_id",
@@ -1370,10 +1476,12 @@ var (
 		{Name: "revision", Type: field.TypeInt, Default: 0},
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_by", Type: field.TypeString},
+		{Name: "caller_token", Type: field.TypeInt, Default: 0},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "process_id", Type: field.TypeString, Size: 64},
 		{Name: "version_id", Type: field.TypeString, Size: 64},
 		{Name: "owner_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "caller_id", Type: field.TypeString, Nullable: true, Size: 64},
 	}
 	// ServiceCasesTable holds the schema information for the "service_cases" table.
 	ServiceCasesTable = &schema.Table{
@@ -1383,26 +1491,32 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "service_cases_regions_region",
-				Columns:    []*schema.Column{ServiceCasesColumns[16]},
+				Columns:    []*schema.Column{ServiceCasesColumns[17]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_processes_process",
-				Columns:    []*schema.Column{ServiceCasesColumns[17]},
+				Columns:    []*schema.Column{ServiceCasesColumns[18]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_process_versions_version",
-				Columns:    []*schema.Column{ServiceCasesColumns[18]},
+				Columns:    []*schema.Column{ServiceCasesColumns[19]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_staffs_owner",
-				Columns:    []*schema.Column{ServiceCasesColumns[19]},
+				Columns:    []*schema.Column{ServiceCasesColumns[20]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "service_cases_service_cases_called",
+				Columns:    []*schema.Column{ServiceCasesColumns[21]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -1420,22 +1534,27 @@ var (
 			{
 				Name:    "servicecase_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[16]},
+				Columns: []*schema.Column{ServiceCasesColumns[17]},
 			},
 			{
 				Name:    "servicecase_process_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[17]},
+				Columns: []*schema.Column{ServiceCasesColumns[18]},
 			},
 			{
 				Name:    "servicecase_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[18]},
+				Columns: []*schema.Column{ServiceCasesColumns[19]},
 			},
 			{
 				Name:    "servicecase_owner_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[19]},
+				Columns: []*schema.Column{ServiceCasesColumns[20]},
+			},
+			{
+				Name:    "servicecase_caller_id",
+				Unique:  false,
+				Columns: []*schema.Column{ServiceCasesColumns[21]},
 			},
 			{
 				Name:    "servicecase_state",
@@ -1773,13 +1892,22 @@ var (
 		{Name: "topic", Type: field.TypeString, Default: ""},
 		{Name: "role", Type: field.TypeString, Default: ""},
 		{Name: "stage", Type: field.TypeString, Default: ""},
-		{Name: "state", Type: field.TypeEnum, Enums: []string{"created", "claimed", "started", "completed", "cancelled"}, Default: "created"},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"created", "claimed", "started", "signing", "completed", "cancelled"}, Default: "created"},
 		{Name: "priority", Type: field.TypeInt, Default: 0},
 		{Name: "required_qualifications", Type: field.TypeJSON},
 		{Name: "claimed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime, Nullable: true},
 		{Name: "completed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "completed_by", Type: field.TypeString, Nullable: true},
+		{Name: "assigned_by", Type: field.TypeString, Nullable: true},
+		{Name: "delegated_by", Type: field.TypeString, Nullable: true},
+		{Name: "signing_mode", Type: field.TypeEnum, Enums: []string{"all", "any"}, Default: "all"},
+		{Name: "rejections", Type: field.TypeInt, Default: 0},
+		{Name: "urges", Type: field.TypeInt, Default: 0},
+		{Name: "urged_at", Type: field.TypeTime, Nullable: true},
+		{Name: "follow_up_at", Type: field.TypeTime, Nullable: true},
+		{Name: "lease_by", Type: field.TypeString, Default: ""},
+		{Name: "lease_until", Type: field.TypeTime},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
 		{Name: "due_order", Type: field.TypeTime},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
@@ -1795,25 +1923,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "tasks_regions_region",
-				Columns:    []*schema.Column{TasksColumns[20]},
+				Columns:    []*schema.Column{TasksColumns[29]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_service_cases_case",
-				Columns:    []*schema.Column{TasksColumns[21]},
+				Columns:    []*schema.Column{TasksColumns[30]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_process_versions_version",
-				Columns:    []*schema.Column{TasksColumns[22]},
+				Columns:    []*schema.Column{TasksColumns[31]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_staffs_assignee",
-				Columns:    []*schema.Column{TasksColumns[23]},
+				Columns:    []*schema.Column{TasksColumns[32]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1832,27 +1960,27 @@ var (
 			{
 				Name:    "task_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[20]},
+				Columns: []*schema.Column{TasksColumns[29]},
 			},
 			{
 				Name:    "task_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[21]},
+				Columns: []*schema.Column{TasksColumns[30]},
 			},
 			{
 				Name:    "task_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[22]},
+				Columns: []*schema.Column{TasksColumns[31]},
 			},
 			{
 				Name:    "task_assignee_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[23]},
+				Columns: []*schema.Column{TasksColumns[32]},
 			},
 			{
 				Name:    "task_state_role_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[19]},
+				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[28]},
 			},
 			{
 				Name:    "task_node_id",
@@ -1860,9 +1988,9 @@ var (
 				Columns: []*schema.Column{TasksColumns[4]},
 			},
 			{
-				Name:    "task_topic",
+				Name:    "task_topic_state_lease_until",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[8]},
+				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[26]},
 			},
 			{
 				Name:    "task_kind",
@@ -1872,12 +2000,154 @@ var (
 			{
 				Name:    "task_region_path_state_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[19]},
+				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[28]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
 					},
 				},
+			},
+		},
+	}
+	// TaskActionsColumns holds the columns for the "task_actions" table.
+	TaskActionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "action", Type: field.TypeString, Size: 32},
+		{Name: "by", Type: field.TypeString},
+		{Name: "by_name", Type: field.TypeString, Default: ""},
+		{Name: "to", Type: field.TypeString, Default: ""},
+		{Name: "to_name", Type: field.TypeString, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+		{Name: "task_id", Type: field.TypeString, Size: 64},
+	}
+	// TaskActionsTable holds the schema information for the "task_actions" table.
+	TaskActionsTable = &schema.Table{
+		Name:       "task_actions",
+		Columns:    TaskActionsColumns,
+		PrimaryKey: []*schema.Column{TaskActionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "task_actions_regions_region",
+				Columns:    []*schema.Column{TaskActionsColumns[9]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "task_actions_service_cases_case",
+				Columns:    []*schema.Column{TaskActionsColumns[10]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "task_actions_tasks_task",
+				Columns:    []*schema.Column{TaskActionsColumns[11]},
+				RefColumns: []*schema.Column{TasksColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "taskaction_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{TaskActionsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TaskActionsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "taskaction_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaskActionsColumns[9]},
+			},
+			{
+				Name:    "taskaction_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaskActionsColumns[10]},
+			},
+			{
+				Name:    "taskaction_task_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaskActionsColumns[11]},
+			},
+			{
+				Name:    "taskaction_action",
+				Unique:  false,
+				Columns: []*schema.Column{TaskActionsColumns[3]},
+			},
+		},
+	}
+	// TaskSignersColumns holds the columns for the "task_signers" table.
+	TaskSignersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "staff_id", Type: field.TypeString},
+		{Name: "staff_code", Type: field.TypeString},
+		{Name: "staff_name", Type: field.TypeString},
+		{Name: "place", Type: field.TypeEnum, Enums: []string{"before", "beside", "after"}},
+		{Name: "seq", Type: field.TypeInt},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"asked", "agreed", "refused", "removed"}, Default: "asked"},
+		{Name: "comment", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "asked_by", Type: field.TypeString},
+		{Name: "signed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "task_id", Type: field.TypeString, Size: 64},
+	}
+	// TaskSignersTable holds the schema information for the "task_signers" table.
+	TaskSignersTable = &schema.Table{
+		Name:       "task_signers",
+		Columns:    TaskSignersColumns,
+		PrimaryKey: []*schema.Column{TaskSignersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "task_signers_regions_region",
+				Columns:    []*schema.Column{TaskSignersColumns[12]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "task_signers_tasks_task",
+				Columns:    []*schema.Column{TaskSignersColumns[13]},
+				RefColumns: []*schema.Column{TasksColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tasksigner_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{TaskSignersColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TaskSignersColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "tasksigner_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaskSignersColumns[12]},
+			},
+			{
+				Name:    "tasksigner_task_id",
+				Unique:  false,
+				Columns: []*schema.Column{TaskSignersColumns[13]},
+			},
+			{
+				Name:    "tasksigner_staff_id_state",
+				Unique:  false,
+				Columns: []*schema.Column{TaskSignersColumns[3], TaskSignersColumns[8]},
+			},
+			{
+				Name:    "tasksigner_state",
+				Unique:  false,
+				Columns: []*schema.Column{TaskSignersColumns[8]},
 			},
 		},
 	}
@@ -2018,10 +2288,12 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		APITokensTable,
+		AbsencesTable,
 		AuditEntriesTable,
 		BindingsTable,
 		BreachesTable,
 		CalendarsTable,
+		CaseAttributesTable,
 		CaseEventsTable,
 		ClausesTable,
 		ClocksTable,
@@ -2046,6 +2318,8 @@ var (
 		StandardVersionsTable,
 		SurveyResponsesTable,
 		TasksTable,
+		TaskActionsTable,
+		TaskSignersTable,
 		TimerRowsTable,
 		TokensTable,
 	}
@@ -2054,6 +2328,8 @@ var (
 func init() {
 	APITokensTable.ForeignKeys[0].RefTable = RegionsTable
 	APITokensTable.ForeignKeys[1].RefTable = StaffsTable
+	AbsencesTable.ForeignKeys[0].RefTable = RegionsTable
+	AbsencesTable.ForeignKeys[1].RefTable = StaffsTable
 	BindingsTable.ForeignKeys[0].RefTable = RegionsTable
 	BindingsTable.ForeignKeys[1].RefTable = ProcessesTable
 	BindingsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
@@ -2061,6 +2337,7 @@ func init() {
 	BreachesTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	BreachesTable.ForeignKeys[2].RefTable = ClocksTable
 	CalendarsTable.ForeignKeys[0].RefTable = RegionsTable
+	CaseAttributesTable.ForeignKeys[0].RefTable = ServiceCasesTable
 	CaseEventsTable.ForeignKeys[0].RefTable = RegionsTable
 	CaseEventsTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	ClausesTable.ForeignKeys[0].RefTable = RegionsTable
@@ -2095,6 +2372,7 @@ func init() {
 	ServiceCasesTable.ForeignKeys[1].RefTable = ProcessesTable
 	ServiceCasesTable.ForeignKeys[2].RefTable = ProcessVersionsTable
 	ServiceCasesTable.ForeignKeys[3].RefTable = StaffsTable
+	ServiceCasesTable.ForeignKeys[4].RefTable = ServiceCasesTable
 	StaffsTable.ForeignKeys[0].RefTable = RegionsTable
 	StaffsTable.ForeignKeys[1].RefTable = OrgUnitsTable
 	StageVisitsTable.ForeignKeys[0].RefTable = RegionsTable
@@ -2108,6 +2386,11 @@ func init() {
 	TasksTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	TasksTable.ForeignKeys[2].RefTable = ProcessVersionsTable
 	TasksTable.ForeignKeys[3].RefTable = StaffsTable
+	TaskActionsTable.ForeignKeys[0].RefTable = RegionsTable
+	TaskActionsTable.ForeignKeys[1].RefTable = ServiceCasesTable
+	TaskActionsTable.ForeignKeys[2].RefTable = TasksTable
+	TaskSignersTable.ForeignKeys[0].RefTable = RegionsTable
+	TaskSignersTable.ForeignKeys[1].RefTable = TasksTable
 	TimerRowsTable.ForeignKeys[0].RefTable = RegionsTable
 	TimerRowsTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	TokensTable.ForeignKeys[0].RefTable = RegionsTable

@@ -9,6 +9,9 @@ import (
 // APIToken is the predicate function for apitoken builders.
 type APIToken func(*sql.Selector)
 
+// Absence is the predicate function for absence builders.
+type Absence func(*sql.Selector)
+
 // AuditEntry is the predicate function for auditentry builders.
 type AuditEntry func(*sql.Selector)
 
@@ -20,6 +23,9 @@ type Breach func(*sql.Selector)
 
 // Calendar is the predicate function for calendar builders.
 type Calendar func(*sql.Selector)
+
+// CaseAttribute is the predicate function for caseattribute builders.
+type CaseAttribute func(*sql.Selector)
 
 // CaseEvent is the predicate function for caseevent builders.
 type CaseEvent func(*sql.Selector)
@@ -92,6 +98,12 @@ type SurveyResponse func(*sql.Selector)
 
 // Task is the predicate function for task builders.
 type Task func(*sql.Selector)
+
+// TaskAction is the predicate function for taskaction builders.
+type TaskAction func(*sql.Selector)
+
+// TaskSigner is the predicate function for tasksigner builders.
+type TaskSigner func(*sql.Selector)
 
 // TimerRow is the predicate function for timerrow builders.
 type TimerRow func(*sql.Selector)

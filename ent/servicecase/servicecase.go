@@ -53,6 +53,10 @@ const (
 	FieldEndedAt = "ended_at"
 	// FieldStartedBy holds the string denoting the started_by field in the database.
 	FieldStartedBy = "started_by"
+	// FieldCallerID holds the string denoting the caller_id field in the database.
+	FieldCallerID = "caller_id"
+	// FieldCallerToken holds the string denoting the caller_token field in the database.
+	FieldCallerToken = "caller_token"
 	// FieldOwnerID holds the string denoting the owner_id field in the database.
 	FieldOwnerID = "owner_id"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -63,6 +67,10 @@ const (
 	EdgeVersion = "version"
 	// EdgeOwner holds the string denoting the owner edge name in mutations.
 	EdgeOwner = "owner"
+	// EdgeCaller holds the string denoting the caller edge name in mutations.
+	EdgeCaller = "caller"
+	// EdgeCalled holds the string denoting the called edge name in mutations.
+	EdgeCalled = "called"
 	// EdgeTasks holds the string denoting the tasks edge name in mutations.
 	EdgeTasks = "tasks"
 	// EdgeClocks holds the string denoting the clocks edge name in mutations.
@@ -81,6 +89,8 @@ const (
 	EdgeStages = "stages"
 	// EdgeBreaches holds the string denoting the breaches edge name in mutations.
 	EdgeBreaches = "breaches"
+	// EdgeActions holds the string denoting the actions edge name in mutations.
+	EdgeActions = "actions"
 	// EdgeSurveys holds the string denoting the surveys edge name in mutations.
 	EdgeSurveys = "surveys"
 	// Table holds the table name of the servicecase in the database.
@@ -113,6 +123,14 @@ const (
 	OwnerInverseTable = "staffs"
 	// OwnerColumn is the table column denoting the owner relation/edge.
 	OwnerColumn = "owner_id"
+	// CallerTable is the table that holds the caller relation/edge.
+	CallerTable = "service_cases"
+	// CallerColumn is the table column denoting the caller relation/edge.
+	CallerColumn = "caller_id"
+	// CalledTable is the table that holds the called relation/edge.
+	CalledTable = "service_cases"
+	// CalledColumn is the table column denoting the called relation/edge.
+	CalledColumn = "caller_id"
 	// TasksTable is the table that holds the tasks relation/edge.
 	TasksTable = "tasks"
 	// TasksInverseTable is the table name for the Task entity.
@@ -176,6 +194,13 @@ const (
 	BreachesInverseTable = "breaches"
 	// BreachesColumn is the table column denoting the breaches relation/edge.
 	BreachesColumn = "case_id"
+	// ActionsTable is the table that holds the actions relation/edge.
+	ActionsTable = "task_actions"
+	// ActionsInverseTable is the table name for the TaskAction entity.
+	// It exists in this package in order to avoid circular dependency with the "taskaction" package.
+	ActionsInverseTable = "task_actions"
+	// ActionsColumn is the table column denoting the actions relation/edge.
+	ActionsColumn = "case_id"
 	// SurveysTable is the table that holds the surveys relation/edge.
 	SurveysTable = "survey_responses"
 	// SurveysInverseTable is the table name for the SurveyResponse entity.
@@ -206,6 +231,8 @@ var Columns = []string{
 	FieldRevision,
 	FieldEndedAt,
 	FieldStartedBy,
+	FieldCallerID,
+	FieldCallerToken,
 	FieldOwnerID,
 }
 
@@ -240,6 +267,8 @@ var (
 	DefaultFlags []schema.Flag
 	// DefaultRevision holds the default value on creation for the "revision" field.
 	DefaultRevision int
+	// DefaultCallerToken holds the default value on creation for the "caller_token" field.
+	DefaultCallerToken int
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -356,6 +385,16 @@ func ByStartedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStartedBy, opts...).ToFunc()
 }
 
+// ByCallerID orders the results by the caller_id field.
+func ByCallerID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCallerID, opts...).ToFunc()
+}
+
+// ByCallerToken orders the results by the caller_token field.
+func ByCallerToken(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCallerToken, opts...).ToFunc()
+}
+
 // ByOwnerID orders the results by the owner_id field.
 func ByOwnerID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldOwnerID, opts...).ToFunc()
@@ -386,6 +425,27 @@ func ByVersionField(field string, opts ...sql.OrderTermOption) OrderOption {
 func ByOwnerField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newOwnerStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByCallerField orders the results by caller field.
+func ByCallerField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCallerStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByCalledCount orders the results by called count.
+func ByCalledCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newCalledStep(), opts...)
+	}
+}
+
+// ByCalled orders the results by called terms.
+func ByCalled(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCalledStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 
@@ -515,6 +575,20 @@ func ByBreaches(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByActionsCount orders the results by actions count.
+func ByActionsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newActionsStep(), opts...)
+	}
+}
+
+// ByActions orders the results by actions terms.
+func ByActions(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newActionsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // BySurveysCount orders the results by surveys count.
 func BySurveysCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -554,6 +628,20 @@ func newOwnerStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(OwnerInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, OwnerTable, OwnerColumn),
+	)
+}
+func newCallerStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, CallerTable, CallerColumn),
+	)
+}
+func newCalledStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, CalledTable, CalledColumn),
 	)
 }
 func newTasksStep() *sqlgraph.Step {
@@ -617,6 +705,13 @@ func newBreachesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(BreachesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, BreachesTable, BreachesColumn),
+	)
+}
+func newActionsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ActionsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, ActionsTable, ActionsColumn),
 	)
 }
 func newSurveysStep() *sqlgraph.Step {

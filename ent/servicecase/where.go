@@ -135,6 +135,16 @@ func StartedBy(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldEQ(FieldStartedBy, v))
 }
 
+// CallerID applies equality check predicate on the "caller_id" field. It's identical to CallerIDEQ.
+func CallerID(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldCallerID, v))
+}
+
+// CallerToken applies equality check predicate on the "caller_token" field. It's identical to CallerTokenEQ.
+func CallerToken(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldCallerToken, v))
+}
+
 // OwnerID applies equality check predicate on the "owner_id" field. It's identical to OwnerIDEQ.
 func OwnerID(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldEQ(FieldOwnerID, v))
@@ -1015,6 +1025,121 @@ func StartedByContainsFold(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldContainsFold(FieldStartedBy, v))
 }
 
+// CallerIDEQ applies the EQ predicate on the "caller_id" field.
+func CallerIDEQ(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldCallerID, v))
+}
+
+// CallerIDNEQ applies the NEQ predicate on the "caller_id" field.
+func CallerIDNEQ(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNEQ(FieldCallerID, v))
+}
+
+// CallerIDIn applies the In predicate on the "caller_id" field.
+func CallerIDIn(vs ...string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIn(FieldCallerID, vs...))
+}
+
+// CallerIDNotIn applies the NotIn predicate on the "caller_id" field.
+func CallerIDNotIn(vs ...string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotIn(FieldCallerID, vs...))
+}
+
+// CallerIDGT applies the GT predicate on the "caller_id" field.
+func CallerIDGT(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGT(FieldCallerID, v))
+}
+
+// CallerIDGTE applies the GTE predicate on the "caller_id" field.
+func CallerIDGTE(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGTE(FieldCallerID, v))
+}
+
+// CallerIDLT applies the LT predicate on the "caller_id" field.
+func CallerIDLT(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLT(FieldCallerID, v))
+}
+
+// CallerIDLTE applies the LTE predicate on the "caller_id" field.
+func CallerIDLTE(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLTE(FieldCallerID, v))
+}
+
+// CallerIDContains applies the Contains predicate on the "caller_id" field.
+func CallerIDContains(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldContains(FieldCallerID, v))
+}
+
+// CallerIDHasPrefix applies the HasPrefix predicate on the "caller_id" field.
+func CallerIDHasPrefix(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldHasPrefix(FieldCallerID, v))
+}
+
+// CallerIDHasSuffix applies the HasSuffix predicate on the "caller_id" field.
+func CallerIDHasSuffix(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldHasSuffix(FieldCallerID, v))
+}
+
+// CallerIDIsNil applies the IsNil predicate on the "caller_id" field.
+func CallerIDIsNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIsNull(FieldCallerID))
+}
+
+// CallerIDNotNil applies the NotNil predicate on the "caller_id" field.
+func CallerIDNotNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotNull(FieldCallerID))
+}
+
+// CallerIDEqualFold applies the EqualFold predicate on the "caller_id" field.
+func CallerIDEqualFold(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEqualFold(FieldCallerID, v))
+}
+
+// CallerIDContainsFold applies the ContainsFold predicate on the "caller_id" field.
+func CallerIDContainsFold(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldContainsFold(FieldCallerID, v))
+}
+
+// CallerTokenEQ applies the EQ predicate on the "caller_token" field.
+func CallerTokenEQ(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldCallerToken, v))
+}
+
+// CallerTokenNEQ applies the NEQ predicate on the "caller_token" field.
+func CallerTokenNEQ(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNEQ(FieldCallerToken, v))
+}
+
+// CallerTokenIn applies the In predicate on the "caller_token" field.
+func CallerTokenIn(vs ...int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIn(FieldCallerToken, vs...))
+}
+
+// CallerTokenNotIn applies the NotIn predicate on the "caller_token" field.
+func CallerTokenNotIn(vs ...int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotIn(FieldCallerToken, vs...))
+}
+
+// CallerTokenGT applies the GT predicate on the "caller_token" field.
+func CallerTokenGT(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGT(FieldCallerToken, v))
+}
+
+// CallerTokenGTE applies the GTE predicate on the "caller_token" field.
+func CallerTokenGTE(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGTE(FieldCallerToken, v))
+}
+
+// CallerTokenLT applies the LT predicate on the "caller_token" field.
+func CallerTokenLT(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLT(FieldCallerToken, v))
+}
+
+// CallerTokenLTE applies the LTE predicate on the "caller_token" field.
+func CallerTokenLTE(v int) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLTE(FieldCallerToken, v))
+}
+
 // OwnerIDEQ applies the EQ predicate on the "owner_id" field.
 func OwnerIDEQ(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldEQ(FieldOwnerID, v))
@@ -1174,6 +1299,52 @@ func HasOwner() predicate.ServiceCase {
 func HasOwnerWith(preds ...predicate.Staff) predicate.ServiceCase {
 	return predicate.ServiceCase(func(s *sql.Selector) {
 		step := newOwnerStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCaller applies the HasEdge predicate on the "caller" edge.
+func HasCaller() predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, CallerTable, CallerColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCallerWith applies the HasEdge predicate on the "caller" edge with a given conditions (other predicates).
+func HasCallerWith(preds ...predicate.ServiceCase) predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := newCallerStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCalled applies the HasEdge predicate on the "called" edge.
+func HasCalled() predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, CalledTable, CalledColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCalledWith applies the HasEdge predicate on the "called" edge with a given conditions (other predicates).
+func HasCalledWith(preds ...predicate.ServiceCase) predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := newCalledStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)
@@ -1381,6 +1552,29 @@ func HasBreaches() predicate.ServiceCase {
 func HasBreachesWith(preds ...predicate.Breach) predicate.ServiceCase {
 	return predicate.ServiceCase(func(s *sql.Selector) {
 		step := newBreachesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasActions applies the HasEdge predicate on the "actions" edge.
+func HasActions() predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, ActionsTable, ActionsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasActionsWith applies the HasEdge predicate on the "actions" edge with a given conditions (other predicates).
+func HasActionsWith(preds ...predicate.TaskAction) predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := newActionsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -32,6 +32,8 @@ const (
 	EdgeOrgUnit = "org_unit"
 	// EdgeRoles holds the string denoting the roles edge name in mutations.
 	EdgeRoles = "roles"
+	// EdgeAbsences holds the string denoting the absences edge name in mutations.
+	EdgeAbsences = "absences"
 	// EdgeQualifications holds the string denoting the qualifications edge name in mutations.
 	EdgeQualifications = "qualifications"
 	// Table holds the table name of the staff in the database.
@@ -57,6 +59,13 @@ const (
 	RolesInverseTable = "role_assignments"
 	// RolesColumn is the table column denoting the roles relation/edge.
 	RolesColumn = "staff_id"
+	// AbsencesTable is the table that holds the absences relation/edge.
+	AbsencesTable = "absences"
+	// AbsencesInverseTable is the table name for the Absence entity.
+	// It exists in this package in order to avoid circular dependency with the "absence" package.
+	AbsencesInverseTable = "absences"
+	// AbsencesColumn is the table column denoting the absences relation/edge.
+	AbsencesColumn = "staff_id"
 	// QualificationsTable is the table that holds the qualifications relation/edge.
 	QualificationsTable = "qualifications"
 	// QualificationsInverseTable is the table name for the Qualification entity.
@@ -174,6 +183,20 @@ func ByRoles(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByAbsencesCount orders the results by absences count.
+func ByAbsencesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newAbsencesStep(), opts...)
+	}
+}
+
+// ByAbsences orders the results by absences terms.
+func ByAbsences(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newAbsencesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByQualificationsCount orders the results by qualifications count.
 func ByQualificationsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -206,6 +229,13 @@ func newRolesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(RolesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, RolesTable, RolesColumn),
+	)
+}
+func newAbsencesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(AbsencesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, AbsencesTable, AbsencesColumn),
 	)
 }
 func newQualificationsStep() *sqlgraph.Step {

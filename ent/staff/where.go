@@ -554,6 +554,29 @@ func HasRolesWith(preds ...predicate.RoleAssignment) predicate.Staff {
 	})
 }
 
+// HasAbsences applies the HasEdge predicate on the "absences" edge.
+func HasAbsences() predicate.Staff {
+	return predicate.Staff(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, AbsencesTable, AbsencesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasAbsencesWith applies the HasEdge predicate on the "absences" edge with a given conditions (other predicates).
+func HasAbsencesWith(preds ...predicate.Absence) predicate.Staff {
+	return predicate.Staff(func(s *sql.Selector) {
+		step := newAbsencesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasQualifications applies the HasEdge predicate on the "qualifications" edge.
 func HasQualifications() predicate.Staff {
 	return predicate.Staff(func(s *sql.Selector) {

@@ -58,6 +58,24 @@ const (
 	FieldCompletedAt = "completed_at"
 	// FieldCompletedBy holds the string denoting the completed_by field in the database.
 	FieldCompletedBy = "completed_by"
+	// FieldAssignedBy holds the string denoting the assigned_by field in the database.
+	FieldAssignedBy = "assigned_by"
+	// FieldDelegatedBy holds the string denoting the delegated_by field in the database.
+	FieldDelegatedBy = "delegated_by"
+	// FieldSigningMode holds the string denoting the signing_mode field in the database.
+	FieldSigningMode = "signing_mode"
+	// FieldRejections holds the string denoting the rejections field in the database.
+	FieldRejections = "rejections"
+	// FieldUrges holds the string denoting the urges field in the database.
+	FieldUrges = "urges"
+	// FieldUrgedAt holds the string denoting the urged_at field in the database.
+	FieldUrgedAt = "urged_at"
+	// FieldFollowUpAt holds the string denoting the follow_up_at field in the database.
+	FieldFollowUpAt = "follow_up_at"
+	// FieldLeaseBy holds the string denoting the lease_by field in the database.
+	FieldLeaseBy = "lease_by"
+	// FieldLeaseUntil holds the string denoting the lease_until field in the database.
+	FieldLeaseUntil = "lease_until"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
 	// FieldDueOrder holds the string denoting the due_order field in the database.
@@ -70,6 +88,10 @@ const (
 	EdgeVersion = "version"
 	// EdgeAssignee holds the string denoting the assignee edge name in mutations.
 	EdgeAssignee = "assignee"
+	// EdgeSigners holds the string denoting the signers edge name in mutations.
+	EdgeSigners = "signers"
+	// EdgeActions holds the string denoting the actions edge name in mutations.
+	EdgeActions = "actions"
 	// EdgeEvidence holds the string denoting the evidence edge name in mutations.
 	EdgeEvidence = "evidence"
 	// Table holds the table name of the task in the database.
@@ -102,6 +124,20 @@ const (
 	AssigneeInverseTable = "staffs"
 	// AssigneeColumn is the table column denoting the assignee relation/edge.
 	AssigneeColumn = "assignee_id"
+	// SignersTable is the table that holds the signers relation/edge.
+	SignersTable = "task_signers"
+	// SignersInverseTable is the table name for the TaskSigner entity.
+	// It exists in this package in order to avoid circular dependency with the "tasksigner" package.
+	SignersInverseTable = "task_signers"
+	// SignersColumn is the table column denoting the signers relation/edge.
+	SignersColumn = "task_id"
+	// ActionsTable is the table that holds the actions relation/edge.
+	ActionsTable = "task_actions"
+	// ActionsInverseTable is the table name for the TaskAction entity.
+	// It exists in this package in order to avoid circular dependency with the "taskaction" package.
+	ActionsInverseTable = "task_actions"
+	// ActionsColumn is the table column denoting the actions relation/edge.
+	ActionsColumn = "task_id"
 	// EvidenceTable is the table that holds the evidence relation/edge.
 	EvidenceTable = "evidences"
 	// EvidenceInverseTable is the table name for the Evidence entity.
@@ -135,6 +171,15 @@ var Columns = []string{
 	FieldStartedAt,
 	FieldCompletedAt,
 	FieldCompletedBy,
+	FieldAssignedBy,
+	FieldDelegatedBy,
+	FieldSigningMode,
+	FieldRejections,
+	FieldUrges,
+	FieldUrgedAt,
+	FieldFollowUpAt,
+	FieldLeaseBy,
+	FieldLeaseUntil,
 	FieldDueAt,
 	FieldDueOrder,
 }
@@ -170,6 +215,12 @@ var (
 	DefaultPriority int
 	// DefaultRequiredQualifications holds the default value on creation for the "required_qualifications" field.
 	DefaultRequiredQualifications []string
+	// DefaultRejections holds the default value on creation for the "rejections" field.
+	DefaultRejections int
+	// DefaultUrges holds the default value on creation for the "urges" field.
+	DefaultUrges int
+	// DefaultLeaseBy holds the default value on creation for the "lease_by" field.
+	DefaultLeaseBy string
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -210,6 +261,7 @@ const (
 	StateCreated   State = "created"
 	StateClaimed   State = "claimed"
 	StateStarted   State = "started"
+	StateSigning   State = "signing"
 	StateCompleted State = "completed"
 	StateCancelled State = "cancelled"
 )
@@ -221,10 +273,36 @@ func (s State) String() string {
 // StateValidator is a validator for the "state" field enum values. It is called by the builders before save.
 func StateValidator(s State) error {
 	switch s {
-	case StateCreated, StateClaimed, StateStarted, StateCompleted, StateCancelled:
+	case StateCreated, StateClaimed, StateStarted, StateSigning, StateCompleted, StateCancelled:
 		return nil
 	default:
 		return fmt.Errorf("task: invalid enum value for state field: %q", s)
+	}
+}
+
+// SigningMode defines the type for the "signing_mode" enum field.
+type SigningMode string
+
+// SigningModeAll is the default value of the SigningMode enum.
+const DefaultSigningMode = SigningModeAll
+
+// SigningMode values.
+const (
+	SigningModeAll SigningMode = "all"
+	SigningModeAny SigningMode = "any"
+)
+
+func (sm SigningMode) String() string {
+	return string(sm)
+}
+
+// SigningModeValidator is a validator for the "signing_mode" field enum values. It is called by the builders before save.
+func SigningModeValidator(sm SigningMode) error {
+	switch sm {
+	case SigningModeAll, SigningModeAny:
+		return nil
+	default:
+		return fmt.Errorf("task: invalid enum value for signing_mode field: %q", sm)
 	}
 }
 
@@ -336,6 +414,51 @@ func ByCompletedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCompletedBy, opts...).ToFunc()
 }
 
+// ByAssignedBy orders the results by the assigned_by field.
+func ByAssignedBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAssignedBy, opts...).ToFunc()
+}
+
+// ByDelegatedBy orders the results by the delegated_by field.
+func ByDelegatedBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDelegatedBy, opts...).ToFunc()
+}
+
+// BySigningMode orders the results by the signing_mode field.
+func BySigningMode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSigningMode, opts...).ToFunc()
+}
+
+// ByRejections orders the results by the rejections field.
+func ByRejections(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRejections, opts...).ToFunc()
+}
+
+// ByUrges orders the results by the urges field.
+func ByUrges(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUrges, opts...).ToFunc()
+}
+
+// ByUrgedAt orders the results by the urged_at field.
+func ByUrgedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUrgedAt, opts...).ToFunc()
+}
+
+// ByFollowUpAt orders the results by the follow_up_at field.
+func ByFollowUpAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFollowUpAt, opts...).ToFunc()
+}
+
+// ByLeaseBy orders the results by the lease_by field.
+func ByLeaseBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLeaseBy, opts...).ToFunc()
+}
+
+// ByLeaseUntil orders the results by the lease_until field.
+func ByLeaseUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLeaseUntil, opts...).ToFunc()
+}
+
 // ByDueAt orders the results by the due_at field.
 func ByDueAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDueAt, opts...).ToFunc()
@@ -371,6 +494,34 @@ func ByVersionField(field string, opts ...sql.OrderTermOption) OrderOption {
 func ByAssigneeField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newAssigneeStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// BySignersCount orders the results by signers count.
+func BySignersCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newSignersStep(), opts...)
+	}
+}
+
+// BySigners orders the results by signers terms.
+func BySigners(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newSignersStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByActionsCount orders the results by actions count.
+func ByActionsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newActionsStep(), opts...)
+	}
+}
+
+// ByActions orders the results by actions terms.
+func ByActions(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newActionsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 
@@ -415,6 +566,20 @@ func newAssigneeStep() *sqlgraph.Step {
 		sqlgraph.Edge(sqlgraph.M2O, false, AssigneeTable, AssigneeColumn),
 	)
 }
+func newSignersStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(SignersInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, SignersTable, SignersColumn),
+	)
+}
+func newActionsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ActionsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, ActionsTable, ActionsColumn),
+	)
+}
 func newEvidenceStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -455,6 +620,24 @@ func (e *State) UnmarshalGQL(val interface{}) error {
 	*e = State(str)
 	if err := StateValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid State", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e SigningMode) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *SigningMode) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = SigningMode(str)
+	if err := SigningModeValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid SigningMode", str)
 	}
 	return nil
 }

@@ -155,6 +155,46 @@ func CompletedBy(v string) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldCompletedBy, v))
 }
 
+// AssignedBy applies equality check predicate on the "assigned_by" field. It's identical to AssignedByEQ.
+func AssignedBy(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldAssignedBy, v))
+}
+
+// DelegatedBy applies equality check predicate on the "delegated_by" field. It's identical to DelegatedByEQ.
+func DelegatedBy(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldDelegatedBy, v))
+}
+
+// Rejections applies equality check predicate on the "rejections" field. It's identical to RejectionsEQ.
+func Rejections(v int) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldRejections, v))
+}
+
+// Urges applies equality check predicate on the "urges" field. It's identical to UrgesEQ.
+func Urges(v int) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldUrges, v))
+}
+
+// UrgedAt applies equality check predicate on the "urged_at" field. It's identical to UrgedAtEQ.
+func UrgedAt(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldUrgedAt, v))
+}
+
+// FollowUpAt applies equality check predicate on the "follow_up_at" field. It's identical to FollowUpAtEQ.
+func FollowUpAt(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldFollowUpAt, v))
+}
+
+// LeaseBy applies equality check predicate on the "lease_by" field. It's identical to LeaseByEQ.
+func LeaseBy(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldLeaseBy, v))
+}
+
+// LeaseUntil applies equality check predicate on the "lease_until" field. It's identical to LeaseUntilEQ.
+func LeaseUntil(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldLeaseUntil, v))
+}
+
 // DueAt applies equality check predicate on the "due_at" field. It's identical to DueAtEQ.
 func DueAt(v time.Time) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldDueAt, v))
@@ -1275,6 +1315,461 @@ func CompletedByContainsFold(v string) predicate.Task {
 	return predicate.Task(sql.FieldContainsFold(FieldCompletedBy, v))
 }
 
+// AssignedByEQ applies the EQ predicate on the "assigned_by" field.
+func AssignedByEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldAssignedBy, v))
+}
+
+// AssignedByNEQ applies the NEQ predicate on the "assigned_by" field.
+func AssignedByNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldAssignedBy, v))
+}
+
+// AssignedByIn applies the In predicate on the "assigned_by" field.
+func AssignedByIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldAssignedBy, vs...))
+}
+
+// AssignedByNotIn applies the NotIn predicate on the "assigned_by" field.
+func AssignedByNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldAssignedBy, vs...))
+}
+
+// AssignedByGT applies the GT predicate on the "assigned_by" field.
+func AssignedByGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldAssignedBy, v))
+}
+
+// AssignedByGTE applies the GTE predicate on the "assigned_by" field.
+func AssignedByGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldAssignedBy, v))
+}
+
+// AssignedByLT applies the LT predicate on the "assigned_by" field.
+func AssignedByLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldAssignedBy, v))
+}
+
+// AssignedByLTE applies the LTE predicate on the "assigned_by" field.
+func AssignedByLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldAssignedBy, v))
+}
+
+// AssignedByContains applies the Contains predicate on the "assigned_by" field.
+func AssignedByContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldAssignedBy, v))
+}
+
+// AssignedByHasPrefix applies the HasPrefix predicate on the "assigned_by" field.
+func AssignedByHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldAssignedBy, v))
+}
+
+// AssignedByHasSuffix applies the HasSuffix predicate on the "assigned_by" field.
+func AssignedByHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldAssignedBy, v))
+}
+
+// AssignedByIsNil applies the IsNil predicate on the "assigned_by" field.
+func AssignedByIsNil() predicate.Task {
+	return predicate.Task(sql.FieldIsNull(FieldAssignedBy))
+}
+
+// AssignedByNotNil applies the NotNil predicate on the "assigned_by" field.
+func AssignedByNotNil() predicate.Task {
+	return predicate.Task(sql.FieldNotNull(FieldAssignedBy))
+}
+
+// AssignedByEqualFold applies the EqualFold predicate on the "assigned_by" field.
+func AssignedByEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldAssignedBy, v))
+}
+
+// AssignedByContainsFold applies the ContainsFold predicate on the "assigned_by" field.
+func AssignedByContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldAssignedBy, v))
+}
+
+// DelegatedByEQ applies the EQ predicate on the "delegated_by" field.
+func DelegatedByEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldDelegatedBy, v))
+}
+
+// DelegatedByNEQ applies the NEQ predicate on the "delegated_by" field.
+func DelegatedByNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldDelegatedBy, v))
+}
+
+// DelegatedByIn applies the In predicate on the "delegated_by" field.
+func DelegatedByIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldDelegatedBy, vs...))
+}
+
+// DelegatedByNotIn applies the NotIn predicate on the "delegated_by" field.
+func DelegatedByNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldDelegatedBy, vs...))
+}
+
+// DelegatedByGT applies the GT predicate on the "delegated_by" field.
+func DelegatedByGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldDelegatedBy, v))
+}
+
+// DelegatedByGTE applies the GTE predicate on the "delegated_by" field.
+func DelegatedByGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldDelegatedBy, v))
+}
+
+// DelegatedByLT applies the LT predicate on the "delegated_by" field.
+func DelegatedByLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldDelegatedBy, v))
+}
+
+// DelegatedByLTE applies the LTE predicate on the "delegated_by" field.
+func DelegatedByLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldDelegatedBy, v))
+}
+
+// DelegatedByContains applies the Contains predicate on the "delegated_by" field.
+func DelegatedByContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldDelegatedBy, v))
+}
+
+// DelegatedByHasPrefix applies the HasPrefix predicate on the "delegated_by" field.
+func DelegatedByHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldDelegatedBy, v))
+}
+
+// DelegatedByHasSuffix applies the HasSuffix predicate on the "delegated_by" field.
+func DelegatedByHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldDelegatedBy, v))
+}
+
+// DelegatedByIsNil applies the IsNil predicate on the "delegated_by" field.
+func DelegatedByIsNil() predicate.Task {
+	return predicate.Task(sql.FieldIsNull(FieldDelegatedBy))
+}
+
+// DelegatedByNotNil applies the NotNil predicate on the "delegated_by" field.
+func DelegatedByNotNil() predicate.Task {
+	return predicate.Task(sql.FieldNotNull(FieldDelegatedBy))
+}
+
+// DelegatedByEqualFold applies the EqualFold predicate on the "delegated_by" field.
+func DelegatedByEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldDelegatedBy, v))
+}
+
+// DelegatedByContainsFold applies the ContainsFold predicate on the "delegated_by" field.
+func DelegatedByContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldDelegatedBy, v))
+}
+
+// SigningModeEQ applies the EQ predicate on the "signing_mode" field.
+func SigningModeEQ(v SigningMode) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldSigningMode, v))
+}
+
+// SigningModeNEQ applies the NEQ predicate on the "signing_mode" field.
+func SigningModeNEQ(v SigningMode) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldSigningMode, v))
+}
+
+// SigningModeIn applies the In predicate on the "signing_mode" field.
+func SigningModeIn(vs ...SigningMode) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldSigningMode, vs...))
+}
+
+// SigningModeNotIn applies the NotIn predicate on the "signing_mode" field.
+func SigningModeNotIn(vs ...SigningMode) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldSigningMode, vs...))
+}
+
+// RejectionsEQ applies the EQ predicate on the "rejections" field.
+func RejectionsEQ(v int) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldRejections, v))
+}
+
+// RejectionsNEQ applies the NEQ predicate on the "rejections" field.
+func RejectionsNEQ(v int) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldRejections, v))
+}
+
+// RejectionsIn applies the In predicate on the "rejections" field.
+func RejectionsIn(vs ...int) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldRejections, vs...))
+}
+
+// RejectionsNotIn applies the NotIn predicate on the "rejections" field.
+func RejectionsNotIn(vs ...int) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldRejections, vs...))
+}
+
+// RejectionsGT applies the GT predicate on the "rejections" field.
+func RejectionsGT(v int) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldRejections, v))
+}
+
+// RejectionsGTE applies the GTE predicate on the "rejections" field.
+func RejectionsGTE(v int) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldRejections, v))
+}
+
+// RejectionsLT applies the LT predicate on the "rejections" field.
+func RejectionsLT(v int) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldRejections, v))
+}
+
+// RejectionsLTE applies the LTE predicate on the "rejections" field.
+func RejectionsLTE(v int) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldRejections, v))
+}
+
+// UrgesEQ applies the EQ predicate on the "urges" field.
+func UrgesEQ(v int) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldUrges, v))
+}
+
+// UrgesNEQ applies the NEQ predicate on the "urges" field.
+func UrgesNEQ(v int) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldUrges, v))
+}
+
+// UrgesIn applies the In predicate on the "urges" field.
+func UrgesIn(vs ...int) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldUrges, vs...))
+}
+
+// UrgesNotIn applies the NotIn predicate on the "urges" field.
+func UrgesNotIn(vs ...int) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldUrges, vs...))
+}
+
+// UrgesGT applies the GT predicate on the "urges" field.
+func UrgesGT(v int) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldUrges, v))
+}
+
+// UrgesGTE applies the GTE predicate on the "urges" field.
+func UrgesGTE(v int) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldUrges, v))
+}
+
+// UrgesLT applies the LT predicate on the "urges" field.
+func UrgesLT(v int) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldUrges, v))
+}
+
+// UrgesLTE applies the LTE predicate on the "urges" field.
+func UrgesLTE(v int) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldUrges, v))
+}
+
+// UrgedAtEQ applies the EQ predicate on the "urged_at" field.
+func UrgedAtEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldUrgedAt, v))
+}
+
+// UrgedAtNEQ applies the NEQ predicate on the "urged_at" field.
+func UrgedAtNEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldUrgedAt, v))
+}
+
+// UrgedAtIn applies the In predicate on the "urged_at" field.
+func UrgedAtIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldUrgedAt, vs...))
+}
+
+// UrgedAtNotIn applies the NotIn predicate on the "urged_at" field.
+func UrgedAtNotIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldUrgedAt, vs...))
+}
+
+// UrgedAtGT applies the GT predicate on the "urged_at" field.
+func UrgedAtGT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldUrgedAt, v))
+}
+
+// UrgedAtGTE applies the GTE predicate on the "urged_at" field.
+func UrgedAtGTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldUrgedAt, v))
+}
+
+// UrgedAtLT applies the LT predicate on the "urged_at" field.
+func UrgedAtLT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldUrgedAt, v))
+}
+
+// UrgedAtLTE applies the LTE predicate on the "urged_at" field.
+func UrgedAtLTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldUrgedAt, v))
+}
+
+// UrgedAtIsNil applies the IsNil predicate on the "urged_at" field.
+func UrgedAtIsNil() predicate.Task {
+	return predicate.Task(sql.FieldIsNull(FieldUrgedAt))
+}
+
+// UrgedAtNotNil applies the NotNil predicate on the "urged_at" field.
+func UrgedAtNotNil() predicate.Task {
+	return predicate.Task(sql.FieldNotNull(FieldUrgedAt))
+}
+
+// FollowUpAtEQ applies the EQ predicate on the "follow_up_at" field.
+func FollowUpAtEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldFollowUpAt, v))
+}
+
+// FollowUpAtNEQ applies the NEQ predicate on the "follow_up_at" field.
+func FollowUpAtNEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldFollowUpAt, v))
+}
+
+// FollowUpAtIn applies the In predicate on the "follow_up_at" field.
+func FollowUpAtIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldFollowUpAt, vs...))
+}
+
+// FollowUpAtNotIn applies the NotIn predicate on the "follow_up_at" field.
+func FollowUpAtNotIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldFollowUpAt, vs...))
+}
+
+// FollowUpAtGT applies the GT predicate on the "follow_up_at" field.
+func FollowUpAtGT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldFollowUpAt, v))
+}
+
+// FollowUpAtGTE applies the GTE predicate on the "follow_up_at" field.
+func FollowUpAtGTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldFollowUpAt, v))
+}
+
+// FollowUpAtLT applies the LT predicate on the "follow_up_at" field.
+func FollowUpAtLT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldFollowUpAt, v))
+}
+
+// FollowUpAtLTE applies the LTE predicate on the "follow_up_at" field.
+func FollowUpAtLTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldFollowUpAt, v))
+}
+
+// FollowUpAtIsNil applies the IsNil predicate on the "follow_up_at" field.
+func FollowUpAtIsNil() predicate.Task {
+	return predicate.Task(sql.FieldIsNull(FieldFollowUpAt))
+}
+
+// FollowUpAtNotNil applies the NotNil predicate on the "follow_up_at" field.
+func FollowUpAtNotNil() predicate.Task {
+	return predicate.Task(sql.FieldNotNull(FieldFollowUpAt))
+}
+
+// LeaseByEQ applies the EQ predicate on the "lease_by" field.
+func LeaseByEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldLeaseBy, v))
+}
+
+// LeaseByNEQ applies the NEQ predicate on the "lease_by" field.
+func LeaseByNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldLeaseBy, v))
+}
+
+// LeaseByIn applies the In predicate on the "lease_by" field.
+func LeaseByIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldLeaseBy, vs...))
+}
+
+// LeaseByNotIn applies the NotIn predicate on the "lease_by" field.
+func LeaseByNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldLeaseBy, vs...))
+}
+
+// LeaseByGT applies the GT predicate on the "lease_by" field.
+func LeaseByGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldLeaseBy, v))
+}
+
+// LeaseByGTE applies the GTE predicate on the "lease_by" field.
+func LeaseByGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldLeaseBy, v))
+}
+
+// LeaseByLT applies the LT predicate on the "lease_by" field.
+func LeaseByLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldLeaseBy, v))
+}
+
+// LeaseByLTE applies the LTE predicate on the "lease_by" field.
+func LeaseByLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldLeaseBy, v))
+}
+
+// LeaseByContains applies the Contains predicate on the "lease_by" field.
+func LeaseByContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldLeaseBy, v))
+}
+
+// LeaseByHasPrefix applies the HasPrefix predicate on the "lease_by" field.
+func LeaseByHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldLeaseBy, v))
+}
+
+// LeaseByHasSuffix applies the HasSuffix predicate on the "lease_by" field.
+func LeaseByHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldLeaseBy, v))
+}
+
+// LeaseByEqualFold applies the EqualFold predicate on the "lease_by" field.
+func LeaseByEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldLeaseBy, v))
+}
+
+// LeaseByContainsFold applies the ContainsFold predicate on the "lease_by" field.
+func LeaseByContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldLeaseBy, v))
+}
+
+// LeaseUntilEQ applies the EQ predicate on the "lease_until" field.
+func LeaseUntilEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldLeaseUntil, v))
+}
+
+// LeaseUntilNEQ applies the NEQ predicate on the "lease_until" field.
+func LeaseUntilNEQ(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldLeaseUntil, v))
+}
+
+// LeaseUntilIn applies the In predicate on the "lease_until" field.
+func LeaseUntilIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldLeaseUntil, vs...))
+}
+
+// LeaseUntilNotIn applies the NotIn predicate on the "lease_until" field.
+func LeaseUntilNotIn(vs ...time.Time) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldLeaseUntil, vs...))
+}
+
+// LeaseUntilGT applies the GT predicate on the "lease_until" field.
+func LeaseUntilGT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldLeaseUntil, v))
+}
+
+// LeaseUntilGTE applies the GTE predicate on the "lease_until" field.
+func LeaseUntilGTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldLeaseUntil, v))
+}
+
+// LeaseUntilLT applies the LT predicate on the "lease_until" field.
+func LeaseUntilLT(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldLeaseUntil, v))
+}
+
+// LeaseUntilLTE applies the LTE predicate on the "lease_until" field.
+func LeaseUntilLTE(v time.Time) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldLeaseUntil, v))
+}
+
 // DueAtEQ applies the EQ predicate on the "due_at" field.
 func DueAtEQ(v time.Time) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldDueAt, v))
@@ -1449,6 +1944,52 @@ func HasAssignee() predicate.Task {
 func HasAssigneeWith(preds ...predicate.Staff) predicate.Task {
 	return predicate.Task(func(s *sql.Selector) {
 		step := newAssigneeStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasSigners applies the HasEdge predicate on the "signers" edge.
+func HasSigners() predicate.Task {
+	return predicate.Task(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, SignersTable, SignersColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasSignersWith applies the HasEdge predicate on the "signers" edge with a given conditions (other predicates).
+func HasSignersWith(preds ...predicate.TaskSigner) predicate.Task {
+	return predicate.Task(func(s *sql.Selector) {
+		step := newSignersStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasActions applies the HasEdge predicate on the "actions" edge.
+func HasActions() predicate.Task {
+	return predicate.Task(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, ActionsTable, ActionsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasActionsWith applies the HasEdge predicate on the "actions" edge with a given conditions (other predicates).
+func HasActionsWith(preds ...predicate.TaskAction) predicate.Task {
+	return predicate.Task(func(s *sql.Selector) {
+		step := newActionsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

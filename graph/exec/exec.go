@@ -27,6 +27,7 @@ import (
 	standard1 "github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/ent/tasksigner"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/bpmn"
@@ -94,6 +95,39 @@ type ComplexityRoot struct {
 	APITokenEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	Absence struct {
+		CreatedAt  func(childComplexity int) int
+		DeputyCode func(childComplexity int) int
+		DeputyID   func(childComplexity int) int
+		DeputyName func(childComplexity int) int
+		EndsAt     func(childComplexity int) int
+		ID         func(childComplexity int) int
+		KeptBy     func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Region     func(childComplexity int) int
+		RegionID   func(childComplexity int) int
+		RegionPath func(childComplexity int) int
+		Staff      func(childComplexity int) int
+		StaffID    func(childComplexity int) int
+		StartsAt   func(childComplexity int) int
+	}
+
+	AbsenceConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	AbsenceEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	AbsencePayload struct {
+		Absence    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	AuditEntry struct {
@@ -270,6 +304,12 @@ type ComplexityRoot struct {
 		UserErrors  func(childComplexity int) int
 	}
 
+	CaseResult struct {
+		CaseID     func(childComplexity int) int
+		Number     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	CheckResult struct {
 		Findings func(childComplexity int) int
 		Ok       func(childComplexity int) int
@@ -380,6 +420,12 @@ type ComplexityRoot struct {
 		Value func(childComplexity int) int
 	}
 
+	CompleteTasksPayload struct {
+		Completed  func(childComplexity int) int
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	Coverage struct {
 		RegionID   func(childComplexity int) int
 		Rows       func(childComplexity int) int
@@ -455,19 +501,24 @@ type ComplexityRoot struct {
 	}
 
 	Failure struct {
-		Case       func(childComplexity int) int
-		CaseID     func(childComplexity int) int
-		Code       func(childComplexity int) int
-		CreatedAt  func(childComplexity int) int
-		Detail     func(childComplexity int) int
-		EndedAt    func(childComplexity int) int
-		ID         func(childComplexity int) int
-		NodeID     func(childComplexity int) int
-		Region     func(childComplexity int) int
-		RegionID   func(childComplexity int) int
-		RegionPath func(childComplexity int) int
-		State      func(childComplexity int) int
-		TokenSeq   func(childComplexity int) int
+		Attempts     func(childComplexity int) int
+		Case         func(childComplexity int) int
+		CaseID       func(childComplexity int) int
+		Code         func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		Detail       func(childComplexity int) int
+		EndedAt      func(childComplexity int) int
+		ID           func(childComplexity int) int
+		NodeID       func(childComplexity int) int
+		Reason       func(childComplexity int) int
+		Region       func(childComplexity int) int
+		RegionID     func(childComplexity int) int
+		RegionPath   func(childComplexity int) int
+		RetriesLeft  func(childComplexity int) int
+		RetryAt      func(childComplexity int) int
+		RetrySeconds func(childComplexity int) int
+		State        func(childComplexity int) int
+		TokenSeq     func(childComplexity int) int
 	}
 
 	FailureConnection struct {
@@ -485,6 +536,17 @@ type ComplexityRoot struct {
 		Failure     func(childComplexity int) int
 		ServiceCase func(childComplexity int) int
 		UserErrors  func(childComplexity int) int
+	}
+
+	FailureResult struct {
+		CaseID     func(childComplexity int) int
+		FailureID  func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	FetchTasksPayload struct {
+		Tasks      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	Finding struct {
@@ -621,6 +683,14 @@ type ComplexityRoot struct {
 		VersionID  func(childComplexity int) int
 	}
 
+	MigrateCasesPayload struct {
+		Left       func(childComplexity int) int
+		Migrated   func(childComplexity int) int
+		Preview    func(childComplexity int) int
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	MovedClock struct {
 		At            func(childComplexity int) int
 		ClauseRef     func(childComplexity int) int
@@ -632,6 +702,7 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AddSigners                func(childComplexity int, input execution.AddSigners) int
 		ApproveStandard           func(childComplexity int, input standard.Approve) int
 		AssignRole                func(childComplexity int, input workforce.AssignRole) int
 		AssignTask                func(childComplexity int, input execution.AssignTask) int
@@ -640,6 +711,7 @@ type ComplexityRoot struct {
 		CancelCase                func(childComplexity int, input execution.CancelCase) int
 		ClaimTask                 func(childComplexity int, input execution.TaskRef) int
 		CompleteTask              func(childComplexity int, input execution.CompleteTask) int
+		CompleteTasks             func(childComplexity int, input execution.CompleteTasks) int
 		CreateOrgUnit             func(childComplexity int, input workforce.CreateOrgUnit) int
 		CreatePool                func(childComplexity int, input workforce.CreatePool) int
 		CreateProcess             func(childComplexity int, input definition.CreateProcess) int
@@ -650,40 +722,58 @@ type ComplexityRoot struct {
 		CreateStaff               func(childComplexity int, input workforce.CreateStaff) int
 		CreateStandardDraft       func(childComplexity int, input standard.CreateDraft) int
 		CreateToken               func(childComplexity int, input workforce.CreateToken) int
+		DelegateTask              func(childComplexity int, input execution.HandTask) int
 		EditProcessDraft          func(childComplexity int, input definition.EditDraft) int
+		EndAbsence                func(childComplexity int, input workforce.EndAbsence) int
 		EndRole                   func(childComplexity int, input workforce.EndRole) int
+		FailTask                  func(childComplexity int, input execution.FailTask) int
+		FetchTasks                func(childComplexity int, input execution.FetchTasks) int
 		GrantQualification        func(childComplexity int, input workforce.GrantQualification) int
 		ImportCalendar            func(childComplexity int, input standard.ImportCalendar) int
 		ImportStandard            func(childComplexity int, input standard.ImportStandard) int
+		MigrateCases              func(childComplexity int, input execution.MigrateCases) int
+		MoveToken                 func(childComplexity int, input execution.MoveToken) int
 		PauseClock                func(childComplexity int, input execution.PauseClock) int
+		PlanTask                  func(childComplexity int, input execution.PlanTask) int
 		PublishProcess            func(childComplexity int, input definition.Publish) int
 		PublishStandard           func(childComplexity int, input standard.Publish) int
 		RebaseProcessVariant      func(childComplexity int, input definition.RebaseVariant) int
+		RecordAbsence             func(childComplexity int, input workforce.RecordAbsence) int
 		RedoProcessEdit           func(childComplexity int, input definition.StepEdit) int
+		RejectTask                func(childComplexity int, input execution.ReasonedTask) int
 		ReleaseTask               func(childComplexity int, input execution.TaskRef) int
 		RemoveClause              func(childComplexity int, input standard.RemoveClause) int
 		RemoveIndicator           func(childComplexity int, input standard.RemoveIndicator) int
 		RemoveRule                func(childComplexity int, input standard.RemoveRule) int
+		RemoveSigner              func(childComplexity int, input execution.RemoveSigner) int
+		ResolveFailures           func(childComplexity int, input execution.ResolveFailures) int
 		ResumeClock               func(childComplexity int, input execution.ResumeClock) int
 		RetireProcess             func(childComplexity int, input definition.Retire) int
 		RetryFailure              func(childComplexity int, input execution.RetryFailure) int
 		ReturnProcess             func(childComplexity int, input definition.Return) int
 		ReturnStandard            func(childComplexity int, input standard.Return) int
+		ReturnTask                func(childComplexity int, input execution.ReturnTask) int
 		RevokeQualification       func(childComplexity int, input workforce.RevokeQualification) int
 		RevokeToken               func(childComplexity int, input workforce.RevokeToken) int
 		SendMessage               func(childComplexity int, input execution.SendMessage) int
+		SetCaseVariables          func(childComplexity int, input execution.SetCaseVariables) int
 		SetClause                 func(childComplexity int, input standard.SetClause) int
 		SetIndicator              func(childComplexity int, input standard.SetIndicator) int
 		SetRule                   func(childComplexity int, input standard.SetRule) int
+		SignTask                  func(childComplexity int, input execution.SignTask) int
+		SkipFailure               func(childComplexity int, input execution.SkipFailure) int
 		StartCase                 func(childComplexity int, input execution.StartCase) int
 		SubmitProcess             func(childComplexity int, input definition.Submit) int
 		SubmitStandard            func(childComplexity int, input standard.Submit) int
+		TransferTask              func(childComplexity int, input execution.HandTask) int
 		UndoProcessEdit           func(childComplexity int, input definition.StepEdit) int
 		UpdatePool                func(childComplexity int, input workforce.UpdatePool) int
 		UpdateProcessDraft        func(childComplexity int, input definition.UpdateDraft) int
 		UpdateStaff               func(childComplexity int, input workforce.UpdateStaff) int
 		UpdateStandardDraft       func(childComplexity int, input standard.UpdateDraft) int
+		UrgeTask                  func(childComplexity int, input execution.ReasonedTask) int
 		WithdrawStandard          func(childComplexity int, input standard.Withdraw) int
+		WithdrawTask              func(childComplexity int, input execution.ReasonedTask) int
 	}
 
 	OrgUnit struct {
@@ -944,16 +1034,18 @@ type ComplexityRoot struct {
 		ProcessMapping  func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
 		Processes       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
 		Regions         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
+		ReturnTargets   func(childComplexity int, taskID string) int
 		RoleDefinitions func(childComplexity int) int
 		ServiceCase     func(childComplexity int, id *string, number *string) int
-		ServiceCases    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string) int
+		ServiceCases    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) int
 		Staff           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) int
 		Standard        func(childComplexity int, code string, at *time.Time) int
 		StandardDiff    func(childComplexity int, fromVersionID string, toVersionID string) int
 		StandardImpact  func(childComplexity int, versionID string) int
 		Standards       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) int
+		TaskCandidates  func(childComplexity int, taskID string) int
 		Viewer          func(childComplexity int) int
-		Worklist        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) int
+		Worklist        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) int
 	}
 
 	Region struct {
@@ -986,6 +1078,19 @@ type ComplexityRoot struct {
 	RegionPayload struct {
 		Region     func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ResolveFailuresPayload struct {
+		Left       func(childComplexity int) int
+		Resolved   func(childComplexity int) int
+		Results    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ReturnTarget struct {
+		CompletedAt func(childComplexity int) int
+		Name        func(childComplexity int) int
+		NodeID      func(childComplexity int) int
 	}
 
 	RoleAssignment struct {
@@ -1032,8 +1137,13 @@ type ComplexityRoot struct {
 	}
 
 	ServiceCase struct {
+		Actions     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskActionOrder) int
 		Area        func(childComplexity int) int
 		Breaches    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.BreachOrder) int
+		Called      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder) int
+		Caller      func(childComplexity int) int
+		CallerID    func(childComplexity int) int
+		CallerToken func(childComplexity int) int
 		Channel     func(childComplexity int) int
 		Clocks      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder) int
 		CreatedAt   func(childComplexity int) int
@@ -1080,6 +1190,7 @@ type ComplexityRoot struct {
 	}
 
 	Staff struct {
+		Absences       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AbsenceOrder) int
 		Active         func(childComplexity int) int
 		Code           func(childComplexity int) int
 		CreatedAt      func(childComplexity int) int
@@ -1288,6 +1399,8 @@ type ComplexityRoot struct {
 	}
 
 	Task struct {
+		Actions                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskActionOrder) int
+		AssignedBy             func(childComplexity int) int
 		Assignee               func(childComplexity int) int
 		AssigneeID             func(childComplexity int) int
 		AvailableActions       func(childComplexity int) int
@@ -1297,13 +1410,17 @@ type ComplexityRoot struct {
 		CompletedAt            func(childComplexity int) int
 		CompletedBy            func(childComplexity int) int
 		CreatedAt              func(childComplexity int) int
+		DelegatedBy            func(childComplexity int) int
 		DueAt                  func(childComplexity int) int
 		DueOrder               func(childComplexity int) int
 		Evidence               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
 		EvidenceRequired       func(childComplexity int) int
+		FollowUpAt             func(childComplexity int) int
 		Form                   func(childComplexity int) int
 		ID                     func(childComplexity int) int
 		Kind                   func(childComplexity int) int
+		LeaseBy                func(childComplexity int) int
+		LeaseUntil             func(childComplexity int) int
 		NameEn                 func(childComplexity int) int
 		NameZh                 func(childComplexity int) int
 		NodeID                 func(childComplexity int) int
@@ -1311,15 +1428,55 @@ type ComplexityRoot struct {
 		Region                 func(childComplexity int) int
 		RegionID               func(childComplexity int) int
 		RegionPath             func(childComplexity int) int
+		Rejections             func(childComplexity int) int
 		RequiredQualifications func(childComplexity int) int
 		Role                   func(childComplexity int) int
+		Signers                func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskSignerOrder) int
+		SigningMode            func(childComplexity int) int
 		Stage                  func(childComplexity int) int
 		StartedAt              func(childComplexity int) int
 		State                  func(childComplexity int) int
 		TokenSeq               func(childComplexity int) int
 		Topic                  func(childComplexity int) int
+		UrgedAt                func(childComplexity int) int
+		Urges                  func(childComplexity int) int
 		Version                func(childComplexity int) int
 		VersionID              func(childComplexity int) int
+	}
+
+	TaskAction struct {
+		Action     func(childComplexity int) int
+		By         func(childComplexity int) int
+		ByName     func(childComplexity int) int
+		Case       func(childComplexity int) int
+		CaseID     func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Region     func(childComplexity int) int
+		RegionID   func(childComplexity int) int
+		RegionPath func(childComplexity int) int
+		Task       func(childComplexity int) int
+		TaskID     func(childComplexity int) int
+		To         func(childComplexity int) int
+		ToName     func(childComplexity int) int
+	}
+
+	TaskActionConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	TaskActionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	TaskCandidate struct {
+		Code    func(childComplexity int) int
+		Name    func(childComplexity int) int
+		StaffID func(childComplexity int) int
 	}
 
 	TaskChange struct {
@@ -1349,6 +1506,36 @@ type ComplexityRoot struct {
 		ServiceCase func(childComplexity int) int
 		Task        func(childComplexity int) int
 		UserErrors  func(childComplexity int) int
+	}
+
+	TaskSigner struct {
+		AskedBy    func(childComplexity int) int
+		Comment    func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Place      func(childComplexity int) int
+		Region     func(childComplexity int) int
+		RegionID   func(childComplexity int) int
+		RegionPath func(childComplexity int) int
+		Seq        func(childComplexity int) int
+		SignedAt   func(childComplexity int) int
+		StaffCode  func(childComplexity int) int
+		StaffID    func(childComplexity int) int
+		StaffName  func(childComplexity int) int
+		State      func(childComplexity int) int
+		Task       func(childComplexity int) int
+		TaskID     func(childComplexity int) int
+	}
+
+	TaskSignerConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	TaskSignerEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	TimerRow struct {
@@ -1471,10 +1658,28 @@ type MutationResolver interface {
 	BeginTask(ctx context.Context, input execution.TaskRef) (*model.TaskPayload, error)
 	AssignTask(ctx context.Context, input execution.AssignTask) (*model.TaskPayload, error)
 	CompleteTask(ctx context.Context, input execution.CompleteTask) (*model.TaskPayload, error)
+	CompleteTasks(ctx context.Context, input execution.CompleteTasks) (*model.CompleteTasksPayload, error)
+	DelegateTask(ctx context.Context, input execution.HandTask) (*model.TaskPayload, error)
+	TransferTask(ctx context.Context, input execution.HandTask) (*model.TaskPayload, error)
+	ReturnTask(ctx context.Context, input execution.ReturnTask) (*model.TaskPayload, error)
+	RejectTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error)
+	WithdrawTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error)
+	UrgeTask(ctx context.Context, input execution.ReasonedTask) (*model.TaskPayload, error)
+	PlanTask(ctx context.Context, input execution.PlanTask) (*model.TaskPayload, error)
+	AddSigners(ctx context.Context, input execution.AddSigners) (*model.TaskPayload, error)
+	RemoveSigner(ctx context.Context, input execution.RemoveSigner) (*model.TaskPayload, error)
+	SignTask(ctx context.Context, input execution.SignTask) (*model.TaskPayload, error)
 	SendMessage(ctx context.Context, input execution.SendMessage) (*model.SendMessagePayload, error)
 	PauseClock(ctx context.Context, input execution.PauseClock) (*model.ClockPayload, error)
 	ResumeClock(ctx context.Context, input execution.ResumeClock) (*model.ClockPayload, error)
 	RetryFailure(ctx context.Context, input execution.RetryFailure) (*model.FailurePayload, error)
+	SkipFailure(ctx context.Context, input execution.SkipFailure) (*model.FailurePayload, error)
+	ResolveFailures(ctx context.Context, input execution.ResolveFailures) (*model.ResolveFailuresPayload, error)
+	MoveToken(ctx context.Context, input execution.MoveToken) (*model.CasePayload, error)
+	SetCaseVariables(ctx context.Context, input execution.SetCaseVariables) (*model.CasePayload, error)
+	MigrateCases(ctx context.Context, input execution.MigrateCases) (*model.MigrateCasesPayload, error)
+	FetchTasks(ctx context.Context, input execution.FetchTasks) (*model.FetchTasksPayload, error)
+	FailTask(ctx context.Context, input execution.FailTask) (*model.TaskPayload, error)
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
 	CreateProcessFromTemplate(ctx context.Context, input definition.CreateFromTemplate) (*model.ProcessVersionPayload, error)
 	CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error)
@@ -1504,6 +1709,8 @@ type MutationResolver interface {
 	PublishStandard(ctx context.Context, input standard.Publish) (*model.PublishStandardPayload, error)
 	WithdrawStandard(ctx context.Context, input standard.Withdraw) (*model.StandardVersionPayload, error)
 	ImportCalendar(ctx context.Context, input standard.ImportCalendar) (*model.ImportCalendarPayload, error)
+	RecordAbsence(ctx context.Context, input workforce.RecordAbsence) (*model.AbsencePayload, error)
+	EndAbsence(ctx context.Context, input workforce.EndAbsence) (*model.AbsencePayload, error)
 	CreateRegion(ctx context.Context, input workforce.CreateRegion) (*model.RegionPayload, error)
 	CreateOrgUnit(ctx context.Context, input workforce.CreateOrgUnit) (*model.OrgUnitPayload, error)
 	CreateStaff(ctx context.Context, input workforce.CreateStaff) (*model.StaffPayload, error)
@@ -1533,9 +1740,11 @@ type QueryResolver interface {
 	Labels(ctx context.Context, list *string) ([]*model.CodeLabel, error)
 	ErrorCodes(ctx context.Context) ([]*model.ErrorCode, error)
 	AuditEntries(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AuditEntryOrder, where *ent.AuditEntryWhereInput) (*ent.AuditEntryConnection, error)
-	ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string) (*ent.ServiceCaseConnection, error)
+	ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error)
 	ServiceCase(ctx context.Context, id *string, number *string) (*ent.ServiceCase, error)
-	Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string) (*ent.TaskConnection, error)
+	Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error)
+	TaskCandidates(ctx context.Context, taskID string) ([]*model.TaskCandidate, error)
+	ReturnTargets(ctx context.Context, taskID string) ([]*model.ReturnTarget, error)
 	CaseCounts(ctx context.Context, regionID *string, processKey *string) ([]*model.CaseCount, error)
 	Clocks(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) (*ent.ClockConnection, error)
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
@@ -1706,6 +1915,136 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.APITokenEdge.Node(childComplexity), true
+
+	case "Absence.createdAt":
+		if e.ComplexityRoot.Absence.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.CreatedAt(childComplexity), true
+	case "Absence.deputyCode":
+		if e.ComplexityRoot.Absence.DeputyCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.DeputyCode(childComplexity), true
+	case "Absence.deputyID":
+		if e.ComplexityRoot.Absence.DeputyID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.DeputyID(childComplexity), true
+	case "Absence.deputyName":
+		if e.ComplexityRoot.Absence.DeputyName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.DeputyName(childComplexity), true
+	case "Absence.endsAt":
+		if e.ComplexityRoot.Absence.EndsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.EndsAt(childComplexity), true
+	case "Absence.id":
+		if e.ComplexityRoot.Absence.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.ID(childComplexity), true
+	case "Absence.keptBy":
+		if e.ComplexityRoot.Absence.KeptBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.KeptBy(childComplexity), true
+	case "Absence.reason":
+		if e.ComplexityRoot.Absence.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.Reason(childComplexity), true
+	case "Absence.region":
+		if e.ComplexityRoot.Absence.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.Region(childComplexity), true
+	case "Absence.regionID":
+		if e.ComplexityRoot.Absence.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.RegionID(childComplexity), true
+	case "Absence.regionPath":
+		if e.ComplexityRoot.Absence.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.RegionPath(childComplexity), true
+	case "Absence.staff":
+		if e.ComplexityRoot.Absence.Staff == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.Staff(childComplexity), true
+	case "Absence.staffID":
+		if e.ComplexityRoot.Absence.StaffID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.StaffID(childComplexity), true
+	case "Absence.startsAt":
+		if e.ComplexityRoot.Absence.StartsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Absence.StartsAt(childComplexity), true
+
+	case "AbsenceConnection.edges":
+		if e.ComplexityRoot.AbsenceConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsenceConnection.Edges(childComplexity), true
+	case "AbsenceConnection.pageInfo":
+		if e.ComplexityRoot.AbsenceConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsenceConnection.PageInfo(childComplexity), true
+	case "AbsenceConnection.totalCount":
+		if e.ComplexityRoot.AbsenceConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsenceConnection.TotalCount(childComplexity), true
+
+	case "AbsenceEdge.cursor":
+		if e.ComplexityRoot.AbsenceEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsenceEdge.Cursor(childComplexity), true
+	case "AbsenceEdge.node":
+		if e.ComplexityRoot.AbsenceEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsenceEdge.Node(childComplexity), true
+
+	case "AbsencePayload.absence":
+		if e.ComplexityRoot.AbsencePayload.Absence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsencePayload.Absence(childComplexity), true
+	case "AbsencePayload.userErrors":
+		if e.ComplexityRoot.AbsencePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AbsencePayload.UserErrors(childComplexity), true
 
 	case "AuditEntry.code":
 		if e.ComplexityRoot.AuditEntry.Code == nil {
@@ -2394,6 +2733,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CasePayload.UserErrors(childComplexity), true
 
+	case "CaseResult.caseID":
+		if e.ComplexityRoot.CaseResult.CaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseResult.CaseID(childComplexity), true
+	case "CaseResult.number":
+		if e.ComplexityRoot.CaseResult.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseResult.Number(childComplexity), true
+	case "CaseResult.userErrors":
+		if e.ComplexityRoot.CaseResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaseResult.UserErrors(childComplexity), true
+
 	case "CheckResult.findings":
 		if e.ComplexityRoot.CheckResult.Findings == nil {
 			break
@@ -2904,6 +3262,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CodeLabel.Value(childComplexity), true
 
+	case "CompleteTasksPayload.completed":
+		if e.ComplexityRoot.CompleteTasksPayload.Completed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompleteTasksPayload.Completed(childComplexity), true
+	case "CompleteTasksPayload.results":
+		if e.ComplexityRoot.CompleteTasksPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompleteTasksPayload.Results(childComplexity), true
+	case "CompleteTasksPayload.userErrors":
+		if e.ComplexityRoot.CompleteTasksPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompleteTasksPayload.UserErrors(childComplexity), true
+
 	case "Coverage.regionID":
 		if e.ComplexityRoot.Coverage.RegionID == nil {
 			break
@@ -3212,6 +3589,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EvidenceRequirement.Required(childComplexity), true
 
+	case "Failure.attempts":
+		if e.ComplexityRoot.Failure.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Failure.Attempts(childComplexity), true
 	case "Failure.case":
 		if e.ComplexityRoot.Failure.Case == nil {
 			break
@@ -3260,6 +3643,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Failure.NodeID(childComplexity), true
+	case "Failure.reason":
+		if e.ComplexityRoot.Failure.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Failure.Reason(childComplexity), true
 	case "Failure.region":
 		if e.ComplexityRoot.Failure.Region == nil {
 			break
@@ -3278,6 +3667,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Failure.RegionPath(childComplexity), true
+	case "Failure.retriesLeft":
+		if e.ComplexityRoot.Failure.RetriesLeft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Failure.RetriesLeft(childComplexity), true
+	case "Failure.retryAt":
+		if e.ComplexityRoot.Failure.RetryAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Failure.RetryAt(childComplexity), true
+	case "Failure.retrySeconds":
+		if e.ComplexityRoot.Failure.RetrySeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Failure.RetrySeconds(childComplexity), true
 	case "Failure.state":
 		if e.ComplexityRoot.Failure.State == nil {
 			break
@@ -3341,6 +3748,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.FailurePayload.UserErrors(childComplexity), true
+
+	case "FailureResult.caseID":
+		if e.ComplexityRoot.FailureResult.CaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FailureResult.CaseID(childComplexity), true
+	case "FailureResult.failureID":
+		if e.ComplexityRoot.FailureResult.FailureID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FailureResult.FailureID(childComplexity), true
+	case "FailureResult.userErrors":
+		if e.ComplexityRoot.FailureResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FailureResult.UserErrors(childComplexity), true
+
+	case "FetchTasksPayload.tasks":
+		if e.ComplexityRoot.FetchTasksPayload.Tasks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchTasksPayload.Tasks(childComplexity), true
+	case "FetchTasksPayload.userErrors":
+		if e.ComplexityRoot.FetchTasksPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchTasksPayload.UserErrors(childComplexity), true
 
 	case "Finding.clause":
 		if e.ComplexityRoot.Finding.Clause == nil {
@@ -3908,6 +4347,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MeasuringNode.VersionID(childComplexity), true
 
+	case "MigrateCasesPayload.left":
+		if e.ComplexityRoot.MigrateCasesPayload.Left == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MigrateCasesPayload.Left(childComplexity), true
+	case "MigrateCasesPayload.migrated":
+		if e.ComplexityRoot.MigrateCasesPayload.Migrated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MigrateCasesPayload.Migrated(childComplexity), true
+	case "MigrateCasesPayload.preview":
+		if e.ComplexityRoot.MigrateCasesPayload.Preview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MigrateCasesPayload.Preview(childComplexity), true
+	case "MigrateCasesPayload.results":
+		if e.ComplexityRoot.MigrateCasesPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MigrateCasesPayload.Results(childComplexity), true
+	case "MigrateCasesPayload.userErrors":
+		if e.ComplexityRoot.MigrateCasesPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MigrateCasesPayload.UserErrors(childComplexity), true
+
 	case "MovedClock.at":
 		if e.ComplexityRoot.MovedClock.At == nil {
 			break
@@ -3951,6 +4421,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MovedClock.VersionID(childComplexity), true
 
+	case "Mutation.addSigners":
+		if e.ComplexityRoot.Mutation.AddSigners == nil {
+			break
+		}
+
+		args, err := field_Mutation_addSigners_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AddSigners(childComplexity, args["input"].(execution.AddSigners)), true
 	case "Mutation.approveStandard":
 		if e.ComplexityRoot.Mutation.ApproveStandard == nil {
 			break
@@ -4039,6 +4520,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CompleteTask(childComplexity, args["input"].(execution.CompleteTask)), true
+	case "Mutation.completeTasks":
+		if e.ComplexityRoot.Mutation.CompleteTasks == nil {
+			break
+		}
+
+		args, err := field_Mutation_completeTasks_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CompleteTasks(childComplexity, args["input"].(execution.CompleteTasks)), true
 	case "Mutation.createOrgUnit":
 		if e.ComplexityRoot.Mutation.CreateOrgUnit == nil {
 			break
@@ -4149,6 +4641,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["input"].(workforce.CreateToken)), true
+	case "Mutation.delegateTask":
+		if e.ComplexityRoot.Mutation.DelegateTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_delegateTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DelegateTask(childComplexity, args["input"].(execution.HandTask)), true
 	case "Mutation.editProcessDraft":
 		if e.ComplexityRoot.Mutation.EditProcessDraft == nil {
 			break
@@ -4160,6 +4663,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EditProcessDraft(childComplexity, args["input"].(definition.EditDraft)), true
+	case "Mutation.endAbsence":
+		if e.ComplexityRoot.Mutation.EndAbsence == nil {
+			break
+		}
+
+		args, err := field_Mutation_endAbsence_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndAbsence(childComplexity, args["input"].(workforce.EndAbsence)), true
 	case "Mutation.endRole":
 		if e.ComplexityRoot.Mutation.EndRole == nil {
 			break
@@ -4171,6 +4685,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EndRole(childComplexity, args["input"].(workforce.EndRole)), true
+	case "Mutation.failTask":
+		if e.ComplexityRoot.Mutation.FailTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_failTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.FailTask(childComplexity, args["input"].(execution.FailTask)), true
+	case "Mutation.fetchTasks":
+		if e.ComplexityRoot.Mutation.FetchTasks == nil {
+			break
+		}
+
+		args, err := field_Mutation_fetchTasks_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.FetchTasks(childComplexity, args["input"].(execution.FetchTasks)), true
 	case "Mutation.grantQualification":
 		if e.ComplexityRoot.Mutation.GrantQualification == nil {
 			break
@@ -4204,6 +4740,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ImportStandard(childComplexity, args["input"].(standard.ImportStandard)), true
+	case "Mutation.migrateCases":
+		if e.ComplexityRoot.Mutation.MigrateCases == nil {
+			break
+		}
+
+		args, err := field_Mutation_migrateCases_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MigrateCases(childComplexity, args["input"].(execution.MigrateCases)), true
+	case "Mutation.moveToken":
+		if e.ComplexityRoot.Mutation.MoveToken == nil {
+			break
+		}
+
+		args, err := field_Mutation_moveToken_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MoveToken(childComplexity, args["input"].(execution.MoveToken)), true
 	case "Mutation.pauseClock":
 		if e.ComplexityRoot.Mutation.PauseClock == nil {
 			break
@@ -4215,6 +4773,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PauseClock(childComplexity, args["input"].(execution.PauseClock)), true
+	case "Mutation.planTask":
+		if e.ComplexityRoot.Mutation.PlanTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_planTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PlanTask(childComplexity, args["input"].(execution.PlanTask)), true
 	case "Mutation.publishProcess":
 		if e.ComplexityRoot.Mutation.PublishProcess == nil {
 			break
@@ -4248,6 +4817,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RebaseProcessVariant(childComplexity, args["input"].(definition.RebaseVariant)), true
+	case "Mutation.recordAbsence":
+		if e.ComplexityRoot.Mutation.RecordAbsence == nil {
+			break
+		}
+
+		args, err := field_Mutation_recordAbsence_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RecordAbsence(childComplexity, args["input"].(workforce.RecordAbsence)), true
 	case "Mutation.redoProcessEdit":
 		if e.ComplexityRoot.Mutation.RedoProcessEdit == nil {
 			break
@@ -4259,6 +4839,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RedoProcessEdit(childComplexity, args["input"].(definition.StepEdit)), true
+	case "Mutation.rejectTask":
+		if e.ComplexityRoot.Mutation.RejectTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_rejectTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RejectTask(childComplexity, args["input"].(execution.ReasonedTask)), true
 	case "Mutation.releaseTask":
 		if e.ComplexityRoot.Mutation.ReleaseTask == nil {
 			break
@@ -4303,6 +4894,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveRule(childComplexity, args["input"].(standard.RemoveRule)), true
+	case "Mutation.removeSigner":
+		if e.ComplexityRoot.Mutation.RemoveSigner == nil {
+			break
+		}
+
+		args, err := field_Mutation_removeSigner_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveSigner(childComplexity, args["input"].(execution.RemoveSigner)), true
+	case "Mutation.resolveFailures":
+		if e.ComplexityRoot.Mutation.ResolveFailures == nil {
+			break
+		}
+
+		args, err := field_Mutation_resolveFailures_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResolveFailures(childComplexity, args["input"].(execution.ResolveFailures)), true
 	case "Mutation.resumeClock":
 		if e.ComplexityRoot.Mutation.ResumeClock == nil {
 			break
@@ -4358,6 +4971,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReturnStandard(childComplexity, args["input"].(standard.Return)), true
+	case "Mutation.returnTask":
+		if e.ComplexityRoot.Mutation.ReturnTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_returnTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReturnTask(childComplexity, args["input"].(execution.ReturnTask)), true
 	case "Mutation.revokeQualification":
 		if e.ComplexityRoot.Mutation.RevokeQualification == nil {
 			break
@@ -4391,6 +5015,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SendMessage(childComplexity, args["input"].(execution.SendMessage)), true
+	case "Mutation.setCaseVariables":
+		if e.ComplexityRoot.Mutation.SetCaseVariables == nil {
+			break
+		}
+
+		args, err := field_Mutation_setCaseVariables_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetCaseVariables(childComplexity, args["input"].(execution.SetCaseVariables)), true
 	case "Mutation.setClause":
 		if e.ComplexityRoot.Mutation.SetClause == nil {
 			break
@@ -4424,6 +5059,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetRule(childComplexity, args["input"].(standard.SetRule)), true
+	case "Mutation.signTask":
+		if e.ComplexityRoot.Mutation.SignTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_signTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SignTask(childComplexity, args["input"].(execution.SignTask)), true
+	case "Mutation.skipFailure":
+		if e.ComplexityRoot.Mutation.SkipFailure == nil {
+			break
+		}
+
+		args, err := field_Mutation_skipFailure_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SkipFailure(childComplexity, args["input"].(execution.SkipFailure)), true
 	case "Mutation.startCase":
 		if e.ComplexityRoot.Mutation.StartCase == nil {
 			break
@@ -4457,6 +5114,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SubmitStandard(childComplexity, args["input"].(standard.Submit)), true
+	case "Mutation.transferTask":
+		if e.ComplexityRoot.Mutation.TransferTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_transferTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TransferTask(childComplexity, args["input"].(execution.HandTask)), true
 	case "Mutation.undoProcessEdit":
 		if e.ComplexityRoot.Mutation.UndoProcessEdit == nil {
 			break
@@ -4512,6 +5180,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateStandardDraft(childComplexity, args["input"].(standard.UpdateDraft)), true
+	case "Mutation.urgeTask":
+		if e.ComplexityRoot.Mutation.UrgeTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_urgeTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UrgeTask(childComplexity, args["input"].(execution.ReasonedTask)), true
 	case "Mutation.withdrawStandard":
 		if e.ComplexityRoot.Mutation.WithdrawStandard == nil {
 			break
@@ -4523,6 +5202,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawStandard(childComplexity, args["input"].(standard.Withdraw)), true
+	case "Mutation.withdrawTask":
+		if e.ComplexityRoot.Mutation.WithdrawTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_withdrawTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawTask(childComplexity, args["input"].(execution.ReasonedTask)), true
 
 	case "OrgUnit.children":
 		if e.ComplexityRoot.OrgUnit.Children == nil {
@@ -5736,6 +6426,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Regions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.RegionOrder), args["where"].(*ent.RegionWhereInput)), true
+	case "Query.returnTargets":
+		if e.ComplexityRoot.Query.ReturnTargets == nil {
+			break
+		}
+
+		args, err := field_Query_returnTargets_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ReturnTargets(childComplexity, args["taskID"].(string)), true
 	case "Query.roleDefinitions":
 		if e.ComplexityRoot.Query.RoleDefinitions == nil {
 			break
@@ -5763,7 +6464,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.ServiceCases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder), args["where"].(*ent.ServiceCaseWhereInput), args["regionID"].(*string)), true
+		return e.ComplexityRoot.Query.ServiceCases(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder), args["where"].(*ent.ServiceCaseWhereInput), args["regionID"].(*string), args["attributes"].([]*execution.AttributeFilter)), true
 	case "Query.staff":
 		if e.ComplexityRoot.Query.Staff == nil {
 			break
@@ -5819,6 +6520,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Standards(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.StandardOrder), args["where"].(*ent.StandardWhereInput)), true
+	case "Query.taskCandidates":
+		if e.ComplexityRoot.Query.TaskCandidates == nil {
+			break
+		}
+
+		args, err := field_Query_taskCandidates_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.TaskCandidates(childComplexity, args["taskID"].(string)), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -5835,7 +6547,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Worklist(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskOrder), args["where"].(*ent.TaskWhereInput), args["role"].(*string), args["regionID"].(*string), args["assigneeID"].(*string), args["mine"].(*bool), args["topic"].(*string)), true
+		return e.ComplexityRoot.Query.Worklist(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskOrder), args["where"].(*ent.TaskWhereInput), args["role"].(*string), args["regionID"].(*string), args["assigneeID"].(*string), args["mine"].(*bool), args["topic"].(*string), args["toSign"].(*bool), args["attributes"].([]*execution.AttributeFilter)), true
 
 	case "Region.area":
 		if e.ComplexityRoot.Region.Area == nil {
@@ -5965,6 +6677,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RegionPayload.UserErrors(childComplexity), true
+
+	case "ResolveFailuresPayload.left":
+		if e.ComplexityRoot.ResolveFailuresPayload.Left == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolveFailuresPayload.Left(childComplexity), true
+	case "ResolveFailuresPayload.resolved":
+		if e.ComplexityRoot.ResolveFailuresPayload.Resolved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolveFailuresPayload.Resolved(childComplexity), true
+	case "ResolveFailuresPayload.results":
+		if e.ComplexityRoot.ResolveFailuresPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolveFailuresPayload.Results(childComplexity), true
+	case "ResolveFailuresPayload.userErrors":
+		if e.ComplexityRoot.ResolveFailuresPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResolveFailuresPayload.UserErrors(childComplexity), true
+
+	case "ReturnTarget.completedAt":
+		if e.ComplexityRoot.ReturnTarget.CompletedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnTarget.CompletedAt(childComplexity), true
+	case "ReturnTarget.name":
+		if e.ComplexityRoot.ReturnTarget.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnTarget.Name(childComplexity), true
+	case "ReturnTarget.nodeID":
+		if e.ComplexityRoot.ReturnTarget.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnTarget.NodeID(childComplexity), true
 
 	case "RoleAssignment.createdAt":
 		if e.ComplexityRoot.RoleAssignment.CreatedAt == nil {
@@ -6122,6 +6878,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SendMessagePayload.UserErrors(childComplexity), true
 
+	case "ServiceCase.actions":
+		if e.ComplexityRoot.ServiceCase.Actions == nil {
+			break
+		}
+
+		args, err := field_ServiceCase_actions_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ServiceCase.Actions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskActionOrder)), true
 	case "ServiceCase.area":
 		if e.ComplexityRoot.ServiceCase.Area == nil {
 			break
@@ -6139,6 +6906,35 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceCase.Breaches(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.BreachOrder)), true
+	case "ServiceCase.called":
+		if e.ComplexityRoot.ServiceCase.Called == nil {
+			break
+		}
+
+		args, err := field_ServiceCase_called_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ServiceCase.Called(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ServiceCaseOrder)), true
+	case "ServiceCase.caller":
+		if e.ComplexityRoot.ServiceCase.Caller == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceCase.Caller(childComplexity), true
+	case "ServiceCase.callerID":
+		if e.ComplexityRoot.ServiceCase.CallerID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceCase.CallerID(childComplexity), true
+	case "ServiceCase.callerToken":
+		if e.ComplexityRoot.ServiceCase.CallerToken == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceCase.CallerToken(childComplexity), true
 	case "ServiceCase.channel":
 		if e.ComplexityRoot.ServiceCase.Channel == nil {
 			break
@@ -6409,6 +7205,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ServiceCaseEdge.Node(childComplexity), true
 
+	case "Staff.absences":
+		if e.ComplexityRoot.Staff.Absences == nil {
+			break
+		}
+
+		args, err := field_Staff_absences_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Staff.Absences(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.AbsenceOrder)), true
 	case "Staff.active":
 		if e.ComplexityRoot.Staff.Active == nil {
 			break
@@ -7289,6 +8096,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SurveyResponseEdge.Node(childComplexity), true
 
+	case "Task.actions":
+		if e.ComplexityRoot.Task.Actions == nil {
+			break
+		}
+
+		args, err := field_Task_actions_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Task.Actions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskActionOrder)), true
+	case "Task.assignedBy":
+		if e.ComplexityRoot.Task.AssignedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.AssignedBy(childComplexity), true
 	case "Task.assignee":
 		if e.ComplexityRoot.Task.Assignee == nil {
 			break
@@ -7343,6 +8167,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.CreatedAt(childComplexity), true
+	case "Task.delegatedBy":
+		if e.ComplexityRoot.Task.DelegatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.DelegatedBy(childComplexity), true
 	case "Task.dueAt":
 		if e.ComplexityRoot.Task.DueAt == nil {
 			break
@@ -7372,6 +8202,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.EvidenceRequired(childComplexity), true
+	case "Task.followUpAt":
+		if e.ComplexityRoot.Task.FollowUpAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.FollowUpAt(childComplexity), true
 	case "Task.form":
 		if e.ComplexityRoot.Task.Form == nil {
 			break
@@ -7390,6 +8226,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.Kind(childComplexity), true
+	case "Task.leaseBy":
+		if e.ComplexityRoot.Task.LeaseBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.LeaseBy(childComplexity), true
+	case "Task.leaseUntil":
+		if e.ComplexityRoot.Task.LeaseUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.LeaseUntil(childComplexity), true
 	case "Task.nameEn":
 		if e.ComplexityRoot.Task.NameEn == nil {
 			break
@@ -7432,6 +8280,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.RegionPath(childComplexity), true
+	case "Task.rejections":
+		if e.ComplexityRoot.Task.Rejections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.Rejections(childComplexity), true
 	case "Task.requiredQualifications":
 		if e.ComplexityRoot.Task.RequiredQualifications == nil {
 			break
@@ -7444,6 +8298,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.Role(childComplexity), true
+	case "Task.signers":
+		if e.ComplexityRoot.Task.Signers == nil {
+			break
+		}
+
+		args, err := field_Task_signers_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Task.Signers(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskSignerOrder)), true
+	case "Task.signingMode":
+		if e.ComplexityRoot.Task.SigningMode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.SigningMode(childComplexity), true
 	case "Task.stage":
 		if e.ComplexityRoot.Task.Stage == nil {
 			break
@@ -7474,6 +8345,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.Topic(childComplexity), true
+	case "Task.urgedAt":
+		if e.ComplexityRoot.Task.UrgedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.UrgedAt(childComplexity), true
+	case "Task.urges":
+		if e.ComplexityRoot.Task.Urges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.Urges(childComplexity), true
 	case "Task.version":
 		if e.ComplexityRoot.Task.Version == nil {
 			break
@@ -7486,6 +8369,148 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.VersionID(childComplexity), true
+
+	case "TaskAction.action":
+		if e.ComplexityRoot.TaskAction.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.Action(childComplexity), true
+	case "TaskAction.by":
+		if e.ComplexityRoot.TaskAction.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.By(childComplexity), true
+	case "TaskAction.byName":
+		if e.ComplexityRoot.TaskAction.ByName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.ByName(childComplexity), true
+	case "TaskAction.case":
+		if e.ComplexityRoot.TaskAction.Case == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.Case(childComplexity), true
+	case "TaskAction.caseID":
+		if e.ComplexityRoot.TaskAction.CaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.CaseID(childComplexity), true
+	case "TaskAction.createdAt":
+		if e.ComplexityRoot.TaskAction.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.CreatedAt(childComplexity), true
+	case "TaskAction.id":
+		if e.ComplexityRoot.TaskAction.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.ID(childComplexity), true
+	case "TaskAction.reason":
+		if e.ComplexityRoot.TaskAction.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.Reason(childComplexity), true
+	case "TaskAction.region":
+		if e.ComplexityRoot.TaskAction.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.Region(childComplexity), true
+	case "TaskAction.regionID":
+		if e.ComplexityRoot.TaskAction.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.RegionID(childComplexity), true
+	case "TaskAction.regionPath":
+		if e.ComplexityRoot.TaskAction.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.RegionPath(childComplexity), true
+	case "TaskAction.task":
+		if e.ComplexityRoot.TaskAction.Task == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.Task(childComplexity), true
+	case "TaskAction.taskID":
+		if e.ComplexityRoot.TaskAction.TaskID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.TaskID(childComplexity), true
+	case "TaskAction.to":
+		if e.ComplexityRoot.TaskAction.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.To(childComplexity), true
+	case "TaskAction.toName":
+		if e.ComplexityRoot.TaskAction.ToName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskAction.ToName(childComplexity), true
+
+	case "TaskActionConnection.edges":
+		if e.ComplexityRoot.TaskActionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskActionConnection.Edges(childComplexity), true
+	case "TaskActionConnection.pageInfo":
+		if e.ComplexityRoot.TaskActionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskActionConnection.PageInfo(childComplexity), true
+	case "TaskActionConnection.totalCount":
+		if e.ComplexityRoot.TaskActionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskActionConnection.TotalCount(childComplexity), true
+
+	case "TaskActionEdge.cursor":
+		if e.ComplexityRoot.TaskActionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskActionEdge.Cursor(childComplexity), true
+	case "TaskActionEdge.node":
+		if e.ComplexityRoot.TaskActionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskActionEdge.Node(childComplexity), true
+
+	case "TaskCandidate.code":
+		if e.ComplexityRoot.TaskCandidate.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskCandidate.Code(childComplexity), true
+	case "TaskCandidate.name":
+		if e.ComplexityRoot.TaskCandidate.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskCandidate.Name(childComplexity), true
+	case "TaskCandidate.staffID":
+		if e.ComplexityRoot.TaskCandidate.StaffID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskCandidate.StaffID(childComplexity), true
 
 	case "TaskChange.lost":
 		if e.ComplexityRoot.TaskChange.Lost == nil {
@@ -7575,6 +8600,135 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TaskPayload.UserErrors(childComplexity), true
+
+	case "TaskSigner.askedBy":
+		if e.ComplexityRoot.TaskSigner.AskedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.AskedBy(childComplexity), true
+	case "TaskSigner.comment":
+		if e.ComplexityRoot.TaskSigner.Comment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.Comment(childComplexity), true
+	case "TaskSigner.createdAt":
+		if e.ComplexityRoot.TaskSigner.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.CreatedAt(childComplexity), true
+	case "TaskSigner.id":
+		if e.ComplexityRoot.TaskSigner.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.ID(childComplexity), true
+	case "TaskSigner.place":
+		if e.ComplexityRoot.TaskSigner.Place == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.Place(childComplexity), true
+	case "TaskSigner.region":
+		if e.ComplexityRoot.TaskSigner.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.Region(childComplexity), true
+	case "TaskSigner.regionID":
+		if e.ComplexityRoot.TaskSigner.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.RegionID(childComplexity), true
+	case "TaskSigner.regionPath":
+		if e.ComplexityRoot.TaskSigner.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.RegionPath(childComplexity), true
+	case "TaskSigner.seq":
+		if e.ComplexityRoot.TaskSigner.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.Seq(childComplexity), true
+	case "TaskSigner.signedAt":
+		if e.ComplexityRoot.TaskSigner.SignedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.SignedAt(childComplexity), true
+	case "TaskSigner.staffCode":
+		if e.ComplexityRoot.TaskSigner.StaffCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.StaffCode(childComplexity), true
+	case "TaskSigner.staffID":
+		if e.ComplexityRoot.TaskSigner.StaffID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.StaffID(childComplexity), true
+	case "TaskSigner.staffName":
+		if e.ComplexityRoot.TaskSigner.StaffName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.StaffName(childComplexity), true
+	case "TaskSigner.state":
+		if e.ComplexityRoot.TaskSigner.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.State(childComplexity), true
+	case "TaskSigner.task":
+		if e.ComplexityRoot.TaskSigner.Task == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.Task(childComplexity), true
+	case "TaskSigner.taskID":
+		if e.ComplexityRoot.TaskSigner.TaskID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSigner.TaskID(childComplexity), true
+
+	case "TaskSignerConnection.edges":
+		if e.ComplexityRoot.TaskSignerConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSignerConnection.Edges(childComplexity), true
+	case "TaskSignerConnection.pageInfo":
+		if e.ComplexityRoot.TaskSignerConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSignerConnection.PageInfo(childComplexity), true
+	case "TaskSignerConnection.totalCount":
+		if e.ComplexityRoot.TaskSignerConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSignerConnection.TotalCount(childComplexity), true
+
+	case "TaskSignerEdge.cursor":
+		if e.ComplexityRoot.TaskSignerEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSignerEdge.Cursor(childComplexity), true
+	case "TaskSignerEdge.node":
+		if e.ComplexityRoot.TaskSignerEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskSignerEdge.Node(childComplexity), true
 
 	case "TimerRow.case":
 		if e.ComplexityRoot.TimerRow.Case == nil {
@@ -7952,9 +9106,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("APITokenOrder", graphql.BindUnmarshaler(ec, unmarshalInputAPITokenOrder)),
 			graphql.NewInputUnmarshaler("APITokenWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAPITokenWhereInput)),
+			graphql.NewInputUnmarshaler("AbsenceOrder", graphql.BindUnmarshaler(ec, unmarshalInputAbsenceOrder)),
+			graphql.NewInputUnmarshaler("AbsenceWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAbsenceWhereInput)),
+			graphql.NewInputUnmarshaler("AddSignersInput", graphql.BindUnmarshaler(ec, unmarshalInputAddSignersInput)),
 			graphql.NewInputUnmarshaler("ApproveStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputApproveStandardInput)),
 			graphql.NewInputUnmarshaler("AssignRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignRoleInput)),
 			graphql.NewInputUnmarshaler("AssignTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignTaskInput)),
+			graphql.NewInputUnmarshaler("AttributeFilterInput", graphql.BindUnmarshaler(ec, unmarshalInputAttributeFilterInput)),
 			graphql.NewInputUnmarshaler("AuditEntryOrder", graphql.BindUnmarshaler(ec, unmarshalInputAuditEntryOrder)),
 			graphql.NewInputUnmarshaler("AuditEntryWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAuditEntryWhereInput)),
 			graphql.NewInputUnmarshaler("BeginTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputBeginTaskInput)),
@@ -7974,6 +9132,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ClockOrder", graphql.BindUnmarshaler(ec, unmarshalInputClockOrder)),
 			graphql.NewInputUnmarshaler("ClockWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputClockWhereInput)),
 			graphql.NewInputUnmarshaler("CompleteTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputCompleteTaskInput)),
+			graphql.NewInputUnmarshaler("CompleteTasksInput", graphql.BindUnmarshaler(ec, unmarshalInputCompleteTasksInput)),
 			graphql.NewInputUnmarshaler("CreateOrgUnitInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateOrgUnitInput)),
 			graphql.NewInputUnmarshaler("CreatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputCreatePoolInput)),
 			graphql.NewInputUnmarshaler("CreateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateProcessDraftInput)),
@@ -7984,16 +9143,20 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStaffInput)),
 			graphql.NewInputUnmarshaler("CreateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStandardDraftInput)),
 			graphql.NewInputUnmarshaler("CreateTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateTokenInput)),
+			graphql.NewInputUnmarshaler("DelegateTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputDelegateTaskInput)),
 			graphql.NewInputUnmarshaler("EditProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputEditProcessDraftInput)),
 			graphql.NewInputUnmarshaler("ElementFiguresInput", graphql.BindUnmarshaler(ec, unmarshalInputElementFiguresInput)),
+			graphql.NewInputUnmarshaler("EndAbsenceInput", graphql.BindUnmarshaler(ec, unmarshalInputEndAbsenceInput)),
 			graphql.NewInputUnmarshaler("EndRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputEndRoleInput)),
 			graphql.NewInputUnmarshaler("EventBindingInput", graphql.BindUnmarshaler(ec, unmarshalInputEventBindingInput)),
 			graphql.NewInputUnmarshaler("EvidenceInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceInput)),
 			graphql.NewInputUnmarshaler("EvidenceKindInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceKindInput)),
 			graphql.NewInputUnmarshaler("EvidenceOrder", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceOrder)),
 			graphql.NewInputUnmarshaler("EvidenceWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputEvidenceWhereInput)),
+			graphql.NewInputUnmarshaler("FailTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputFailTaskInput)),
 			graphql.NewInputUnmarshaler("FailureOrder", graphql.BindUnmarshaler(ec, unmarshalInputFailureOrder)),
 			graphql.NewInputUnmarshaler("FailureWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputFailureWhereInput)),
+			graphql.NewInputUnmarshaler("FetchTasksInput", graphql.BindUnmarshaler(ec, unmarshalInputFetchTasksInput)),
 			graphql.NewInputUnmarshaler("GrantQualificationInput", graphql.BindUnmarshaler(ec, unmarshalInputGrantQualificationInput)),
 			graphql.NewInputUnmarshaler("ImportCalendarInput", graphql.BindUnmarshaler(ec, unmarshalInputImportCalendarInput)),
 			graphql.NewInputUnmarshaler("ImportStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputImportStandardInput)),
@@ -8001,6 +9164,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorConsequenceInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConsequenceInput)),
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
+			graphql.NewInputUnmarshaler("MigrateCasesInput", graphql.BindUnmarshaler(ec, unmarshalInputMigrateCasesInput)),
+			graphql.NewInputUnmarshaler("MoveTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputMoveTokenInput)),
 			graphql.NewInputUnmarshaler("NodePairInput", graphql.BindUnmarshaler(ec, unmarshalInputNodePairInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
 			graphql.NewInputUnmarshaler("OrgUnitWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitWhereInput)),
@@ -8009,6 +9174,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PauseClockInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseClockInput)),
 			graphql.NewInputUnmarshaler("PauseOrder", graphql.BindUnmarshaler(ec, unmarshalInputPauseOrder)),
 			graphql.NewInputUnmarshaler("PauseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseWhereInput)),
+			graphql.NewInputUnmarshaler("PlanTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputPlanTaskInput)),
 			graphql.NewInputUnmarshaler("PoolOrder", graphql.BindUnmarshaler(ec, unmarshalInputPoolOrder)),
 			graphql.NewInputUnmarshaler("PoolWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPoolWhereInput)),
 			graphql.NewInputUnmarshaler("ProcessEditInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessEditInput)),
@@ -8025,18 +9191,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("QualificationOrder", graphql.BindUnmarshaler(ec, unmarshalInputQualificationOrder)),
 			graphql.NewInputUnmarshaler("QualificationWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputQualificationWhereInput)),
 			graphql.NewInputUnmarshaler("RebaseProcessVariantInput", graphql.BindUnmarshaler(ec, unmarshalInputRebaseProcessVariantInput)),
+			graphql.NewInputUnmarshaler("RecordAbsenceInput", graphql.BindUnmarshaler(ec, unmarshalInputRecordAbsenceInput)),
 			graphql.NewInputUnmarshaler("RegionOrder", graphql.BindUnmarshaler(ec, unmarshalInputRegionOrder)),
 			graphql.NewInputUnmarshaler("RegionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputRegionWhereInput)),
+			graphql.NewInputUnmarshaler("RejectTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputRejectTaskInput)),
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
 			graphql.NewInputUnmarshaler("RemoveClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveClauseInput)),
 			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
 			graphql.NewInputUnmarshaler("RemoveRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveRuleInput)),
+			graphql.NewInputUnmarshaler("RemoveSignerInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveSignerInput)),
 			graphql.NewInputUnmarshaler("RescheduleInput", graphql.BindUnmarshaler(ec, unmarshalInputRescheduleInput)),
+			graphql.NewInputUnmarshaler("ResolveFailuresInput", graphql.BindUnmarshaler(ec, unmarshalInputResolveFailuresInput)),
 			graphql.NewInputUnmarshaler("ResumeClockInput", graphql.BindUnmarshaler(ec, unmarshalInputResumeClockInput)),
 			graphql.NewInputUnmarshaler("RetireProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputRetireProcessInput)),
 			graphql.NewInputUnmarshaler("RetryFailureInput", graphql.BindUnmarshaler(ec, unmarshalInputRetryFailureInput)),
 			graphql.NewInputUnmarshaler("ReturnProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputReturnProcessInput)),
 			graphql.NewInputUnmarshaler("ReturnStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputReturnStandardInput)),
+			graphql.NewInputUnmarshaler("ReturnTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReturnTaskInput)),
 			graphql.NewInputUnmarshaler("RevokeQualificationInput", graphql.BindUnmarshaler(ec, unmarshalInputRevokeQualificationInput)),
 			graphql.NewInputUnmarshaler("RevokeTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputRevokeTokenInput)),
 			graphql.NewInputUnmarshaler("RoleAssignmentOrder", graphql.BindUnmarshaler(ec, unmarshalInputRoleAssignmentOrder)),
@@ -8044,9 +9215,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("SendMessageInput", graphql.BindUnmarshaler(ec, unmarshalInputSendMessageInput)),
 			graphql.NewInputUnmarshaler("ServiceCaseOrder", graphql.BindUnmarshaler(ec, unmarshalInputServiceCaseOrder)),
 			graphql.NewInputUnmarshaler("ServiceCaseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputServiceCaseWhereInput)),
+			graphql.NewInputUnmarshaler("SetCaseVariablesInput", graphql.BindUnmarshaler(ec, unmarshalInputSetCaseVariablesInput)),
 			graphql.NewInputUnmarshaler("SetClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputSetClauseInput)),
 			graphql.NewInputUnmarshaler("SetIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputSetIndicatorInput)),
 			graphql.NewInputUnmarshaler("SetRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputSetRuleInput)),
+			graphql.NewInputUnmarshaler("SignTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputSignTaskInput)),
+			graphql.NewInputUnmarshaler("SkipFailureInput", graphql.BindUnmarshaler(ec, unmarshalInputSkipFailureInput)),
 			graphql.NewInputUnmarshaler("StaffOrder", graphql.BindUnmarshaler(ec, unmarshalInputStaffOrder)),
 			graphql.NewInputUnmarshaler("StaffWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputStaffWhereInput)),
 			graphql.NewInputUnmarshaler("StageVisitOrder", graphql.BindUnmarshaler(ec, unmarshalInputStageVisitOrder)),
@@ -8061,18 +9235,25 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("SubmitStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputSubmitStandardInput)),
 			graphql.NewInputUnmarshaler("SurveyResponseOrder", graphql.BindUnmarshaler(ec, unmarshalInputSurveyResponseOrder)),
 			graphql.NewInputUnmarshaler("SurveyResponseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputSurveyResponseWhereInput)),
+			graphql.NewInputUnmarshaler("TaskActionOrder", graphql.BindUnmarshaler(ec, unmarshalInputTaskActionOrder)),
+			graphql.NewInputUnmarshaler("TaskActionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskActionWhereInput)),
 			graphql.NewInputUnmarshaler("TaskOrder", graphql.BindUnmarshaler(ec, unmarshalInputTaskOrder)),
+			graphql.NewInputUnmarshaler("TaskSignerOrder", graphql.BindUnmarshaler(ec, unmarshalInputTaskSignerOrder)),
+			graphql.NewInputUnmarshaler("TaskSignerWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskSignerWhereInput)),
 			graphql.NewInputUnmarshaler("TaskWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskWhereInput)),
 			graphql.NewInputUnmarshaler("TextInput", graphql.BindUnmarshaler(ec, unmarshalInputTextInput)),
 			graphql.NewInputUnmarshaler("TimerRowOrder", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowOrder)),
 			graphql.NewInputUnmarshaler("TimerRowWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowWhereInput)),
 			graphql.NewInputUnmarshaler("TokenOrder", graphql.BindUnmarshaler(ec, unmarshalInputTokenOrder)),
 			graphql.NewInputUnmarshaler("TokenWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTokenWhereInput)),
+			graphql.NewInputUnmarshaler("TransferTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputTransferTaskInput)),
 			graphql.NewInputUnmarshaler("UpdatePoolInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdatePoolInput)),
 			graphql.NewInputUnmarshaler("UpdateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateProcessDraftInput)),
 			graphql.NewInputUnmarshaler("UpdateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStaffInput)),
 			graphql.NewInputUnmarshaler("UpdateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStandardDraftInput)),
+			graphql.NewInputUnmarshaler("UrgeTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputUrgeTaskInput)),
 			graphql.NewInputUnmarshaler("WithdrawStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputWithdrawStandardInput)),
+			graphql.NewInputUnmarshaler("WithdrawTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputWithdrawTaskInput)),
 		)
 	}
 	first := true
@@ -8322,7 +9503,161 @@ input CompleteTaskInput {
   "Values of the task's form, nested or by dotted name."
   variables: Map
   evidence: [EvidenceInput!]
+  "Of a service task that was lent: the worker that fetched it."
+  worker: String
   idempotencyKey: String
+}
+
+input DelegateTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "Id or code of a person who can work on it; see taskCandidates. Who is away is stood in for by his deputy."
+  staffID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input TransferTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "Id or code of a person who can work on it; see taskCandidates. Who is away is stood in for by his deputy."
+  staffID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input RejectTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  reason: String!
+  idempotencyKey: String
+}
+
+input UrgeTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  reason: String!
+  idempotencyKey: String
+}
+
+input WithdrawTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  reason: String!
+  idempotencyKey: String
+}
+
+input PlanTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "0 to 100; higher comes first."
+  priority: Int
+  "When to look at it again."
+  followUpAt: Time
+  idempotencyKey: String
+}
+
+input ReturnTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "The earlier task's node; see returnTargets. The one completed last when absent."
+  toNodeID: String
+  reason: String!
+  idempotencyKey: String
+}
+
+input AddSignersInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "Ids or codes of people who may read the case."
+  staffIDs: [ID!]!
+  "before, beside or after the assignee."
+  place: String!
+  "Of those beside: all (会签) or any (或签); all when absent."
+  mode: String
+  reason: String
+  idempotencyKey: String
+}
+
+input RemoveSignerInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  staffID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+input SignTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  "false refuses: the task goes back to its assignee."
+  agree: Boolean!
+  "Required to refuse."
+  comment: String
+  idempotencyKey: String
+}
+
+input CompleteTasksInput {
+  "Up to 200; each is completed by itself."
+  items: [CompleteTaskInput!]!
+  "Of the whole batch; sent again, it completes what is missing."
+  idempotencyKey: String
+}
+
+"The answer of completeTasks: one payload for each item, in their order."
+type CompleteTasksPayload {
+  results: [TaskPayload!]!
+  completed: Int!
+  "Those of all items, with the path items[i]."
+  userErrors: [UserError!]!
+}
+
+"""
+A condition on a variable that the process declares as indexed. Text is compared as it is; of numbers and instants a range can be asked for.
+"""
+input AttributeFilterInput {
+  "Dotted name, such as case.plan."
+  name: String!
+  "One of these texts; true or false of a bool."
+  in: [String!]
+  "Of a number, or of an instant in seconds since 1970: at least."
+  min: Float
+  "At most."
+  max: Float
+}
+
+"A person whom a task can go to."
+type TaskCandidate {
+  staffID: ID!
+  code: String!
+  name: String!
+}
+
+"An earlier task that a case can be sent back to."
+type ReturnTarget {
+  nodeID: ID!
+  name: Label!
+  completedAt: Time!
 }
 
 input SendMessageInput {
@@ -8357,8 +9692,134 @@ input RetryFailureInput {
   reason: String!
   "Variables to set before the retry."
   variables: Map
+  "When it fails again, the product tries again after this pause, then after twice as long each time."
+  backOffSeconds: Int
+  "How often by itself; 5 when absent."
+  attempts: Int
   idempotencyKey: String
 }
+
+input SkipFailureInput {
+  failureID: ID!
+  reason: String!
+  "Variables to set as if the node had."
+  variables: Map
+  idempotencyKey: String
+}
+
+input MoveTokenInput {
+  caseID: ID!
+  "Sequence number of the token."
+  token: Int!
+  "A node of the same process or subprocess."
+  toNodeID: String!
+  reason: String!
+  variables: Map
+  idempotencyKey: String
+}
+
+input SetCaseVariablesInput {
+  caseID: ID!
+  variables: Map!
+  reason: String!
+  idempotencyKey: String
+}
+
+"What is to be done with all open failures that the filter selects, the oldest first."
+input ResolveFailuresInput {
+  "retry, skip or cancel (the whole case)."
+  action: String!
+  code: String
+  nodeID: String
+  processKey: String
+  regionID: ID
+  reason: String!
+  variables: Map
+  idempotencyKey: String
+}
+
+"The answer of resolveFailures."
+type ResolveFailuresPayload {
+  results: [FailureResult!]!
+  resolved: Int!
+  "Failures that the filter selects and that were not taken: call again."
+  left: Int!
+  userErrors: [UserError!]!
+}
+
+"What became of one failure."
+type FailureResult {
+  failureID: ID!
+  caseID: ID!
+  userErrors: [UserError!]!
+}
+
+input MigrateCasesInput {
+  "Id or KEY@number."
+  fromVersionID: ID!
+  toVersionID: ID!
+  "Beside what processMapping proposes."
+  pairs: [NodePairInput!]
+  "Only these; all running cases of the version when absent."
+  caseIDs: [ID!]
+  regionID: ID
+  "Tell what would become of each case, and change nothing."
+  preview: Boolean! = false
+  reason: String!
+  idempotencyKey: String
+}
+
+"The answer of migrateCases."
+type MigrateCasesPayload {
+  preview: Boolean!
+  results: [CaseResult!]!
+  migrated: Int!
+  "Running cases of the version that were not taken: call again."
+  left: Int!
+  userErrors: [UserError!]!
+}
+
+"What became of one case, or would."
+type CaseResult {
+  caseID: ID!
+  number: String!
+  userErrors: [UserError!]!
+}
+
+input FetchTasksInput {
+  "What the service tasks ask for."
+  topic: String!
+  "Name of the worker that the tasks are lent to."
+  worker: String!
+  "At most so many, up to 200."
+  max: Int!
+  "After that others are lent what was not completed."
+  leaseSeconds: Int!
+  "A region and all below it; everywhere that the viewer works when absent."
+  regionID: ID
+  idempotencyKey: String
+}
+
+input FailTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  worker: String
+  reason: String!
+  "An error code that the process may catch; TASK_FAILED when absent."
+  code: String
+  "It is worth another try, by whoever fetches it, after so long."
+  retrySeconds: Int
+  idempotencyKey: String
+}
+
+"The answer of fetchTasks: what was lent, those first that are due first."
+type FetchTasksPayload {
+  tasks: [Task!]!
+  userErrors: [UserError!]!
+}
+
 
 "The form of a task."
 type TaskForm {
@@ -8514,6 +9975,8 @@ extend type Query {
     where: ServiceCaseWhereInput
     "A region and all below it."
     regionID: ID
+    "Only cases with these attributes; all must hold."
+    attributes: [AttributeFilterInput!]
   ): ServiceCaseConnection!
   "One case by id or by its number."
   serviceCase(id: ID, number: String): ServiceCase
@@ -8529,10 +9992,18 @@ extend type Query {
     "A region and all below it."
     regionID: ID
     assigneeID: ID
-    "Only what the viewer has claimed, or could claim by role."
+    "Only what the viewer, or who he stands in for, has claimed, what he is asked to sign, or what he could claim by role."
     mine: Boolean
     topic: String
+    "Only what the viewer is asked to sign."
+    toSign: Boolean
+    "Only tasks of cases with these attributes; all must hold."
+    attributes: [AttributeFilterInput!]
   ): TaskConnection!
+  "The people whom a task can go to: its role in its region, with its qualifications."
+  taskCandidates(taskID: ID!): [TaskCandidate!]!
+  "The earlier tasks that the case can be sent back to from a task, the one completed last first."
+  returnTargets(taskID: ID!): [ReturnTarget!]!
   "Cases by region, state and stage, from one aggregate query."
   caseCounts(regionID: ID, processKey: String): [CaseCount!]!
   "Clocks for a board, the earliest due first unless ordered otherwise."
@@ -8562,14 +10033,50 @@ extend type Mutation {
   assignTask(input: AssignTaskInput!): TaskPayload!
   "Completes a task with the values of its form and the evidence asked for."
   completeTask(input: CompleteTaskInput!): TaskPayload!
+  "Completes several tasks, each by itself."
+  completeTasks(input: CompleteTasksInput!): CompleteTasksPayload!
+  "Lets another person do the work (委派); the task comes back to the viewer when it is done."
+  delegateTask(input: DelegateTaskInput!): TaskPayload!
+  "Gives the viewer's task to another person for good (转办)."
+  transferTask(input: TransferTaskInput!): TaskPayload!
+  "Sends the case back to an earlier task (退回)."
+  returnTask(input: ReturnTaskInput!): TaskPayload!
+  "Gives back a task that was wrongly dispatched (退单), at most three times."
+  rejectTask(input: RejectTaskInput!): TaskPayload!
+  "Takes a completed task back (撤回), until someone has begun what followed."
+  withdrawTask(input: WithdrawTaskInput!): TaskPayload!
+  "Asks whoever has the task to hurry (催办)."
+  urgeTask(input: UrgeTaskInput!): TaskPayload!
+  "Sets priority and follow-up."
+  planTask(input: PlanTaskInput!): TaskPayload!
+  "Asks people to sign a task before, beside or after its assignee (加签)."
+  addSigners(input: AddSignersInput!): TaskPayload!
+  "Takes back that a person was asked to sign (减签)."
+  removeSigner(input: RemoveSignerInput!): TaskPayload!
+  "Signs a task, or refuses to."
+  signTask(input: SignTaskInput!): TaskPayload!
   "Delivers a message, such as the customer's chosen slot."
   sendMessage(input: SendMessageInput!): SendMessagePayload!
   "Stops a clock for a reason that its indicator admits."
   pauseClock(input: PauseClockInput!): ClockPayload!
   "Lets a paused clock run on."
   resumeClock(input: ResumeClockInput!): ClockPayload!
-  "Tries a failed token again."
+  "Tries a failed token again, and goes on trying if asked to."
   retryFailure(input: RetryFailureInput!): FailurePayload!
+  "Lets a failed token go on as if its node were done."
+  skipFailure(input: SkipFailureInput!): FailurePayload!
+  "Retries, skips or cancels all failures of a filter, each by itself."
+  resolveFailures(input: ResolveFailuresInput!): ResolveFailuresPayload!
+  "Moves a token of a case to another node."
+  moveToken(input: MoveTokenInput!): CasePayload!
+  "Changes variables of a running case."
+  setCaseVariables(input: SetCaseVariablesInput!): CasePayload!
+  "Moves running cases to another version by a checked mapping, each by itself."
+  migrateCases(input: MigrateCasesInput!): MigrateCasesPayload!
+  "Lends a worker service tasks of a topic."
+  fetchTasks(input: FetchTasksInput!): FetchTasksPayload!
+  "Says that a worker could not do a service task."
+  failTask(input: FailTaskInput!): TaskPayload!
 }
 
 extend type Subscription {
@@ -8697,6 +10204,145 @@ input APITokenWhereInput {
   staffIDHasSuffix: ID
   staffIDEqualFold: ID
   staffIDContainsFold: ID
+}
+type Absence implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  staffID: ID!
+  deputyID: String!
+  deputyCode: String!
+  deputyName: String!
+  startsAt: Time!
+  endsAt: Time!
+  reason: String!
+  """
+  Who entered it.
+  """
+  keptBy: String!
+  region: Region!
+  staff: Staff!
+}
+"""
+A connection to a list of items.
+"""
+type AbsenceConnection {
+  """
+  A list of edges.
+  """
+  edges: [AbsenceEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type AbsenceEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: Absence
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for Absence connections
+"""
+input AbsenceOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order Absences.
+  """
+  field: AbsenceOrderField!
+}
+"""
+Properties by which Absence connections can be ordered.
+"""
+enum AbsenceOrderField {
+  CREATED_AT
+  STARTS_AT
+}
+"""
+AbsenceWhereInput is used for filtering Absence objects.
+Input was generated by ent.
+"""
+input AbsenceWhereInput {
+  not: AbsenceWhereInput
+  and: [AbsenceWhereInput!]
+  or: [AbsenceWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  staff_id field predicates
+  """
+  staffID: ID
+  staffIDNEQ: ID
+  staffIDIn: [ID!]
+  staffIDNotIn: [ID!]
+  staffIDGT: ID
+  staffIDGTE: ID
+  staffIDLT: ID
+  staffIDLTE: ID
+  staffIDContains: ID
+  staffIDHasPrefix: ID
+  staffIDHasSuffix: ID
+  staffIDEqualFold: ID
+  staffIDContainsFold: ID
+  """
+  deputy_id field predicates
+  """
+  deputyID: String
+  deputyIDNEQ: String
+  deputyIDIn: [String!]
+  deputyIDNotIn: [String!]
+  deputyIDGT: String
+  deputyIDGTE: String
+  deputyIDLT: String
+  deputyIDLTE: String
+  deputyIDContains: String
+  deputyIDHasPrefix: String
+  deputyIDHasSuffix: String
+  deputyIDEqualFold: String
+  deputyIDContainsFold: String
 }
 type AuditEntry implements Node {
   id: ID!
@@ -10087,6 +11733,23 @@ type Failure implements Node {
   code: String!
   detail: String!
   state: FailureState!
+  """
+  Retries made by the product before it.
+  """
+  attempts: Int!
+  """
+  When the product tries again; far in the future when it does not.
+  """
+  retryAt: Time!
+  """
+  First pause between retries; each is twice the one before.
+  """
+  retrySeconds: Int!
+  retriesLeft: Int!
+  """
+  Why it was ended as it was.
+  """
+  reason: String!
   endedAt: Time
   region: Region!
   case: ServiceCase!
@@ -10146,7 +11809,9 @@ FailureState is enum for the field state
 enum FailureState @goModel(model: "github.com/openspms/spms/ent/failure.State") {
   open
   retried
-  resolved
+  skipped
+  moved
+  ended
 }
 """
 FailureWhereInput is used for filtering Failure objects.
@@ -11889,6 +13554,11 @@ type ServiceCase implements Node {
   endedAt: Time
   startedBy: String!
   """
+  The case whose call activity started this one.
+  """
+  callerID: ID
+  callerToken: Int!
+  """
   The first owner (首问负责).
   """
   ownerID: ID
@@ -11896,6 +13566,33 @@ type ServiceCase implements Node {
   process: Process!
   version: ProcessVersion!
   owner: Staff
+  caller: ServiceCase
+  called(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for ServiceCases returned from the connection.
+    """
+    orderBy: [ServiceCaseOrder!]
+  ): ServiceCaseConnection!
   tasks(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -12130,6 +13827,32 @@ type ServiceCase implements Node {
     """
     orderBy: [BreachOrder!]
   ): BreachConnection!
+  actions(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for TaskActions returned from the connection.
+    """
+    orderBy: [TaskActionOrder!]
+  ): TaskActionConnection!
   surveys(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -12340,6 +14063,24 @@ input ServiceCaseWhereInput {
   channelEqualFold: String
   channelContainsFold: String
   """
+  caller_id field predicates
+  """
+  callerID: ID
+  callerIDNEQ: ID
+  callerIDIn: [ID!]
+  callerIDNotIn: [ID!]
+  callerIDGT: ID
+  callerIDGTE: ID
+  callerIDLT: ID
+  callerIDLTE: ID
+  callerIDContains: ID
+  callerIDHasPrefix: ID
+  callerIDHasSuffix: ID
+  callerIDIsNil: Boolean
+  callerIDNotNil: Boolean
+  callerIDEqualFold: ID
+  callerIDContainsFold: ID
+  """
   owner_id field predicates
   """
   ownerID: ID
@@ -12395,6 +14136,32 @@ type Staff implements Node {
     """
     orderBy: [RoleAssignmentOrder!]
   ): RoleAssignmentConnection!
+  absences(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for Absences returned from the connection.
+    """
+    orderBy: [AbsenceOrder!]
+  ): AbsenceConnection!
   qualifications(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -13206,6 +14973,39 @@ type Task implements Node {
   completedAt: Time
   completedBy: String
   """
+  Who gave it to the assignee; null when he took it.
+  """
+  assignedBy: String
+  """
+  Whose work the assignee does (委派): it goes back to him when it is done.
+  """
+  delegatedBy: String
+  """
+  Whether all signers beside the assignee sign (会签) or one is enough (或签).
+  """
+  signingMode: TaskSigningMode!
+  """
+  How often it was given back as wrongly dispatched (退单).
+  """
+  rejections: Int!
+  """
+  How often it was urged (催办).
+  """
+  urges: Int!
+  urgedAt: Time
+  """
+  When the assignee wants to look at it again.
+  """
+  followUpAt: Time
+  """
+  The worker that a service task is lent to.
+  """
+  leaseBy: String!
+  """
+  Until when; long ago when it is not lent.
+  """
+  leaseUntil: Time!
+  """
   The earliest binding clock of the case; null without one.
   """
   dueAt: Time
@@ -13217,6 +15017,58 @@ type Task implements Node {
   case: ServiceCase!
   version: ProcessVersion!
   assignee: Staff
+  signers(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for TaskSigners returned from the connection.
+    """
+    orderBy: [TaskSignerOrder!]
+  ): TaskSignerConnection!
+  actions(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for TaskActions returned from the connection.
+    """
+    orderBy: [TaskActionOrder!]
+  ): TaskActionConnection!
   evidence(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -13243,6 +15095,164 @@ type Task implements Node {
     """
     orderBy: [EvidenceOrder!]
   ): EvidenceConnection!
+}
+type TaskAction implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  caseID: ID!
+  taskID: ID!
+  action: String!
+  """
+  Id of the person; system for the product.
+  """
+  by: String!
+  byName: String!
+  """
+  Id of the person or node it went to, else empty.
+  """
+  to: String!
+  toName: String!
+  reason: String!
+  region: Region!
+  case: ServiceCase!
+  task: Task!
+}
+"""
+A connection to a list of items.
+"""
+type TaskActionConnection {
+  """
+  A list of edges.
+  """
+  edges: [TaskActionEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type TaskActionEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: TaskAction
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for TaskAction connections
+"""
+input TaskActionOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order TaskActions.
+  """
+  field: TaskActionOrderField!
+}
+"""
+Properties by which TaskAction connections can be ordered.
+"""
+enum TaskActionOrderField {
+  CREATED_AT
+}
+"""
+TaskActionWhereInput is used for filtering TaskAction objects.
+Input was generated by ent.
+"""
+input TaskActionWhereInput {
+  not: TaskActionWhereInput
+  and: [TaskActionWhereInput!]
+  or: [TaskActionWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  case_id field predicates
+  """
+  caseID: ID
+  caseIDNEQ: ID
+  caseIDIn: [ID!]
+  caseIDNotIn: [ID!]
+  caseIDGT: ID
+  caseIDGTE: ID
+  caseIDLT: ID
+  caseIDLTE: ID
+  caseIDContains: ID
+  caseIDHasPrefix: ID
+  caseIDHasSuffix: ID
+  caseIDEqualFold: ID
+  caseIDContainsFold: ID
+  """
+  task_id field predicates
+  """
+  taskID: ID
+  taskIDNEQ: ID
+  taskIDIn: [ID!]
+  taskIDNotIn: [ID!]
+  taskIDGT: ID
+  taskIDGTE: ID
+  taskIDLT: ID
+  taskIDLTE: ID
+  taskIDContains: ID
+  taskIDHasPrefix: ID
+  taskIDHasSuffix: ID
+  taskIDEqualFold: ID
+  taskIDContainsFold: ID
+  """
+  action field predicates
+  """
+  action: String
+  actionNEQ: String
+  actionIn: [String!]
+  actionNotIn: [String!]
+  actionGT: String
+  actionGTE: String
+  actionLT: String
+  actionLTE: String
+  actionContains: String
+  actionHasPrefix: String
+  actionHasSuffix: String
+  actionEqualFold: String
+  actionContainsFold: String
 }
 """
 A connection to a list of items.
@@ -13302,6 +15312,177 @@ enum TaskOrderField {
   PRIORITY
   DUE_AT
 }
+type TaskSigner implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  taskID: ID!
+  staffID: String!
+  staffCode: String!
+  """
+  For those who read the case and not the staff.
+  """
+  staffName: String!
+  place: TaskSignerPlace!
+  seq: Int!
+  state: TaskSignerState!
+  comment: String!
+  askedBy: String!
+  signedAt: Time
+  region: Region!
+  task: Task!
+}
+"""
+A connection to a list of items.
+"""
+type TaskSignerConnection {
+  """
+  A list of edges.
+  """
+  edges: [TaskSignerEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type TaskSignerEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: TaskSigner
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for TaskSigner connections
+"""
+input TaskSignerOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order TaskSigners.
+  """
+  field: TaskSignerOrderField!
+}
+"""
+Properties by which TaskSigner connections can be ordered.
+"""
+enum TaskSignerOrderField {
+  CREATED_AT
+}
+"""
+TaskSignerPlace is enum for the field place
+"""
+enum TaskSignerPlace @goModel(model: "github.com/openspms/spms/ent/tasksigner.Place") {
+  before
+  beside
+  after
+}
+"""
+TaskSignerState is enum for the field state
+"""
+enum TaskSignerState @goModel(model: "github.com/openspms/spms/ent/tasksigner.State") {
+  asked
+  agreed
+  refused
+  removed
+}
+"""
+TaskSignerWhereInput is used for filtering TaskSigner objects.
+Input was generated by ent.
+"""
+input TaskSignerWhereInput {
+  not: TaskSignerWhereInput
+  and: [TaskSignerWhereInput!]
+  or: [TaskSignerWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  task_id field predicates
+  """
+  taskID: ID
+  taskIDNEQ: ID
+  taskIDIn: [ID!]
+  taskIDNotIn: [ID!]
+  taskIDGT: ID
+  taskIDGTE: ID
+  taskIDLT: ID
+  taskIDLTE: ID
+  taskIDContains: ID
+  taskIDHasPrefix: ID
+  taskIDHasSuffix: ID
+  taskIDEqualFold: ID
+  taskIDContainsFold: ID
+  """
+  staff_id field predicates
+  """
+  staffID: String
+  staffIDNEQ: String
+  staffIDIn: [String!]
+  staffIDNotIn: [String!]
+  staffIDGT: String
+  staffIDGTE: String
+  staffIDLT: String
+  staffIDLTE: String
+  staffIDContains: String
+  staffIDHasPrefix: String
+  staffIDHasSuffix: String
+  staffIDEqualFold: String
+  staffIDContainsFold: String
+  """
+  state field predicates
+  """
+  state: TaskSignerState
+  stateNEQ: TaskSignerState
+  stateIn: [TaskSignerState!]
+  stateNotIn: [TaskSignerState!]
+}
+"""
+TaskSigningMode is enum for the field signing_mode
+"""
+enum TaskSigningMode @goModel(model: "github.com/openspms/spms/ent/task.SigningMode") {
+  all
+  any
+}
 """
 TaskState is enum for the field state
 """
@@ -13309,6 +15490,7 @@ enum TaskState @goModel(model: "github.com/openspms/spms/ent/task.State") {
   created
   claimed
   started
+  signing
   completed
   cancelled
 }
@@ -14877,7 +17059,33 @@ extend type Query {
   roleDefinitions: [RoleDefinition!]!
 }
 
+input RecordAbsenceInput {
+  "Id or code; the viewer's own, or of a person whom he keeps."
+  staffID: ID!
+  "Id or code of another person of the region, or of one above or below it."
+  deputyID: ID!
+  "Now when absent."
+  startsAt: Time
+  endsAt: Time!
+  reason: String
+  idempotencyKey: String
+}
+
+input EndAbsenceInput {
+  absenceID: ID!
+  idempotencyKey: String
+}
+
+type AbsencePayload {
+  absence: Absence
+  userErrors: [UserError!]!
+}
+
 extend type Mutation {
+  "Lets a deputy stand in for a person for a time (代理)."
+  recordAbsence(input: RecordAbsenceInput!): AbsencePayload!
+  "Ends an absence now."
+  endAbsence(input: EndAbsenceInput!): AbsencePayload!
   "Adds a region to the tree."
   createRegion(input: CreateRegionInput!): RegionPayload!
   "Adds a department or team."
@@ -14957,6 +17165,72 @@ func childFields_APITokenEdge(ctx context.Context, ec *executionContext, field g
 		return fieldContext_APITokenEdge_cursor(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type APITokenEdge", field.Name)
+}
+
+func childFields_Absence(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_Absence_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_Absence_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_Absence_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_Absence_createdAt(ctx, ec, field)
+	case "staffID":
+		return fieldContext_Absence_staffID(ctx, ec, field)
+	case "deputyID":
+		return fieldContext_Absence_deputyID(ctx, ec, field)
+	case "deputyCode":
+		return fieldContext_Absence_deputyCode(ctx, ec, field)
+	case "deputyName":
+		return fieldContext_Absence_deputyName(ctx, ec, field)
+	case "startsAt":
+		return fieldContext_Absence_startsAt(ctx, ec, field)
+	case "endsAt":
+		return fieldContext_Absence_endsAt(ctx, ec, field)
+	case "reason":
+		return fieldContext_Absence_reason(ctx, ec, field)
+	case "keptBy":
+		return fieldContext_Absence_keptBy(ctx, ec, field)
+	case "region":
+		return fieldContext_Absence_region(ctx, ec, field)
+	case "staff":
+		return fieldContext_Absence_staff(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Absence", field.Name)
+}
+
+func childFields_AbsenceConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_AbsenceConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_AbsenceConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_AbsenceConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AbsenceConnection", field.Name)
+}
+
+func childFields_AbsenceEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_AbsenceEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_AbsenceEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AbsenceEdge", field.Name)
+}
+
+func childFields_AbsencePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "absence":
+		return fieldContext_AbsencePayload_absence(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_AbsencePayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AbsencePayload", field.Name)
 }
 
 func childFields_AuditEntry(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -15307,6 +17581,18 @@ func childFields_CasePayload(ctx context.Context, ec *executionContext, field gr
 	return nil, fmt.Errorf("no field named %q was found under type CasePayload", field.Name)
 }
 
+func childFields_CaseResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "caseID":
+		return fieldContext_CaseResult_caseID(ctx, ec, field)
+	case "number":
+		return fieldContext_CaseResult_number(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_CaseResult_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CaseResult", field.Name)
+}
+
 func childFields_CheckResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "ok":
@@ -15527,6 +17813,18 @@ func childFields_CodeLabel(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type CodeLabel", field.Name)
 }
 
+func childFields_CompleteTasksPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return fieldContext_CompleteTasksPayload_results(ctx, ec, field)
+	case "completed":
+		return fieldContext_CompleteTasksPayload_completed(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_CompleteTasksPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CompleteTasksPayload", field.Name)
+}
+
 func childFields_Coverage(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "regionID":
@@ -15697,6 +17995,16 @@ func childFields_Failure(ctx context.Context, ec *executionContext, field graphq
 		return fieldContext_Failure_detail(ctx, ec, field)
 	case "state":
 		return fieldContext_Failure_state(ctx, ec, field)
+	case "attempts":
+		return fieldContext_Failure_attempts(ctx, ec, field)
+	case "retryAt":
+		return fieldContext_Failure_retryAt(ctx, ec, field)
+	case "retrySeconds":
+		return fieldContext_Failure_retrySeconds(ctx, ec, field)
+	case "retriesLeft":
+		return fieldContext_Failure_retriesLeft(ctx, ec, field)
+	case "reason":
+		return fieldContext_Failure_reason(ctx, ec, field)
 	case "endedAt":
 		return fieldContext_Failure_endedAt(ctx, ec, field)
 	case "region":
@@ -15739,6 +18047,28 @@ func childFields_FailurePayload(ctx context.Context, ec *executionContext, field
 		return fieldContext_FailurePayload_userErrors(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FailurePayload", field.Name)
+}
+
+func childFields_FailureResult(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "failureID":
+		return fieldContext_FailureResult_failureID(ctx, ec, field)
+	case "caseID":
+		return fieldContext_FailureResult_caseID(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_FailureResult_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FailureResult", field.Name)
+}
+
+func childFields_FetchTasksPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tasks":
+		return fieldContext_FetchTasksPayload_tasks(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_FetchTasksPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FetchTasksPayload", field.Name)
 }
 
 func childFields_Finding(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -16007,6 +18337,22 @@ func childFields_MeasuringNode(ctx context.Context, ec *executionContext, field 
 		return fieldContext_MeasuringNode_nodeName(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MeasuringNode", field.Name)
+}
+
+func childFields_MigrateCasesPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preview":
+		return fieldContext_MigrateCasesPayload_preview(ctx, ec, field)
+	case "results":
+		return fieldContext_MigrateCasesPayload_results(ctx, ec, field)
+	case "migrated":
+		return fieldContext_MigrateCasesPayload_migrated(ctx, ec, field)
+	case "left":
+		return fieldContext_MigrateCasesPayload_left(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_MigrateCasesPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MigrateCasesPayload", field.Name)
 }
 
 func childFields_MovedClock(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -16567,6 +18913,32 @@ func childFields_RegionPayload(ctx context.Context, ec *executionContext, field 
 	return nil, fmt.Errorf("no field named %q was found under type RegionPayload", field.Name)
 }
 
+func childFields_ResolveFailuresPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return fieldContext_ResolveFailuresPayload_results(ctx, ec, field)
+	case "resolved":
+		return fieldContext_ResolveFailuresPayload_resolved(ctx, ec, field)
+	case "left":
+		return fieldContext_ResolveFailuresPayload_left(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_ResolveFailuresPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResolveFailuresPayload", field.Name)
+}
+
+func childFields_ReturnTarget(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeID":
+		return fieldContext_ReturnTarget_nodeID(ctx, ec, field)
+	case "name":
+		return fieldContext_ReturnTarget_name(ctx, ec, field)
+	case "completedAt":
+		return fieldContext_ReturnTarget_completedAt(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReturnTarget", field.Name)
+}
+
 func childFields_RoleAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -16691,6 +19063,10 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_endedAt(ctx, ec, field)
 	case "startedBy":
 		return fieldContext_ServiceCase_startedBy(ctx, ec, field)
+	case "callerID":
+		return fieldContext_ServiceCase_callerID(ctx, ec, field)
+	case "callerToken":
+		return fieldContext_ServiceCase_callerToken(ctx, ec, field)
 	case "ownerID":
 		return fieldContext_ServiceCase_ownerID(ctx, ec, field)
 	case "region":
@@ -16701,6 +19077,10 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_version(ctx, ec, field)
 	case "owner":
 		return fieldContext_ServiceCase_owner(ctx, ec, field)
+	case "caller":
+		return fieldContext_ServiceCase_caller(ctx, ec, field)
+	case "called":
+		return fieldContext_ServiceCase_called(ctx, ec, field)
 	case "tasks":
 		return fieldContext_ServiceCase_tasks(ctx, ec, field)
 	case "clocks":
@@ -16719,6 +19099,8 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_stages(ctx, ec, field)
 	case "breaches":
 		return fieldContext_ServiceCase_breaches(ctx, ec, field)
+	case "actions":
+		return fieldContext_ServiceCase_actions(ctx, ec, field)
 	case "surveys":
 		return fieldContext_ServiceCase_surveys(ctx, ec, field)
 	case "movedClocks":
@@ -16773,6 +19155,8 @@ func childFields_Staff(ctx context.Context, ec *executionContext, field graphql.
 		return fieldContext_Staff_orgUnit(ctx, ec, field)
 	case "roles":
 		return fieldContext_Staff_roles(ctx, ec, field)
+	case "absences":
+		return fieldContext_Staff_absences(ctx, ec, field)
 	case "qualifications":
 		return fieldContext_Staff_qualifications(ctx, ec, field)
 	}
@@ -17199,6 +19583,24 @@ func childFields_Task(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Task_completedAt(ctx, ec, field)
 	case "completedBy":
 		return fieldContext_Task_completedBy(ctx, ec, field)
+	case "assignedBy":
+		return fieldContext_Task_assignedBy(ctx, ec, field)
+	case "delegatedBy":
+		return fieldContext_Task_delegatedBy(ctx, ec, field)
+	case "signingMode":
+		return fieldContext_Task_signingMode(ctx, ec, field)
+	case "rejections":
+		return fieldContext_Task_rejections(ctx, ec, field)
+	case "urges":
+		return fieldContext_Task_urges(ctx, ec, field)
+	case "urgedAt":
+		return fieldContext_Task_urgedAt(ctx, ec, field)
+	case "followUpAt":
+		return fieldContext_Task_followUpAt(ctx, ec, field)
+	case "leaseBy":
+		return fieldContext_Task_leaseBy(ctx, ec, field)
+	case "leaseUntil":
+		return fieldContext_Task_leaseUntil(ctx, ec, field)
 	case "dueAt":
 		return fieldContext_Task_dueAt(ctx, ec, field)
 	case "dueOrder":
@@ -17211,6 +19613,10 @@ func childFields_Task(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Task_version(ctx, ec, field)
 	case "assignee":
 		return fieldContext_Task_assignee(ctx, ec, field)
+	case "signers":
+		return fieldContext_Task_signers(ctx, ec, field)
+	case "actions":
+		return fieldContext_Task_actions(ctx, ec, field)
 	case "evidence":
 		return fieldContext_Task_evidence(ctx, ec, field)
 	case "form":
@@ -17221,6 +19627,76 @@ func childFields_Task(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Task_availableActions(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Task", field.Name)
+}
+
+func childFields_TaskAction(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_TaskAction_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_TaskAction_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_TaskAction_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_TaskAction_createdAt(ctx, ec, field)
+	case "caseID":
+		return fieldContext_TaskAction_caseID(ctx, ec, field)
+	case "taskID":
+		return fieldContext_TaskAction_taskID(ctx, ec, field)
+	case "action":
+		return fieldContext_TaskAction_action(ctx, ec, field)
+	case "by":
+		return fieldContext_TaskAction_by(ctx, ec, field)
+	case "byName":
+		return fieldContext_TaskAction_byName(ctx, ec, field)
+	case "to":
+		return fieldContext_TaskAction_to(ctx, ec, field)
+	case "toName":
+		return fieldContext_TaskAction_toName(ctx, ec, field)
+	case "reason":
+		return fieldContext_TaskAction_reason(ctx, ec, field)
+	case "region":
+		return fieldContext_TaskAction_region(ctx, ec, field)
+	case "case":
+		return fieldContext_TaskAction_case(ctx, ec, field)
+	case "task":
+		return fieldContext_TaskAction_task(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskAction", field.Name)
+}
+
+func childFields_TaskActionConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_TaskActionConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_TaskActionConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_TaskActionConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskActionConnection", field.Name)
+}
+
+func childFields_TaskActionEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_TaskActionEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_TaskActionEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskActionEdge", field.Name)
+}
+
+func childFields_TaskCandidate(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "staffID":
+		return fieldContext_TaskCandidate_staffID(ctx, ec, field)
+	case "code":
+		return fieldContext_TaskCandidate_code(ctx, ec, field)
+	case "name":
+		return fieldContext_TaskCandidate_name(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskCandidate", field.Name)
 }
 
 func childFields_TaskChange(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -17279,6 +19755,66 @@ func childFields_TaskPayload(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_TaskPayload_userErrors(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TaskPayload", field.Name)
+}
+
+func childFields_TaskSigner(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_TaskSigner_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_TaskSigner_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_TaskSigner_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_TaskSigner_createdAt(ctx, ec, field)
+	case "taskID":
+		return fieldContext_TaskSigner_taskID(ctx, ec, field)
+	case "staffID":
+		return fieldContext_TaskSigner_staffID(ctx, ec, field)
+	case "staffCode":
+		return fieldContext_TaskSigner_staffCode(ctx, ec, field)
+	case "staffName":
+		return fieldContext_TaskSigner_staffName(ctx, ec, field)
+	case "place":
+		return fieldContext_TaskSigner_place(ctx, ec, field)
+	case "seq":
+		return fieldContext_TaskSigner_seq(ctx, ec, field)
+	case "state":
+		return fieldContext_TaskSigner_state(ctx, ec, field)
+	case "comment":
+		return fieldContext_TaskSigner_comment(ctx, ec, field)
+	case "askedBy":
+		return fieldContext_TaskSigner_askedBy(ctx, ec, field)
+	case "signedAt":
+		return fieldContext_TaskSigner_signedAt(ctx, ec, field)
+	case "region":
+		return fieldContext_TaskSigner_region(ctx, ec, field)
+	case "task":
+		return fieldContext_TaskSigner_task(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskSigner", field.Name)
+}
+
+func childFields_TaskSignerConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_TaskSignerConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_TaskSignerConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_TaskSignerConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskSignerConnection", field.Name)
+}
+
+func childFields_TaskSignerEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_TaskSignerEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_TaskSignerEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskSignerEdge", field.Name)
 }
 
 func childFields_TimerRow(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -17765,6 +20301,20 @@ func field_Clock_shadows_args(ctx context.Context, ec *executionContext, rawArgs
 	return args, nil
 }
 
+func field_Mutation_addSigners_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.AddSigners, error) {
+			return unmarshalNAddSignersInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAddSigners(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_approveStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -17869,6 +20419,20 @@ func field_Mutation_completeTask_args(ctx context.Context, ec *executionContext,
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.CompleteTask, error) {
 			return unmarshalNCompleteTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_completeTasks_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.CompleteTasks, error) {
+			return unmarshalNCompleteTasksInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTasks(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18017,6 +20581,20 @@ func field_Mutation_createToken_args(ctx context.Context, ec *executionContext, 
 	return args, nil
 }
 
+func field_Mutation_delegateTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.HandTask, error) {
+			return unmarshalNDelegateTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐHandTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_editProcessDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -18031,12 +20609,54 @@ func field_Mutation_editProcessDraft_args(ctx context.Context, ec *executionCont
 	return args, nil
 }
 
+func field_Mutation_endAbsence_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.EndAbsence, error) {
+			return unmarshalNEndAbsenceInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndAbsence(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_endRole_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (workforce.EndRole, error) {
 			return unmarshalNEndRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndRole(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_failTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.FailTask, error) {
+			return unmarshalNFailTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐFailTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_fetchTasks_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.FetchTasks, error) {
+			return unmarshalNFetchTasksInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐFetchTasks(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18087,12 +20707,54 @@ func field_Mutation_importStandard_args(ctx context.Context, ec *executionContex
 	return args, nil
 }
 
+func field_Mutation_migrateCases_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.MigrateCases, error) {
+			return unmarshalNMigrateCasesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMigrateCases(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_moveToken_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.MoveToken, error) {
+			return unmarshalNMoveTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMoveToken(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_pauseClock_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.PauseClock, error) {
 			return unmarshalNPauseClockInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPauseClock(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_planTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.PlanTask, error) {
+			return unmarshalNPlanTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPlanTask(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18143,12 +20805,40 @@ func field_Mutation_rebaseProcessVariant_args(ctx context.Context, ec *execution
 	return args, nil
 }
 
+func field_Mutation_recordAbsence_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (workforce.RecordAbsence, error) {
+			return unmarshalNRecordAbsenceInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRecordAbsence(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_redoProcessEdit_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (definition.StepEdit, error) {
 			return unmarshalNStepProcessEditInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐStepEdit(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_rejectTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ReasonedTask, error) {
+			return unmarshalNRejectTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18205,6 +20895,34 @@ func field_Mutation_removeRule_args(ctx context.Context, ec *executionContext, r
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.RemoveRule, error) {
 			return unmarshalNRemoveRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐRemoveRule(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_removeSigner_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.RemoveSigner, error) {
+			return unmarshalNRemoveSignerInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐRemoveSigner(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_resolveFailures_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ResolveFailures, error) {
+			return unmarshalNResolveFailuresInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐResolveFailures(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18283,6 +21001,20 @@ func field_Mutation_returnStandard_args(ctx context.Context, ec *executionContex
 	return args, nil
 }
 
+func field_Mutation_returnTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ReturnTask, error) {
+			return unmarshalNReturnTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReturnTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_revokeQualification_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -18317,6 +21049,20 @@ func field_Mutation_sendMessage_args(ctx context.Context, ec *executionContext, 
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.SendMessage, error) {
 			return unmarshalNSendMessageInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSendMessage(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_setCaseVariables_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.SetCaseVariables, error) {
+			return unmarshalNSetCaseVariablesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSetCaseVariables(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18367,6 +21113,34 @@ func field_Mutation_setRule_args(ctx context.Context, ec *executionContext, rawA
 	return args, nil
 }
 
+func field_Mutation_signTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.SignTask, error) {
+			return unmarshalNSignTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSignTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_skipFailure_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.SkipFailure, error) {
+			return unmarshalNSkipFailureInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSkipFailure(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_startCase_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -18401,6 +21175,20 @@ func field_Mutation_submitStandard_args(ctx context.Context, ec *executionContex
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Submit, error) {
 			return unmarshalNSubmitStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSubmit(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_transferTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.HandTask, error) {
+			return unmarshalNTransferTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐHandTask(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -18479,12 +21267,40 @@ func field_Mutation_updateStandardDraft_args(ctx context.Context, ec *executionC
 	return args, nil
 }
 
+func field_Mutation_urgeTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ReasonedTask, error) {
+			return unmarshalNUrgeTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_withdrawStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Withdraw, error) {
 			return unmarshalNWithdrawStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐWithdraw(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_withdrawTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ReasonedTask, error) {
+			return unmarshalNWithdrawTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -19569,6 +22385,20 @@ func field_Query_regions_args(ctx context.Context, ec *executionContext, rawArgs
 	return args, nil
 }
 
+func field_Query_returnTargets_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "taskID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["taskID"] = arg0
+	return args, nil
+}
+
 func field_Query_serviceCase_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -19650,6 +22480,14 @@ func field_Query_serviceCases_args(ctx context.Context, ec *executionContext, ra
 		return nil, err
 	}
 	args["regionID"] = arg6
+	arg7, err := graphql.ProcessArgField(ctx, rawArgs, "attributes",
+		func(ctx context.Context, v any) ([]*execution.AttributeFilter, error) {
+			return unmarshalOAttributeFilterInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAttributeFilterᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["attributes"] = arg7
 	return args, nil
 }
 
@@ -19859,6 +22697,20 @@ func field_Query_standards_args(ctx context.Context, ec *executionContext, rawAr
 	return args, nil
 }
 
+func field_Query_taskCandidates_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "taskID",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNID2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["taskID"] = arg0
+	return args, nil
+}
+
 func field_Query_worklist_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -19950,6 +22802,22 @@ func field_Query_worklist_args(ctx context.Context, ec *executionContext, rawArg
 		return nil, err
 	}
 	args["topic"] = arg10
+	arg11, err := graphql.ProcessArgField(ctx, rawArgs, "toSign",
+		func(ctx context.Context, v any) (*bool, error) {
+			return unmarshalOBoolean2ᚖbool(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["toSign"] = arg11
+	arg12, err := graphql.ProcessArgField(ctx, rawArgs, "attributes",
+		func(ctx context.Context, v any) ([]*execution.AttributeFilter, error) {
+			return unmarshalOAttributeFilterInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAttributeFilterᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["attributes"] = arg12
 	return args, nil
 }
 
@@ -19999,6 +22867,52 @@ func field_Region_children_args(ctx context.Context, ec *executionContext, rawAr
 	return args, nil
 }
 
+func field_ServiceCase_actions_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.TaskActionOrder, error) {
+			return unmarshalOTaskActionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
 func field_ServiceCase_breaches_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -20037,6 +22951,52 @@ func field_ServiceCase_breaches_args(ctx context.Context, ec *executionContext, 
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) ([]*ent.BreachOrder, error) {
 			return unmarshalOBreachOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_ServiceCase_called_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.ServiceCaseOrder, error) {
+			return unmarshalOServiceCaseOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseOrderᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -20459,6 +23419,52 @@ func field_ServiceCase_tokens_args(ctx context.Context, ec *executionContext, ra
 	return args, nil
 }
 
+func field_Staff_absences_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.AbsenceOrder, error) {
+			return unmarshalOAbsenceOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
 func field_Staff_qualifications_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -20747,6 +23753,52 @@ func field_Subscription_worklistChanged_args(ctx context.Context, ec *executionC
 	return args, nil
 }
 
+func field_Task_actions_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.TaskActionOrder, error) {
+			return unmarshalOTaskActionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
 func field_Task_evidence_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -20785,6 +23837,52 @@ func field_Task_evidence_args(ctx context.Context, ec *executionContext, rawArgs
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) ([]*ent.EvidenceOrder, error) {
 			return unmarshalOEvidenceOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvidenceOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_Task_signers_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.TaskSignerOrder, error) {
+			return unmarshalOTaskSignerOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrderᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -21255,6 +24353,552 @@ func _APITokenEdge_cursor(ctx context.Context, ec *executionContext, field graph
 }
 func fieldContext_APITokenEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("APITokenEdge", field, false, false, "Cursor")
+}
+
+func _Absence_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "ID")
+}
+
+func _Absence_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "ID")
+}
+
+func _Absence_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "Time")
+}
+
+func _Absence_staffID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_staffID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StaffID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_staffID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "ID")
+}
+
+func _Absence_deputyID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_deputyID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeputyID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_deputyID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_deputyCode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_deputyCode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeputyCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_deputyCode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_deputyName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_deputyName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeputyName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_deputyName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_startsAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_startsAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartsAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_startsAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "Time")
+}
+
+func _Absence_endsAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_endsAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndsAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_endsAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "Time")
+}
+
+func _Absence_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_keptBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_keptBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.KeptBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_keptBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Absence", field, false, false, "String")
+}
+
+func _Absence_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Absence",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Absence_staff(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Absence) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Absence_staff(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Staff(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Staff) graphql.Marshaler {
+			return marshalNStaff2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaff(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Absence_staff(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Absence",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Staff(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _AbsenceConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AbsenceConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsenceConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.AbsenceEdge) graphql.Marshaler {
+			return marshalOAbsenceEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_AbsenceConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AbsenceConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_AbsenceEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _AbsenceConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AbsenceConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsenceConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_AbsenceConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AbsenceConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _AbsenceConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AbsenceConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsenceConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_AbsenceConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AbsenceConnection", field, false, false, "Int")
+}
+
+func _AbsenceEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AbsenceEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsenceEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Absence) graphql.Marshaler {
+			return marshalOAbsence2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsence(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_AbsenceEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AbsenceEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Absence(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _AbsenceEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AbsenceEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsenceEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_AbsenceEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AbsenceEdge", field, false, false, "Cursor")
+}
+
+func _AbsencePayload_absence(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AbsencePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsencePayload_absence(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Absence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Absence) graphql.Marshaler {
+			return marshalOAbsence2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsence(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_AbsencePayload_absence(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AbsencePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Absence(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _AbsencePayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.AbsencePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_AbsencePayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_AbsencePayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AbsencePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _AuditEntry_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.AuditEntry) (ret graphql.Marshaler) {
@@ -24098,6 +27742,84 @@ func fieldContext_CasePayload_userErrors(_ context.Context, ec *executionContext
 	return fc, nil
 }
 
+func _CaseResult_caseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CaseResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseResult_caseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseResult_caseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseResult", field, false, false, "ID")
+}
+
+func _CaseResult_number(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CaseResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseResult_number(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseResult_number(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaseResult", field, false, false, "String")
+}
+
+func _CaseResult_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CaseResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CaseResult_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CaseResult_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CaseResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _CheckResult_ok(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CheckResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26175,6 +29897,93 @@ func fieldContext_CodeLabel_label(_ context.Context, ec *executionContext, field
 	return fc, nil
 }
 
+func _CompleteTasksPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CompleteTasksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CompleteTasksPayload_results(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayloadᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CompleteTasksPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CompleteTasksPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _CompleteTasksPayload_completed(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CompleteTasksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CompleteTasksPayload_completed(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Completed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CompleteTasksPayload_completed(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompleteTasksPayload", field, false, false, "Int")
+}
+
+func _CompleteTasksPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.CompleteTasksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_CompleteTasksPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_CompleteTasksPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CompleteTasksPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _Coverage_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *standard.Coverage) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -27699,6 +31508,121 @@ func fieldContext_Failure_state(_ context.Context, ec *executionContext, field g
 	return graphql.NewScalarFieldContext("Failure", field, false, false, "FailureState")
 }
 
+func _Failure_attempts(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Failure_attempts(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Failure_attempts(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Failure", field, false, false, "Int")
+}
+
+func _Failure_retryAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Failure_retryAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RetryAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Failure_retryAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Failure", field, false, false, "Time")
+}
+
+func _Failure_retrySeconds(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Failure_retrySeconds(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RetrySeconds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Failure_retrySeconds(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Failure", field, false, false, "Int")
+}
+
+func _Failure_retriesLeft(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Failure_retriesLeft(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RetriesLeft, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Failure_retriesLeft(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Failure", field, false, false, "Int")
+}
+
+func _Failure_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Failure_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Failure_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Failure", field, false, false, "String")
+}
+
 func _Failure_endedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Failure) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -28014,6 +31938,148 @@ func _FailurePayload_userErrors(ctx context.Context, ec *executionContext, field
 func fieldContext_FailurePayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "FailurePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _FailureResult_failureID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FailureResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_FailureResult_failureID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FailureID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_FailureResult_failureID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FailureResult", field, false, false, "ID")
+}
+
+func _FailureResult_caseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FailureResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_FailureResult_caseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_FailureResult_caseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FailureResult", field, false, false, "ID")
+}
+
+func _FailureResult_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FailureResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_FailureResult_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_FailureResult_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FailureResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _FetchTasksPayload_tasks(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FetchTasksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_FetchTasksPayload_tasks(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tasks, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.Task) graphql.Marshaler {
+			return marshalNTask2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_FetchTasksPayload_tasks(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FetchTasksPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Task(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _FetchTasksPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.FetchTasksPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_FetchTasksPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_FetchTasksPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FetchTasksPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -30266,6 +34332,139 @@ func fieldContext_MeasuringNode_nodeName(_ context.Context, ec *executionContext
 	return graphql.NewScalarFieldContext("MeasuringNode", field, false, false, "String")
 }
 
+func _MigrateCasesPayload_preview(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MigrateCasesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MigrateCasesPayload_preview(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Preview, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MigrateCasesPayload_preview(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MigrateCasesPayload", field, false, false, "Boolean")
+}
+
+func _MigrateCasesPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MigrateCasesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MigrateCasesPayload_results(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.CaseResult) graphql.Marshaler {
+			return marshalNCaseResult2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCaseResultᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MigrateCasesPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MigrateCasesPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CaseResult(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _MigrateCasesPayload_migrated(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MigrateCasesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MigrateCasesPayload_migrated(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Migrated, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MigrateCasesPayload_migrated(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MigrateCasesPayload", field, false, false, "Int")
+}
+
+func _MigrateCasesPayload_left(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MigrateCasesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MigrateCasesPayload_left(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Left, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MigrateCasesPayload_left(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MigrateCasesPayload", field, false, false, "Int")
+}
+
+func _MigrateCasesPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.MigrateCasesPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_MigrateCasesPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_MigrateCasesPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "MigrateCasesPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _MovedClock_at(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *execution.MovedClock) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -30735,6 +34934,490 @@ func fieldContext_Mutation_completeTask(ctx context.Context, ec *executionContex
 	return fc, nil
 }
 
+func _Mutation_completeTasks(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_completeTasks(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CompleteTasks(ctx, fc.Args["input"].(execution.CompleteTasks))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CompleteTasksPayload) graphql.Marshaler {
+			return marshalNCompleteTasksPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCompleteTasksPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_completeTasks(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CompleteTasksPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_completeTasks_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_delegateTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_delegateTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DelegateTask(ctx, fc.Args["input"].(execution.HandTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_delegateTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_delegateTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_transferTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_transferTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().TransferTask(ctx, fc.Args["input"].(execution.HandTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_transferTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_transferTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_returnTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_returnTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReturnTask(ctx, fc.Args["input"].(execution.ReturnTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_returnTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_returnTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_rejectTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_rejectTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RejectTask(ctx, fc.Args["input"].(execution.ReasonedTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_rejectTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_rejectTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_withdrawTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_withdrawTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().WithdrawTask(ctx, fc.Args["input"].(execution.ReasonedTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_withdrawTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_withdrawTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_urgeTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_urgeTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UrgeTask(ctx, fc.Args["input"].(execution.ReasonedTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_urgeTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_urgeTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_planTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_planTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PlanTask(ctx, fc.Args["input"].(execution.PlanTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_planTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_planTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_addSigners(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_addSigners(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AddSigners(ctx, fc.Args["input"].(execution.AddSigners))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_addSigners(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_addSigners_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_removeSigner(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_removeSigner(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RemoveSigner(ctx, fc.Args["input"].(execution.RemoveSigner))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_removeSigner(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_removeSigner_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_signTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_signTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SignTask(ctx, fc.Args["input"].(execution.SignTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_signTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_signTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_sendMessage(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -30905,6 +35588,314 @@ func fieldContext_Mutation_retryFailure(ctx context.Context, ec *executionContex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_retryFailure_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_skipFailure(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_skipFailure(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SkipFailure(ctx, fc.Args["input"].(execution.SkipFailure))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.FailurePayload) graphql.Marshaler {
+			return marshalNFailurePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFailurePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_skipFailure(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_FailurePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_skipFailure_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_resolveFailures(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_resolveFailures(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ResolveFailures(ctx, fc.Args["input"].(execution.ResolveFailures))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ResolveFailuresPayload) graphql.Marshaler {
+			return marshalNResolveFailuresPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐResolveFailuresPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_resolveFailures(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ResolveFailuresPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_resolveFailures_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_moveToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_moveToken(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MoveToken(ctx, fc.Args["input"].(execution.MoveToken))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CasePayload) graphql.Marshaler {
+			return marshalNCasePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCasePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_moveToken(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CasePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_moveToken_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_setCaseVariables(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_setCaseVariables(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetCaseVariables(ctx, fc.Args["input"].(execution.SetCaseVariables))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.CasePayload) graphql.Marshaler {
+			return marshalNCasePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCasePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_setCaseVariables(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_CasePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_setCaseVariables_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_migrateCases(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_migrateCases(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().MigrateCases(ctx, fc.Args["input"].(execution.MigrateCases))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.MigrateCasesPayload) graphql.Marshaler {
+			return marshalNMigrateCasesPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMigrateCasesPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_migrateCases(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_MigrateCasesPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_migrateCases_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_fetchTasks(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_fetchTasks(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().FetchTasks(ctx, fc.Args["input"].(execution.FetchTasks))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.FetchTasksPayload) graphql.Marshaler {
+			return marshalNFetchTasksPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFetchTasksPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_fetchTasks(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_FetchTasksPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_fetchTasks_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_failTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_failTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().FailTask(ctx, fc.Args["input"].(execution.FailTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_failTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_failTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -32181,6 +37172,94 @@ func fieldContext_Mutation_importCalendar(ctx context.Context, ec *executionCont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_importCalendar_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_recordAbsence(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_recordAbsence(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RecordAbsence(ctx, fc.Args["input"].(workforce.RecordAbsence))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AbsencePayload) graphql.Marshaler {
+			return marshalNAbsencePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐAbsencePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_recordAbsence(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_AbsencePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_recordAbsence_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_endAbsence(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_endAbsence(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EndAbsence(ctx, fc.Args["input"].(workforce.EndAbsence))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.AbsencePayload) graphql.Marshaler {
+			return marshalNAbsencePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐAbsencePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_endAbsence(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_AbsencePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_endAbsence_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -37099,7 +42178,7 @@ func _Query_serviceCases(ctx context.Context, ec *executionContext, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().ServiceCases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder), fc.Args["where"].(*ent.ServiceCaseWhereInput), fc.Args["regionID"].(*string))
+			return ec.Resolvers.Query().ServiceCases(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder), fc.Args["where"].(*ent.ServiceCaseWhereInput), fc.Args["regionID"].(*string), fc.Args["attributes"].([]*execution.AttributeFilter))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCaseConnection) graphql.Marshaler {
@@ -37187,7 +42266,7 @@ func _Query_worklist(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Worklist(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskOrder), fc.Args["where"].(*ent.TaskWhereInput), fc.Args["role"].(*string), fc.Args["regionID"].(*string), fc.Args["assigneeID"].(*string), fc.Args["mine"].(*bool), fc.Args["topic"].(*string))
+			return ec.Resolvers.Query().Worklist(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskOrder), fc.Args["where"].(*ent.TaskWhereInput), fc.Args["role"].(*string), fc.Args["regionID"].(*string), fc.Args["assigneeID"].(*string), fc.Args["mine"].(*bool), fc.Args["topic"].(*string), fc.Args["toSign"].(*bool), fc.Args["attributes"].([]*execution.AttributeFilter))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskConnection) graphql.Marshaler {
@@ -37215,6 +42294,94 @@ func fieldContext_Query_worklist(ctx context.Context, ec *executionContext, fiel
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Query_worklist_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_taskCandidates(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_taskCandidates(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().TaskCandidates(ctx, fc.Args["taskID"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.TaskCandidate) graphql.Marshaler {
+			return marshalNTaskCandidate2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskCandidateᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_taskCandidates(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskCandidate(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_taskCandidates_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_returnTargets(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_returnTargets(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ReturnTargets(ctx, fc.Args["taskID"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.ReturnTarget) graphql.Marshaler {
+			return marshalNReturnTarget2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐReturnTargetᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_returnTargets(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ReturnTarget(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_returnTargets_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -38744,6 +43911,194 @@ func fieldContext_RegionPayload_userErrors(_ context.Context, ec *executionConte
 	return fc, nil
 }
 
+func _ResolveFailuresPayload_results(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ResolveFailuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ResolveFailuresPayload_results(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.FailureResult) graphql.Marshaler {
+			return marshalNFailureResult2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFailureResultᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ResolveFailuresPayload_results(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ResolveFailuresPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_FailureResult(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ResolveFailuresPayload_resolved(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ResolveFailuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ResolveFailuresPayload_resolved(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Resolved, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ResolveFailuresPayload_resolved(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ResolveFailuresPayload", field, false, false, "Int")
+}
+
+func _ResolveFailuresPayload_left(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ResolveFailuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ResolveFailuresPayload_left(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Left, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ResolveFailuresPayload_left(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ResolveFailuresPayload", field, false, false, "Int")
+}
+
+func _ResolveFailuresPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ResolveFailuresPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ResolveFailuresPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ResolveFailuresPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ResolveFailuresPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ReturnTarget_nodeID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ReturnTarget) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ReturnTarget_nodeID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ReturnTarget_nodeID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReturnTarget", field, false, false, "ID")
+}
+
+func _ReturnTarget_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ReturnTarget) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ReturnTarget_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Label) graphql.Marshaler {
+			return marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ReturnTarget_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReturnTarget",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Label(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ReturnTarget_completedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ReturnTarget) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ReturnTarget_completedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CompletedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ReturnTarget_completedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReturnTarget", field, false, false, "Time")
+}
+
 func _RoleAssignment_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.RoleAssignment) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -39832,6 +45187,52 @@ func fieldContext_ServiceCase_startedBy(_ context.Context, ec *executionContext,
 	return graphql.NewScalarFieldContext("ServiceCase", field, false, false, "String")
 }
 
+func _ServiceCase_callerID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_callerID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CallerID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ServiceCase_callerID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServiceCase", field, false, false, "ID")
+}
+
+func _ServiceCase_callerToken(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_callerToken(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CallerToken, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_callerToken(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServiceCase", field, false, false, "Int")
+}
+
 func _ServiceCase_ownerID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -39979,6 +45380,82 @@ func fieldContext_ServiceCase_owner(_ context.Context, ec *executionContext, fie
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return childFields_Staff(ctx, ec, field)
 		},
+	}
+	return fc, nil
+}
+
+func _ServiceCase_caller(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_caller(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Caller(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
+			return marshalOServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ServiceCase_caller(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ServiceCase_called(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_called(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Called(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ServiceCaseOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCaseConnection) graphql.Marshaler {
+			return marshalNServiceCaseConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCaseConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_called(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCaseConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_ServiceCase_called_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -40373,6 +45850,50 @@ func fieldContext_ServiceCase_breaches(ctx context.Context, ec *executionContext
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_ServiceCase_breaches_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _ServiceCase_actions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_actions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Actions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskActionOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskActionConnection) graphql.Marshaler {
+			return marshalNTaskActionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_actions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskActionConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_ServiceCase_actions_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -40883,6 +46404,50 @@ func fieldContext_Staff_roles(ctx context.Context, ec *executionContext, field g
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Staff_roles_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Staff_absences(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Staff) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Staff_absences(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Absences(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.AbsenceOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.AbsenceConnection) graphql.Marshaler {
+			return marshalNAbsenceConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Staff_absences(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Staff",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_AbsenceConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Staff_absences_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -44741,6 +50306,213 @@ func fieldContext_Task_completedBy(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
 }
 
+func _Task_assignedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_assignedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AssignedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Task_assignedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
+func _Task_delegatedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_delegatedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DelegatedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Task_delegatedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
+func _Task_signingMode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_signingMode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SigningMode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v task.SigningMode) graphql.Marshaler {
+			return marshalNTaskSigningMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtaskᚐSigningMode(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_signingMode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "TaskSigningMode")
+}
+
+func _Task_rejections(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_rejections(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rejections, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_rejections(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "Int")
+}
+
+func _Task_urges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_urges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Urges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_urges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "Int")
+}
+
+func _Task_urgedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_urgedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UrgedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Task_urgedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "Time")
+}
+
+func _Task_followUpAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_followUpAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FollowUpAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Task_followUpAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "Time")
+}
+
+func _Task_leaseBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_leaseBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeaseBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_leaseBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
+func _Task_leaseUntil(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_leaseUntil(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeaseUntil, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_leaseUntil(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "Time")
+}
+
 func _Task_dueAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -44915,6 +50687,94 @@ func fieldContext_Task_assignee(_ context.Context, ec *executionContext, field g
 	return fc, nil
 }
 
+func _Task_signers(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_signers(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Signers(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskSignerOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskSignerConnection) graphql.Marshaler {
+			return marshalNTaskSignerConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_signers(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Task",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskSignerConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Task_signers_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Task_actions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_actions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Actions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.TaskActionOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskActionConnection) graphql.Marshaler {
+			return marshalNTaskActionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_actions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Task",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskActionConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Task_actions_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Task_evidence(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -45053,6 +50913,589 @@ func fieldContext_Task_availableActions(_ context.Context, ec *executionContext,
 		},
 	}
 	return fc, nil
+}
+
+func _TaskAction_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "ID")
+}
+
+func _TaskAction_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "ID")
+}
+
+func _TaskAction_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "Time")
+}
+
+func _TaskAction_caseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_caseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_caseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "ID")
+}
+
+func _TaskAction_taskID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_taskID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TaskID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_taskID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "ID")
+}
+
+func _TaskAction_action(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_action(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_action(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_by(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_by(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.By, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_by(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_byName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_byName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ByName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_byName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_to(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_to(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.To, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_to(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_toName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_toName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ToName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_toName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskAction", field, false, false, "String")
+}
+
+func _TaskAction_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskAction",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskAction_case(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_case(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Case(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
+			return marshalNServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_case(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskAction",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskAction_task(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskAction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskAction_task(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Task(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Task) graphql.Marshaler {
+			return marshalNTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTask(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskAction_task(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskAction",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Task(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskActionConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskActionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskActionConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.TaskActionEdge) graphql.Marshaler {
+			return marshalOTaskActionEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TaskActionConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskActionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskActionEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskActionConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskActionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskActionConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskActionConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskActionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskActionConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskActionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskActionConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskActionConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskActionConnection", field, false, false, "Int")
+}
+
+func _TaskActionEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskActionEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskActionEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskAction) graphql.Marshaler {
+			return marshalOTaskAction2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskAction(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TaskActionEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskActionEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskAction(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskActionEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskActionEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskActionEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskActionEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskActionEdge", field, false, false, "Cursor")
+}
+
+func _TaskCandidate_staffID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TaskCandidate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskCandidate_staffID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StaffID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskCandidate_staffID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskCandidate", field, false, false, "ID")
+}
+
+func _TaskCandidate_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TaskCandidate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskCandidate_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskCandidate_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskCandidate", field, false, false, "String")
+}
+
+func _TaskCandidate_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TaskCandidate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskCandidate_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskCandidate_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskCandidate", field, false, false, "String")
 }
 
 func _TaskChange_task(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.TaskChange) (ret graphql.Marshaler) {
@@ -45456,6 +51899,534 @@ func fieldContext_TaskPayload_userErrors(_ context.Context, ec *executionContext
 		},
 	}
 	return fc, nil
+}
+
+func _TaskSigner_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "ID")
+}
+
+func _TaskSigner_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "ID")
+}
+
+func _TaskSigner_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "Time")
+}
+
+func _TaskSigner_taskID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_taskID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TaskID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_taskID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "ID")
+}
+
+func _TaskSigner_staffID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_staffID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StaffID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_staffID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_staffCode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_staffCode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StaffCode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_staffCode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_staffName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_staffName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StaffName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_staffName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_place(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_place(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Place, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v tasksigner.Place) graphql.Marshaler {
+			return marshalNTaskSignerPlace2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐPlace(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_place(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "TaskSignerPlace")
+}
+
+func _TaskSigner_seq(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_seq(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seq, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_seq(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "Int")
+}
+
+func _TaskSigner_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v tasksigner.State) graphql.Marshaler {
+			return marshalNTaskSignerState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "TaskSignerState")
+}
+
+func _TaskSigner_comment(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_comment(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Comment, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_comment(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_askedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_askedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AskedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_askedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "String")
+}
+
+func _TaskSigner_signedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_signedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SignedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TaskSigner_signedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSigner", field, false, false, "Time")
+}
+
+func _TaskSigner_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskSigner",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskSigner_task(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSigner) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSigner_task(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Task(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Task) graphql.Marshaler {
+			return marshalNTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTask(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSigner_task(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskSigner",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Task(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskSignerConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSignerConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSignerConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.TaskSignerEdge) graphql.Marshaler {
+			return marshalOTaskSignerEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TaskSignerConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskSignerConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskSignerEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskSignerConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSignerConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSignerConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSignerConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskSignerConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskSignerConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSignerConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSignerConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSignerConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSignerConnection", field, false, false, "Int")
+}
+
+func _TaskSignerEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSignerEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSignerEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.TaskSigner) graphql.Marshaler {
+			return marshalOTaskSigner2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSigner(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_TaskSignerEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TaskSignerEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskSigner(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _TaskSignerEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TaskSignerEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_TaskSignerEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_TaskSignerEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TaskSignerEdge", field, false, false, "Cursor")
 }
 
 func _TimerRow_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.TimerRow) (ret graphql.Marshaler) {
@@ -48402,6 +55373,549 @@ func UnmarshalAPITokenWhereInput(ctx context.Context, raw any) (ent.APITokenWher
 	return out, err
 }
 
+func unmarshalInputAbsenceOrder(ctx context.Context, ec *executionContext, obj any) (ent.AbsenceOrder, error) {
+	var it ent.AbsenceOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNAbsenceOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAbsenceOrder unmarshals raw into the AbsenceOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAbsenceOrder(ctx context.Context, raw any) (ent.AbsenceOrder, error) {
+	var out ent.AbsenceOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AbsenceOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputAbsenceWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.AbsenceWhereInput, error) {
+	var it ent.AbsenceWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "deputyID", "deputyIDNEQ", "deputyIDIn", "deputyIDNotIn", "deputyIDGT", "deputyIDGTE", "deputyIDLT", "deputyIDLTE", "deputyIDContains", "deputyIDHasPrefix", "deputyIDHasSuffix", "deputyIDEqualFold", "deputyIDContainsFold"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOAbsenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOAbsenceWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOAbsenceWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "staffIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDNEQ = data
+		case "staffIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDIn = data
+		case "staffIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDNotIn = data
+		case "staffIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDGT = data
+		case "staffIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDGTE = data
+		case "staffIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDLT = data
+		case "staffIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDLTE = data
+		case "staffIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDContains = data
+		case "staffIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDHasPrefix = data
+		case "staffIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDHasSuffix = data
+		case "staffIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDEqualFold = data
+		case "staffIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDContainsFold = data
+		case "deputyID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyID = data
+		case "deputyIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDNEQ = data
+		case "deputyIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDIn = data
+		case "deputyIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDNotIn = data
+		case "deputyIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDGT = data
+		case "deputyIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDGTE = data
+		case "deputyIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDLT = data
+		case "deputyIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDLTE = data
+		case "deputyIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDContains = data
+		case "deputyIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDHasPrefix = data
+		case "deputyIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDHasSuffix = data
+		case "deputyIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDEqualFold = data
+		case "deputyIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyIDContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyIDContainsFold = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAbsenceWhereInput unmarshals raw into the AbsenceWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAbsenceWhereInput(ctx context.Context, raw any) (ent.AbsenceWhereInput, error) {
+	var out ent.AbsenceWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AbsenceWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputAddSignersInput(ctx context.Context, ec *executionContext, obj any) (execution.AddSigners, error) {
+	var it execution.AddSigners
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "staffIDs", "place", "mode", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "staffIDs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDs"))
+			data, err := unmarshalNID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDs = data
+		case "place":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("place"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Place = data
+		case "mode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Mode = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAddSignersInput unmarshals raw into the AddSignersInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAddSignersInput(ctx context.Context, raw any) (execution.AddSigners, error) {
+	var out execution.AddSigners
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AddSignersInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputApproveStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Approve, error) {
 	var it standard.Approve
 	if obj == nil {
@@ -48609,6 +56123,69 @@ func unmarshalInputAssignTaskInput(ctx context.Context, ec *executionContext, ob
 func UnmarshalAssignTaskInput(ctx context.Context, raw any) (execution.AssignTask, error) {
 	var out execution.AssignTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "AssignTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputAttributeFilterInput(ctx context.Context, ec *executionContext, obj any) (execution.AttributeFilter, error) {
+	var it execution.AttributeFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "in", "min", "max"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "in":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("in"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.In = data
+		case "min":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("min"))
+			data, err := unmarshalOFloat2ᚖfloat64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Min = data
+		case "max":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("max"))
+			data, err := unmarshalOFloat2ᚖfloat64(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Max = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAttributeFilterInput unmarshals raw into the AttributeFilterInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAttributeFilterInput(ctx context.Context, raw any) (execution.AttributeFilter, error) {
+	var out execution.AttributeFilter
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AttributeFilterInput", raw, &out)
 	return out, err
 }
 
@@ -52403,7 +59980,7 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "variables", "evidence", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "variables", "evidence", "worker", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -52445,6 +60022,13 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.Evidence = data
+		case "worker":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worker = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -52466,6 +60050,55 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 func UnmarshalCompleteTaskInput(ctx context.Context, raw any) (execution.CompleteTask, error) {
 	var out execution.CompleteTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CompleteTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputCompleteTasksInput(ctx context.Context, ec *executionContext, obj any) (execution.CompleteTasks, error) {
+	var it execution.CompleteTasks
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"items", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "items":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("items"))
+			data, err := unmarshalNCompleteTaskInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTaskᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Items = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCompleteTasksInput unmarshals raw into the CompleteTasksInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCompleteTasksInput(ctx context.Context, raw any) (execution.CompleteTasks, error) {
+	var out execution.CompleteTasks
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CompleteTasksInput", raw, &out)
 	return out, err
 }
 
@@ -53204,6 +60837,83 @@ func UnmarshalCreateTokenInput(ctx context.Context, raw any) (workforce.CreateTo
 	return out, err
 }
 
+func unmarshalInputDelegateTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.HandTask, error) {
+	var it execution.HandTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "staffID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDelegateTaskInput unmarshals raw into the DelegateTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDelegateTaskInput(ctx context.Context, raw any) (execution.HandTask, error) {
+	var out execution.HandTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DelegateTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputEditProcessDraftInput(ctx context.Context, ec *executionContext, obj any) (definition.EditDraft, error) {
 	var it definition.EditDraft
 	if obj == nil {
@@ -53327,6 +61037,55 @@ func unmarshalInputElementFiguresInput(ctx context.Context, ec *executionContext
 func UnmarshalElementFiguresInput(ctx context.Context, raw any) (definition.ElementFigures, error) {
 	var out definition.ElementFigures
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ElementFiguresInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputEndAbsenceInput(ctx context.Context, ec *executionContext, obj any) (workforce.EndAbsence, error) {
+	var it workforce.EndAbsence
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"absenceID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "absenceID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("absenceID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AbsenceID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalEndAbsenceInput unmarshals raw into the EndAbsenceInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalEndAbsenceInput(ctx context.Context, raw any) (workforce.EndAbsence, error) {
+	var out workforce.EndAbsence
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "EndAbsenceInput", raw, &out)
 	return out, err
 }
 
@@ -54104,6 +61863,97 @@ func UnmarshalEvidenceWhereInput(ctx context.Context, raw any) (ent.EvidenceWher
 	return out, err
 }
 
+func unmarshalInputFailTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.FailTask, error) {
+	var it execution.FailTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "worker", "reason", "code", "retrySeconds", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "worker":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worker = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "retrySeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("retrySeconds"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RetrySeconds = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalFailTaskInput unmarshals raw into the FailTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalFailTaskInput(ctx context.Context, raw any) (execution.FailTask, error) {
+	var out execution.FailTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "FailTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputFailureOrder(ctx context.Context, ec *executionContext, obj any) (ent.FailureOrder, error) {
 	var it ent.FailureOrder
 	if obj == nil {
@@ -54672,6 +62522,83 @@ func unmarshalInputFailureWhereInput(ctx context.Context, ec *executionContext, 
 func UnmarshalFailureWhereInput(ctx context.Context, raw any) (ent.FailureWhereInput, error) {
 	var out ent.FailureWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "FailureWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputFetchTasksInput(ctx context.Context, ec *executionContext, obj any) (execution.FetchTasks, error) {
+	var it execution.FetchTasks
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"topic", "worker", "max", "leaseSeconds", "regionID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "topic":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topic"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Topic = data
+		case "worker":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worker = data
+		case "max":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("max"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Max = data
+		case "leaseSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("leaseSeconds"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.LeaseSeconds = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalFetchTasksInput unmarshals raw into the FetchTasksInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalFetchTasksInput(ctx context.Context, raw any) (execution.FetchTasks, error) {
+	var out execution.FetchTasks
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "FetchTasksInput", raw, &out)
 	return out, err
 }
 
@@ -55799,6 +63726,178 @@ func UnmarshalIndicatorWhereInput(ctx context.Context, raw any) (ent.IndicatorWh
 	return out, err
 }
 
+func unmarshalInputMigrateCasesInput(ctx context.Context, ec *executionContext, obj any) (execution.MigrateCases, error) {
+	var it execution.MigrateCases
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["preview"]; !present {
+		asMap["preview"] = false
+	}
+
+	fieldsInOrder := [...]string{"fromVersionID", "toVersionID", "pairs", "caseIDs", "regionID", "preview", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "fromVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fromVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FromVersionID = data
+		case "toVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("toVersionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ToVersionID = data
+		case "pairs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pairs"))
+			data, err := unmarshalONodePairInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePairᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Pairs = data
+		case "caseIDs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDs"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDs = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "preview":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("preview"))
+			data, err := unmarshalNBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Preview = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalMigrateCasesInput unmarshals raw into the MigrateCasesInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalMigrateCasesInput(ctx context.Context, raw any) (execution.MigrateCases, error) {
+	var out execution.MigrateCases
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "MigrateCasesInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputMoveTokenInput(ctx context.Context, ec *executionContext, obj any) (execution.MoveToken, error) {
+	var it execution.MoveToken
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"caseID", "token", "toNodeID", "reason", "variables", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "caseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseID = data
+		case "token":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("token"))
+			data, err := unmarshalNInt2int(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Token = data
+		case "toNodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("toNodeID"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ToNodeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "variables":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variables"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variables = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalMoveTokenInput unmarshals raw into the MoveTokenInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalMoveTokenInput(ctx context.Context, raw any) (execution.MoveToken, error) {
+	var out execution.MoveToken
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "MoveTokenInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputNodePairInput(ctx context.Context, ec *executionContext, obj any) (definition.NodePair, error) {
 	var it definition.NodePair
 	if obj == nil {
@@ -56840,6 +64939,83 @@ func unmarshalInputPauseWhereInput(ctx context.Context, ec *executionContext, ob
 func UnmarshalPauseWhereInput(ctx context.Context, raw any) (ent.PauseWhereInput, error) {
 	var out ent.PauseWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "PauseWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPlanTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.PlanTask, error) {
+	var it execution.PlanTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "priority", "followUpAt", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "priority":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("priority"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Priority = data
+		case "followUpAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("followUpAt"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FollowUpAt = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPlanTaskInput unmarshals raw into the PlanTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPlanTaskInput(ctx context.Context, raw any) (execution.PlanTask, error) {
+	var out execution.PlanTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PlanTaskInput", raw, &out)
 	return out, err
 }
 
@@ -59413,6 +67589,83 @@ func UnmarshalRebaseProcessVariantInput(ctx context.Context, raw any) (definitio
 	return out, err
 }
 
+func unmarshalInputRecordAbsenceInput(ctx context.Context, ec *executionContext, obj any) (workforce.RecordAbsence, error) {
+	var it workforce.RecordAbsence
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"staffID", "deputyID", "startsAt", "endsAt", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "deputyID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("deputyID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DeputyID = data
+		case "startsAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("startsAt"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StartsAt = data
+		case "endsAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("endsAt"))
+			data, err := unmarshalNTime2timeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EndsAt = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRecordAbsenceInput unmarshals raw into the RecordAbsenceInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRecordAbsenceInput(ctx context.Context, raw any) (workforce.RecordAbsence, error) {
+	var out workforce.RecordAbsence
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RecordAbsenceInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputRegionOrder(ctx context.Context, ec *executionContext, obj any) (ent.RegionOrder, error) {
 	var it ent.RegionOrder
 	if obj == nil {
@@ -59816,6 +68069,76 @@ func UnmarshalRegionWhereInput(ctx context.Context, raw any) (ent.RegionWhereInp
 	return out, err
 }
 
+func unmarshalInputRejectTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ReasonedTask, error) {
+	var it execution.ReasonedTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRejectTaskInput unmarshals raw into the RejectTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRejectTaskInput(ctx context.Context, raw any) (execution.ReasonedTask, error) {
+	var out execution.ReasonedTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RejectTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputReleaseTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.TaskRef, error) {
 	var it execution.TaskRef
 	if obj == nil {
@@ -60068,6 +68391,83 @@ func UnmarshalRemoveRuleInput(ctx context.Context, raw any) (standard.RemoveRule
 	return out, err
 }
 
+func unmarshalInputRemoveSignerInput(ctx context.Context, ec *executionContext, obj any) (execution.RemoveSigner, error) {
+	var it execution.RemoveSigner
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "staffID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRemoveSignerInput unmarshals raw into the RemoveSignerInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRemoveSignerInput(ctx context.Context, raw any) (execution.RemoveSigner, error) {
+	var out execution.RemoveSigner
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveSignerInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputRescheduleInput(ctx context.Context, ec *executionContext, obj any) (bpmn.Reschedule, error) {
 	var it bpmn.Reschedule
 	if obj == nil {
@@ -60114,6 +68514,97 @@ func unmarshalInputRescheduleInput(ctx context.Context, ec *executionContext, ob
 func UnmarshalRescheduleInput(ctx context.Context, raw any) (bpmn.Reschedule, error) {
 	var out bpmn.Reschedule
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RescheduleInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputResolveFailuresInput(ctx context.Context, ec *executionContext, obj any) (execution.ResolveFailures, error) {
+	var it execution.ResolveFailures
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"action", "code", "nodeID", "processKey", "regionID", "reason", "variables", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "action":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("action"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Action = data
+		case "code":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("code"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Code = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "processKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("processKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ProcessKey = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "variables":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variables"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variables = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalResolveFailuresInput unmarshals raw into the ResolveFailuresInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalResolveFailuresInput(ctx context.Context, raw any) (execution.ResolveFailures, error) {
+	var out execution.ResolveFailures
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ResolveFailuresInput", raw, &out)
 	return out, err
 }
 
@@ -60226,7 +68717,7 @@ func unmarshalInputRetryFailureInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"failureID", "reason", "variables", "idempotencyKey"}
+	fieldsInOrder := [...]string{"failureID", "reason", "variables", "backOffSeconds", "attempts", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -60254,6 +68745,20 @@ func unmarshalInputRetryFailureInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.Variables = data
+		case "backOffSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("backOffSeconds"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BackOffSeconds = data
+		case "attempts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attempts"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Attempts = data
 		case "idempotencyKey":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -60387,6 +68892,83 @@ func unmarshalInputReturnStandardInput(ctx context.Context, ec *executionContext
 func UnmarshalReturnStandardInput(ctx context.Context, raw any) (standard.Return, error) {
 	var out standard.Return
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReturnStandardInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputReturnTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ReturnTask, error) {
+	var it execution.ReturnTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "toNodeID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "toNodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("toNodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ToNodeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReturnTaskInput unmarshals raw into the ReturnTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReturnTaskInput(ctx context.Context, raw any) (execution.ReturnTask, error) {
+	var out execution.ReturnTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReturnTaskInput", raw, &out)
 	return out, err
 }
 
@@ -61088,7 +69670,7 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "number", "numberNEQ", "numberIn", "numberNotIn", "numberGT", "numberGTE", "numberLT", "numberLTE", "numberContains", "numberHasPrefix", "numberHasSuffix", "numberEqualFold", "numberContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "stage", "stageNEQ", "stageIn", "stageNotIn", "stageGT", "stageGTE", "stageLT", "stageLTE", "stageContains", "stageHasPrefix", "stageHasSuffix", "stageEqualFold", "stageContainsFold", "channel", "channelNEQ", "channelIn", "channelNotIn", "channelGT", "channelGTE", "channelLT", "channelLTE", "channelContains", "channelHasPrefix", "channelHasSuffix", "channelEqualFold", "channelContainsFold", "ownerID", "ownerIDNEQ", "ownerIDIn", "ownerIDNotIn", "ownerIDGT", "ownerIDGTE", "ownerIDLT", "ownerIDLTE", "ownerIDContains", "ownerIDHasPrefix", "ownerIDHasSuffix", "ownerIDIsNil", "ownerIDNotNil", "ownerIDEqualFold", "ownerIDContainsFold"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "number", "numberNEQ", "numberIn", "numberNotIn", "numberGT", "numberGTE", "numberLT", "numberLTE", "numberContains", "numberHasPrefix", "numberHasSuffix", "numberEqualFold", "numberContainsFold", "processID", "processIDNEQ", "processIDIn", "processIDNotIn", "processIDGT", "processIDGTE", "processIDLT", "processIDLTE", "processIDContains", "processIDHasPrefix", "processIDHasSuffix", "processIDEqualFold", "processIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "stage", "stageNEQ", "stageIn", "stageNotIn", "stageGT", "stageGTE", "stageLT", "stageLTE", "stageContains", "stageHasPrefix", "stageHasSuffix", "stageEqualFold", "stageContainsFold", "channel", "channelNEQ", "channelIn", "channelNotIn", "channelGT", "channelGTE", "channelLT", "channelLTE", "channelContains", "channelHasPrefix", "channelHasSuffix", "channelEqualFold", "channelContainsFold", "callerID", "callerIDNEQ", "callerIDIn", "callerIDNotIn", "callerIDGT", "callerIDGTE", "callerIDLT", "callerIDLTE", "callerIDContains", "callerIDHasPrefix", "callerIDHasSuffix", "callerIDIsNil", "callerIDNotNil", "callerIDEqualFold", "callerIDContainsFold", "ownerID", "ownerIDNEQ", "ownerIDIn", "ownerIDNotIn", "ownerIDGT", "ownerIDGTE", "ownerIDLT", "ownerIDLTE", "ownerIDContains", "ownerIDHasPrefix", "ownerIDHasSuffix", "ownerIDIsNil", "ownerIDNotNil", "ownerIDEqualFold", "ownerIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -61760,6 +70342,111 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 				return it, err
 			}
 			it.ChannelContainsFold = data
+		case "callerID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerID = data
+		case "callerIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDNEQ = data
+		case "callerIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDIn = data
+		case "callerIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDNotIn = data
+		case "callerIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDGT = data
+		case "callerIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDGTE = data
+		case "callerIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDLT = data
+		case "callerIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDLTE = data
+		case "callerIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDContains = data
+		case "callerIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDHasPrefix = data
+		case "callerIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDHasSuffix = data
+		case "callerIDIsNil":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDIsNil"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDIsNil = data
+		case "callerIDNotNil":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDNotNil"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDNotNil = data
+		case "callerIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDEqualFold = data
+		case "callerIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("callerIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CallerIDContainsFold = data
 		case "ownerID":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ownerID"))
 			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
@@ -61879,6 +70566,69 @@ func unmarshalInputServiceCaseWhereInput(ctx context.Context, ec *executionConte
 func UnmarshalServiceCaseWhereInput(ctx context.Context, raw any) (ent.ServiceCaseWhereInput, error) {
 	var out ent.ServiceCaseWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ServiceCaseWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSetCaseVariablesInput(ctx context.Context, ec *executionContext, obj any) (execution.SetCaseVariables, error) {
+	var it execution.SetCaseVariables
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"caseID", "variables", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "caseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseID = data
+		case "variables":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variables"))
+			data, err := unmarshalNMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variables = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSetCaseVariablesInput unmarshals raw into the SetCaseVariablesInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSetCaseVariablesInput(ctx context.Context, raw any) (execution.SetCaseVariables, error) {
+	var out execution.SetCaseVariables
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetCaseVariablesInput", raw, &out)
 	return out, err
 }
 
@@ -62355,6 +71105,146 @@ func unmarshalInputSetRuleInput(ctx context.Context, ec *executionContext, obj a
 func UnmarshalSetRuleInput(ctx context.Context, raw any) (standard.SetRule, error) {
 	var out standard.SetRule
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "SetRuleInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSignTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.SignTask, error) {
+	var it execution.SignTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "agree", "comment", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "agree":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("agree"))
+			data, err := unmarshalNBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Agree = data
+		case "comment":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("comment"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Comment = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSignTaskInput unmarshals raw into the SignTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSignTaskInput(ctx context.Context, raw any) (execution.SignTask, error) {
+	var out execution.SignTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SignTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputSkipFailureInput(ctx context.Context, ec *executionContext, obj any) (execution.SkipFailure, error) {
+	var it execution.SkipFailure
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"failureID", "reason", "variables", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "failureID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("failureID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FailureID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "variables":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variables"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variables = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSkipFailureInput unmarshals raw into the SkipFailureInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSkipFailureInput(ctx context.Context, raw any) (execution.SkipFailure, error) {
+	var out execution.SkipFailure
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SkipFailureInput", raw, &out)
 	return out, err
 }
 
@@ -64744,6 +73634,549 @@ func UnmarshalSurveyResponseWhereInput(ctx context.Context, raw any) (ent.Survey
 	return out, err
 }
 
+func unmarshalInputTaskActionOrder(ctx context.Context, ec *executionContext, obj any) (ent.TaskActionOrder, error) {
+	var it ent.TaskActionOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNTaskActionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTaskActionOrder unmarshals raw into the TaskActionOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTaskActionOrder(ctx context.Context, raw any) (ent.TaskActionOrder, error) {
+	var out ent.TaskActionOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TaskActionOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputTaskActionWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.TaskActionWhereInput, error) {
+	var it ent.TaskActionWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDEqualFold", "taskIDContainsFold", "action", "actionNEQ", "actionIn", "actionNotIn", "actionGT", "actionGTE", "actionLT", "actionLTE", "actionContains", "actionHasPrefix", "actionHasSuffix", "actionEqualFold", "actionContainsFold"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOTaskActionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOTaskActionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOTaskActionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "caseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseID = data
+		case "caseIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNEQ = data
+		case "caseIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDIn = data
+		case "caseIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNotIn = data
+		case "caseIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGT = data
+		case "caseIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGTE = data
+		case "caseIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLT = data
+		case "caseIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLTE = data
+		case "caseIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContains = data
+		case "caseIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasPrefix = data
+		case "caseIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasSuffix = data
+		case "caseIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDEqualFold = data
+		case "caseIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContainsFold = data
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "taskIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNEQ = data
+		case "taskIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDIn = data
+		case "taskIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNotIn = data
+		case "taskIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGT = data
+		case "taskIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGTE = data
+		case "taskIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLT = data
+		case "taskIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLTE = data
+		case "taskIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContains = data
+		case "taskIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasPrefix = data
+		case "taskIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasSuffix = data
+		case "taskIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDEqualFold = data
+		case "taskIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContainsFold = data
+		case "action":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("action"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Action = data
+		case "actionNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionNEQ = data
+		case "actionIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionIn = data
+		case "actionNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionNotIn = data
+		case "actionGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionGT = data
+		case "actionGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionGTE = data
+		case "actionLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionLT = data
+		case "actionLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionLTE = data
+		case "actionContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionContains = data
+		case "actionHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionHasPrefix = data
+		case "actionHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionHasSuffix = data
+		case "actionEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionEqualFold = data
+		case "actionContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actionContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ActionContainsFold = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTaskActionWhereInput unmarshals raw into the TaskActionWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTaskActionWhereInput(ctx context.Context, raw any) (ent.TaskActionWhereInput, error) {
+	var out ent.TaskActionWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TaskActionWhereInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputTaskOrder(ctx context.Context, ec *executionContext, obj any) (ent.TaskOrder, error) {
 	var it ent.TaskOrder
 	if obj == nil {
@@ -64794,6 +74227,486 @@ func unmarshalInputTaskOrder(ctx context.Context, ec *executionContext, obj any)
 func UnmarshalTaskOrder(ctx context.Context, raw any) (ent.TaskOrder, error) {
 	var out ent.TaskOrder
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "TaskOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputTaskSignerOrder(ctx context.Context, ec *executionContext, obj any) (ent.TaskSignerOrder, error) {
+	var it ent.TaskSignerOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNTaskSignerOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTaskSignerOrder unmarshals raw into the TaskSignerOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTaskSignerOrder(ctx context.Context, raw any) (ent.TaskSignerOrder, error) {
+	var out ent.TaskSignerOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TaskSignerOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputTaskSignerWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.TaskSignerWhereInput, error) {
+	var it ent.TaskSignerWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDEqualFold", "taskIDContainsFold", "staffID", "staffIDNEQ", "staffIDIn", "staffIDNotIn", "staffIDGT", "staffIDGTE", "staffIDLT", "staffIDLTE", "staffIDContains", "staffIDHasPrefix", "staffIDHasSuffix", "staffIDEqualFold", "staffIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOTaskSignerWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOTaskSignerWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOTaskSignerWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "taskIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNEQ = data
+		case "taskIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDIn = data
+		case "taskIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNotIn = data
+		case "taskIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGT = data
+		case "taskIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGTE = data
+		case "taskIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLT = data
+		case "taskIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLTE = data
+		case "taskIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContains = data
+		case "taskIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasPrefix = data
+		case "taskIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasSuffix = data
+		case "taskIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDEqualFold = data
+		case "taskIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContainsFold = data
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "staffIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDNEQ = data
+		case "staffIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDIn = data
+		case "staffIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDNotIn = data
+		case "staffIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDGT = data
+		case "staffIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDGTE = data
+		case "staffIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDLT = data
+		case "staffIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDLTE = data
+		case "staffIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDContains = data
+		case "staffIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDHasPrefix = data
+		case "staffIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDHasSuffix = data
+		case "staffIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDEqualFold = data
+		case "staffIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffIDContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffIDContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalOTaskSignerState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalOTaskSignerState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalOTaskSignerState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalOTaskSignerState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTaskSignerWhereInput unmarshals raw into the TaskSignerWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTaskSignerWhereInput(ctx context.Context, raw any) (ent.TaskSignerWhereInput, error) {
+	var out ent.TaskSignerWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TaskSignerWhereInput", raw, &out)
 	return out, err
 }
 
@@ -66611,6 +76524,83 @@ func UnmarshalTokenWhereInput(ctx context.Context, raw any) (ent.TokenWhereInput
 	return out, err
 }
 
+func unmarshalInputTransferTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.HandTask, error) {
+	var it execution.HandTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "staffID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "staffID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("staffID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StaffID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTransferTaskInput unmarshals raw into the TransferTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTransferTaskInput(ctx context.Context, raw any) (execution.HandTask, error) {
+	var out execution.HandTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TransferTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputUpdatePoolInput(ctx context.Context, ec *executionContext, obj any) (workforce.UpdatePool, error) {
 	var it workforce.UpdatePool
 	if obj == nil {
@@ -66912,6 +76902,76 @@ func UnmarshalUpdateStandardDraftInput(ctx context.Context, raw any) (standard.U
 	return out, err
 }
 
+func unmarshalInputUrgeTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ReasonedTask, error) {
+	var it execution.ReasonedTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUrgeTaskInput unmarshals raw into the UrgeTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUrgeTaskInput(ctx context.Context, raw any) (execution.ReasonedTask, error) {
+	var out execution.ReasonedTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UrgeTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputWithdrawStandardInput(ctx context.Context, ec *executionContext, obj any) (standard.Withdraw, error) {
 	var it standard.Withdraw
 	if obj == nil {
@@ -66968,6 +77028,76 @@ func UnmarshalWithdrawStandardInput(ctx context.Context, raw any) (standard.With
 	return out, err
 }
 
+func unmarshalInputWithdrawTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ReasonedTask, error) {
+	var it execution.ReasonedTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalWithdrawTaskInput unmarshals raw into the WithdrawTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalWithdrawTaskInput(ctx context.Context, raw any) (execution.ReasonedTask, error) {
+	var out execution.ReasonedTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "WithdrawTaskInput", raw, &out)
+	return out, err
+}
+
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
@@ -66986,6 +77116,16 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _TimerRow(ctx, ec, sel, obj)
+	case *ent.TaskSigner:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _TaskSigner(ctx, ec, sel, obj)
+	case *ent.TaskAction:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _TaskAction(ctx, ec, sel, obj)
 	case *ent.Task:
 		if obj == nil {
 			return graphql.Null
@@ -67111,6 +77251,11 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _AuditEntry(ctx, ec, sel, obj)
+	case *ent.Absence:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _Absence(ctx, ec, sel, obj)
 	case *ent.APIToken:
 		if obj == nil {
 			return graphql.Null
@@ -67270,6 +77415,225 @@ func _APITokenEdge(ctx context.Context, ec *executionContext, sel ast.SelectionS
 			}
 		case "cursor":
 			out.Values[i] = _APITokenEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var absenceImplementors = []string{"Absence", "Node"}
+
+func _Absence(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Absence) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, absenceImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Absence")
+		case "id":
+			out.Values[i] = _Absence_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _Absence_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _Absence_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _Absence_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "staffID":
+			out.Values[i] = _Absence_staffID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "deputyID":
+			out.Values[i] = _Absence_deputyID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "deputyCode":
+			out.Values[i] = _Absence_deputyCode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "deputyName":
+			out.Values[i] = _Absence_deputyName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "startsAt":
+			out.Values[i] = _Absence_startsAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endsAt":
+			out.Values[i] = _Absence_endsAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _Absence_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "keptBy":
+			out.Values[i] = _Absence_keptBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Absence_region(ctx, ec, field, obj)
+				})
+		case "staff":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Absence_staff(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var absenceConnectionImplementors = []string{"AbsenceConnection"}
+
+func _AbsenceConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.AbsenceConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, absenceConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AbsenceConnection")
+		case "edges":
+			out.Values[i] = _AbsenceConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _AbsenceConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _AbsenceConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var absenceEdgeImplementors = []string{"AbsenceEdge"}
+
+func _AbsenceEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.AbsenceEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, absenceEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AbsenceEdge")
+		case "node":
+			out.Values[i] = _AbsenceEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _AbsenceEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var absencePayloadImplementors = []string{"AbsencePayload"}
+
+func _AbsencePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.AbsencePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, absencePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AbsencePayload")
+		case "absence":
+			out.Values[i] = _AbsencePayload_absence(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _AbsencePayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -68442,6 +78806,49 @@ func _CasePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 	return out
 }
 
+var caseResultImplementors = []string{"CaseResult"}
+
+func _CaseResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.CaseResult) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, caseResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CaseResult")
+		case "caseID":
+			out.Values[i] = _CaseResult_caseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "number":
+			out.Values[i] = _CaseResult_number(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _CaseResult_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var checkResultImplementors = []string{"CheckResult"}
 
 func _CheckResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.CheckResult) graphql.Marshaler {
@@ -69134,6 +79541,49 @@ func _CodeLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 	return out
 }
 
+var completeTasksPayloadImplementors = []string{"CompleteTasksPayload"}
+
+func _CompleteTasksPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.CompleteTasksPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, completeTasksPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CompleteTasksPayload")
+		case "results":
+			out.Values[i] = _CompleteTasksPayload_results(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "completed":
+			out.Values[i] = _CompleteTasksPayload_completed(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _CompleteTasksPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var coverageImplementors = []string{"Coverage"}
 
 func _Coverage(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *standard.Coverage) graphql.Marshaler {
@@ -69675,6 +80125,31 @@ func _Failure(ctx context.Context, ec *executionContext, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "attempts":
+			out.Values[i] = _Failure_attempts(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "retryAt":
+			out.Values[i] = _Failure_retryAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "retrySeconds":
+			out.Values[i] = _Failure_retrySeconds(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "retriesLeft":
+			out.Values[i] = _Failure_retriesLeft(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _Failure_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "endedAt":
 			out.Values[i] = _Failure_endedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -69813,6 +80288,87 @@ func _FailurePayload(ctx context.Context, ec *executionContext, sel ast.Selectio
 			}
 		case "userErrors":
 			out.Values[i] = _FailurePayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var failureResultImplementors = []string{"FailureResult"}
+
+func _FailureResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.FailureResult) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, failureResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FailureResult")
+		case "failureID":
+			out.Values[i] = _FailureResult_failureID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "caseID":
+			out.Values[i] = _FailureResult_caseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _FailureResult_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var fetchTasksPayloadImplementors = []string{"FetchTasksPayload"}
+
+func _FetchTasksPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.FetchTasksPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, fetchTasksPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FetchTasksPayload")
+		case "tasks":
+			out.Values[i] = _FetchTasksPayload_tasks(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _FetchTasksPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -70689,6 +81245,59 @@ func _MeasuringNode(ctx context.Context, ec *executionContext, sel ast.Selection
 	return out
 }
 
+var migrateCasesPayloadImplementors = []string{"MigrateCasesPayload"}
+
+func _MigrateCasesPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.MigrateCasesPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, migrateCasesPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("MigrateCasesPayload")
+		case "preview":
+			out.Values[i] = _MigrateCasesPayload_preview(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "results":
+			out.Values[i] = _MigrateCasesPayload_results(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "migrated":
+			out.Values[i] = _MigrateCasesPayload_migrated(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "left":
+			out.Values[i] = _MigrateCasesPayload_left(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _MigrateCasesPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var movedClockImplementors = []string{"MovedClock"}
 
 func _MovedClock(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *execution.MovedClock) graphql.Marshaler {
@@ -70820,6 +81429,83 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "completeTasks":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_completeTasks(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "delegateTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_delegateTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "transferTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_transferTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "returnTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_returnTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rejectTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_rejectTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "withdrawTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_withdrawTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "urgeTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_urgeTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "planTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_planTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "addSigners":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_addSigners(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "removeSigner":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_removeSigner(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "signTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_signTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "sendMessage":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_sendMessage(ctx, ec, field)
@@ -70844,6 +81530,55 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "retryFailure":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_retryFailure(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "skipFailure":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_skipFailure(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resolveFailures":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_resolveFailures(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "moveToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_moveToken(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "setCaseVariables":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_setCaseVariables(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "migrateCases":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_migrateCases(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "fetchTasks":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_fetchTasks(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "failTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_failTask(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -71047,6 +81782,20 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "importCalendar":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_importCalendar(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "recordAbsence":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_recordAbsence(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "endAbsence":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_endAbsence(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -72798,6 +83547,18 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_worklist(ctx, ec, field)
 				})
+		case "taskCandidates":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_taskCandidates(ctx, ec, field)
+				})
+		case "returnTargets":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_returnTargets(ctx, ec, field)
+				})
 		case "caseCounts":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, true,
@@ -73149,6 +83910,97 @@ func _RegionPayload(ctx context.Context, ec *executionContext, sel ast.Selection
 			}
 		case "userErrors":
 			out.Values[i] = _RegionPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var resolveFailuresPayloadImplementors = []string{"ResolveFailuresPayload"}
+
+func _ResolveFailuresPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ResolveFailuresPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, resolveFailuresPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ResolveFailuresPayload")
+		case "results":
+			out.Values[i] = _ResolveFailuresPayload_results(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resolved":
+			out.Values[i] = _ResolveFailuresPayload_resolved(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "left":
+			out.Values[i] = _ResolveFailuresPayload_left(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _ResolveFailuresPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var returnTargetImplementors = []string{"ReturnTarget"}
+
+func _ReturnTarget(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ReturnTarget) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, returnTargetImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReturnTarget")
+		case "nodeID":
+			out.Values[i] = _ReturnTarget_nodeID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = _ReturnTarget_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "completedAt":
+			out.Values[i] = _ReturnTarget_completedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -73565,6 +84417,16 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "callerID":
+			out.Values[i] = _ServiceCase_callerID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "callerToken":
+			out.Values[i] = _ServiceCase_callerToken(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "ownerID":
 			out.Values[i] = _ServiceCase_ownerID(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -73593,6 +84455,18 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return _ServiceCase_owner(ctx, ec, field, obj)
+				})
+		case "caller":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ServiceCase_caller(ctx, ec, field, obj)
+				})
+		case "called":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ServiceCase_called(ctx, ec, field, obj)
 				})
 		case "tasks":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -73647,6 +84521,12 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _ServiceCase_breaches(ctx, ec, field, obj)
+				})
+		case "actions":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ServiceCase_actions(ctx, ec, field, obj)
 				})
 		case "surveys":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -73826,6 +84706,12 @@ func _Staff(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Staff_roles(ctx, ec, field, obj)
+				})
+		case "absences":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Staff_absences(ctx, ec, field, obj)
 				})
 		case "qualifications":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -75233,6 +86119,51 @@ func _Task(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "assignedBy":
+			out.Values[i] = _Task_assignedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "delegatedBy":
+			out.Values[i] = _Task_delegatedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "signingMode":
+			out.Values[i] = _Task_signingMode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "rejections":
+			out.Values[i] = _Task_rejections(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "urges":
+			out.Values[i] = _Task_urges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "urgedAt":
+			out.Values[i] = _Task_urgedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "followUpAt":
+			out.Values[i] = _Task_followUpAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "leaseBy":
+			out.Values[i] = _Task_leaseBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "leaseUntil":
+			out.Values[i] = _Task_leaseUntil(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "dueAt":
 			out.Values[i] = _Task_dueAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -75267,6 +86198,18 @@ func _Task(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 				func(ctx context.Context) graphql.Marshaler {
 					return _Task_assignee(ctx, ec, field, obj)
 				})
+		case "signers":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Task_signers(ctx, ec, field, obj)
+				})
+		case "actions":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Task_actions(ctx, ec, field, obj)
+				})
 		case "evidence":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, true,
@@ -75291,6 +86234,236 @@ func _Task(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 				func(ctx context.Context) graphql.Marshaler {
 					return _Task_availableActions(ctx, ec, field, obj)
 				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskActionImplementors = []string{"TaskAction", "Node"}
+
+func _TaskAction(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskAction) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskActionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskAction")
+		case "id":
+			out.Values[i] = _TaskAction_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _TaskAction_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _TaskAction_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _TaskAction_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "caseID":
+			out.Values[i] = _TaskAction_caseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "taskID":
+			out.Values[i] = _TaskAction_taskID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "action":
+			out.Values[i] = _TaskAction_action(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "by":
+			out.Values[i] = _TaskAction_by(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "byName":
+			out.Values[i] = _TaskAction_byName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "to":
+			out.Values[i] = _TaskAction_to(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "toName":
+			out.Values[i] = _TaskAction_toName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _TaskAction_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _TaskAction_region(ctx, ec, field, obj)
+				})
+		case "case":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _TaskAction_case(ctx, ec, field, obj)
+				})
+		case "task":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _TaskAction_task(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskActionConnectionImplementors = []string{"TaskActionConnection"}
+
+func _TaskActionConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskActionConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskActionConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskActionConnection")
+		case "edges":
+			out.Values[i] = _TaskActionConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _TaskActionConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _TaskActionConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskActionEdgeImplementors = []string{"TaskActionEdge"}
+
+func _TaskActionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskActionEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskActionEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskActionEdge")
+		case "node":
+			out.Values[i] = _TaskActionEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _TaskActionEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskCandidateImplementors = []string{"TaskCandidate"}
+
+func _TaskCandidate(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.TaskCandidate) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskCandidateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskCandidate")
+		case "staffID":
+			out.Values[i] = _TaskCandidate_staffID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "code":
+			out.Values[i] = _TaskCandidate_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "name":
+			out.Values[i] = _TaskCandidate_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -75498,6 +86671,197 @@ func _TaskPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 			}
 		case "userErrors":
 			out.Values[i] = _TaskPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskSignerImplementors = []string{"TaskSigner", "Node"}
+
+func _TaskSigner(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskSigner) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskSignerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskSigner")
+		case "id":
+			out.Values[i] = _TaskSigner_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _TaskSigner_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _TaskSigner_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _TaskSigner_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "taskID":
+			out.Values[i] = _TaskSigner_taskID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "staffID":
+			out.Values[i] = _TaskSigner_staffID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "staffCode":
+			out.Values[i] = _TaskSigner_staffCode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "staffName":
+			out.Values[i] = _TaskSigner_staffName(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "place":
+			out.Values[i] = _TaskSigner_place(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "seq":
+			out.Values[i] = _TaskSigner_seq(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _TaskSigner_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "comment":
+			out.Values[i] = _TaskSigner_comment(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "askedBy":
+			out.Values[i] = _TaskSigner_askedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "signedAt":
+			out.Values[i] = _TaskSigner_signedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _TaskSigner_region(ctx, ec, field, obj)
+				})
+		case "task":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _TaskSigner_task(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskSignerConnectionImplementors = []string{"TaskSignerConnection"}
+
+func _TaskSignerConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskSignerConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskSignerConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskSignerConnection")
+		case "edges":
+			out.Values[i] = _TaskSignerConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _TaskSignerConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _TaskSignerConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var taskSignerEdgeImplementors = []string{"TaskSignerEdge"}
+
+func _TaskSignerEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.TaskSignerEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, taskSignerEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TaskSignerEdge")
+		case "node":
+			out.Values[i] = _TaskSignerEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _TaskSignerEdge_cursor(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -76519,6 +87883,51 @@ func unmarshalNAPITokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPIT
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNAbsenceConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.AbsenceConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "AbsenceConnection!")
+		return graphql.Null
+	}
+	return _AbsenceConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNAbsenceOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrder(ctx context.Context, ec *executionContext, v any) (*ent.AbsenceOrder, error) {
+	res, err := unmarshalInputAbsenceOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNAbsenceOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrderField(ctx context.Context, ec *executionContext, v any) (*ent.AbsenceOrderField, error) {
+	var res = new(ent.AbsenceOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNAbsenceOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.AbsenceOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "AbsenceOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNAbsencePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐAbsencePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.AbsencePayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "AbsencePayload!")
+		return graphql.Null
+	}
+	return _AbsencePayload(ctx, ec, sel, v)
+}
+
+func unmarshalNAbsenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.AbsenceWhereInput, error) {
+	res, err := unmarshalInputAbsenceWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNAddSignersInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAddSigners(ctx context.Context, ec *executionContext, v any) (execution.AddSigners, error) {
+	res, err := unmarshalInputAddSignersInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNApproveStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐApprove(ctx context.Context, ec *executionContext, v any) (standard.Approve, error) {
 	res, err := unmarshalInputApproveStandardInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -76532,6 +87941,11 @@ func unmarshalNAssignRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkf
 func unmarshalNAssignTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAssignTask(ctx context.Context, ec *executionContext, v any) (execution.AssignTask, error) {
 	res, err := unmarshalInputAssignTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNAttributeFilterInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAttributeFilter(ctx context.Context, ec *executionContext, v any) (*execution.AttributeFilter, error) {
+	res, err := unmarshalInputAttributeFilterInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalNAuditEntryConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAuditEntryConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.AuditEntryConnection) graphql.Marshaler {
@@ -76835,6 +88249,30 @@ func marshalNCasePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCas
 	return _CasePayload(ctx, ec, sel, v)
 }
 
+func marshalNCaseResult2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCaseResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.CaseResult) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNCaseResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCaseResult(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNCaseResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCaseResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.CaseResult) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "CaseResult!")
+		return graphql.Null
+	}
+	return _CaseResult(ctx, ec, sel, v)
+}
+
 func marshalNCheckResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCheckResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.CheckResult) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "CheckResult!")
@@ -76993,6 +88431,38 @@ func unmarshalNCompleteTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexe
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNCompleteTaskInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTaskᚄ(ctx context.Context, ec *executionContext, v any) ([]*execution.CompleteTask, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*execution.CompleteTask, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNCompleteTaskInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTask(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalNCompleteTaskInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTask(ctx context.Context, ec *executionContext, v any) (*execution.CompleteTask, error) {
+	res, err := unmarshalInputCompleteTaskInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNCompleteTasksInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐCompleteTasks(ctx context.Context, ec *executionContext, v any) (execution.CompleteTasks, error) {
+	res, err := unmarshalInputCompleteTasksInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNCompleteTasksPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCompleteTasksPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.CompleteTasksPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "CompleteTasksPayload!")
+		return graphql.Null
+	}
+	return _CompleteTasksPayload(ctx, ec, sel, v)
+}
+
 func marshalNCoverage2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐCoverage(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *standard.Coverage) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Coverage!")
@@ -77101,6 +88571,11 @@ func marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Context, 
 	return v
 }
 
+func unmarshalNDelegateTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐHandTask(ctx context.Context, ec *executionContext, v any) (execution.HandTask, error) {
+	res, err := unmarshalInputDelegateTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNEditProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐEditDraft(ctx context.Context, ec *executionContext, v any) (definition.EditDraft, error) {
 	res, err := unmarshalInputEditProcessDraftInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -77109,6 +88584,11 @@ func unmarshalNEditProcessDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternal�
 func unmarshalNElementFiguresInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐElementFigures(ctx context.Context, ec *executionContext, v any) (*definition.ElementFigures, error) {
 	res, err := unmarshalInputElementFiguresInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNEndAbsenceInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndAbsence(ctx context.Context, ec *executionContext, v any) (workforce.EndAbsence, error) {
+	res, err := unmarshalInputEndAbsenceInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNEndRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndRole(ctx context.Context, ec *executionContext, v any) (workforce.EndRole, error) {
@@ -77211,6 +88691,11 @@ func unmarshalNEvidenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐEvid
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNFailTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐFailTask(ctx context.Context, ec *executionContext, v any) (execution.FailTask, error) {
+	res, err := unmarshalInputFailTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNFailureConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐFailureConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.FailureConnection) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "FailureConnection!")
@@ -77246,6 +88731,30 @@ func marshalNFailurePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐ
 	return _FailurePayload(ctx, ec, sel, v)
 }
 
+func marshalNFailureResult2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFailureResultᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.FailureResult) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNFailureResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFailureResult(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNFailureResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFailureResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.FailureResult) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "FailureResult!")
+		return graphql.Null
+	}
+	return _FailureResult(ctx, ec, sel, v)
+}
+
 func unmarshalNFailureState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋfailureᚐState(ctx context.Context, ec *executionContext, v any) (failure.State, error) {
 	var res failure.State
 	err := res.UnmarshalGQL(v)
@@ -77259,6 +88768,19 @@ func marshalNFailureState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋfailureᚐState
 func unmarshalNFailureWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐFailureWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.FailureWhereInput, error) {
 	res, err := unmarshalInputFailureWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNFetchTasksInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐFetchTasks(ctx context.Context, ec *executionContext, v any) (execution.FetchTasks, error) {
+	res, err := unmarshalInputFetchTasksInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNFetchTasksPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFetchTasksPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.FetchTasksPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "FetchTasksPayload!")
+		return graphql.Null
+	}
+	return _FetchTasksPayload(ctx, ec, sel, v)
 }
 
 func marshalNFinding2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐFindingᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.Finding) graphql.Marshaler {
@@ -77636,6 +89158,24 @@ func marshalNMeasuringNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstanda
 	return ret
 }
 
+func unmarshalNMigrateCasesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMigrateCases(ctx context.Context, ec *executionContext, v any) (execution.MigrateCases, error) {
+	res, err := unmarshalInputMigrateCasesInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNMigrateCasesPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐMigrateCasesPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.MigrateCasesPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "MigrateCasesPayload!")
+		return graphql.Null
+	}
+	return _MigrateCasesPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNMoveTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMoveToken(ctx context.Context, ec *executionContext, v any) (execution.MoveToken, error) {
+	res, err := unmarshalInputMoveTokenInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNMovedClock2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐMovedClockᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*execution.MovedClock) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -77774,6 +89314,11 @@ func marshalNPauseOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseOrde
 func unmarshalNPauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PauseWhereInput, error) {
 	res, err := unmarshalInputPauseWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPlanTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPlanTask(ctx context.Context, ec *executionContext, v any) (execution.PlanTask, error) {
+	res, err := unmarshalInputPlanTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalNPoolConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PoolConnection) graphql.Marshaler {
@@ -78077,6 +89622,11 @@ func unmarshalNRebaseProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋintern
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNRecordAbsenceInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRecordAbsence(ctx context.Context, ec *executionContext, v any) (workforce.RecordAbsence, error) {
+	res, err := unmarshalInputRecordAbsenceInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Region) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Region!")
@@ -78145,6 +89695,11 @@ func unmarshalNRegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNRejectTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx context.Context, ec *executionContext, v any) (execution.ReasonedTask, error) {
+	res, err := unmarshalInputRejectTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNReleaseTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐTaskRef(ctx context.Context, ec *executionContext, v any) (execution.TaskRef, error) {
 	res, err := unmarshalInputReleaseTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -78165,9 +89720,27 @@ func unmarshalNRemoveRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstand
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNRemoveSignerInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐRemoveSigner(ctx context.Context, ec *executionContext, v any) (execution.RemoveSigner, error) {
+	res, err := unmarshalInputRemoveSignerInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNRescheduleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐReschedule(ctx context.Context, ec *executionContext, v any) (bpmn.Reschedule, error) {
 	res, err := unmarshalInputRescheduleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNResolveFailuresInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐResolveFailures(ctx context.Context, ec *executionContext, v any) (execution.ResolveFailures, error) {
+	res, err := unmarshalInputResolveFailuresInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNResolveFailuresPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐResolveFailuresPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ResolveFailuresPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ResolveFailuresPayload!")
+		return graphql.Null
+	}
+	return _ResolveFailuresPayload(ctx, ec, sel, v)
 }
 
 func unmarshalNResumeClockInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐResumeClock(ctx context.Context, ec *executionContext, v any) (execution.ResumeClock, error) {
@@ -78192,6 +89765,35 @@ func unmarshalNReturnProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋde
 
 func unmarshalNReturnStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐReturn(ctx context.Context, ec *executionContext, v any) (standard.Return, error) {
 	res, err := unmarshalInputReturnStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNReturnTarget2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐReturnTargetᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.ReturnTarget) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNReturnTarget2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐReturnTarget(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNReturnTarget2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐReturnTarget(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ReturnTarget) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ReturnTarget!")
+		return graphql.Null
+	}
+	return _ReturnTarget(ctx, ec, sel, v)
+}
+
+func unmarshalNReturnTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReturnTask(ctx context.Context, ec *executionContext, v any) (execution.ReturnTask, error) {
+	res, err := unmarshalInputReturnTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -78348,6 +89950,11 @@ func unmarshalNServiceCaseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐS
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNSetCaseVariablesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSetCaseVariables(ctx context.Context, ec *executionContext, v any) (execution.SetCaseVariables, error) {
+	res, err := unmarshalInputSetCaseVariablesInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNSetClauseInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetClause(ctx context.Context, ec *executionContext, v any) (standard.SetClause, error) {
 	res, err := unmarshalInputSetClauseInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -78360,6 +89967,16 @@ func unmarshalNSetIndicatorInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋsta
 
 func unmarshalNSetRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐSetRule(ctx context.Context, ec *executionContext, v any) (standard.SetRule, error) {
 	res, err := unmarshalInputSetRuleInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNSignTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSignTask(ctx context.Context, ec *executionContext, v any) (execution.SignTask, error) {
+	res, err := unmarshalInputSignTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNSkipFailureInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐSkipFailure(ctx context.Context, ec *executionContext, v any) (execution.SkipFailure, error) {
+	res, err := unmarshalInputSkipFailureInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -78798,6 +90415,62 @@ func marshalNTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTask(ctx context.Con
 	return _Task(ctx, ec, sel, v)
 }
 
+func marshalNTaskActionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskActionConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TaskActionConnection!")
+		return graphql.Null
+	}
+	return _TaskActionConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNTaskActionOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrder(ctx context.Context, ec *executionContext, v any) (*ent.TaskActionOrder, error) {
+	res, err := unmarshalInputTaskActionOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNTaskActionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderField(ctx context.Context, ec *executionContext, v any) (*ent.TaskActionOrderField, error) {
+	var res = new(ent.TaskActionOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskActionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskActionOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TaskActionOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalNTaskActionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.TaskActionWhereInput, error) {
+	res, err := unmarshalInputTaskActionWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskCandidate2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskCandidateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.TaskCandidate) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNTaskCandidate2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskCandidate(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNTaskCandidate2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskCandidate(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TaskCandidate) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TaskCandidate!")
+		return graphql.Null
+	}
+	return _TaskCandidate(ctx, ec, sel, v)
+}
+
 func marshalNTaskChange2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskChange(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TaskChange) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "TaskChange!")
@@ -78851,12 +90524,90 @@ func marshalNTaskOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskOrderF
 	return v
 }
 
+func marshalNTaskPayload2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayloadᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.TaskPayload) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "TaskPayload!")
 		return graphql.Null
 	}
 	return _TaskPayload(ctx, ec, sel, v)
+}
+
+func marshalNTaskSignerConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskSignerConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TaskSignerConnection!")
+		return graphql.Null
+	}
+	return _TaskSignerConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNTaskSignerOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrder(ctx context.Context, ec *executionContext, v any) (*ent.TaskSignerOrder, error) {
+	res, err := unmarshalInputTaskSignerOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNTaskSignerOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrderField(ctx context.Context, ec *executionContext, v any) (*ent.TaskSignerOrderField, error) {
+	var res = new(ent.TaskSignerOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskSignerOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskSignerOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TaskSignerOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalNTaskSignerPlace2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐPlace(ctx context.Context, ec *executionContext, v any) (tasksigner.Place, error) {
+	var res tasksigner.Place
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskSignerPlace2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐPlace(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v tasksigner.Place) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNTaskSignerState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx context.Context, ec *executionContext, v any) (tasksigner.State, error) {
+	var res tasksigner.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskSignerState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v tasksigner.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNTaskSignerWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.TaskSignerWhereInput, error) {
+	res, err := unmarshalInputTaskSignerWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNTaskSigningMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtaskᚐSigningMode(ctx context.Context, ec *executionContext, v any) (task.SigningMode, error) {
+	var res task.SigningMode
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNTaskSigningMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtaskᚐSigningMode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v task.SigningMode) graphql.Marshaler {
+	return v
 }
 
 func unmarshalNTaskState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtaskᚐState(ctx context.Context, ec *executionContext, v any) (task.State, error) {
@@ -78975,6 +90726,11 @@ func unmarshalNTokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTokenWh
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNTransferTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐHandTask(ctx context.Context, ec *executionContext, v any) (execution.HandTask, error) {
+	res, err := unmarshalInputTransferTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNUpdatePoolInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐUpdatePool(ctx context.Context, ec *executionContext, v any) (workforce.UpdatePool, error) {
 	res, err := unmarshalInputUpdatePoolInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -78992,6 +90748,11 @@ func unmarshalNUpdateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋwork
 
 func unmarshalNUpdateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐUpdateDraft(ctx context.Context, ec *executionContext, v any) (standard.UpdateDraft, error) {
 	res, err := unmarshalInputUpdateStandardDraftInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNUrgeTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx context.Context, ec *executionContext, v any) (execution.ReasonedTask, error) {
+	res, err := unmarshalInputUrgeTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -79061,6 +90822,11 @@ func marshalNViewerGrant2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐVie
 
 func unmarshalNWithdrawStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐWithdraw(ctx context.Context, ec *executionContext, v any) (standard.Withdraw, error) {
 	res, err := unmarshalInputWithdrawStandardInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNWithdrawTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx context.Context, ec *executionContext, v any) (execution.ReasonedTask, error) {
+	res, err := unmarshalInputWithdrawTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -79275,6 +91041,75 @@ func unmarshalOAPITokenWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAPIT
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalOAbsence2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsence(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Absence) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Absence(ctx, ec, sel, v)
+}
+
+func marshalOAbsenceEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.AbsenceEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOAbsenceEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOAbsenceEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.AbsenceEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _AbsenceEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOAbsenceOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.AbsenceOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.AbsenceOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNAbsenceOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOAbsenceWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.AbsenceWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.AbsenceWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNAbsenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOAbsenceWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAbsenceWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.AbsenceWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputAbsenceWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalOAny2interface(ctx context.Context, ec *executionContext, v any) (any, error) {
 	if v == nil {
 		return nil, nil
@@ -79291,6 +91126,23 @@ func marshalOAny2interface(ctx context.Context, ec *executionContext, sel ast.Se
 	_ = ctx
 	res := graphql.MarshalAny(v)
 	return res
+}
+
+func unmarshalOAttributeFilterInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAttributeFilterᚄ(ctx context.Context, ec *executionContext, v any) ([]*execution.AttributeFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*execution.AttributeFilter, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNAttributeFilterInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐAttributeFilter(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func marshalOAuditEntry2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐAuditEntry(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.AuditEntry) graphql.Marshaler {
@@ -81831,6 +93683,75 @@ func marshalOTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTask(ctx context.Con
 	return _Task(ctx, ec, sel, v)
 }
 
+func marshalOTaskAction2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskAction(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskAction) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _TaskAction(ctx, ec, sel, v)
+}
+
+func marshalOTaskActionEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.TaskActionEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOTaskActionEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOTaskActionEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskActionEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _TaskActionEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOTaskActionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.TaskActionOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.TaskActionOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTaskActionOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOTaskActionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.TaskActionWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.TaskActionWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTaskActionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOTaskActionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskActionWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.TaskActionWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputTaskActionWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalOTaskEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.TaskEdge) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -81918,6 +93839,127 @@ func unmarshalOTaskOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskOrder�
 		}
 	}
 	return res, nil
+}
+
+func marshalOTaskSigner2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSigner(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskSigner) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _TaskSigner(ctx, ec, sel, v)
+}
+
+func marshalOTaskSignerEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.TaskSignerEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOTaskSignerEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOTaskSignerEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.TaskSignerEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _TaskSignerEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOTaskSignerOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.TaskSignerOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.TaskSignerOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTaskSignerOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOTaskSignerState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]tasksigner.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]tasksigner.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTaskSignerState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOTaskSignerState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []tasksigner.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNTaskSignerState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOTaskSignerState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx context.Context, ec *executionContext, v any) (*tasksigner.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(tasksigner.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOTaskSignerState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtasksignerᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *tasksigner.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOTaskSignerWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.TaskSignerWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.TaskSignerWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNTaskSignerWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOTaskSignerWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskSignerWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.TaskSignerWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputTaskSignerWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalOTaskState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋtaskᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]task.State, error) {

@@ -9,6 +9,11 @@ import (
 	"github.com/openspms/spms/internal/bpmn"
 )
 
+type AbsencePayload struct {
+	Absence    *ent.Absence `json:"absence,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // One thing the viewer can try with a task; refused says why not.
 type AvailableAction struct {
 	Action  string     `json:"action"`
@@ -45,6 +50,13 @@ type CasePayload struct {
 	UserErrors  []*UserError     `json:"userErrors"`
 }
 
+// What became of one case, or would.
+type CaseResult struct {
+	CaseID     string       `json:"caseID"`
+	Number     string       `json:"number"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The answer of a check.
 type CheckResult struct {
 	Ok       bool       `json:"ok"`
@@ -69,6 +81,14 @@ type CodeLabel struct {
 	Label *Label `json:"label"`
 }
 
+// The answer of completeTasks: one payload for each item, in their order.
+type CompleteTasksPayload struct {
+	Results   []*TaskPayload `json:"results"`
+	Completed int            `json:"completed"`
+	// Those of all items, with the path items[i].
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // One error code with its texts; braces mark the parameters.
 type ErrorCode struct {
 	Code string `json:"code"`
@@ -88,6 +108,19 @@ type FailurePayload struct {
 	Failure     *ent.Failure     `json:"failure,omitempty"`
 	ServiceCase *ent.ServiceCase `json:"serviceCase,omitempty"`
 	UserErrors  []*UserError     `json:"userErrors"`
+}
+
+// What became of one failure.
+type FailureResult struct {
+	FailureID  string       `json:"failureID"`
+	CaseID     string       `json:"caseID"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of fetchTasks: what was lent, those first that are due first.
+type FetchTasksPayload struct {
+	Tasks      []*ent.Task  `json:"tasks"`
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // One finding of a check of a process definition.
@@ -159,6 +192,16 @@ type MappedNode struct {
 	Required bool `json:"required"`
 }
 
+// The answer of migrateCases.
+type MigrateCasesPayload struct {
+	Preview  bool          `json:"preview"`
+	Results  []*CaseResult `json:"results"`
+	Migrated int           `json:"migrated"`
+	// Running cases of the version that were not taken: call again.
+	Left       int          `json:"left"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The answer of createOrgUnit.
 type OrgUnitPayload struct {
 	OrgUnit    *ent.OrgUnit `json:"orgUnit,omitempty"`
@@ -220,6 +263,22 @@ type QualificationPayload struct {
 type RegionPayload struct {
 	Region     *ent.Region  `json:"region,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of resolveFailures.
+type ResolveFailuresPayload struct {
+	Results  []*FailureResult `json:"results"`
+	Resolved int              `json:"resolved"`
+	// Failures that the filter selects and that were not taken: call again.
+	Left       int          `json:"left"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// An earlier task that a case can be sent back to.
+type ReturnTarget struct {
+	NodeID      string    `json:"nodeID"`
+	Name        *Label    `json:"name"`
+	CompletedAt time.Time `json:"completedAt"`
 }
 
 // The answer of a change of a role.
@@ -303,6 +362,13 @@ type StrictnessSpan struct {
 }
 
 type Subscription struct {
+}
+
+// A person whom a task can go to.
+type TaskCandidate struct {
+	StaffID string `json:"staffID"`
+	Code    string `json:"code"`
+	Name    string `json:"name"`
 }
 
 // What changed in a worklist.

@@ -29,7 +29,8 @@ type Viewer struct {
 	StaffID string
 	Code    string
 	Name    string
-	Grants  []Grant // those valid at the time of the request
+	Grants  []Grant  // those valid at the time of the request
+	Absent  []string // ids of people he stands in for at that time
 	system  bool
 }
 
@@ -57,6 +58,11 @@ func (v *Viewer) May(a Action, path string) bool {
 
 // MayAnywhere reports whether v may do a in some region.
 func (v *Viewer) MayAnywhere(a Action) bool { return v.IsSystem() || len(v.Regions(a)) > 0 }
+
+// Is reports whether v is the person of an id, or stands in for him.
+func (v *Viewer) Is(staffID string) bool {
+	return v != nil && (v.StaffID == staffID || slices.Contains(v.Absent, staffID))
+}
 
 // Has reports whether v holds role in the region of path.
 func (v *Viewer) Has(r Role, path string) bool {

@@ -24,6 +24,8 @@ var actionLabels = map[Action][2]string{
 	SendMessage:     {"发送消息", "Send messages"},
 	WorkTask:        {"处理任务", "Work on tasks"},
 	AssignTask:      {"派单", "Assign tasks"},
+	UrgeTask:        {"催办", "Urge tasks"},
+	MigrateCases:    {"迁移服务单", "Migrate cases"},
 	PauseClock:      {"暂停计时", "Pause clocks"},
 	ResolveFailure:  {"处理技术异常", "Resolve failures"},
 }

@@ -28,6 +28,8 @@ const (
 	SendMessage    Action = "message.send"
 	WorkTask       Action = "task.work" // claim, start, release, complete tasks of a role one holds
 	AssignTask     Action = "task.assign"
+	UrgeTask       Action = "task.urge"
+	MigrateCases   Action = "case.migrate" // move running cases to another version
 	PauseClock     Action = "clock.pause"
 	ResolveFailure Action = "failure.resolve"
 )
@@ -37,7 +39,7 @@ var Actions = []Action{
 	ReadNorms, ReadProcesses, ReadStaff, ReadCases, ReadAudit, ReadTokens,
 	DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar,
 	KeepStaff, AssignRole, Qualify, KeepTokens,
-	StartCase, CancelCase, SendMessage, WorkTask, AssignTask, PauseClock, ResolveFailure,
+	StartCase, CancelCase, SendMessage, WorkTask, AssignTask, UrgeTask, PauseClock, ResolveFailure, MigrateCases,
 }
 
 // The roles. Administration first, then those who work in cases.
@@ -101,13 +103,13 @@ func define() []Definition {
 			ReadAudit, DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar)},
 		{ProvinceAdmin, "省管理员", "Province administrator", and(reader, ReadStaff, ReadCases, ReadAudit,
 			DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess,
-			KeepStaff, AssignRole, Qualify, CancelCase, ResolveFailure, AssignTask, PauseClock)},
-		{Dispatcher, "调度", "Dispatcher", and(worker, ReadStaff, AssignTask, PauseClock)},
-		{TeamLead, "班长", "Team leader", and(worker, ReadStaff, AssignTask, PauseClock, Qualify, ResolveFailure)},
-		{Agent, "客服", "Agent", and(worker, StartCase, CancelCase)},
+			KeepStaff, AssignRole, Qualify, CancelCase, ResolveFailure, AssignTask, UrgeTask, PauseClock, MigrateCases)},
+		{Dispatcher, "调度", "Dispatcher", and(worker, ReadStaff, AssignTask, UrgeTask, PauseClock)},
+		{TeamLead, "班长", "Team leader", and(worker, ReadStaff, AssignTask, UrgeTask, PauseClock, Qualify, ResolveFailure)},
+		{Agent, "客服", "Agent", and(worker, StartCase, CancelCase, UrgeTask)},
 		{Technician, "装维工程师", "Field technician", slices.Clone(worker)},
-		{Quality, "质检", "Quality specialist", and(worker, ReadStaff)},
-		{Supervisor, "督办", "Supervisor", and(reader, ReadCases, ReadStaff, ReadAudit, PauseClock, ResolveFailure, SendMessage)},
+		{Quality, "质检", "Quality specialist", and(worker, ReadStaff, UrgeTask)},
+		{Supervisor, "督办", "Supervisor", and(reader, ReadCases, ReadStaff, ReadAudit, UrgeTask, PauseClock, ResolveFailure, SendMessage)},
 		{Auditor, "只读审计", "Read-only auditor", and(reader, ReadStaff, ReadCases, ReadAudit)},
 		{Integration, "系统接口", "System interface", and(worker, StartCase)},
 	}

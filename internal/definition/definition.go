@@ -135,7 +135,11 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 	if c.Model == nil {
 		return out, nil
 	}
-	out.Findings = append(out.Findings, supported(c.Model)...)
+	uncalled, err := r.called(ctx, c.Model)
+	if err != nil {
+		return nil, err
+	}
+	out.Findings = append(out.Findings, uncalled...)
 	set, err := r.norms.InForce(ctx)
 	if err != nil {
 		return nil, err
@@ -153,6 +157,28 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 		return nil, err
 	}
 	out.Findings = append(out.Findings, broken...)
+	return out, nil
+}
+
+// called finds call activities whose process does not exist.
+func (r *Room) called(ctx context.Context, m *model.Model) ([]model.Finding, error) {
+	var out []model.Finding
+	for i := range m.Nodes {
+		n := &m.Nodes[i]
+		if n.Type != bpmn.CallActivity {
+			continue
+		}
+		exists, err := r.door.Store.Client().Process.Query().Where(process.Key(n.Called)).Exist(access.Elevated(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("look up a called process: %w", err)
+		}
+		if !exists && n.Called != m.Key {
+			out = append(out, model.Finding{
+				Code: "CALLED_PROCESS_UNKNOWN", Severity: model.SeverityError, Elements: []string{n.ID},
+				Params: []fault.Param{fault.P("process", n.Called)},
+			})
+		}
+	}
 	return out, nil
 }
 

@@ -67,7 +67,7 @@ func (r *Room) newFile(ctx context.Context, u *command.Unit, in StartCase, reg *
 	if !u.Viewer.IsSystem() {
 		row.OwnerID = &u.Viewer.StaffID
 	}
-	f, err := r.attach(ctx, u, row)
+	f, err := r.attach(ctx, u.Client, u, row)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,8 @@ func (f *file) insert(ctx context.Context) error {
 	r := f.row
 	err := f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
 		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).
-		SetChannel(r.Channel).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).Exec(ctx)
+		SetChannel(r.Channel).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).
+		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).Exec(ctx)
 	if store.IsConstraint(err) {
 		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", r.Number)).At("input", "number")
 	}
@@ -176,41 +177,5 @@ func (r *Room) CancelCase(ctx context.Context, in CancelCase) (CaseResult, error
 			return CaseResult{}, err
 		}
 		return CaseResult{f.row.ID}, f.save(ctx)
-	})
-}
-
-// RetryFailure tries a failed token again, after setting variables if any.
-func (r *Room) RetryFailure(ctx context.Context, in RetryFailure) (FailureResult, error) {
-	cmd := command.Command{Operation: "retryFailure", Key: deref(in.IdempotencyKey), Input: in}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) {
-		row, err := u.Failure.Get(ctx, in.FailureID)
-		if err != nil {
-			return FailureResult{}, notFound(err, "FAILURE_NOT_FOUND", in.FailureID, "failureID")
-		}
-		f, err := r.open(ctx, u, row.CaseID, "failureID")
-		if err != nil {
-			return FailureResult{}, err
-		}
-		if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
-			return FailureResult{}, err
-		}
-		if err := f.active("failureID"); err != nil {
-			return FailureResult{}, err
-		}
-		if row, err = u.Failure.Get(ctx, in.FailureID); err != nil || row.State != "open" {
-			return FailureResult{}, fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", in.FailureID)).At("input", "failureID")
-		}
-		vars, err := f.model.CheckVariables(in.Variables, nil)
-		if err != nil {
-			return FailureResult{}, below(err, "input", "variables")
-		}
-		u.Note("reason", in.Reason)
-		if err := f.step(ctx, engine.Event{Kind: engine.Retry, Token: row.TokenSeq, Variables: vars, Reason: in.Reason}); err != nil {
-			return FailureResult{}, err
-		}
-		if err := u.Failure.UpdateOne(row).SetState("retried").SetEndedAt(u.Now).Exec(ctx); err != nil {
-			return FailureResult{}, fmt.Errorf("end the failure: %w", err)
-		}
-		return FailureResult{row.ID, f.row.ID}, f.save(ctx)
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/openspms/spms/schema"
 )
 
-// openStates are the states of a task that still wants doing.
-var openStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted}
+// OpenStates are the states of a task that still wants doing.
+var OpenStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateSigning}
 
 // desk is the open tasks of one case during one command: loaded once, changed in
 // memory, written once at the end.
@@ -24,7 +24,7 @@ type desk struct {
 
 // load reads the open tasks.
 func (d *desk) load(ctx context.Context) error {
-	rows, err := d.file.unit.Task.Query().Where(task.CaseID(d.file.row.ID), task.StateIn(openStates...)).All(ctx)
+	rows, err := d.file.db.Task.Query().Where(task.CaseID(d.file.row.ID), task.StateIn(OpenStates...)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("load tasks: %w", err)
 	}
@@ -81,7 +81,8 @@ func (d *desk) save(ctx context.Context) error {
 		rows = append(rows, d.file.unit.Task.Create().SetID(t.ID).SetCaseID(t.CaseID).SetVersionID(t.VersionID).
 			SetRegionID(t.RegionID).SetRegionPath(t.RegionPath).SetTokenSeq(t.TokenSeq).SetNodeID(t.NodeID).
 			SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetKind(t.Kind).SetTopic(t.Topic).SetRole(t.Role).SetStage(t.Stage).
-			SetState(t.State).SetPriority(t.Priority).SetRequiredQualifications(t.RequiredQualifications).
+			SetState(t.State).SetNillableAssigneeID(t.AssigneeID).SetNillableClaimedAt(t.ClaimedAt).SetNillableAssignedBy(t.AssignedBy).
+			SetLeaseUntil(t.LeaseUntil).SetPriority(t.Priority).SetRequiredQualifications(t.RequiredQualifications).
 			SetNillableCompletedAt(t.CompletedAt).SetNillableDueAt(t.DueAt).SetDueOrder(t.DueOrder).SetCreatedAt(t.CreatedAt))
 	}
 	if len(rows) > 0 {
@@ -99,12 +100,26 @@ func (d *desk) save(ctx context.Context) error {
 }
 
 func (d *desk) update(ctx context.Context, t *ent.Task) error {
-	u := d.file.unit.Task.Update().Where(task.ID(t.ID)).SetState(t.State).SetDueOrder(t.DueOrder).
+	u := d.file.unit.Task.Update().Where(task.ID(t.ID)).SetState(t.State).SetDueOrder(t.DueOrder).SetPriority(t.Priority).
+		SetSigningMode(t.SigningMode).SetRejections(t.Rejections).SetUrges(t.Urges).SetNillableUrgedAt(t.UrgedAt).
+		SetNillableFollowUpAt(t.FollowUpAt). // the lease is written where it is given: it is not under the case's lock
+		SetVersionID(t.VersionID).SetNodeID(t.NodeID).SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetTopic(t.Topic).SetRole(t.Role).
+		SetStage(t.Stage).SetRequiredQualifications(t.RequiredQualifications).
 		SetNillableStartedAt(t.StartedAt).SetNillableCompletedAt(t.CompletedAt).SetNillableCompletedBy(t.CompletedBy)
 	if t.AssigneeID == nil {
 		u.ClearAssigneeID()
 	} else {
 		u.SetAssigneeID(*t.AssigneeID)
+	}
+	if t.AssignedBy == nil {
+		u.ClearAssignedBy()
+	} else {
+		u.SetAssignedBy(*t.AssignedBy)
+	}
+	if t.DelegatedBy == nil {
+		u.ClearDelegatedBy()
+	} else {
+		u.SetDelegatedBy(*t.DelegatedBy)
 	}
 	if t.ClaimedAt == nil {
 		u.ClearClaimedAt()

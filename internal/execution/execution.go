@@ -46,6 +46,10 @@ type Staffing interface {
 	Qualified(ctx context.Context, client *ent.Client, staffID, kind string, at time.Time) (bool, error)
 	// Viewer returns the rights of a person at an instant.
 	ViewerByID(ctx context.Context, staffID string, at time.Time) (*access.Viewer, error)
+	// Deputy returns who stands in for a person at an instant; himself when he is there.
+	Deputy(ctx context.Context, client *ent.Client, staffID string, at time.Time) (string, error)
+	// Candidates returns the people who hold a role in a region and some qualifications.
+	Candidates(ctx context.Context, client *ent.Client, role, path string, kinds []string, at time.Time, limit int) ([]*ent.Staff, error)
 }
 
 // Room runs cases. It is safe for concurrent use; the steps of one case happen

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
@@ -28,7 +29,8 @@ import (
 // state, loaded once under a lock and written once.
 type file struct {
 	room  *Room
-	unit  *command.Unit
+	db    *ent.Client   // what is read: the unit's client inside a command
+	unit  *command.Unit // nil when the case is only read
 	row   *ent.ServiceCase
 	place *ent.Region
 	model *model.Model
@@ -45,6 +47,12 @@ type file struct {
 	stages  []stageMove            // stage changes, in order
 	steps   []*ent.CaseEventCreate // history of this command
 	failed  []*ent.FailureCreate   // failures raised
+	actions []*ent.TaskActionCreate
+	reason  string // why the case goes back a stage
+
+	retrying backOff // of the failure that is tried again in this command
+
+	attributes map[string]ent.CaseAttribute // as they are kept for lists
 }
 
 // stored is what the case row keeps of the engine's state beside its tokens.
@@ -63,7 +71,7 @@ func (r *Room) open(ctx context.Context, u *command.Unit, caseID, field string) 
 		return nil, notFound(err, "CASE_NOT_FOUND", caseID, field)
 	}
 	u.On(row.ID, row.RegionPath)
-	f, err := r.attach(ctx, u, row)
+	f, err := r.attach(ctx, u.Client, u, row)
 	if err != nil {
 		return nil, err
 	}
@@ -73,18 +81,31 @@ func (r *Room) open(ctx context.Context, u *command.Unit, caseID, field string) 
 	return f, f.load(ctx)
 }
 
+// read loads a case that the viewer sees without a lock and for no change.
+func (r *Room) read(ctx context.Context, client *ent.Client, caseID string) (*file, error) {
+	row, err := client.ServiceCase.Get(ctx, caseID)
+	if err != nil {
+		return nil, notFound(err, "CASE_NOT_FOUND", caseID, "caseID")
+	}
+	f, err := r.attach(ctx, client, nil, row)
+	if err != nil || row.State != servicecase.StateActive {
+		return f, err
+	}
+	return f, f.load(ctx)
+}
+
 // attach puts a case row together with its region and model.
-func (r *Room) attach(ctx context.Context, u *command.Unit, row *ent.ServiceCase) (*file, error) {
-	place, err := r.region(ctx, u.Client, row.RegionID)
+func (r *Room) attach(ctx context.Context, client *ent.Client, u *command.Unit, row *ent.ServiceCase) (*file, error) {
+	place, err := r.region(ctx, client, row.RegionID)
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.definitions.Compiled(ctx, u.Client, row.VersionID)
+	c, err := r.definitions.Compiled(ctx, client, row.VersionID)
 	if err != nil {
 		return nil, err
 	}
 	f := &file{
-		room: r, unit: u, row: row, place: place, model: c.Model,
+		room: r, db: client, unit: u, row: row, place: place, model: c.Model,
 		tokens: map[int]string{}, entered: map[int]bool{}, timers: map[int]*ent.TimerRow{},
 	}
 	f.book.file = f
@@ -103,11 +124,11 @@ func (f *file) active(field string) error {
 // load reads tokens, timers and open tasks into the engine's state.
 func (f *file) load(ctx context.Context) error {
 	ctx = access.Elevated(ctx)
-	tokens, err := f.unit.Token.Query().Where(token.CaseID(f.row.ID)).Order(ent.Asc(token.FieldSeq)).All(ctx)
+	tokens, err := f.db.Token.Query().Where(token.CaseID(f.row.ID)).Order(ent.Asc(token.FieldSeq)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("load tokens: %w", err)
 	}
-	timers, err := f.unit.TimerRow.Query().Where(timerrow.CaseID(f.row.ID), timerrow.StateEQ(timerrow.StateWaiting)).
+	timers, err := f.db.TimerRow.Query().Where(timerrow.CaseID(f.row.ID), timerrow.StateEQ(timerrow.StateWaiting)).
 		Order(ent.Asc(timerrow.FieldSeq)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("load timers: %w", err)
@@ -131,6 +152,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes,
 		Variables: f.row.Variables,
 	}
+	f.attributes = f.indexed(f.row.Variables)
 	byToken := map[int][]engine.Timer{}
 	for _, t := range timers {
 		node, ok := f.model.Node(t.NodeID)
@@ -220,11 +242,39 @@ func (f *file) save(ctx context.Context) error {
 	if err := f.saveCase(ctx); err != nil {
 		return fmt.Errorf("write the case: %w", err)
 	}
+	if err := f.saveAttributes(ctx); err != nil {
+		return err
+	}
 	if err := f.saveTasks(ctx); err != nil {
+		return err
+	}
+	if err := f.saveActions(ctx); err != nil {
 		return err
 	}
 	f.changed()
 	return nil
+}
+
+// saveActions writes what people did with the tasks of the case.
+func (f *file) saveActions(ctx context.Context) error {
+	if len(f.actions) == 0 {
+		return nil
+	}
+	if err := f.unit.TaskAction.CreateBulk(f.actions...).Exec(ctx); err != nil {
+		return fmt.Errorf("write what was done with tasks: %w", err)
+	}
+	return nil
+}
+
+// stay is where a token of the case rests, as the model counts positions.
+func (f *file) stay(t engine.Token) model.Stay {
+	out := model.Stay{Node: t.Node, Flow: model.None}
+	for i := range f.model.Flows {
+		if t.Flow != "" && f.model.Flows[i].ID == t.Flow {
+			out.Flow = i
+		}
+	}
+	return out
 }
 
 func (f *file) saveCase(ctx context.Context) error {
@@ -233,7 +283,7 @@ func (f *file) saveCase(ctx context.Context) error {
 		return err
 	}
 	return f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID)).
-		SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
+		SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
 		SetEngine(kept).SetFlags(append([]schema.Flag{}, f.row.Flags...)).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
 }
 
@@ -269,6 +319,11 @@ func (f *file) saveTokens(ctx context.Context) error {
 	}
 	if len(gone) > 0 {
 		seqs := slices.Collect(maps.Keys(gone))
+		if slices.ContainsFunc(seqs, func(seq int) bool { return strings.Contains(gone[seq], atFailure) }) {
+			if err := f.endFailures(ctx, failure.StateEnded, "", seqs...); err != nil {
+				return err
+			}
+		}
 		if _, err := f.unit.Token.Delete().Where(token.CaseID(f.row.ID), token.SeqIn(seqs...)).Exec(ctx); err != nil {
 			return err
 		}
@@ -278,6 +333,9 @@ func (f *file) saveTokens(ctx context.Context) error {
 	}
 	return f.unit.Token.CreateBulk(fresh...).Exec(ctx)
 }
+
+// atFailure stands in the stored form of a token that has failed.
+const atFailure = `"status":"` + string(engine.AtFailure) + `"`
 
 // tokenForm is the stored form of a token; its timers are rows of their own.
 func tokenForm(t engine.Token) (json.RawMessage, error) {

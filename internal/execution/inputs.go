@@ -1,5 +1,11 @@
 package execution
 
+import (
+	"time"
+
+	"github.com/openspms/spms/internal/definition"
+)
+
 // EvidenceItem is one item of evidence given with a task.
 type EvidenceItem struct {
 	Kind    string  `json:"kind" validate:"required,max=128"`
@@ -51,6 +57,7 @@ type CompleteTask struct {
 	NodeID         *string         `json:"nodeID,omitempty" validate:"omitempty,max=128"`
 	Variables      map[string]any  `json:"variables,omitempty"`
 	Evidence       []*EvidenceItem `json:"evidence,omitempty" validate:"omitempty,max=50,dive"`
+	Worker         *string         `json:"worker,omitempty" validate:"omitempty,max=128"`
 	IdempotencyKey *string         `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
@@ -84,5 +91,162 @@ type RetryFailure struct {
 	FailureID      string         `json:"failureID" validate:"required,max=64"`
 	Reason         string         `json:"reason" validate:"required,max=2000"`
 	Variables      map[string]any `json:"variables,omitempty"`
+	BackOffSeconds *int           `json:"backOffSeconds,omitempty" validate:"omitempty,min=1,max=86400"`
+	Attempts       *int           `json:"attempts,omitempty" validate:"omitempty,min=1,max=20"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// SkipFailure is the input of Room.SkipFailure.
+type SkipFailure struct {
+	FailureID      string         `json:"failureID" validate:"required,max=64"`
+	Reason         string         `json:"reason" validate:"required,max=2000"`
+	Variables      map[string]any `json:"variables,omitempty"`
+	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// MoveToken is the input of Room.MoveToken.
+type MoveToken struct {
+	CaseID         string         `json:"caseID" validate:"required,max=64"`
+	Token          int            `json:"token" validate:"gte=1"`
+	ToNodeID       string         `json:"toNodeID" validate:"required,max=128"`
+	Reason         string         `json:"reason" validate:"required,max=2000"`
+	Variables      map[string]any `json:"variables,omitempty"`
+	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// SetCaseVariables is the input of Room.SetVariables.
+type SetCaseVariables struct {
+	CaseID         string         `json:"caseID" validate:"required,max=64"`
+	Variables      map[string]any `json:"variables" validate:"required"`
+	Reason         string         `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// ResolveFailures is the input of Room.ResolveFailures: what is to be done with the
+// open failures that the filter selects.
+type ResolveFailures struct {
+	Action         string         `json:"action" validate:"required,oneof=retry skip cancel"`
+	Code           *string        `json:"code,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string        `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	ProcessKey     *string        `json:"processKey,omitempty" validate:"omitempty,max=64"`
+	RegionID       *string        `json:"regionID,omitempty" validate:"omitempty,max=64"`
+	Reason         string         `json:"reason" validate:"required,max=2000"`
+	Variables      map[string]any `json:"variables,omitempty"`
+	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=100"`
+}
+
+// HandTask is the input of Room.DelegateTask and Room.TransferTask.
+type HandTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	StaffID        string  `json:"staffID" validate:"required,max=64"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+func (in *HandTask) ref() taskRef { return taskRef{in.TaskID, in.CaseNumber, in.NodeID} }
+
+// ReasonedTask is the input of Room.RejectTask, Room.UrgeTask and Room.WithdrawTask.
+type ReasonedTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+func (in *ReasonedTask) ref() taskRef { return taskRef{in.TaskID, in.CaseNumber, in.NodeID} }
+
+// PlanTask is the input of Room.PlanTask; what is absent stays.
+type PlanTask struct {
+	TaskID         *string    `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string    `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string    `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Priority       *int       `json:"priority,omitempty" validate:"omitempty,min=0,max=100"`
+	FollowUpAt     *time.Time `json:"followUpAt,omitempty"`
+	IdempotencyKey *string    `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// ReturnTask is the input of Room.ReturnTask.
+type ReturnTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	ToNodeID       *string `json:"toNodeID,omitempty" validate:"omitempty,max=128"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// AddSigners is the input of Room.AddSigners.
+type AddSigners struct {
+	TaskID         *string  `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string  `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string  `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	StaffIDs       []string `json:"staffIDs" validate:"min=1,max=50"`
+	Place          string   `json:"place" validate:"required,oneof=before beside after"`
+	Mode           *string  `json:"mode,omitempty" validate:"omitempty,oneof=all any"`
+	Reason         *string  `json:"reason,omitempty" validate:"omitempty,max=2000"`
+	IdempotencyKey *string  `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// RemoveSigner is the input of Room.RemoveSigner.
+type RemoveSigner struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	StaffID        string  `json:"staffID" validate:"required,max=64"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// SignTask is the input of Room.SignTask.
+type SignTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Agree          bool    `json:"agree"`
+	Comment        *string `json:"comment,omitempty" validate:"omitempty,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// CompleteTasks is the input of Room.CompleteTasks.
+type CompleteTasks struct {
+	Items          []*CompleteTask `json:"items" validate:"min=1,max=200,dive"`
+	IdempotencyKey *string         `json:"idempotencyKey,omitempty" validate:"omitempty,max=100"`
+}
+
+// FetchTasks is the input of Room.FetchTasks.
+type FetchTasks struct {
+	Topic          string  `json:"topic" validate:"required,max=128"`
+	Worker         string  `json:"worker" validate:"required,max=128"`
+	Max            int     `json:"max" validate:"min=1,max=200"`
+	LeaseSeconds   int     `json:"leaseSeconds" validate:"min=1,max=86400"`
+	RegionID       *string `json:"regionID,omitempty" validate:"omitempty,max=64"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// FailTask is the input of Room.FailTask.
+type FailTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Worker         *string `json:"worker,omitempty" validate:"omitempty,max=128"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	Code           *string `json:"code,omitempty" validate:"omitempty,max=64"`
+	RetrySeconds   *int    `json:"retrySeconds,omitempty" validate:"omitempty,min=1,max=86400"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// MigrateCases is the input of Room.MigrateCases; without CaseIDs every running
+// case of the version is meant, within RegionID if given.
+type MigrateCases struct {
+	FromVersionID  string                 `json:"fromVersionID" validate:"required,max=64"`
+	ToVersionID    string                 `json:"toVersionID" validate:"required,max=64"`
+	Pairs          []*definition.NodePair `json:"pairs,omitempty" validate:"max=500"`
+	CaseIDs        []string               `json:"caseIDs,omitempty" validate:"max=500"`
+	RegionID       *string                `json:"regionID,omitempty" validate:"omitempty,max=64"`
+	Preview        bool                   `json:"preview"`
+	Reason         string                 `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string                `json:"idempotencyKey,omitempty" validate:"omitempty,max=100"`
 }

@@ -19,8 +19,12 @@ import (
 //	release    claimed: the assignee
 //	begin      claimed: the assignee
 //	complete   claimed or started: the assignee; a service task created: its role
+//	delegate, transfer, return, add_signers   claimed or started: the assignee
+//	reject     claimed or started: the assignee to whom it was dispatched
+//	urge       open: the right in the region, or the first owner
 //
-// "fit" is every qualification of the task, valid at the instant.
+// "fit" is every qualification of the task, valid at the instant. Who stands in for
+// an absent assignee acts as he could, if he is fit himself.
 
 // Qualified tells whether a person holds a qualification of a kind now.
 type Qualified func(ctx context.Context, kind string) (bool, error)
@@ -106,7 +110,7 @@ func (r *Room) mayComplete(ctx context.Context, qualified Qualified, v *access.V
 }
 
 func yours(v *access.Viewer, t *ent.Task) error {
-	if t.AssigneeID == nil || *t.AssigneeID != v.StaffID {
+	if t.AssigneeID == nil || !v.Is(*t.AssigneeID) {
 		return fault.E(fault.Forbidden, "TASK_NOT_YOURS", fault.P("task", taskName(t))).At("input", "taskID")
 	}
 	return nil
@@ -139,6 +143,11 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task, qualified Qualified) []
 		{"complete", "完成", "Complete", r.mayComplete(ctx, qualified, v, t)},
 		{"release", "退回工单池", "Release", r.mayRelease(v, t)},
 		{"assign", "派单", "Assign", assign()},
+		{"delegate", "委派", "Delegate", mayHand(v, t)},
+		{"transfer", "转办", "Transfer", mayHand(v, t)},
+		{"return", "退回", "Return", mayHand(v, t)},
+		{"reject", "退单", "Reject", mayReject(v, t)},
+		{"add_signers", "加签", "Add signers", mayHand(v, t)},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/task"
@@ -125,6 +126,14 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 			}
 		case engine.Escalation:
 			f.unit.Note("escalation", e.Name)
+		case engine.CaseCalled:
+			err = f.leave(ctx, callNote, note{CaseID: f.row.ID, Token: e.Token, Name: e.Name, Variables: e.Variables})
+		case engine.CallCancelled:
+			err = f.leave(ctx, uncallNote, note{CaseID: f.row.ID, Token: e.Token})
+		case engine.MessageThrown:
+			err = f.leave(ctx, messageNote, note{CaseID: f.row.ID, Name: e.Name, Key: e.Key, Variables: e.Variables})
+		case engine.SignalThrown:
+			err = f.leave(ctx, signalNote, note{CaseID: f.row.ID, Name: e.Name})
 		case engine.CaseEnded:
 			err = f.end(ctx, servicecase.StateCompleted, e.Name)
 		case engine.CaseCancelled:
@@ -153,7 +162,7 @@ func (f *file) createTask(ctx context.Context, e engine.Effect) error {
 		ID: ids.New(ids.Task), CaseID: f.row.ID, VersionID: f.row.VersionID, RegionID: f.row.RegionID, RegionPath: f.row.RegionPath,
 		TokenSeq: e.Token, NodeID: n.ID, NameZh: named(n.Name, n.ID), NameEn: n.NameEn, Kind: kind, Topic: n.Topic, Role: role,
 		Stage: n.Stage, State: task.StateCreated, Priority: n.Priority, RequiredQualifications: append([]string{}, n.Qualifications...),
-		DueOrder: schema.Far, CreatedAt: f.unit.Now,
+		DueOrder: schema.Far, LeaseUntil: schema.LongAgo, SigningMode: task.SigningModeAll, CreatedAt: f.unit.Now,
 	})
 	return f.book.load(ctx) // so that the task gets its due instant
 }
@@ -211,13 +220,22 @@ func (f *file) endTimer(ctx context.Context, seq int, state timerrow.State) erro
 func (f *file) fail(e engine.Effect) {
 	f.unit.Note("failure", e.Code)
 	f.failed = append(f.failed, f.unit.Failure.Create().SetCaseID(f.row.ID).SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).
-		SetTokenSeq(e.Token).SetNodeID(f.model.Nodes[e.Node].ID).SetCode(e.Code).SetDetail(e.Detail).SetCreatedAt(f.unit.Now))
+		SetTokenSeq(e.Token).SetNodeID(f.model.Nodes[e.Node].ID).SetCode(e.Code).SetDetail(e.Detail).SetCreatedAt(f.unit.Now).
+		SetAttempts(f.retrying.attempts).SetRetryAt(f.retrying.next(f.unit.Now)).SetRetrySeconds(f.retrying.seconds).SetRetriesLeft(f.retrying.left))
 }
 
 // end closes the case: open tasks and timers go, clocks that still run are cancelled.
 func (f *file) end(ctx context.Context, state servicecase.State, outcome string) error {
 	f.row.State, f.row.Outcome, f.row.EndedAt = state, outcome, f.at()
 	f.enterStage("")
+	if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
+		return err
+	}
+	if f.row.CallerID != nil {
+		if err := f.leave(ctx, answerNote, note{CaseID: f.row.ID}); err != nil {
+			return err
+		}
+	}
 	for _, t := range f.desk.open {
 		f.desk.end(t, task.StateCancelled)
 	}
@@ -254,6 +272,9 @@ func (f *file) enterStage(stage string) {
 // backReason says why a case goes back a stage: the reason given with the
 // command, else the node that sent it back.
 func (f *file) backReason() string {
+	if f.reason != "" {
+		return f.reason
+	}
 	if r, ok := f.state.Variables["reason"].(string); ok && strings.TrimSpace(r) != "" {
 		return r
 	}

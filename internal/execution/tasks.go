@@ -44,10 +44,21 @@ func (r *Room) ReleaseTask(ctx context.Context, in TaskRef) (TaskResult, error) 
 		if err := r.mayRelease(f.unit.Viewer, t); err != nil {
 			return err
 		}
-		t.State, t.AssigneeID, t.ClaimedAt = task.StateCreated, nil, nil
+		if t.DelegatedBy != nil { // back to whose work it is
+			f.giveBack(t)
+			return nil
+		}
+		t.State, t.AssigneeID, t.ClaimedAt, t.AssignedBy = task.StateCreated, nil, nil, nil
 		f.desk.change(t)
 		return nil
 	})
+}
+
+// giveBack returns a delegated task to the person whose work it is.
+func (f *file) giveBack(t *ent.Task) {
+	owner := *t.DelegatedBy
+	t.DelegatedBy, t.AssignedBy = nil, nil
+	f.take(t, owner)
 }
 
 // BeginTask begins work on a task the viewer has claimed; domain events bound
@@ -68,34 +79,41 @@ func (f *file) begin(ctx context.Context, t *ent.Task) error {
 }
 
 // AssignTask gives a task to a person of its role (派单); it may be claimed by
-// another already, but not begun.
+// another already, but not begun. Who is away is stood in for by his deputy.
 func (r *Room) AssignTask(ctx context.Context, in AssignTask) (TaskResult, error) {
 	return r.onTask(ctx, "assignTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(ctx context.Context, f *file, t *ent.Task) error {
 		if err := f.unit.Require(access.AssignTask, t.RegionPath); err != nil {
 			return err
 		}
-		if t.State == task.StateStarted {
+		if t.State != task.StateCreated && t.State != task.StateClaimed {
 			return taskState(t)
 		}
 		if _, err := f.unit.Staff.Get(ctx, in.StaffID); err != nil {
 			return notFound(err, "STAFF_NOT_FOUND", in.StaffID, "staffID")
 		}
-		who, err := r.staffing.ViewerByID(ctx, in.StaffID, f.unit.Now)
+		id, err := r.staffing.Deputy(ctx, f.unit.Client, in.StaffID, f.unit.Now)
+		if err != nil {
+			return err
+		}
+		who, err := r.staffing.ViewerByID(ctx, id, f.unit.Now)
 		if err != nil {
 			return below(err, "input", "staffID")
 		}
-		if err := r.fit(ctx, f.qualified(in.StaffID), who, t, f); err != nil {
+		if err := r.fit(ctx, f.qualified(id), who, t, f); err != nil {
 			return below(err, "input", "staffID")
 		}
-		f.unit.Note("assignee", in.StaffID)
-		f.unit.Note("reason", deref(in.Reason))
-		f.take(t, in.StaffID)
+		if id != in.StaffID {
+			f.unit.Note("instead of", in.StaffID)
+		}
+		t.DelegatedBy = nil
+		f.hand(t, &ent.Staff{ID: id})
+		f.act(t, "assign", id, who.Name, deref(in.Reason))
 		return nil
 	})
 }
 
 // CompleteTask completes a task with the values of its form and its evidence.
-// Errors: TASK_STATE, TASK_NOT_YOURS, EVIDENCE_MISSING (one for each kind),
+// Errors: TASK_STATE, TASK_NOT_YOURS, TASK_LEASE_LOST, EVIDENCE_MISSING (one for each kind),
 // VARIABLE_… with the path of the value, RULE_BLOCKED with the rule and clause.
 func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, error) {
 	return r.onTask(ctx, "completeTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(ctx context.Context, f *file, t *ent.Task) error {
@@ -104,6 +122,9 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 			return lostNode(t.NodeID)
 		}
 		if err := r.mayComplete(ctx, f.qualified(f.unit.Viewer.StaffID), f.unit.Viewer, t); err != nil {
+			return err
+		}
+		if err := f.held(t, in.Worker); err != nil {
 			return err
 		}
 		vars, err := f.formValues(node, in.Variables)
@@ -126,8 +147,31 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 			return err
 		}
 		f.given = kinds
-		return f.complete(ctx, t, vars)
+		return f.finish(ctx, t, vars)
 	})
+}
+
+// finish ends the assignee's part of a task: delegated work goes back to whose it
+// is, one that others sign waits for them, any other is complete.
+func (f *file) finish(ctx context.Context, t *ent.Task, vars map[string]any) error {
+	if t.DelegatedBy != nil {
+		f.act(t, "delegate_done", *t.DelegatedBy, "", "")
+		f.giveBack(t)
+		return f.step(ctx, engine.Event{Kind: engine.VariablesSet, Token: t.TokenSeq, Node: t.NodeID, Variables: vars})
+	}
+	all, err := f.signers(ctx, t)
+	if err == nil {
+		err = ready(t, all)
+	}
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		if waits, err := f.submit(ctx, t, vars, all); err != nil || waits {
+			return err
+		}
+	}
+	return f.complete(ctx, t, vars)
 }
 
 func (f *file) complete(ctx context.Context, t *ent.Task, vars map[string]any) error {
@@ -205,7 +249,7 @@ func taskState(t *ent.Task) error {
 func taskName(t *ent.Task) fault.Label { return fault.Label{ZH: t.NameZh, EN: t.NameEn} }
 
 // TaskStates are the states of a task in the order of its life.
-var TaskStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateCompleted, task.StateCancelled}
+var TaskStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateSigning, task.StateCompleted, task.StateCancelled}
 
 // StateLabel is a task's state as people read it.
 func StateLabel(s task.State) fault.Label {
@@ -216,6 +260,8 @@ func StateLabel(s task.State) fault.Label {
 		return fault.Label{ZH: "已签收", EN: "Claimed"}
 	case task.StateStarted:
 		return fault.Label{ZH: "处理中", EN: "In progress"}
+	case task.StateSigning:
+		return fault.Label{ZH: "待签核", EN: "Waiting for signatures"}
 	case task.StateCompleted:
 		return fault.Label{ZH: "已完成", EN: "Completed"}
 	case task.StateCancelled:

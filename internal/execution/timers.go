@@ -233,6 +233,9 @@ func (f *file) saveStill(ctx context.Context) error {
 	if err := f.saveTasks(ctx); err != nil {
 		return err
 	}
+	if err := f.saveActions(ctx); err != nil {
+		return err
+	}
 	f.changed()
 	return nil
 }

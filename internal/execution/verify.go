@@ -77,10 +77,6 @@ func (r *Room) Verify(ctx context.Context, progress func(done, all int)) (*Repor
 }
 
 func (r *Room) verifyCase(ctx context.Context, client *ent.Client, row *ent.ServiceCase, out *Report) error {
-	c, err := r.definitions.Compiled(ctx, client, row.VersionID)
-	if err != nil {
-		return err
-	}
 	events, err := client.CaseEvent.Query().Where(caseevent.CaseID(row.ID)).Order(ent.Asc(caseevent.FieldSeq)).All(ctx)
 	if err != nil {
 		return err
@@ -89,27 +85,26 @@ func (r *Room) verifyCase(ctx context.Context, client *ent.Client, row *ent.Serv
 	if len(events) != row.Revision {
 		out.add("history", row.Number, "the case is at revision %d with %d events", row.Revision, len(events))
 	}
-	var state engine.State
-	var effects []engine.Effect
-	for i, e := range events {
-		ev, err := eventOf(e)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			state.Variables = map[string]any{}
-		}
-		if effects, err = engine.Step(c.Model, &state, ev, e.At, effects[:0]); err != nil {
+	h, err := r.beginning(ctx, client, row, events)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := h.apply(ctx, e); err != nil {
 			out.add("history", row.Number, "event %d cannot be applied again: %v", e.Seq, err)
 			return nil
 		}
-		if d := engine.Digest(c.Model, &state); d != e.StateDigest {
+		if d := engine.Digest(h.model, &h.state); d != e.StateDigest {
 			out.add("history", row.Number, "event %d gives another state than it did", e.Seq)
 			return nil
 		}
 	}
-	f := &file{room: r, row: row, model: c.Model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}}
-	return f.verifyRows(ctx, client, &state, out)
+	if h.version != row.VersionID {
+		out.add("history", row.Number, "the history ends in version %s, the case is in %s", h.version, row.VersionID)
+		return nil
+	}
+	f := &file{room: r, row: row, model: h.model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}}
+	return f.verifyRows(ctx, client, &h.state, out)
 }
 
 func eventOf(row *ent.CaseEvent) (engine.Event, error) {
@@ -164,7 +159,7 @@ func (f *file) verifyRows(ctx context.Context, client *ent.Client, want *engine.
 }
 
 func (f *file) verifyTasks(ctx context.Context, client *ent.Client, tokens []*ent.Token, out *Report) error {
-	open, err := client.Task.Query().Where(task.CaseID(f.row.ID), task.StateIn(openStates...)).All(ctx)
+	open, err := client.Task.Query().Where(task.CaseID(f.row.ID), task.StateIn(OpenStates...)).All(ctx)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ var limits = map[string]limit{
 	ent.TypeStaff:          personal(access.ReadStaff, "id"),
 	ent.TypeRoleAssignment: personal(access.ReadStaff, "staff_id"),
 	ent.TypeQualification:  personal(access.ReadStaff, "staff_id"),
+	ent.TypeAbsence:        personal(access.ReadStaff, "staff_id"),
 	ent.TypeAPIToken:       personal(access.ReadTokens, "staff_id"),
 
 	ent.TypeServiceCase:    regional(access.ReadCases),
@@ -54,6 +55,8 @@ var limits = map[string]limit{
 	ent.TypeFailure:        regional(access.ReadCases),
 	ent.TypeEvidence:       regional(access.ReadCases),
 	ent.TypeSurveyResponse: regional(access.ReadCases),
+	ent.TypeTaskSigner:     regional(access.ReadCases),
+	ent.TypeTaskAction:     regional(access.ReadCases),
 	ent.TypeAuditEntry:     regional(access.ReadAudit),
 }
 

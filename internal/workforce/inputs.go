@@ -118,3 +118,19 @@ type RevokeToken struct {
 	TokenID        string  `json:"tokenID" validate:"required,max=64"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
+
+// RecordAbsence is the input of Room.RecordAbsence; people are named by id or code.
+type RecordAbsence struct {
+	StaffID        string     `json:"staffID" validate:"required,max=64"`
+	DeputyID       string     `json:"deputyID" validate:"required,max=64"`
+	StartsAt       *time.Time `json:"startsAt,omitempty"` // now when absent
+	EndsAt         time.Time  `json:"endsAt" validate:"required"`
+	Reason         *string    `json:"reason,omitempty" validate:"omitempty,max=2000"`
+	IdempotencyKey *string    `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// EndAbsence is the input of Room.EndAbsence.
+type EndAbsence struct {
+	AbsenceID      string  `json:"absenceID" validate:"required,max=64"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}

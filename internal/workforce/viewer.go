@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -56,6 +57,7 @@ type person struct {
 	id, code, name string
 	active         bool
 	grants         []access.Grant
+	absences       []*ent.Absence // in which he stands in for others
 }
 
 // viewer narrows a person to what holds at an instant; err is that of finding him.
@@ -70,6 +72,11 @@ func (p *person) viewer(at time.Time, err error) (*access.Viewer, error) {
 	for _, g := range p.grants {
 		if !at.Before(g.From) && (g.To.IsZero() || at.Before(g.To)) {
 			v.Grants = append(v.Grants, g)
+		}
+	}
+	for _, a := range p.absences {
+		if !at.Before(a.StartsAt) && at.Before(a.EndsAt) {
+			v.Absent = append(v.Absent, a.StaffID)
 		}
 	}
 	return v, nil
@@ -87,7 +94,12 @@ func (r *Room) person(ctx context.Context, key string, where predicate.Staff) (*
 		if err != nil {
 			return nil, err
 		}
-		p := &person{id: row.ID, code: row.Code, name: row.Name, active: row.Active}
+		away, err := r.door.Store.Client().Absence.Query().Where(absence.DeputyID(row.ID), absence.EndsAtGT(r.door.Clock.Now())).
+			Order(absence.ByStartsAt()).All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p := &person{id: row.ID, code: row.Code, name: row.Name, active: row.Active, absences: away}
 		for _, a := range roles {
 			p.grants = append(p.grants, access.Grant{Role: access.Role(a.Role), RegionPath: a.RegionPath, From: a.ValidFrom, To: deref(a.ValidTo)})
 		}

@@ -47,6 +47,10 @@ const (
 	APIToken       Prefix = "tkn"
 	Job            Prefix = "job"
 	ProcessEdit    Prefix = "ped"
+	TaskSigner     Prefix = "sgn"
+	TaskAction     Prefix = "act"
+	Absence        Prefix = "abs"
+	CaseAttribute  Prefix = "cat"
 )
 
 // tables maps each prefix to the table that node(id) reads.
@@ -58,7 +62,7 @@ var tables = map[Prefix]string{
 	StageVisit: "stage_visits", Token: "tokens", Task: "tasks", Clock: "clocks", Pause: "pauses",
 	Breach: "breaches", TimerRow: "timer_rows", CaseEvent: "case_events", Failure: "failures",
 	Evidence: "evidences", SurveyResponse: "survey_responses", AuditEntry: "audit_entries",
-	APIToken: "api_tokens",
+	APIToken: "api_tokens", TaskSigner: "task_signers", TaskAction: "task_actions", Absence: "absences",
 }
 
 var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

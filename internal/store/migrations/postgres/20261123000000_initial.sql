@@ -4,6 +4,12 @@ CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz N
 CREATE INDEX "job_kind" ON "jobs" ("kind");
 -- Create index "job_state_run_at" to table: "jobs"
 CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
+-- Create "idempotency_keys" table
+CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "idempotencykey_created_at" to table: "idempotency_keys"
+CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
+-- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
+CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
 -- Create "audit_entries" table
 CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
@@ -34,12 +40,6 @@ CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
 CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
 -- Create index "regions_region_path_key" to table: "regions"
 CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
--- Create "idempotency_keys" table
-CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "idempotencykey_created_at" to table: "idempotency_keys"
-CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
--- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
-CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
 -- Create "org_units" table
 CREATE TABLE "org_units" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "org_units_org_units_children" FOREIGN KEY ("parent_id") REFERENCES "org_units" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "org_units_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "org_units_code_key" to table: "org_units"
@@ -62,6 +62,16 @@ CREATE INDEX "staff_region_id" ON "staffs" ("region_id");
 CREATE INDEX "staff_region_path" ON "staffs" ("region_path" text_pattern_ops);
 -- Create index "staffs_code_key" to table: "staffs"
 CREATE UNIQUE INDEX "staffs_code_key" ON "staffs" ("code");
+-- Create "absences" table
+CREATE TABLE "absences" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "deputy_id" character varying NOT NULL, "deputy_code" character varying NOT NULL, "deputy_name" character varying NOT NULL, "starts_at" timestamptz NOT NULL, "ends_at" timestamptz NOT NULL, "reason" character varying NOT NULL DEFAULT '', "kept_by" character varying NOT NULL, "region_id" character varying NOT NULL, "staff_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "absences_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "absences_staffs_staff" FOREIGN KEY ("staff_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "absence_deputy_id_ends_at" to table: "absences"
+CREATE INDEX "absence_deputy_id_ends_at" ON "absences" ("deputy_id", "ends_at");
+-- Create index "absence_region_id" to table: "absences"
+CREATE INDEX "absence_region_id" ON "absences" ("region_id");
+-- Create index "absence_region_path" to table: "absences"
+CREATE INDEX "absence_region_path" ON "absences" ("region_path" text_pattern_ops);
+-- Create index "absence_staff_id_ends_at" to table: "absences"
+CREATE INDEX "absence_staff_id_ends_at" ON "absences" ("staff_id", "ends_at");
 -- Create "api_tokens" table
 CREATE TABLE "api_tokens" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "label" character varying NOT NULL, "hash" character varying NOT NULL, "expires_at" timestamptz NULL, "revoked_at" timestamptz NULL, "region_id" character varying NOT NULL, "staff_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "api_tokens_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "api_tokens_staffs_staff" FOREIGN KEY ("staff_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "api_tokens_hash_key" to table: "api_tokens"
@@ -155,9 +165,11 @@ CREATE INDEX "indicator_stop_event" ON "indicators" ("stop_event");
 -- Create index "indicator_version_id_code" to table: "indicators"
 CREATE UNIQUE INDEX "indicator_version_id_code" ON "indicators" ("version_id", "code");
 -- Create "service_cases" table
-CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "service_cases_number_key" to table: "service_cases"
 CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
+-- Create index "servicecase_caller_id" to table: "service_cases"
+CREATE INDEX "servicecase_caller_id" ON "service_cases" ("caller_id");
 -- Create index "servicecase_channel" to table: "service_cases"
 CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
 -- Create index "servicecase_created_at" to table: "service_cases"
@@ -224,6 +236,14 @@ CREATE INDEX "calendar_region_id" ON "calendars" ("region_id");
 CREATE INDEX "calendar_region_path" ON "calendars" ("region_path" text_pattern_ops);
 -- Create index "calendars_code_key" to table: "calendars"
 CREATE UNIQUE INDEX "calendars_code_key" ON "calendars" ("code");
+-- Create "case_attributes" table
+CREATE TABLE "case_attributes" ("id" character varying NOT NULL, "name" character varying NOT NULL, "text" character varying NOT NULL DEFAULT '', "number" double precision NOT NULL DEFAULT 0, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_attributes_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "caseattribute_case_id_name" to table: "case_attributes"
+CREATE UNIQUE INDEX "caseattribute_case_id_name" ON "case_attributes" ("case_id", "name");
+-- Create index "caseattribute_name_number" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_number" ON "case_attributes" ("name", "number");
+-- Create index "caseattribute_name_text" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_text" ON "case_attributes" ("name", "text");
 -- Create "case_events" table
 CREATE TABLE "case_events" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "seq" bigint NOT NULL, "kind" character varying NOT NULL, "node_id" character varying NOT NULL DEFAULT '', "input" jsonb NOT NULL, "trail" jsonb NOT NULL, "at" timestamptz NOT NULL, "by" character varying NOT NULL DEFAULT '', "state_digest" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_events_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "case_events_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "caseevent_case_id_seq" to table: "case_events"
@@ -235,7 +255,7 @@ CREATE INDEX "caseevent_region_id" ON "case_events" ("region_id");
 -- Create index "caseevent_region_path" to table: "case_events"
 CREATE INDEX "caseevent_region_path" ON "case_events" ("region_path" text_pattern_ops);
 -- Create "tasks" table
-CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "kind" character varying NOT NULL, "topic" character varying NOT NULL DEFAULT '', "role" character varying NOT NULL DEFAULT '', "stage" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'created', "priority" bigint NOT NULL DEFAULT 0, "required_qualifications" jsonb NOT NULL, "claimed_at" timestamptz NULL, "started_at" timestamptz NULL, "completed_at" timestamptz NULL, "completed_by" character varying NULL, "due_at" timestamptz NULL, "due_order" timestamptz NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "version_id" character varying NOT NULL, "assignee_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "tasks_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_staffs_assignee" FOREIGN KEY ("assignee_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "kind" character varying NOT NULL, "topic" character varying NOT NULL DEFAULT '', "role" character varying NOT NULL DEFAULT '', "stage" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'created', "priority" bigint NOT NULL DEFAULT 0, "required_qualifications" jsonb NOT NULL, "claimed_at" timestamptz NULL, "started_at" timestamptz NULL, "completed_at" timestamptz NULL, "completed_by" character varying NULL, "assigned_by" character varying NULL, "delegated_by" character varying NULL, "signing_mode" character varying NOT NULL DEFAULT 'all', "rejections" bigint NOT NULL DEFAULT 0, "urges" bigint NOT NULL DEFAULT 0, "urged_at" timestamptz NULL, "follow_up_at" timestamptz NULL, "lease_by" character varying NOT NULL DEFAULT '', "lease_until" timestamptz NOT NULL, "due_at" timestamptz NULL, "due_order" timestamptz NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "version_id" character varying NOT NULL, "assignee_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "tasks_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_staffs_assignee" FOREIGN KEY ("assignee_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "task_assignee_id" to table: "tasks"
 CREATE INDEX "task_assignee_id" ON "tasks" ("assignee_id");
 -- Create index "task_case_id" to table: "tasks"
@@ -252,8 +272,8 @@ CREATE INDEX "task_region_path" ON "tasks" ("region_path" text_pattern_ops);
 CREATE INDEX "task_region_path_state_due_order" ON "tasks" ("region_path" text_pattern_ops, "state", "due_order");
 -- Create index "task_state_role_due_order" to table: "tasks"
 CREATE INDEX "task_state_role_due_order" ON "tasks" ("state", "role", "due_order");
--- Create index "task_topic" to table: "tasks"
-CREATE INDEX "task_topic" ON "tasks" ("topic");
+-- Create index "task_topic_state_lease_until" to table: "tasks"
+CREATE INDEX "task_topic_state_lease_until" ON "tasks" ("topic", "state", "lease_until");
 -- Create index "task_version_id" to table: "tasks"
 CREATE INDEX "task_version_id" ON "tasks" ("version_id");
 -- Create "evidences" table
@@ -269,7 +289,7 @@ CREATE INDEX "evidence_region_path" ON "evidences" ("region_path" text_pattern_o
 -- Create index "evidence_task_id" to table: "evidences"
 CREATE INDEX "evidence_task_id" ON "evidences" ("task_id");
 -- Create "failures" table
-CREATE TABLE "failures" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "code" character varying NOT NULL, "detail" text NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'open', "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "failures_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "failures_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+CREATE TABLE "failures" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "code" character varying NOT NULL, "detail" text NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'open', "attempts" bigint NOT NULL DEFAULT 0, "retry_at" timestamptz NOT NULL, "retry_seconds" bigint NOT NULL DEFAULT 0, "retries_left" bigint NOT NULL DEFAULT 0, "reason" character varying NOT NULL DEFAULT '', "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "failures_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "failures_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "failure_case_id" to table: "failures"
 CREATE INDEX "failure_case_id" ON "failures" ("case_id");
 -- Create index "failure_code" to table: "failures"
@@ -280,8 +300,8 @@ CREATE INDEX "failure_node_id" ON "failures" ("node_id");
 CREATE INDEX "failure_region_id" ON "failures" ("region_id");
 -- Create index "failure_region_path" to table: "failures"
 CREATE INDEX "failure_region_path" ON "failures" ("region_path" text_pattern_ops);
--- Create index "failure_state" to table: "failures"
-CREATE INDEX "failure_state" ON "failures" ("state");
+-- Create index "failure_state_retry_at" to table: "failures"
+CREATE INDEX "failure_state_retry_at" ON "failures" ("state", "retry_at");
 -- Create "pauses" table
 CREATE TABLE "pauses" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "reason" character varying NOT NULL, "party" character varying NOT NULL, "note" character varying NOT NULL DEFAULT '', "node_id" character varying NOT NULL DEFAULT '', "started_at" timestamptz NOT NULL, "ended_at" timestamptz NULL, "by" character varying NOT NULL, "region_id" character varying NOT NULL, "clock_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "pauses_clocks_clock" FOREIGN KEY ("clock_id") REFERENCES "clocks" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "pauses_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "pause_clock_id" to table: "pauses"
@@ -340,6 +360,30 @@ CREATE INDEX "surveyresponse_region_id" ON "survey_responses" ("region_id");
 CREATE INDEX "surveyresponse_region_path" ON "survey_responses" ("region_path" text_pattern_ops);
 -- Create index "surveyresponse_score" to table: "survey_responses"
 CREATE INDEX "surveyresponse_score" ON "survey_responses" ("score");
+-- Create "task_actions" table
+CREATE TABLE "task_actions" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "action" character varying NOT NULL, "by" character varying NOT NULL, "by_name" character varying NOT NULL DEFAULT '', "to" character varying NOT NULL DEFAULT '', "to_name" character varying NOT NULL DEFAULT '', "reason" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "task_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "task_actions_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "task_actions_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "task_actions_tasks_task" FOREIGN KEY ("task_id") REFERENCES "tasks" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "taskaction_action" to table: "task_actions"
+CREATE INDEX "taskaction_action" ON "task_actions" ("action");
+-- Create index "taskaction_case_id" to table: "task_actions"
+CREATE INDEX "taskaction_case_id" ON "task_actions" ("case_id");
+-- Create index "taskaction_region_id" to table: "task_actions"
+CREATE INDEX "taskaction_region_id" ON "task_actions" ("region_id");
+-- Create index "taskaction_region_path" to table: "task_actions"
+CREATE INDEX "taskaction_region_path" ON "task_actions" ("region_path" text_pattern_ops);
+-- Create index "taskaction_task_id" to table: "task_actions"
+CREATE INDEX "taskaction_task_id" ON "task_actions" ("task_id");
+-- Create "task_signers" table
+CREATE TABLE "task_signers" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "staff_id" character varying NOT NULL, "staff_code" character varying NOT NULL, "staff_name" character varying NOT NULL, "place" character varying NOT NULL, "seq" bigint NOT NULL, "state" character varying NOT NULL DEFAULT 'asked', "comment" character varying NOT NULL DEFAULT '', "asked_by" character varying NOT NULL, "signed_at" timestamptz NULL, "region_id" character varying NOT NULL, "task_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "task_signers_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "task_signers_tasks_task" FOREIGN KEY ("task_id") REFERENCES "tasks" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "tasksigner_region_id" to table: "task_signers"
+CREATE INDEX "tasksigner_region_id" ON "task_signers" ("region_id");
+-- Create index "tasksigner_region_path" to table: "task_signers"
+CREATE INDEX "tasksigner_region_path" ON "task_signers" ("region_path" text_pattern_ops);
+-- Create index "tasksigner_staff_id_state" to table: "task_signers"
+CREATE INDEX "tasksigner_staff_id_state" ON "task_signers" ("staff_id", "state");
+-- Create index "tasksigner_state" to table: "task_signers"
+CREATE INDEX "tasksigner_state" ON "task_signers" ("state");
+-- Create index "tasksigner_task_id" to table: "task_signers"
+CREATE INDEX "tasksigner_task_id" ON "task_signers" ("task_id");
 -- Create "timer_rows" table
 CREATE TABLE "timer_rows" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "token_seq" bigint NOT NULL, "seq" bigint NOT NULL, "node_id" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'waiting', "due_at" timestamptz NULL, "due_order" timestamptz NOT NULL, "fired_at" timestamptz NULL, "fired_count" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "timer_rows_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "timer_rows_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "timerrow_case_id" to table: "timer_rows"

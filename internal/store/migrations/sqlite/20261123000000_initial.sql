@@ -8,6 +8,16 @@ CREATE INDEX `apitoken_region_path` ON `api_tokens` (`region_path`);
 CREATE INDEX `apitoken_region_id` ON `api_tokens` (`region_id`);
 -- Create index "apitoken_staff_id" to table: "api_tokens"
 CREATE INDEX `apitoken_staff_id` ON `api_tokens` (`staff_id`);
+-- Create "absences" table
+CREATE TABLE `absences` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `deputy_id` text NOT NULL, `deputy_code` text NOT NULL, `deputy_name` text NOT NULL, `starts_at` datetime NOT NULL, `ends_at` datetime NOT NULL, `reason` text NOT NULL DEFAULT (''), `kept_by` text NOT NULL, `region_id` text NOT NULL, `staff_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `absences_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `absences_staffs_staff` FOREIGN KEY (`staff_id`) REFERENCES `staffs` (`id`) ON DELETE NO ACTION);
+-- Create index "absence_region_path" to table: "absences"
+CREATE INDEX `absence_region_path` ON `absences` (`region_path`);
+-- Create index "absence_region_id" to table: "absences"
+CREATE INDEX `absence_region_id` ON `absences` (`region_id`);
+-- Create index "absence_staff_id_ends_at" to table: "absences"
+CREATE INDEX `absence_staff_id_ends_at` ON `absences` (`staff_id`, `ends_at`);
+-- Create index "absence_deputy_id_ends_at" to table: "absences"
+CREATE INDEX `absence_deputy_id_ends_at` ON `absences` (`deputy_id`, `ends_at`);
 -- Create "audit_entries" table
 CREATE TABLE `audit_entries` (`id` text NOT NULL, `created_at` datetime NOT NULL, `viewer` text NOT NULL, `region_path` text NOT NULL DEFAULT (''), `viewer_name` text NOT NULL DEFAULT (''), `operation` text NOT NULL, `subject` text NOT NULL DEFAULT (''), `outcome` text NOT NULL, `code` text NOT NULL DEFAULT (''), `detail` json NULL, `input_hash` text NOT NULL DEFAULT (''), PRIMARY KEY (`id`));
 -- Create index "auditentry_region_path" to table: "audit_entries"
@@ -54,6 +64,14 @@ CREATE UNIQUE INDEX `calendars_code_key` ON `calendars` (`code`);
 CREATE INDEX `calendar_region_path` ON `calendars` (`region_path`);
 -- Create index "calendar_region_id" to table: "calendars"
 CREATE INDEX `calendar_region_id` ON `calendars` (`region_id`);
+-- Create "case_attributes" table
+CREATE TABLE `case_attributes` (`id` text NOT NULL, `name` text NOT NULL, `text` text NOT NULL DEFAULT (''), `number` real NOT NULL DEFAULT (0), `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_attributes_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
+-- Create index "caseattribute_case_id_name" to table: "case_attributes"
+CREATE UNIQUE INDEX `caseattribute_case_id_name` ON `case_attributes` (`case_id`, `name`);
+-- Create index "caseattribute_name_text" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_text` ON `case_attributes` (`name`, `text`);
+-- Create index "caseattribute_name_number" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_number` ON `case_attributes` (`name`, `number`);
 -- Create "case_events" table
 CREATE TABLE `case_events` (`id` text NOT NULL, `region_path` text NOT NULL, `seq` integer NOT NULL, `kind` text NOT NULL, `node_id` text NOT NULL DEFAULT (''), `input` json NOT NULL, `trail` json NOT NULL, `at` datetime NOT NULL, `by` text NOT NULL DEFAULT (''), `state_digest` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_events_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `case_events_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "caseevent_region_path" to table: "case_events"
@@ -111,15 +129,15 @@ CREATE INDEX `evidence_task_id` ON `evidences` (`task_id`);
 -- Create index "evidence_kind" to table: "evidences"
 CREATE INDEX `evidence_kind` ON `evidences` (`kind`);
 -- Create "failures" table
-CREATE TABLE `failures` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `code` text NOT NULL, `detail` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('open'), `ended_at` datetime NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `failures_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `failures_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
+CREATE TABLE `failures` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `code` text NOT NULL, `detail` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('open'), `attempts` integer NOT NULL DEFAULT (0), `retry_at` datetime NOT NULL, `retry_seconds` integer NOT NULL DEFAULT (0), `retries_left` integer NOT NULL DEFAULT (0), `reason` text NOT NULL DEFAULT (''), `ended_at` datetime NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `failures_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `failures_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "failure_region_path" to table: "failures"
 CREATE INDEX `failure_region_path` ON `failures` (`region_path`);
 -- Create index "failure_region_id" to table: "failures"
 CREATE INDEX `failure_region_id` ON `failures` (`region_id`);
 -- Create index "failure_case_id" to table: "failures"
 CREATE INDEX `failure_case_id` ON `failures` (`case_id`);
--- Create index "failure_state" to table: "failures"
-CREATE INDEX `failure_state` ON `failures` (`state`);
+-- Create index "failure_state_retry_at" to table: "failures"
+CREATE INDEX `failure_state_retry_at` ON `failures` (`state`, `retry_at`);
 -- Create index "failure_node_id" to table: "failures"
 CREATE INDEX `failure_node_id` ON `failures` (`node_id`);
 -- Create index "failure_code" to table: "failures"
@@ -243,7 +261,7 @@ CREATE INDEX `roleassignment_staff_id` ON `role_assignments` (`staff_id`);
 -- Create index "roleassignment_role" to table: "role_assignments"
 CREATE INDEX `roleassignment_role` ON `role_assignments` (`role`);
 -- Create "service_cases" table
-CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
+CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `caller_token` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, `caller_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL, CONSTRAINT `service_cases_service_cases_called` FOREIGN KEY (`caller_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL);
 -- Create index "service_cases_number_key" to table: "service_cases"
 CREATE UNIQUE INDEX `service_cases_number_key` ON `service_cases` (`number`);
 -- Create index "servicecase_region_path" to table: "service_cases"
@@ -256,6 +274,8 @@ CREATE INDEX `servicecase_process_id` ON `service_cases` (`process_id`);
 CREATE INDEX `servicecase_version_id` ON `service_cases` (`version_id`);
 -- Create index "servicecase_owner_id" to table: "service_cases"
 CREATE INDEX `servicecase_owner_id` ON `service_cases` (`owner_id`);
+-- Create index "servicecase_caller_id" to table: "service_cases"
+CREATE INDEX `servicecase_caller_id` ON `service_cases` (`caller_id`);
 -- Create index "servicecase_state" to table: "service_cases"
 CREATE INDEX `servicecase_state` ON `service_cases` (`state`);
 -- Create index "servicecase_stage" to table: "service_cases"
@@ -319,7 +339,7 @@ CREATE INDEX `surveyresponse_case_id` ON `survey_responses` (`case_id`);
 -- Create index "surveyresponse_score" to table: "survey_responses"
 CREATE INDEX `surveyresponse_score` ON `survey_responses` (`score`);
 -- Create "tasks" table
-CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
+CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `assigned_by` text NULL, `delegated_by` text NULL, `signing_mode` text NOT NULL DEFAULT ('all'), `rejections` integer NOT NULL DEFAULT (0), `urges` integer NOT NULL DEFAULT (0), `urged_at` datetime NULL, `follow_up_at` datetime NULL, `lease_by` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX `task_region_path` ON `tasks` (`region_path`);
 -- Create index "task_region_id" to table: "tasks"
@@ -334,12 +354,36 @@ CREATE INDEX `task_assignee_id` ON `tasks` (`assignee_id`);
 CREATE INDEX `task_state_role_due_order` ON `tasks` (`state`, `role`, `due_order`);
 -- Create index "task_node_id" to table: "tasks"
 CREATE INDEX `task_node_id` ON `tasks` (`node_id`);
--- Create index "task_topic" to table: "tasks"
-CREATE INDEX `task_topic` ON `tasks` (`topic`);
+-- Create index "task_topic_state_lease_until" to table: "tasks"
+CREATE INDEX `task_topic_state_lease_until` ON `tasks` (`topic`, `state`, `lease_until`);
 -- Create index "task_kind" to table: "tasks"
 CREATE INDEX `task_kind` ON `tasks` (`kind`);
 -- Create index "task_region_path_state_due_order" to table: "tasks"
 CREATE INDEX `task_region_path_state_due_order` ON `tasks` (`region_path`, `state`, `due_order`);
+-- Create "task_actions" table
+CREATE TABLE `task_actions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `by` text NOT NULL, `by_name` text NOT NULL DEFAULT (''), `to` text NOT NULL DEFAULT (''), `to_name` text NOT NULL DEFAULT (''), `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, `task_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `task_actions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_tasks_task` FOREIGN KEY (`task_id`) REFERENCES `tasks` (`id`) ON DELETE NO ACTION);
+-- Create index "taskaction_region_path" to table: "task_actions"
+CREATE INDEX `taskaction_region_path` ON `task_actions` (`region_path`);
+-- Create index "taskaction_region_id" to table: "task_actions"
+CREATE INDEX `taskaction_region_id` ON `task_actions` (`region_id`);
+-- Create index "taskaction_case_id" to table: "task_actions"
+CREATE INDEX `taskaction_case_id` ON `task_actions` (`case_id`);
+-- Create index "taskaction_task_id" to table: "task_actions"
+CREATE INDEX `taskaction_task_id` ON `task_actions` (`task_id`);
+-- Create index "taskaction_action" to table: "task_actions"
+CREATE INDEX `taskaction_action` ON `task_actions` (`action`);
+-- Create "task_signers" table
+CREATE TABLE `task_signers` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `staff_id` text NOT NULL, `staff_code` text NOT NULL, `staff_name` text NOT NULL, `place` text NOT NULL, `seq` integer NOT NULL, `state` text NOT NULL DEFAULT ('asked'), `comment` text NOT NULL DEFAULT (''), `asked_by` text NOT NULL, `signed_at` datetime NULL, `region_id` text NOT NULL, `task_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `task_signers_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_signers_tasks_task` FOREIGN KEY (`task_id`) REFERENCES `tasks` (`id`) ON DELETE NO ACTION);
+-- Create index "tasksigner_region_path" to table: "task_signers"
+CREATE INDEX `tasksigner_region_path` ON `task_signers` (`region_path`);
+-- Create index "tasksigner_region_id" to table: "task_signers"
+CREATE INDEX `tasksigner_region_id` ON `task_signers` (`region_id`);
+-- Create index "tasksigner_task_id" to table: "task_signers"
+CREATE INDEX `tasksigner_task_id` ON `task_signers` (`task_id`);
+-- Create index "tasksigner_staff_id_state" to table: "task_signers"
+CREATE INDEX `tasksigner_staff_id_state` ON `task_signers` (`staff_id`, `state`);
+-- Create index "tasksigner_state" to table: "task_signers"
+CREATE INDEX `tasksigner_state` ON `task_signers` (`state`);
 -- Create "timer_rows" table
 CREATE TABLE `timer_rows` (`id` text NOT NULL, `region_path` text NOT NULL, `token_seq` integer NOT NULL, `seq` integer NOT NULL, `node_id` text NOT NULL, `state` text NOT NULL DEFAULT ('waiting'), `due_at` datetime NULL, `due_order` datetime NOT NULL, `fired_at` datetime NULL, `fired_count` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `timer_rows_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `timer_rows_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "timerrow_region_path" to table: "timer_rows"

@@ -1,0 +1,226 @@
+package execution
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/definition"
+	"github.com/openspms/spms/internal/engine"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/store"
+)
+
+// maxMigrated bounds the cases that one MigrateCases takes; the rest is left for
+// the next.
+const maxMigrated = 500
+
+// MigratedCase is what became of one case, or would become of it.
+type MigratedCase struct {
+	CaseID, Number string
+	Err            error
+}
+
+// Migration is the answer of MigrateCases.
+type Migration struct {
+	FromVersionID, ToVersionID string
+	Preview                    bool
+	Items                      []MigratedCase
+	Left                       int // running cases of the version that were not taken
+}
+
+// MigrateCases moves running cases of one version to another by a mapping that was
+// proposed and has passed its check, in the regions where the viewer may, the
+// oldest first and each by itself; with Preview nothing is written and each case is
+// told what would become of it. Tokens, tasks with their people, timers and clocks
+// go along. A call takes at most 500 cases, so that it can be ended between two.
+// Errors: those of definition.Room.Mapping, MIGRATION_SAME_VERSION,
+// MIGRATION_NOT_CHECKED with the findings as items, ACTION_FORBIDDEN; others per
+// case, CASE_NOT_FOUND among them for one named that does not run in the version.
+func (r *Room) MigrateCases(ctx context.Context, in MigrateCases) (Migration, error) {
+	within := ""
+	if in.RegionID != nil {
+		reg, err := r.door.Store.Client().Region.Query().Where(store.RegionRef(*in.RegionID)).Only(ctx)
+		if err != nil {
+			return Migration{}, notFound(err, "REGION_NOT_FOUND", *in.RegionID, "regionID")
+		}
+		within = reg.RegionPath
+	}
+	m, err := r.definitions.Mapping(ctx, in.FromVersionID, in.ToVersionID, in.Pairs)
+	if err != nil {
+		return Migration{}, below(err, "input")
+	}
+	out := Migration{FromVersionID: m.FromVersionID, ToVersionID: m.ToVersionID, Preview: in.Preview}
+	if m.FromVersionID == m.ToVersionID {
+		return out, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "toVersionID")
+	}
+	if errs := model.Errors(m.Findings); len(errs) > 0 {
+		e := fault.E(fault.Precondition, "MIGRATION_NOT_CHECKED", fault.P("count", len(errs))).At("input", "pairs")
+		for _, f := range errs {
+			e = e.With(f.Fault().At(append([]string{"input", "pairs"}, f.Elements...)...))
+		}
+		return out, e
+	}
+	v := access.From(ctx)
+	if !v.MayAnywhere(access.MigrateCases) {
+		return out, fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.MigrateCases), fault.P("region", "…"))
+	}
+	q := r.door.Store.Client().ServiceCase.Query().Where(servicecase.VersionID(m.FromVersionID), servicecase.StateEQ(servicecase.StateActive))
+	if !v.IsSystem() {
+		q.Where(store.Within(v.Regions(access.MigrateCases)))
+	}
+	if in.CaseIDs != nil {
+		q.Where(servicecase.IDIn(in.CaseIDs...))
+	}
+	if within != "" {
+		q.Where(store.Within([]string{within}))
+	}
+	all, err := q.Clone().Count(ctx)
+	if err != nil {
+		return out, fmt.Errorf("count the cases to migrate: %w", err)
+	}
+	rows, err := q.Order(servicecase.ByCreatedAt(), servicecase.ByID()).Limit(maxMigrated).All(ctx)
+	if err != nil {
+		return out, fmt.Errorf("list the cases to migrate: %w", err)
+	}
+	for i, d := range eachItem(ctx, len(rows), func(ctx context.Context, i int) (CaseResult, error) {
+		return r.migrate(ctx, in, m, rows[i])
+	}) {
+		out.Items = append(out.Items, MigratedCase{rows[i].ID, rows[i].Number, d.Err})
+	}
+	out.Left = all - len(rows)
+	for i, id := range in.CaseIDs {
+		if !slices.ContainsFunc(rows, func(c *ent.ServiceCase) bool { return c.ID == id }) {
+			at := fmt.Sprintf("caseIDs[%d]", i)
+			out.Items = append(out.Items, MigratedCase{CaseID: id, Err: fault.E(fault.NotFound, "CASE_NOT_FOUND", fault.P("id", id)).At("input", at)})
+		}
+	}
+	return out, nil
+}
+
+// errPreview undoes a migration that was only tried.
+var errPreview = fmt.Errorf("preview")
+
+// migrate moves one case.
+func (r *Room) migrate(ctx context.Context, in MigrateCases, m *definition.VersionMapping, row *ent.ServiceCase) (CaseResult, error) {
+	cmd := command.Command{Operation: "migrateCase", Input: map[string]any{"case": row.ID, "to": m.ToVersionID, "mapping": m.Mapping}}
+	if in.IdempotencyKey != nil && !in.Preview {
+		cmd.Key = *in.IdempotencyKey + "#" + row.ID
+	}
+	out, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		f, err := r.open(ctx, u, row.ID, "caseIDs")
+		if err != nil {
+			return CaseResult{}, err
+		}
+		if err := u.Require(access.MigrateCases, f.row.RegionPath); err != nil {
+			return CaseResult{}, err
+		}
+		if err := f.active("caseIDs"); err != nil {
+			return CaseResult{}, err
+		}
+		if f.row.VersionID != m.FromVersionID {
+			return CaseResult{}, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "caseIDs")
+		}
+		u.Note("reason", in.Reason)
+		u.Note("to", m.ToVersionID)
+		if err := f.migrate(ctx, m); err != nil {
+			return CaseResult{}, err
+		}
+		if err := f.save(ctx); err != nil {
+			return CaseResult{}, err
+		}
+		if in.Preview {
+			return CaseResult{}, errPreview
+		}
+		return CaseResult{f.row.ID}, nil
+	})
+	if err == errPreview { //nolint:errorlint // it is our own and never wrapped
+		err = nil
+	}
+	return out, err
+}
+
+// migrate lets the engine move the case and carries out what follows.
+func (f *file) migrate(ctx context.Context, m *definition.VersionMapping) error {
+	c, err := f.room.definitions.Compiled(ctx, f.db, m.ToVersionID)
+	if err != nil {
+		return err
+	}
+	if err := f.book.load(ctx); err != nil {
+		return err
+	}
+	from := f.model
+	ev := f.inContext(engine.Event{Kind: engine.Migrated, Name: m.ToVersionID, Node: f.row.VersionID, Mapping: m.Mapping})
+	f.effects, err = engine.Migrate(from, c.Model, &f.state, m.Mapping, ev, f.unit.Now, f.effects[:0])
+	if err != nil {
+		return err
+	}
+	f.model, f.row.VersionID = c.Model, m.ToVersionID
+	for _, e := range f.effects {
+		if e.Kind != engine.TokenMigrated {
+			continue
+		}
+		f.relabel(e)
+		if err := f.repause(ctx, from, e); err != nil {
+			return err
+		}
+	}
+	trail, more, err := f.carryOut(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.record(ev, trail); err != nil {
+		return err
+	}
+	if more {
+		return f.step(ctx, engine.Event{Kind: engine.Continue})
+	}
+	return nil
+}
+
+// relabel gives the open task of a token what the new version says of it; who has
+// it keeps it.
+func (f *file) relabel(e engine.Effect) {
+	t, ok := f.desk.open[e.Token]
+	if !ok {
+		return
+	}
+	n := f.model.Nodes[e.Node]
+	t.VersionID, t.NodeID, t.NameZh, t.NameEn = f.row.VersionID, n.ID, named(n.Name, n.ID), n.NameEn
+	t.Topic, t.Stage, t.RequiredQualifications = n.Topic, n.Stage, append([]string{}, n.Qualifications...)
+	if n.Role != "" {
+		t.Role = n.Role
+	}
+	f.desk.change(t)
+	f.taskChanged(t)
+}
+
+// repause lets the clocks pause for what the new version pauses them for at a
+// token's node.
+func (f *file) repause(ctx context.Context, from *model.Model, e engine.Effect) error {
+	old, ok := from.Node(e.Name)
+	if !ok {
+		return lostNode(e.Name)
+	}
+	was, is := from.Nodes[old].Pauses, f.model.Nodes[e.Node].Pauses
+	if e.Name == f.model.Nodes[e.Node].ID && reflect.DeepEqual(was, is) {
+		return nil
+	}
+	if len(was) > 0 {
+		if err := f.book.release(ctx, e.Name, f.unit.Now); err != nil {
+			return err
+		}
+	}
+	for _, p := range is {
+		if err := f.book.hold(ctx, f.model.Nodes[e.Node].ID, p.Reason, p.Indicators, f.unit.Now); err != nil {
+			return err
+		}
+	}
+	return nil
+}

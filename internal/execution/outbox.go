@@ -1,0 +1,375 @@
+package execution
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/engine"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/store"
+)
+
+// What one case does to another - it calls it, answers its caller, sends it a
+// message or a signal - is written down in the transaction of the step and carried
+// out in one of its own, once, in which the note is crossed out. So no command
+// locks two cases in an order that another one has the other way round, and
+// nothing is lost when the process dies in between.
+
+// The kinds of notes.
+const (
+	callNote    = "case.call"    // a call activity began
+	answerNote  = "case.answer"  // a called case has ended
+	uncallNote  = "case.uncall"  // a call activity was interrupted
+	messageNote = "case.message" // a message was thrown
+	signalNote  = "case.signal"  // a signal was thrown, or is for the case named To
+)
+
+// note is what one case asks of another.
+type note struct {
+	CaseID    string         `json:"caseID"` // who asks; of an answer the case that ended
+	To        string         `json:"to,omitempty"`
+	Token     int            `json:"token,omitempty"`
+	Name      string         `json:"name,omitempty"` // process key, message or signal
+	Key       string         `json:"key,omitempty"`
+	Variables map[string]any `json:"variables,omitempty"`
+
+	path string // of the region of who asks
+}
+
+// Errors that a called case brings its caller, which an error event can catch.
+const (
+	callCancelled = "CALL_CANCELLED"
+	callTooDeep   = "CALL_TOO_DEEP"
+)
+
+// maxCallDepth bounds how deep cases call each other.
+const maxCallDepth = 16
+
+// leave writes a note.
+func (f *file) leave(ctx context.Context, kind string, n note) error {
+	args, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("write a note: %w", err)
+	}
+	row, err := f.unit.Job.Create().SetKind(kind).SetArgs(args).SetRunAt(f.unit.Now).SetCreatedAt(f.unit.Now).Save(access.Elevated(ctx))
+	if err != nil {
+		return fmt.Errorf("write a note: %w", err)
+	}
+	f.unit.Changed(store.Change{Kind: "job", ID: row.ID, CaseID: f.row.ID, RegionPath: f.row.RegionPath})
+	return nil
+}
+
+// Deliver carries out the notes that are due, the oldest first, a command for each,
+// and returns how many. One that fails is tried again later, each time after twice
+// as long, and holds up no other. Several nodes may deliver at once.
+func (r *Room) Deliver(ctx context.Context) (int, error) {
+	ctx = access.With(ctx, access.System("outbox"))
+	done := 0
+	var failed []error
+	for {
+		rows, err := r.door.Store.Client().Job.Query().Where(job.StateEQ(job.StateReady), job.RunAtLTE(r.door.Clock.Now())).
+			Order(job.ByRunAt(), job.ByID()).Limit(tickBatch).All(access.Elevated(ctx))
+		if err != nil {
+			return done, fmt.Errorf("list notes: %w", errors.Join(append(failed, err)...))
+		}
+		before := done
+		for _, row := range rows {
+			if err := ctx.Err(); err != nil {
+				return done, err
+			}
+			if err := r.deliver(ctx, row.ID); err != nil {
+				failed = append(failed, fmt.Errorf("carry out %s %s: %w", row.Kind, row.ID, err))
+				r.postpone(ctx, row, err)
+				continue
+			}
+			done++
+		}
+		if len(rows) == 0 || done == before {
+			return done, errors.Join(failed...)
+		}
+	}
+}
+
+// postpone lets a note that failed wait: 1 s, then twice as long each time, at most
+// an hour.
+func (r *Room) postpone(ctx context.Context, row *ent.Job, why error) {
+	pause := min(time.Second<<min(row.Attempt, 12), time.Hour)
+	err := r.door.Store.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+		return tx.Job.Update().Where(job.ID(row.ID), job.StateEQ(job.StateReady)).AddAttempt(1).SetRunAt(r.door.Clock.Now().Add(pause)).
+			SetLastError(fault.CodeOf(why)).Exec(access.Elevated(ctx))
+	})
+	if err != nil && r.door.Log != nil {
+		r.door.Log.Error("postpone a note", "note", row.ID, "err", err)
+	}
+}
+
+// deliver carries one note out and crosses it out in the same transaction.
+func (r *Room) deliver(ctx context.Context, id string) error {
+	_, err := command.Run(ctx, r.door, command.Command{Operation: "deliver", Input: id}, func(ctx context.Context, u *command.Unit) (int, error) {
+		row, err := u.Job.Query().Where(job.ID(id), job.StateEQ(job.StateReady)).Only(store.Locking(access.Elevated(ctx)))
+		if ent.IsNotFound(err) {
+			return 0, nil // another node was faster
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read a note: %w", err)
+		}
+		var n note
+		if err := json.Unmarshal(row.Args, &n); err != nil {
+			return 0, fmt.Errorf("read a note: %w", err)
+		}
+		path, err := u.ServiceCase.Query().Where(servicecase.ID(n.CaseID)).Select(servicecase.FieldRegionPath).String(access.Elevated(ctx))
+		if err != nil {
+			return 0, fmt.Errorf("read who left a note: %w", err)
+		}
+		u.On(n.CaseID, path)
+		n.path = path
+		do := map[string]func(context.Context, *command.Unit, note) error{
+			callNote: r.call, answerNote: r.answer, uncallNote: r.uncall, messageNote: r.message, signalNote: r.signal,
+		}[row.Kind]
+		if do == nil {
+			return 0, fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("a note of kind %q", row.Kind))
+		}
+		if err := do(ctx, u, n); err != nil {
+			return 0, err
+		}
+		err = u.Job.UpdateOneID(id).SetState(job.StateDone).Exec(access.Elevated(ctx))
+		return 1, err
+	})
+	return err
+}
+
+// asking opens the case of a note whose token still waits for the called case; ok is
+// false when it does not any more.
+func (r *Room) asking(ctx context.Context, u *command.Unit, caseID string, seq int) (f *file, ok bool, err error) {
+	f, err = r.open(ctx, u, caseID, "caseID")
+	if err != nil || f.row.State != servicecase.StateActive {
+		return f, false, err
+	}
+	for _, t := range f.state.Tokens {
+		if t.Seq == seq && t.Status == engine.Calling {
+			return f, true, nil
+		}
+	}
+	return f, false, nil
+}
+
+// call starts the case that a call activity asks for, with those of the caller's
+// variables that it takes as input. What cannot be started is an error of the
+// activity.
+func (r *Room) call(ctx context.Context, u *command.Unit, n note) error {
+	f, ok, err := r.asking(ctx, u, n.CaseID, n.Token)
+	if err != nil || !ok {
+		return err
+	}
+	err = r.startCalled(ctx, u, f, n)
+	if err == nil {
+		return nil
+	}
+	e := fault.From(err)
+	if e.Kind == fault.Internal || e.Kind == fault.Unavailable {
+		return err
+	}
+	if err := f.step(ctx, engine.Event{Kind: engine.ErrorThrown, Token: n.Token, Name: e.Code, Reason: e.Error()}); err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
+
+func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note) error {
+	depth := 0
+	for at := f.row; at.CallerID != nil; depth++ {
+		if depth >= maxCallDepth {
+			return fault.E(fault.Precondition, callTooDeep, fault.P("max", maxCallDepth))
+		}
+		var err error
+		if at, err = u.ServiceCase.Get(access.Elevated(ctx), *at.CallerID); err != nil {
+			return fmt.Errorf("read the caller: %w", err)
+		}
+	}
+	by, err := r.definitions.Bound(ctx, u, n.Name, f.place)
+	if err != nil {
+		return err
+	}
+	in := StartCase{ProcessKey: n.Name, RegionID: f.row.RegionID, Title: &f.row.Title, Area: &f.row.Area, Channel: &f.row.Channel}
+	g, err := r.newFile(ctx, u, in, f.place, by)
+	if err != nil {
+		return err
+	}
+	g.row.CallerID, g.row.CallerToken, g.row.OwnerID = &f.row.ID, n.Token, f.row.OwnerID
+	in.Variables = map[string]any{}
+	for _, v := range g.model.Variables {
+		if value := model.Get(n.Variables, v.Name); v.Input && value != nil {
+			in.Variables[v.Name] = value
+		}
+	}
+	vars, err := g.inputVariables(in)
+	if err != nil {
+		return err
+	}
+	if err := g.lawful(ctx, "", vars, nil); err != nil {
+		return err
+	}
+	start := engine.Event{Kind: engine.Start, Variables: vars}
+	if _, err := engine.Step(g.model, &engine.State{Variables: map[string]any{}}, g.inContext(start), u.Now, nil); err != nil {
+		return err // before anything is written
+	}
+	if err := g.insert(ctx); err != nil {
+		return err
+	}
+	if err := g.step(ctx, start); err != nil {
+		return err
+	}
+	u.On(g.row.ID, g.row.RegionPath)
+	u.Note("caller", f.row.ID)
+	return g.save(ctx)
+}
+
+// answer lets a caller go on whose called case has ended: with the values of the
+// variables that both declare alike, or with an error.
+func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
+	called, err := u.ServiceCase.Get(access.Elevated(ctx), n.CaseID)
+	if err != nil || called.CallerID == nil {
+		return err
+	}
+	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
+	if err != nil || !ok {
+		return err
+	}
+	c, err := r.definitions.Compiled(ctx, u.Client, called.VersionID)
+	if err != nil {
+		return err
+	}
+	ev := engine.Event{Kind: engine.TaskCompleted, Token: called.CallerToken, Variables: shared(c.Model, f.model, called.Variables)}
+	if code, failed := errorOf(c.Model, called); failed {
+		ev.Kind, ev.Name = engine.ErrorThrown, code
+	}
+	u.Note("called", called.ID)
+	if err := f.step(ctx, ev); err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
+
+// errorOf is the error that a case has ended with, if it has.
+func errorOf(m *model.Model, row *ent.ServiceCase) (code string, failed bool) {
+	if row.State == servicecase.StateCancelled {
+		return callCancelled, true
+	}
+	if i, ok := m.Node(row.Outcome); ok && m.Nodes[i].Type == bpmn.EndEvent && m.Nodes[i].Kind == bpmn.ErrorEvent {
+		return m.Nodes[i].Code, true
+	}
+	return "", false
+}
+
+// shared are the values of the variables that two processes declare alike, nested.
+func shared(from, to *model.Model, vars map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, v := range from.Variables {
+		at, ok := to.Variable(v.Name)
+		if value := model.Get(vars, v.Name); ok && at.Type == v.Type && value != nil {
+			model.Set(out, v.Name, value)
+		}
+	}
+	return out
+}
+
+// uncall cancels the case that an interrupted call activity had started.
+func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
+	id, err := u.ServiceCase.Query().Where(servicecase.CallerID(n.CaseID), servicecase.CallerToken(n.Token), servicecase.StateEQ(servicecase.StateActive)).
+		FirstID(access.Elevated(ctx))
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the called case: %w", err)
+	}
+	f, err := r.open(ctx, u, id, "caseID")
+	if err != nil || f.row.State != servicecase.StateActive {
+		return err
+	}
+	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: "call interrupted"}); err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
+
+// message brings a thrown message to the case that waits for it with its key, the
+// longest waiting first; what nobody waits for is noted and gone, as BPMN has it.
+func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
+	if n.Key == "" {
+		u.Note("undelivered", n.Name)
+		return nil
+	}
+	t, err := u.Token.Query().Where(token.WaitName(n.Name), token.WaitKey(n.Key), token.CaseIDNEQ(n.CaseID)).
+		Order(ent.Asc(token.FieldEnteredAt, token.FieldID)).First(access.Elevated(ctx))
+	if ent.IsNotFound(err) {
+		u.Note("undelivered", n.Name)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find who waits for message %s: %w", n.Name, err)
+	}
+	return r.tell(ctx, u, t.CaseID, engine.Event{Kind: engine.MessageReceived, Name: n.Name, Key: n.Key}, n.Variables)
+}
+
+// signal brings a thrown signal to every case that waits for it in the region of
+// the case that throws it and below, each by a note of its own.
+func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
+	if n.To != "" {
+		return r.tell(ctx, u, n.To, engine.Event{Kind: engine.SignalReceived, Name: n.Name}, nil)
+	}
+	to, err := u.Token.Query().Where(token.WaitName(n.Name), token.CaseIDNEQ(n.CaseID), store.Within([]string{n.path})).
+		Unique(true).Select(token.FieldCaseID).Strings(access.Elevated(ctx))
+	if err != nil {
+		return fmt.Errorf("find who waits for signal %s: %w", n.Name, err)
+	}
+	u.Note("cases", len(to))
+	for _, id := range to {
+		args, err := json.Marshal(note{CaseID: n.CaseID, To: id, Name: n.Name})
+		if err != nil {
+			return err
+		}
+		if err := u.Job.Create().SetKind(signalNote).SetArgs(args).SetRunAt(u.Now).SetCreatedAt(u.Now).Exec(access.Elevated(ctx)); err != nil {
+			return fmt.Errorf("write a note: %w", err)
+		}
+	}
+	return nil
+}
+
+// tell lets a case hear an event from another; of the other's variables it gets
+// what its waiting node takes.
+func (r *Room) tell(ctx context.Context, u *command.Unit, caseID string, ev engine.Event, vars map[string]any) error {
+	f, err := r.open(ctx, u, caseID, "caseID")
+	if err != nil || f.row.State != servicecase.StateActive {
+		return err
+	}
+	if variable, _, ok := engine.Target(f.model, &f.state, ev.Name, ev.Key); ok && variable != "" {
+		switch value := model.Get(vars, variable).(type) {
+		case nil:
+		case map[string]any:
+			ev.Variables = value
+		default:
+			ev.Variables = map[string]any{"value": value}
+		}
+	}
+	err = f.step(ctx, ev)
+	if fault.CodeOf(err) == "MESSAGE_NOT_EXPECTED" {
+		u.Note("undelivered", ev.Name)
+		return nil // it waited a moment ago
+	}
+	if err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
