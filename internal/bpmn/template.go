@@ -64,7 +64,7 @@ func (d *Document) Instantiate(key, name, nameEn string, values map[string]Value
 	if err != nil {
 		return err
 	}
-	p, g, err := work.edited("")
+	_, g, err := work.edited("")
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,8 @@ func (d *Document) Instantiate(key, name, nameEn string, values map[string]Value
 			return e.At(append([]string{"parameters", param.Name}, e.Path...)...)
 		}
 	}
-	if p, _, err = work.edited(""); err != nil {
+	p, _, err := work.edited("")
+	if err != nil {
 		return err
 	}
 	e := &editor{doc: work, process: p}

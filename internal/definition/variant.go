@@ -129,8 +129,9 @@ func (r *Room) merge(ctx context.Context, in RebaseVariant) (rebased, error) {
 		return rebased{}, err
 	}
 	out := rebased{revision: own.Revision}
-	if tied(own, onto) != nil {
-		return out, nil // the command says what is wrong
+	if refused := tied(own, onto); refused != nil {
+		out.refused = refused
+		return out, nil
 	}
 	parent, err := read(access.Elevated(ctx), *own.ParentID, "versionID")
 	if err != nil {

@@ -68,11 +68,11 @@ func TestMigrate(t *testing.T) {
 		},
 		{
 			name:   "inside a subprocess and beside an event subprocess",
-			from:   "var n int\nstart s\nsub sub\nstart s2 in=sub\nuser a in=sub\nend e2 in=sub\nend e\nflow s -> sub -> e\nflow s2 -> a -> e2",
-			to:     "var n int default=3\nstart s\nsub sub\nstart s2 in=sub\nuser a in=sub\nuser b in=sub\nend e2 in=sub\nend e\nflow s -> sub -> e\nflow s2 -> a -> b -> e2\neventsub es\nstart stop in=es message=stop\nend over in=es\nflow stop -> over",
+			from:   "var n int\nstart s\nsub inner\nstart s2 in=inner\nuser a in=inner\nend e2 in=inner\nend e\nflow s -> inner -> e\nflow s2 -> a -> e2",
+			to:     "var n int default=3\nstart s\nsub inner\nstart s2 in=inner\nuser a in=inner\nuser b in=inner\nend e2 in=inner\nend e\nflow s -> inner -> e\nflow s2 -> a -> b -> e2\neventsub es\nstart stop in=es message=stop\nend over in=es\nflow stop -> over",
 			before: []string{"start"},
 			after:  []string{"show n", "complete a", "message stop"},
-			want:   []string{"wait stop", "n = 3", "done a", "enter b", "task b", "unwait stop", "untask b", "abort b", "abort sub", "enter es stop over", "ended over"},
+			want:   []string{"wait stop", "n = 3", "done a", "enter b", "task b", "unwait stop", "untask b", "abort b", "abort inner", "enter es stop over", "ended over"},
 		},
 		{
 			name:   "a message wait with another name",

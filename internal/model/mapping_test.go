@@ -120,7 +120,8 @@ func TestMappings(t *testing.T) {
 		{
 			name: "a flow into a join has no twin", process: "leased-line",
 			edits: []bpmn.Edit{
-				{Op: bpmn.RemoveFlow, ID: "f-a_core-p_join"}, {Op: bpmn.AddFlow, From: "a_core", To: "a_z"},
+				{Op: bpmn.RemoveFlow, ID: "f-a_core-p_join"},
+				{Op: bpmn.AddFlow, From: "a_core", To: "a_z"},
 				{Op: bpmn.RemoveFlow, ID: "f-p_split-a_z"},
 			},
 			want: []string{"MAPPING_JOIN_BRANCH"}, at: "p_join",

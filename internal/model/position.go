@@ -47,7 +47,7 @@ func (m *Model) GoBack(parent, target int, others []Stay) (stays []bool, ok bool
 func (n *net) subset(k marking, target int, others []Stay) (stay []bool, fits bool) {
 	stay = make([]bool, len(others))
 	there := false
-	for p := 0; p < n.places; p++ {
+	for p := range n.places {
 		if !k.has(p) {
 			continue
 		}
