@@ -102,6 +102,12 @@ func TestHandover(t *testing.T) {
 		o.must("zz-tech", "delegateTask", visit+`, staffID: "zz-trainee", reason: "顺路"`)
 		o.wants("zz-trainee", "delegateTask", visit+`, staffID: "zz-tech", reason: "x"`, "TASK_DELEGATED")
 		o.wants("zz-tech", "completeTask", visit+visitDone, "TASK_NOT_YOURS")
+		o.wants("zz-trainee", "rejectTask", visit+`, reason: "不会"`, "TASK_REJECTED_TOO_OFTEN")
+		o.must("zz-trainee", "releaseTask", visit)
+		if assignee() != "zz-tech" {
+			t.Errorf("delegated work that is released belongs to %v, want zz-tech again", assignee())
+		}
+		o.must("zz-tech", "delegateTask", visit+`, staffID: "zz-trainee", reason: "顺路"`)
 		o.must("zz-trainee", "completeTask", visit+visitDone)
 		if assignee() != "zz-tech" {
 			t.Errorf("delegated work that is done belongs to %v, want zz-tech again", assignee())
@@ -123,7 +129,7 @@ func TestHandover(t *testing.T) {
 		for _, e := range said {
 			count[fmt.Sprint(dig(e, "node", "action"))]++
 		}
-		if want := fmt.Sprint(map[string]int{"assign": 4, "reject": 3, "delegate": 1, "delegate_done": 1, "transfer": 1, "urge": 2}); fmt.Sprint(count) != want {
+		if want := fmt.Sprint(map[string]int{"assign": 4, "reject": 3, "delegate": 2, "delegate_done": 1, "transfer": 1, "urge": 2}); fmt.Sprint(count) != want {
 			t.Errorf("the record shows %v, want %v", count, want)
 		}
 		if got := fmt.Sprint(o.clocks("SO-1")["ENT-ACTIVATE-URBAN-16WD"]["dueAt"]); got != due {

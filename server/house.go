@@ -84,7 +84,10 @@ func (h *House) RunTimers(ctx context.Context) {
 				asked = true
 			case <-wake.C:
 				asked = true
-			case c := <-changes:
+			case c, open := <-changes:
+				if !open {
+					changes = nil
+				}
 				asked = c.Kind == "job"
 			}
 		}

@@ -71,6 +71,10 @@ func (r *Room) RejectTask(ctx context.Context, in ReasonedTask) (TaskResult, err
 		}
 		f.act(t, "reject", deref(t.AssignedBy), "", in.Reason)
 		t.Rejections++
+		if t.DelegatedBy != nil { // back to whose work it is
+			f.giveBack(t)
+			return nil
+		}
 		t.State, t.AssigneeID, t.ClaimedAt, t.AssignedBy, t.DelegatedBy = task.StateCreated, nil, nil, nil, nil
 		f.desk.change(t)
 		return nil

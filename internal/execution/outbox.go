@@ -105,9 +105,10 @@ func (r *Room) Deliver(ctx context.Context) (int, error) {
 // an hour.
 func (r *Room) postpone(ctx context.Context, row *ent.Job, why error) {
 	pause := min(time.Second<<min(row.Attempt, 12), time.Hour)
-	err := r.door.Store.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
-		return tx.Job.Update().Where(job.ID(row.ID), job.StateEQ(job.StateReady)).AddAttempt(1).SetRunAt(r.door.Clock.Now().Add(pause)).
-			SetLastError(fault.CodeOf(why)).Exec(access.Elevated(ctx))
+	cmd := command.Command{Operation: "postpone", Input: row.ID}
+	_, err := command.Run(context.WithoutCancel(ctx), r.door, cmd, func(ctx context.Context, u *command.Unit) (int, error) {
+		return u.Job.Update().Where(job.ID(row.ID), job.StateEQ(job.StateReady)).AddAttempt(1).SetRunAt(u.Now.Add(pause)).
+			SetLastError(fault.CodeOf(why)).Save(access.Elevated(ctx))
 	})
 	if err != nil && r.door.Log != nil {
 		r.door.Log.Error("postpone a note", "note", row.ID, "err", err)
@@ -143,8 +144,10 @@ func (r *Room) deliver(ctx context.Context, id string) error {
 		if err := do(ctx, u, n); err != nil {
 			return 0, err
 		}
-		err = u.Job.UpdateOneID(id).SetState(job.StateDone).Exec(access.Elevated(ctx))
-		return 1, err
+		if err := u.Job.DeleteOneID(id).Exec(access.Elevated(ctx)); err != nil {
+			return 0, fmt.Errorf("cross a note out: %w", err)
+		}
+		return 1, nil
 	})
 	return err
 }
