@@ -410,3 +410,36 @@ func TestMessagesBetweenCases(t *testing.T) {
 		o.verified()
 	})
 }
+
+// TestDamagedCaseHoldsUpNoNote lets a note fail that concerns a damaged case: the
+// others are carried out, and it is when the row is whole again.
+func TestDamagedCaseHoldsUpNoNote(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		o.create("expert-case", processOf(t, "expert-case"))
+		o.create("caller", expert(t, "caller", `<bpmn:callActivity id="a_expert" name="专家核实" calledElement="expert-case">`+between+`</bpmn:callActivity>`, ""))
+		for _, number := range []string{"Q-DAMAGED", "Q-WHOLE"} {
+			o.enquiry("caller", number, "")
+			o.work("zz-agent", number, "a_call", `, variables: {enquiry: {topic: "tariff", answered: false}}`)
+		}
+		called := func(number string) any {
+			return o.get("ha-admin", fmt.Sprintf(`{ serviceCase(number: %q) { called(first: 5) { totalCount } } }`, number), "serviceCase", "called", "totalCount")
+		}
+		id := o.caseID("Q-DAMAGED")
+		damage(t, url, fmt.Sprintf("update service_cases set variables = '[1]' where id = '%s'", id))
+		if err := o.house.Tick(t.Context()); err == nil {
+			t.Error("Tick() over a damaged caller = nil, want an error")
+		}
+		if got := called("Q-WHOLE"); got != 1.0 {
+			t.Errorf("the whole caller has called %v cases, want 1", got)
+		}
+		o.tick() // its note waits now
+		damage(t, url, fmt.Sprintf("update service_cases set variables = '{}' where id = '%s'", id))
+		o.clock.Advance(time.Second)
+		o.tick()
+		if got := called("Q-DAMAGED"); got != 1.0 {
+			t.Errorf("whole again, the caller has called %v cases, want 1", got)
+		}
+	})
+}
