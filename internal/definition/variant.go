@@ -128,20 +128,16 @@ func (r *Room) merge(ctx context.Context, in RebaseVariant) (rebased, error) {
 	if err != nil {
 		return rebased{}, err
 	}
-	out := rebased{revision: own.Revision}
-	if refused := tied(own, onto); refused != nil {
-		out.refused = refused
-		return out, nil
+	out := rebased{revision: own.Revision, refused: tied(own, onto)}
+	if out.refused == nil {
+		parent, err := read(access.Elevated(ctx), *own.ParentID, "versionID")
+		if err != nil {
+			return rebased{}, err
+		}
+		if out.text, out.refused = merged(parent.Document, own.Document, onto.Document); fault.KindOf(out.refused) == fault.Internal && out.refused != nil {
+			return rebased{}, out.refused
+		}
 	}
-	parent, err := read(access.Elevated(ctx), *own.ParentID, "versionID")
-	if err != nil {
-		return rebased{}, err
-	}
-	out.text, err = merged(parent.Document, own.Document, onto.Document)
-	if err != nil && fault.KindOf(err) == fault.Internal {
-		return rebased{}, err
-	}
-	out.refused = err
 	return out, nil
 }
 
