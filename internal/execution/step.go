@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/openspms/spms/ent"
@@ -16,6 +15,7 @@ import (
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/engine"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/schema"
 	"github.com/openspms/spms/schema/ids"
@@ -101,7 +101,7 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 			n := f.model.Nodes[e.Node]
 			trail = append(trail, n.ID)
 			f.entered[e.Token] = true
-			f.enterStage(n.Stage)
+			f.enterStage(n.Stage, e.Node)
 		case engine.TaskCreated:
 			err = f.createTask(ctx, e)
 		case engine.TaskCancelled:
@@ -227,7 +227,7 @@ func (f *file) fail(e engine.Effect) {
 // end closes the case: open tasks and timers go, clocks that still run are cancelled.
 func (f *file) end(ctx context.Context, state servicecase.State, outcome string) error {
 	f.row.State, f.row.Outcome, f.row.EndedAt = state, outcome, f.at()
-	f.enterStage("")
+	f.enterStage("", model.None)
 	if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
 		return err
 	}
@@ -250,11 +250,9 @@ func (f *file) end(ctx context.Context, state servicecase.State, outcome string)
 // stageMove is a change of the case's stage; to is "" when the case ends.
 type stageMove struct{ to, reason string }
 
-// stageOrder is the life cycle: a case goes through the stages in this order.
-var stageOrder = []string{"demand", "design", "delivery", "followup", "satisfaction"}
-
 // enterStage notes a change of stage; entering the present one again is none.
-func (f *file) enterStage(stage string) {
+// The stage is that of a node, "" and model.None when the case ends.
+func (f *file) enterStage(stage string, node int) {
 	last := f.row.Stage
 	if n := len(f.stages); n > 0 {
 		last = f.stages[n-1].to
@@ -263,19 +261,22 @@ func (f *file) enterStage(stage string) {
 		return
 	}
 	move := stageMove{to: stage}
-	if slices.Index(stageOrder, stage) < slices.Index(stageOrder, last) && stage != "" {
-		move.reason = f.backReason()
+	if node != model.None && model.StageOrder(stage) < model.StageOrder(last) {
+		move.reason = f.backReason(node)
 	}
 	f.stages = append(f.stages, move)
 }
 
 // backReason says why a case goes back a stage: the reason given with the
-// command, else the node that sent it back.
-func (f *file) backReason() string {
+// command, else the name of the flow that leads back.
+func (f *file) backReason(node int) string {
 	if f.reason != "" {
 		return f.reason
 	}
 	if r, ok := f.state.Variables["reason"].(string); ok && strings.TrimSpace(r) != "" {
+		return r
+	}
+	if r := f.model.BackReason(node); r != "" {
 		return r
 	}
 	return "rework"

@@ -91,9 +91,20 @@ func (c *compiler) declare() {
 		if v.Default == "" {
 			continue
 		}
-		if p := c.compile(v.Default, expr.Type(v.Type), c.g.ID); p != nil {
-			c.m.defaults = append(c.m.defaults, defaultOf{i, p})
+		p := c.compile(v.Default, expr.Type(v.Type), c.g.ID)
+		if p == nil {
+			continue
 		}
+		if strings.ContainsAny(v.Default[:1], `'"`) && len(p.Reads()) == 0 { // a literal can be judged now
+			value, err := p.Eval(expr.Activation{})
+			if err == nil {
+				_, err = expr.CheckValue(expr.Type(v.Type), v.Enum, value)
+			}
+			if err != nil {
+				c.failWith(err, c.g.ID)
+			}
+		}
+		c.m.defaults = append(c.m.defaults, defaultOf{i, p})
 	}
 }
 
@@ -104,6 +115,14 @@ func (c *compiler) index() {
 			c.fail("ELEMENT_ID_TWICE", n.ID)
 		}
 		c.m.nodes[n.ID] = i
+	}
+	for _, n := range c.g.Nodes {
+		if !c.enclosed(n) {
+			c.fail("ELEMENT_PARENT_UNKNOWN", n.ID)
+		}
+	}
+	if len(Errors(c.findings)) > 0 {
+		return
 	}
 	for i, f := range c.g.Flows {
 		if _, twice := c.flows[f.ID]; twice || f.ID == "" {
@@ -121,6 +140,19 @@ func (c *compiler) index() {
 		}
 		c.m.Flows = append(c.m.Flows, Flow{Index: i, ID: f.ID, Name: f.Name, NameEn: f.Extension.NameEn, From: from, To: to})
 	}
+}
+
+// enclosed reports whether what encloses a node is there and can hold it: the
+// subprocesses form a tree.
+func (c *compiler) enclosed(n *bpmn.Node) bool {
+	for depth := 0; n.Parent != ""; depth++ {
+		p, ok := c.m.nodes[n.Parent]
+		if !ok || depth > len(c.g.Nodes) || !contains(c.g.Nodes[p].Type) {
+			return false
+		}
+		n = c.g.Nodes[p]
+	}
+	return true
 }
 
 // compile compiles an expression of an element; "" yields nil.
@@ -146,12 +178,7 @@ func (c *compiler) node(i int, n *bpmn.Node) {
 		Default: None, AttachedTo: None, Interrupting: n.Interrupting, LinkTo: None, Result: n.ScriptResult, Called: n.CalledElement,
 	}
 	if n.Parent != "" {
-		p, ok := c.m.nodes[n.Parent]
-		if !ok {
-			c.fail("ELEMENT_PARENT_UNKNOWN", n.ID)
-		} else {
-			out.Parent = p
-		}
+		out.Parent = c.m.nodes[n.Parent]
 	}
 	out.Human = n.Type == bpmn.UserTask || n.Type == bpmn.ManualTask || n.Type == bpmn.Task && out.Role != ""
 	out.Service = n.Type == bpmn.ServiceTask || (n.Type == bpmn.SendTask || n.Type == bpmn.BusinessRuleTask) && n.Event == nil && n.Script == "" && x.Decision == ""
@@ -229,6 +256,10 @@ func (c *compiler) fields(out *Node, fields []bpmn.Field) {
 			continue
 		}
 		v := &c.m.Variables[i]
+		if slices.ContainsFunc(out.Fields, func(f Field) bool { return f.Variable == v.Name }) {
+			c.fail("FORM_FIELD_TWICE", out.ID, fault.P("name", v.Name))
+			continue
+		}
 		field := Field{
 			Variable: v.Name, Type: v.Type, LabelZh: f.LabelZh, LabelEn: f.LabelEn, Enum: v.Enum, Unit: v.Unit,
 			Required: f.Required, ReadOnly: f.ReadOnly,
@@ -284,6 +315,7 @@ func (c *compiler) timer(e *bpmn.Event, id string) *Timer {
 		}
 		if text != "" {
 			c.fail("TIMER_AMBIGUOUS", id)
+			return t
 		}
 		text, t.Kind = d.text, d.kind
 	}

@@ -19,11 +19,12 @@ type Where struct {
 }
 
 // Comply checks a process against the standards in force: traceable (every
-// task of people leaves evidence or a form), operable (its role is known, an end
-// can be reached from every node), assessable (an indicator in force begins and
-// stops with events that nodes are bound to), every clock that begins can stop,
-// and no limit is shorter than the fixed waits on every path. Errors are those of
-// norm.Set.Resolve. Cost: indicators in force times nodes and flows.
+// task of people leaves evidence or a form), operable (its role is known, its
+// stage is stated, and who goes back a stage says why), assessable (an indicator
+// in force begins and stops with events that nodes are bound to), every clock that
+// begins can stop, and no limit is shorter than the fixed waits on every path.
+// Errors are those of norm.Set.Resolve. Cost: indicators in force times nodes and
+// flows.
 func Comply(m *Model, set *norm.Set, w Where) ([]Finding, error) {
 	if w.Area == "" {
 		w.Area = "any"
@@ -36,7 +37,7 @@ func Comply(m *Model, set *norm.Set, w Where) ([]Finding, error) {
 		}
 	}
 	c.people(w.KnownRole)
-	c.exits()
+	c.stages()
 	query := norm.Query{Regions: w.Regions, Service: m.Service, Area: w.Area, At: w.At, Figures: true}
 	applicable, err := set.Resolve(query, nil)
 	if err != nil {
@@ -118,32 +119,46 @@ func (c *complyCheck) people(known func(string) bool) {
 	}
 }
 
-// exits finds the nodes from which no end can be reached.
-func (c *complyCheck) exits() {
-	before := make([][]int, len(c.m.Nodes))
-	var stack []int
+// stages checks the life cycle: every activity states its stage, and a flow that
+// leads back to an earlier one is named, for its name is the reason that the case
+// keeps. Gateways and events without a stage pass on that of what leads to them.
+func (c *complyCheck) stages() {
 	for i := range c.m.Nodes {
-		for _, j := range c.after[i] {
-			before[j] = append(before[j], i)
+		if n := &c.m.Nodes[i]; n.Stage == "" && n.Activity() && !n.Container() {
+			c.findings = append(c.findings, Finding{Code: "TASK_WITHOUT_STAGE", Severity: SeverityWarning, Elements: []string{n.ID}})
 		}
-		if n := &c.m.Nodes[i]; n.Type == bpmn.EndEvent {
+	}
+	latest := c.latestStages()
+	for i := range c.m.Flows {
+		f := &c.m.Flows[i]
+		to := StageOrder(c.m.Nodes[f.To].Stage)
+		if f.Name == "" && to != None && to < latest[f.From] {
+			c.fail("STAGE_BACK_WITHOUT_REASON", []string{f.ID}, "", fault.P("from", Stages[latest[f.From]]), fault.P("to", Stages[to]))
+		}
+	}
+}
+
+// latestStages returns by node the latest stage, as a place in Stages, that a case
+// can be in when it leaves the node; None where no stage is stated before.
+func (c *complyCheck) latestStages() []int {
+	latest := make([]int, len(c.m.Nodes))
+	var stack []int
+	for i := range latest {
+		if latest[i] = StageOrder(c.m.Nodes[i].Stage); latest[i] != None {
 			stack = append(stack, i)
 		}
 	}
-	seen := make([]bool, len(c.m.Nodes))
 	for len(stack) > 0 {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if !seen[i] {
-			seen[i] = true
-			stack = append(stack, before[i]...)
+		for _, next := range c.after[i] {
+			if c.m.Nodes[next].Stage == "" && latest[next] < latest[i] {
+				latest[next] = latest[i]
+				stack = append(stack, next)
+			}
 		}
 	}
-	for i, ok := range seen {
-		if n := &c.m.Nodes[i]; !ok && !n.EventSub {
-			c.fail("NODE_WITHOUT_EXIT", []string{n.ID}, "")
-		}
-	}
+	return latest
 }
 
 // below resolves what applies to the special services of a general one: a process

@@ -50,10 +50,6 @@ func (c *compiler) enclose(i int) {
 	starts, subs := &c.m.Starts, &c.m.EventSubs
 	if n.Parent != None {
 		p := &c.m.Nodes[n.Parent]
-		if !p.Container() {
-			c.fail("ELEMENT_PARENT_UNKNOWN", n.ID)
-			return
-		}
 		starts, subs = &p.Starts, &p.EventSubs
 	}
 	switch {

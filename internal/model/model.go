@@ -8,6 +8,7 @@
 package model
 
 import (
+	"slices"
 	"time"
 
 	"github.com/openspms/spms/internal/bpmn"
@@ -158,8 +159,33 @@ func (n *Node) Activity() bool {
 }
 
 // Container reports whether n holds nodes of its own.
-func (n *Node) Container() bool {
-	return n.Type == bpmn.SubProcess || n.Type == bpmn.Transaction || n.Type == bpmn.AdHocSubProcess
+func (n *Node) Container() bool { return contains(n.Type) }
+
+func contains(t bpmn.NodeType) bool {
+	return t == bpmn.SubProcess || t == bpmn.Transaction || t == bpmn.AdHocSubProcess
+}
+
+// Stages are the five stages of the service life cycle, in their order.
+var Stages = []string{"demand", "design", "delivery", "followup", "satisfaction"}
+
+// StageOrder returns the place of a stage in Stages, None for another word.
+func StageOrder(stage string) int { return slices.Index(Stages, stage) }
+
+// BackReason returns why a case goes from a later stage back to a node: the name
+// of the flow that leads there, "" where none or several could be meant.
+func (m *Model) BackReason(node int) string {
+	reason := ""
+	for _, f := range m.Nodes[node].In {
+		flow := &m.Flows[f]
+		if flow.Name == "" || StageOrder(m.Nodes[flow.From].Stage) <= StageOrder(m.Nodes[node].Stage) {
+			continue
+		}
+		if reason != "" && reason != flow.Name {
+			return ""
+		}
+		reason = flow.Name
+	}
+	return reason
 }
 
 // Field is one field of a task's form with its variable's declaration.

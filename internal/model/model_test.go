@@ -30,7 +30,7 @@ func TestCompileFinds(t *testing.T) {
 		"an id used twice":               {"start s\nend s\nflow s -> s", []string{"ELEMENT_ID_TWICE"}},
 		"a flow to nowhere":              {"start s\nend e\nflow s -> e\nflow s -> x", []string{"FLOW_UNCONNECTED"}},
 		"a flow into a subprocess":       {"start s\nsub p\nstart t in=p\nend f in=p\nend e\nflow s -> p -> e\nflow t -> f\nflow s -> f", []string{"FLOW_CROSSES_SUBPROCESS"}},
-		"no start":                       {"user a\nend e\nflow a -> e", []string{"NODE_UNREACHABLE", "START_MISSING"}},
+		"no start":                       {"user a\nend e\nflow a -> e", []string{"START_MISSING"}},
 		"no end":                         {"start s\nuser a\nflow s -> a", []string{"DEAD_END", "END_MISSING"}},
 		"two plain starts":               {"start s\nstart t\nend e\nflow s -> e\nflow t -> e", []string{"START_NOT_ONE"}},
 		"an unreachable node":            {"start s\nuser a\nuser b\nend e\nflow s -> a -> e\nflow b -> e", []string{"NODE_UNREACHABLE"}},
@@ -47,8 +47,8 @@ func TestCompileFinds(t *testing.T) {
 		"a default of another type":      {"var n int default=\"'x'\"\nstart s\nend e\nflow s -> e", []string{"EXPR_TYPE"}},
 		"a form of undeclared":           {"start s\nuser a field=x\nend e\nflow s -> a -> e", []string{"VARIABLE_UNDECLARED"}},
 		"a result of undeclared":         {"start s\ncatch m message=x result=y\nend e\nflow s -> m -> e", []string{"VARIABLE_UNDECLARED"}},
-		"a boundary on nothing":          {"start s\nuser a\nboundary b on=x duration=PT1H\nend e\nflow s -> a -> e\nflow b -> e", []string{"BOUNDARY_UNATTACHED", "NODE_UNREACHABLE"}},
-		"a boundary on a gateway":        {"start s\nand a\nboundary b on=a duration=PT1H\nend e\nflow s -> a -> e\nflow b -> e", []string{"BOUNDARY_UNATTACHED", "NODE_UNREACHABLE"}},
+		"a boundary on nothing":          {"start s\nuser a\nboundary b on=x duration=PT1H\nend e\nflow s -> a -> e\nflow b -> e", []string{"BOUNDARY_UNATTACHED"}},
+		"a boundary on a gateway":        {"start s\nand a\nboundary b on=a duration=PT1H\nend e\nflow s -> a -> e\nflow b -> e", []string{"BOUNDARY_UNATTACHED"}},
 		"a timer without time":           {"start s\ncatch t duration=soon\nend e\nflow s -> t -> e", []string{"EXPR_DURATION"}},
 		"a date without zone":            {"start s\ncatch t date=2026-03-04T00:00:00\nend e\nflow s -> t -> e", []string{"TIMER_DATE"}},
 		"two definitions of a timer":     {"start s\ncatch t duration=PT1H date=2026-03-04T00:00:00Z\nend e\nflow s -> t -> e", []string{"TIMER_AMBIGUOUS"}},
@@ -65,7 +65,7 @@ func TestCompileFinds(t *testing.T) {
 		"instances without count":        {"var x list(int)\nstart s\nuser a each=x times=2\nend e\nflow s -> a -> e", []string{"LOOP_WITHOUT_COUNT"}},
 		"a message start inside":         {"start s\nsub p\nstart t in=p message=x\nend f in=p\nend e\nflow s -> p -> e\nflow t -> f", []string{"START_WITH_EVENT"}},
 		"an event subprocess by nothing": {"start s\nend e\nflow s -> e\neventsub h\nstart t in=h\nend f in=h\nflow t -> f", []string{"START_WITHOUT_EVENT"}},
-		"nodes in what is no subprocess": {"start s\nuser a\nuser b in=a\nend e\nflow s -> a -> e", []string{"DEAD_END", "ELEMENT_PARENT_UNKNOWN", "NODE_UNREACHABLE"}},
+		"nodes in what is no subprocess": {"start s\nuser a\nuser b in=a\nend e\nflow s -> a -> e", []string{"ELEMENT_PARENT_UNKNOWN"}},
 		"a table with no policy":         {"var n int\nstart s\nrule a\ntable a any n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
 		"a table without rules":          {"var n int\nstart s\nrule a\ntable a first n -> n\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
 		"a rule that lacks a cell":       {"var n int\nstart s\nrule a\ntable a first n n -> n\nrow a 1 -> 2\nend e\nflow s -> a -> e", []string{"DECISION_MALFORMED"}},
@@ -174,6 +174,26 @@ func TestCheckVariables(t *testing.T) {
 	}
 	if _, err := m.CheckVariables(map[string]any{"x": 1, "y": 2}, nil); len(fault.From(err).Items) != 1 {
 		t.Errorf("CheckVariables keeps one of two faults: %v", err)
+	}
+}
+
+func TestBackReason(t *testing.T) {
+	t.Parallel()
+	m, findings := compile(t, "var b bool input\nstart s stage=demand\nxor m stage=demand\nuser a stage=delivery\nxor x stage=delivery\nend e stage=delivery\nflow s -> m -> a -> x\nflow x -> m when b\nflow x -> e default")
+	if m == nil {
+		t.Fatal(findings)
+	}
+	at, _ := m.Node("m")
+	if got := m.BackReason(at); got != "" {
+		t.Errorf("BackReason() by a flow without a name = %q, want none", got)
+	}
+	for i := range m.Flows {
+		if f := &m.Flows[i]; m.Nodes[f.From].ID == "x" && f.To == at {
+			f.Name = "资料不全"
+		}
+	}
+	if got := m.BackReason(at); got != "资料不全" {
+		t.Errorf("BackReason() = %q, want the name of the flow", got)
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 
 // structure checks that the connected nodes can be played at all.
 func (c *compiler) structure() {
-	if !c.nested() {
-		return
-	}
 	for i := range c.m.Nodes {
 		c.executable(&c.m.Nodes[i])
 		c.ends(&c.m.Nodes[i])
@@ -19,20 +16,6 @@ func (c *compiler) structure() {
 	}
 	c.scope(None, c.m.Starts)
 	c.reachable()
-}
-
-// nested reports whether the subprocesses form a tree.
-func (c *compiler) nested() bool {
-	for i := range c.m.Nodes {
-		depth := 0
-		for p := c.m.Nodes[i].Parent; p != None; p = c.m.Nodes[p].Parent {
-			if depth++; depth > len(c.m.Nodes) {
-				c.fail("ELEMENT_PARENT_UNKNOWN", c.m.Nodes[i].ID)
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // runs lists the event kinds each event element can have; what is missing is
@@ -111,16 +94,18 @@ func (c *compiler) branches(n *Node) {
 		c.report(SeverityWarning, "DEFAULT_FLOW_WITH_CONDITION", []string{c.m.Flows[n.Default].ID})
 	}
 	decides := n.Type == bpmn.ExclusiveGateway || n.Type == bpmn.InclusiveGateway
+	bare := false
 	for _, f := range n.Out {
 		flow := &c.m.Flows[f]
 		switch {
 		case decides && len(n.Out) > 1 && strings.TrimSpace(c.g.Flows[f].Condition) == "" && f != n.Default:
+			bare = true
 			c.fail("FLOW_WITHOUT_CONDITION", flow.ID, fault.P("gateway", n.ID))
 		case flow.Condition != nil && (n.Type == bpmn.ParallelGateway || n.Type == bpmn.EventBasedGateway || n.Type == bpmn.StartEvent):
 			c.fail("FLOW_CONDITION_IGNORED", flow.ID, fault.P("node", n.ID))
 		}
 	}
-	if decides && len(n.Out) > 1 && n.Default == None {
+	if decides && len(n.Out) > 1 && n.Default == None && !bare {
 		c.report(SeverityNote, "GATEWAY_WITHOUT_DEFAULT", []string{n.ID})
 	}
 	if n.Type == bpmn.ParallelGateway && len(n.In) < 2 && len(n.Out) < 2 {
@@ -185,6 +170,9 @@ func (c *compiler) reachable() {
 	seen := make([]bool, len(m.Nodes))
 	var stack []int
 	stack = append(append(stack, m.Starts...), m.EventSubs...)
+	if len(m.Starts) == 0 {
+		return // reported by scope
+	}
 	for len(stack) > 0 {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -195,8 +183,10 @@ func (c *compiler) reachable() {
 		stack = append(append(m.next(i, stack), m.Nodes[i].Starts...), m.Nodes[i].EventSubs...)
 	}
 	for i, ok := range seen {
-		if !ok {
-			c.fail("NODE_UNREACHABLE", m.Nodes[i].ID)
+		n := &m.Nodes[i]
+		loose := n.Type == bpmn.BoundaryEvent && n.AttachedTo == None // reported by attach
+		if !ok && !loose {
+			c.fail("NODE_UNREACHABLE", n.ID)
 		}
 	}
 }
