@@ -6,6 +6,8 @@ FUZZTIME  ?= 20s
 BENCHTIME ?= 1s
 BENCH     ?= .
 KILLS     ?= 300
+SOAK_STEPS ?= 1000000
+SOAK_SEED  ?= 1
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # All Go modules of the repository, the root first.
@@ -17,7 +19,7 @@ TOOL      := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 export DATABASE_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test lint format generate check-generated bench cover fuzz crash deadcode clean
+.PHONY: help run demo build test lint format generate check-generated bench cover fuzz crash soak deadcode clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +83,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 crash: ## kill the server KILLS times on each database and look for lost or doubled work
 	SPMS_CRASH_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m ./test/crash
+
+soak: ## let SOAK_STEPS steps of cases and a hundred virtual years go by with faults in between
+	SPMS_SOAK_STEPS=$(SOAK_STEPS) SPMS_SOAK_SEED=$(SOAK_SEED) $(GO) test -count=1 -v -timeout 24h ./test/soak
 
 deadcode: ## list functions that nothing reaches
 	$(TOOL) deadcode -test ./...
