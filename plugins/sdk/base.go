@@ -41,18 +41,20 @@ func newCore(p Plugin) *core {
 	return &core{plugin: p, schema: schema}
 }
 
-// leave ends a call that entered; deferred, it turns a panic into an error and
-// prints the stack, which the host finds in its log of the plugin.
-func (c *core) leave(err *error) {
-	c.inFlight.Add(-1)
+// enter counts a call until the function it returns is called.
+func (c *core) enter() (leave func()) {
+	c.inFlight.Add(1)
+	return func() { c.inFlight.Add(-1) }
+}
+
+// rescue, deferred, turns a panic into an error and prints the stack, which the
+// host finds in its log of the plugin.
+func rescue(err *error) {
 	if r := recover(); r != nil {
 		fmt.Fprintf(os.Stderr, "panic: %v\n%s", r, debug.Stack())
 		*err = status.Errorf(codes.Internal, "panic: %v", r)
 	}
 }
-
-// enter begins a call of a kind other than Base.
-func (c *core) enter() { c.inFlight.Add(1) }
 
 // configOf returns the configuration of a generation.
 func (c *core) configOf(number uint64) (json.RawMessage, error) {
@@ -125,8 +127,7 @@ func (s *baseServer) Describe(context.Context, *pluginv1.DescribeRequest) (*plug
 
 // Configure checks a configuration and keeps it.
 func (s *baseServer) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (_ *pluginv1.ConfigureResponse, err error) {
-	s.core.enter()
-	defer s.core.leave(&err)
+	defer rescue(&err)
 	out := &pluginv1.ConfigureResponse{}
 	for _, d := range s.core.configure(r.GetGeneration(), r.GetConfigJson()) {
 		severity := pluginv1.Severity_SEVERITY_ERROR
@@ -141,8 +142,7 @@ func (s *baseServer) Configure(_ context.Context, r *pluginv1.ConfigureRequest) 
 // Health tells whether calls can be taken.
 func (s *baseServer) Health(context.Context, *pluginv1.HealthRequest) (_ *pluginv1.HealthResponse, err error) {
 	out := &pluginv1.HealthResponse{Ready: true, InFlight: uint32(max(0, s.core.inFlight.Load()))}
-	s.core.enter()
-	defer s.core.leave(&err)
+	defer rescue(&err)
 	if s.core.plugin.Ready != nil {
 		if err := s.core.plugin.Ready(); err != nil {
 			out.Ready, out.Reason = false, err.Error()

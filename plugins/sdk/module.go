@@ -132,8 +132,8 @@ type moduleServer struct {
 
 // Execute checks a request and hands it to the module.
 func (s *moduleServer) Execute(ctx context.Context, r *pluginv1.ExecuteRequest) (_ *pluginv1.ExecuteResponse, err error) {
-	s.core.enter()
-	defer s.core.leave(&err)
+	defer s.core.enter()()
+	defer rescue(&err)
 	call, err := s.call(r)
 	if err != nil {
 		return nil, err

@@ -53,8 +53,8 @@ type scorerServer struct {
 
 // Score checks a request, asks the scorer, and checks its answer.
 func (s *scorerServer) Score(ctx context.Context, r *pluginv1.ScoreRequest) (_ *pluginv1.ScoreResponse, err error) {
-	s.core.enter()
-	defer s.core.leave(&err)
+	defer s.core.enter()()
+	defer rescue(&err)
 	config, err := s.core.configOf(r.GetConfigGeneration())
 	if err != nil {
 		return nil, err

@@ -359,8 +359,8 @@ type strategyServer struct {
 
 // Propose opens a run, hands it to the strategy and closes it.
 func (s *strategyServer) Propose(stream grpc.BidiStreamingServer[pluginv1.ToStrategy, pluginv1.FromStrategy]) (err error) {
-	s.core.enter()
-	defer s.core.leave(&err)
+	defer s.core.enter()()
+	defer rescue(&err)
 	r := &Run{ctx: stream.Context(), stream: stream}
 	if err := s.open(r); err != nil {
 		return err
@@ -436,9 +436,10 @@ func snapshotOf(s *pluginv1.Snapshot) (Snapshot, error) {
 // wellFormed reads an XML document to its end.
 func wellFormed(text []byte) error {
 	d := xml.NewDecoder(bytes.NewReader(text))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	elements := 0
 	for {
-		t, err := d.RawToken()
+		t, err := d.Token()
 		if errors.Is(err, io.EOF) && elements > 0 {
 			return nil
 		}
