@@ -37,7 +37,7 @@ type generation struct {
 
 // newCore expects a plugin that Check takes.
 func newCore(p Plugin) *core {
-	schema, _ := ParseSchema(p.ConfigSchema) //nolint:errcheck // Check has parsed it
+	schema, _ := ParseSchema(p.ConfigSchema) // Check has parsed it before
 	return &core{plugin: p, schema: schema}
 }
 

@@ -102,7 +102,7 @@ type Run struct {
 	Limits   Limits
 	Config   json.RawMessage // a JSON object that fits the schema
 
-	ctx      context.Context //nolint:containedctx // a run is as long as its stream
+	ctx      context.Context // of the stream, which lasts as long as the run
 	stream   grpc.BidiStreamingServer[pluginv1.ToStrategy, pluginv1.FromStrategy]
 	snapshot Snapshot
 	rand     *rand.Rand
@@ -182,9 +182,9 @@ func (r *Run) fill(ctx context.Context) error {
 			r.pending = m.GetEvents().GetEvents()
 			r.read += uint64(len(r.pending))
 		case m.GetEndOfLog() == nil:
-			return r.fail(codes.InvalidArgument, "in the log there was neither a batch nor its end")
+			return r.fail("in the log there was neither a batch nor its end")
 		case m.GetEndOfLog().GetEvents() != r.read:
-			return r.fail(codes.InvalidArgument, "the log is not whole")
+			return r.fail("the log is not whole")
 		default:
 			r.ended = true
 		}
@@ -221,7 +221,7 @@ func (r *Run) receive(ctx context.Context) (*pluginv1.ToStrategy, error) {
 	case got := <-r.coming:
 		r.coming = nil
 		if errors.Is(got.err, io.EOF) {
-			return nil, r.fail(codes.InvalidArgument, "the host ended the stream too early")
+			return nil, r.fail("the host ended the stream too early")
 		}
 		if got.err != nil {
 			r.failure = got.err
@@ -230,9 +230,9 @@ func (r *Run) receive(ctx context.Context) (*pluginv1.ToStrategy, error) {
 	}
 }
 
-// fail remembers that the stream cannot be used any more.
-func (r *Run) fail(code codes.Code, text string) error {
-	r.failure = status.Error(code, text)
+// fail remembers that the host broke the contract; the stream ends with it.
+func (r *Run) fail(text string) error {
+	r.failure = status.Error(codes.InvalidArgument, text)
 	return r.failure
 }
 
@@ -260,7 +260,7 @@ func (r *Run) Evaluate(ctx context.Context, edits []Edit) (Evaluation, error) {
 		}
 		switch a := m.GetAnswer(); {
 		case a == nil || a.GetQuestion() > number:
-			return Evaluation{}, r.fail(codes.InvalidArgument, "there was no answer to the question")
+			return Evaluation{}, r.fail("there was no answer to the question")
 		case a.GetQuestion() == number:
 			return evaluationOf(a), nil
 		} // else the answer to a question that was given up

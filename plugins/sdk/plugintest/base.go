@@ -130,8 +130,8 @@ func unknownGeneration(ctx context.Context, k *kit) error {
 		}
 	}
 	for call, err := range got {
-		if status.Code(err) != codes.FailedPrecondition {
-			return fmt.Errorf("%s under an unknown generation = %v, want FAILED_PRECONDITION", call, err)
+		if got := status.Code(err); got != codes.FailedPrecondition {
+			return fmt.Errorf("%s under an unknown generation = %v, want FAILED_PRECONDITION", call, got)
 		}
 	}
 	return nil

@@ -39,8 +39,11 @@ func sameKey(ctx context.Context, k *kit) error {
 			return fmt.Errorf("Execute(%s): %w", inputs, err)
 		}
 		second, err := k.module.Execute(ctx, k.task(inputs))
-		if err != nil || !proto.Equal(first, second) {
-			return fmt.Errorf("Execute(%s) = %v and then, with the same key, %v, %w", inputs, first, second, err)
+		if err != nil {
+			return fmt.Errorf("Execute(%s) with the same key: %w", inputs, err)
+		}
+		if !proto.Equal(first, second) {
+			return fmt.Errorf("Execute(%s) = %v, and then, with the same key, %v", inputs, first, second)
 		}
 	}
 	return nil
@@ -136,8 +139,9 @@ func moduleGarbage(ctx context.Context, k *kit) error {
 	keyless, attemptless := k.task("{}"), k.task("{}")
 	keyless.IdempotencyKey, attemptless.Attempt = "", 0
 	for _, r := range []*pluginv1.ExecuteRequest{{}, keyless, attemptless, k.task(`[]`), k.task(`{`), k.task(`null`), k.task("\x00")} {
-		if _, err := k.module.Execute(ctx, r); status.Code(err) != codes.InvalidArgument {
-			return fmt.Errorf("Execute(%v) = %v, want INVALID_ARGUMENT", r, err)
+		_, err := k.module.Execute(ctx, r)
+		if got := status.Code(err); got != codes.InvalidArgument {
+			return fmt.Errorf("Execute(%v) = %v, want INVALID_ARGUMENT", r, got)
 		}
 	}
 	return nil

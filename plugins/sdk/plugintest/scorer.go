@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,7 +21,7 @@ func sameScores(ctx context.Context, k *kit) error {
 		for i := range n {
 			r.Items = append(r.Items, &pluginv1.Item{
 				Id: fmt.Sprint("item-", i), Values: map[string]float64{"age": float64(i % 7)},
-				Attributes: map[string]string{"kind": fmt.Sprint(i % 3)},
+				Attributes: map[string]string{"kind": strconv.Itoa(i % 3)},
 			})
 		}
 		first, err := k.scorer.Score(ctx, r)
@@ -38,8 +39,11 @@ func sameScores(ctx context.Context, k *kit) error {
 			return fmt.Errorf("Score(%d items) = %d scores of %d items", n, len(first.GetScores()), len(seen))
 		}
 		second, err := k.scorer.Score(ctx, r)
-		if err != nil || !proto.Equal(first, second) {
-			return fmt.Errorf("Score(%d items) differs the second time: %w", n, err)
+		if err != nil {
+			return fmt.Errorf("Score(%d items) the second time: %w", n, err)
+		}
+		if !proto.Equal(first, second) {
+			return fmt.Errorf("Score(%d items) differs the second time", n)
 		}
 	}
 	return nil
@@ -52,8 +56,9 @@ func scorerGarbage(ctx context.Context, k *kit) error {
 		for _, id := range ids {
 			r.Items = append(r.Items, &pluginv1.Item{Id: id})
 		}
-		if _, err := k.scorer.Score(ctx, r); status.Code(err) != codes.InvalidArgument {
-			return fmt.Errorf("Score(%q) = %v, want INVALID_ARGUMENT", ids, err)
+		_, err := k.scorer.Score(ctx, r)
+		if got := status.Code(err); got != codes.InvalidArgument {
+			return fmt.Errorf("Score(%q) = %v, want INVALID_ARGUMENT", ids, got)
 		}
 	}
 	return nil

@@ -347,8 +347,8 @@ func strategyGarbage(ctx context.Context, k *kit) error {
 		"events that lack":   {header, snapshot, {Message: &pluginv1.ToStrategy_EndOfLog{EndOfLog: &pluginv1.EndOfLog{Events: 7}}}},
 		"a log without end":  {header, snapshot, {Message: &pluginv1.ToStrategy_Events{Events: &pluginv1.EventBatch{}}}},
 	} {
-		if err := k.garbage(ctx, messages); status.Code(err) != codes.InvalidArgument {
-			return fmt.Errorf("Propose(%s) = %v, want INVALID_ARGUMENT", name, err)
+		if got := status.Code(k.garbage(ctx, messages)); got != codes.InvalidArgument {
+			return fmt.Errorf("Propose(%s) = %v, want INVALID_ARGUMENT", name, got)
 		}
 	}
 	return nil
