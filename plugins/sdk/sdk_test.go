@@ -1,9 +1,12 @@
 package sdk_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -26,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SDK_TEST_PLUGIN") != "" {
 		sdk.Serve(echo)
 		return
+	}
+	if os.Getenv("SDK_TEST_HOST") != "" {
+		host()
 	}
 	os.Exit(m.Run())
 }
@@ -243,16 +249,10 @@ func TestMessageCap(t *testing.T) {
 // and with certificates of both sides, and holds it against the contract.
 func TestProcess(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
+	client, err := start()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self)
-	cmd.Env = []string{"SDK_TEST_PLUGIN=1", "TMPDIR=" + os.TempDir()}
-	client := goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig: sdk.Handshake, Plugins: sdk.HostSet(), Cmd: cmd, AutoMTLS: true, SkipHostEnv: true,
-		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, GRPCDialOptions: sdk.DialOptions(),
-	})
 	defer client.Kill()
 	protocol, err := client.Client()
 	if err != nil {
@@ -265,6 +265,71 @@ func TestProcess(t *testing.T) {
 	report := plugintest.Check(t.Context(), raw.(*grpc.ClientConn), plugintest.Sample{Config: `{"size":3}`, Events: 20_000})
 	if err := report.Err(); err != nil || !slices.Equal(ruleNames(report), plugintest.Rules()) {
 		t.Errorf("Check = %v after rules %q, want all %d and nil", err, ruleNames(report), len(plugintest.Rules()))
+	}
+}
+
+// start makes a host's client of the test binary as a plugin.
+func start(inherited ...*os.File) (*goplugin.Client, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = []string{"SDK_TEST_PLUGIN=1", "TMPDIR=" + os.TempDir()}
+	cmd.ExtraFiles = inherited
+	return goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig: sdk.Handshake, Plugins: sdk.HostSet(), Cmd: cmd, AutoMTLS: true, SkipHostEnv: true,
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, GRPCDialOptions: sdk.DialOptions(),
+	}), nil
+}
+
+// host starts a plugin that inherits file 3, says so on it and waits for death.
+func host() {
+	line := os.NewFile(3, "line")
+	client, err := start(line)
+	if err == nil {
+		_, err = client.Client()
+	}
+	if err != nil {
+		fmt.Fprintln(line, err)
+		os.Exit(1)
+	}
+	fmt.Fprintln(line, "started")
+	select {}
+}
+
+// TestPluginEndsWithItsHost kills a host without warning. Both processes hold
+// one end of a pipe, which is at its end once both are gone.
+func TestPluginEndsWithItsHost(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd := exec.Command(self)
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), "SDK_TEST_HOST=1"), []*os.File{write}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	lines := bufio.NewReader(read)
+	if text, err := lines.ReadString('\n'); text != "started\n" {
+		t.Fatalf("the host says %q, %v", text, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if err := read.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(lines); err != nil {
+		t.Errorf("the plugin outlives its host: %q, %v", rest, err)
 	}
 }
 
