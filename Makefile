@@ -13,13 +13,13 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # All Go modules of the repository, the root first.
 MODULES   := . $(sort $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path '*/node_modules/*' -not -path '*/testdata/*' -not -path './.*' -not -path './data/*')))
 # What make generate writes, and what CI therefore compares.
-GENERATED := ent graph gqlgen.yml go.mod go.sum docs internal/store/migrations
+GENERATED := ent graph gqlgen.yml go.mod go.sum docs internal/store/migrations plugins/sdk/pluginv1
 TOOL      := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 
 export DATABASE_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test lint format generate check-generated bench cover fuzz crash soak deadcode clean
+.PHONY: help run demo build test lint format generate proto check-generated bench cover fuzz crash soak deadcode clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,9 +55,12 @@ lint: ## check the style of all modules (the first time builds the linter: about
 format: ## format the Go files that people write
 	$(TOOL) golangci-lint fmt --config .golangci.yml
 
-generate: ## write the generated code again: ent from schema, then gqlgen from graph/sdl, then the documents
+generate: proto ## write the generated code again: ent from schema, then gqlgen from graph/sdl, then the documents
 	$(GO) generate ./...
 	$(GO) test -count=1 -run 'TestConfigurationDoc' ./server -update
+
+proto: ## write the Go code of the plugin contract again (plugins/proto); needs no protoc
+	$(GO) -C tools run ./protogen ../plugins/proto ../plugins/sdk github.com/openspms/spms/plugins/sdk
 
 check-generated: generate ## fail when generated code is not current
 	@git diff --exit-code --stat -- $(GENERATED) || { echo "generated code is stale: run make generate and commit"; exit 1; }

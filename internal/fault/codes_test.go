@@ -105,6 +105,12 @@ func missing(uses []use, texts map[string]fault.CodeText) []string {
 	return out
 }
 
+// isModule reports whether a folder is the root of a Go module.
+func isModule(root fs.FS, dir string) bool {
+	_, err := fs.Stat(root, dir+"/go.mod")
+	return err == nil
+}
+
 // codesOf reads every package below root and returns where it makes errors,
 // and the places where no code can be told.
 func codesOf(t *testing.T, root fs.FS) (uses []use, wrong []string) {
@@ -117,6 +123,8 @@ func codesOf(t *testing.T, root fs.FS) (uses []use, wrong []string) {
 			return err
 		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"ent", "node_modules", "testdata", "data"}, name)):
 			return fs.SkipDir
+		case d.IsDir() && name != "." && isModule(root, name):
+			return fs.SkipDir // a module of its own does not know fault; its codes are its own
 		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
 			return nil
 		}
