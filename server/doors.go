@@ -12,6 +12,7 @@ import (
 	"github.com/openspms/spms/graph/graphiql"
 	"github.com/openspms/spms/graph/problem"
 	"github.com/openspms/spms/graph/transport"
+	"github.com/openspms/spms/internal/store"
 )
 
 // AllCommands are the commands of the product.
@@ -96,7 +97,7 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 	return Routes{
 		GraphQL: who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{
 			Init: who.socket, Stop: ctx.Done(),
-			Presenter:  problem.Presenter{Logger: h.Log, Count: func(code string) { told.WithLabelValues(code).Inc() }},
+			Presenter:  problem.Presenter{Logger: h.Log, Explain: store.Explain, Count: func(code string) { told.WithLabelValues(code).Inc() }},
 			Extensions: graph.Extensions(h.resolver()),
 		})),
 		Home:  page,
@@ -115,7 +116,7 @@ func (h *House) resolver() *graph.Resolver {
 // Handler returns the GraphQL door without a shell, for tests and tools.
 func (h *House) Handler(auth Auth) http.Handler {
 	who := identity{house: h, auth: auth}
-	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log}, Extensions: graph.Extensions(h.resolver())}))
+	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log, Explain: store.Explain}, Extensions: graph.Extensions(h.resolver())}))
 }
 
 func migrate(ctx context.Context, c Console, db Database) error { return prepared(ctx, c, db, false) }

@@ -69,9 +69,9 @@ const timerPause = time.Second
 func (h *House) RunTimers(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
 	for ctx.Err() == nil {
-		failed := h.Tick(ctx)
+		failed := store.Explain(h.Tick(ctx))
 		if failed != nil && ctx.Err() == nil {
-			h.Log.Error("fire what is due", "code", fault.CodeOf(failed), "err", failed)
+			h.Log.Log(ctx, levelOf(failed), "fire what is due", "code", fault.CodeOf(failed), "err", failed)
 		}
 		pause := timerPause
 		if next, ok, err := h.Cases.NextDue(ctx); failed == nil && err == nil && ok { // what failed stays due
@@ -93,6 +93,15 @@ func (h *House) RunTimers(ctx context.Context) {
 		}
 		wake.Stop()
 	}
+}
+
+// levelOf is how an error is logged: a database that cannot serve now is a warning,
+// for what was asked is asked again.
+func levelOf(err error) slog.Level {
+	if fault.KindOf(err) == fault.Unavailable {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
 }
 
 // Tick lets time act: versions of standards give way to their successors, what

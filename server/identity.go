@@ -7,6 +7,7 @@ import (
 
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/store"
 )
 
 // demoAdmin is the sample person that a request acts as while nobody has to
@@ -46,11 +47,11 @@ func (i identity) wrap(next http.Handler) http.Handler {
 		}
 		v, err := i.viewer(r.Context(), r.Header.Get(PersonHeader), r.Header.Get("Authorization"))
 		if err != nil {
-			e := fault.From(err)
+			e := fault.From(store.Explain(err))
 			status := http.StatusUnauthorized
 			if e.Kind == fault.Unavailable || e.Kind == fault.Internal {
 				status = http.StatusServiceUnavailable
-				i.house.Log.Error("find out who is asking", "err", err)
+				i.house.Log.Log(r.Context(), levelOf(e), "find out who is asking", "err", err)
 			}
 			refuseRequest(w, r, status, e)
 			return

@@ -32,6 +32,9 @@ type Presenter struct {
 	// Count is told the code of every error that goes out and "PANIC" for
 	// every recovered panic; nil counts nothing.
 	Count func(code string)
+	// Explain makes a fault of an error of the outside world whose meaning is
+	// known; nil explains nothing.
+	Explain func(err error) error
 }
 
 // maxMessage is the longest message, in runes, that quotes a client's own
@@ -68,6 +71,9 @@ func (p Presenter) Present(ctx context.Context, err error) *gqlerror.Error {
 // argument that gqlgen could not read, and INTERNAL for the rest.
 // fieldDepth is the length of the path of the field that err happened in.
 func (p Presenter) translate(ctx context.Context, err error, outer *gqlerror.Error, fieldDepth int) *fault.Error {
+	if p.Explain != nil {
+		err = p.Explain(err)
+	}
 	e, found := errors.AsType[*fault.Error](err)
 	switch {
 	case found && e.Kind == fault.Unavailable:

@@ -123,7 +123,7 @@ func (s *Store) Write(ctx context.Context, work func(ctx context.Context, tx *Tx
 	if err := ctx.Err(); err != nil {
 		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
 	}
-	return s.writer.run(ctx, work)
+	return Explain(s.writer.run(ctx, work))
 }
 
 // Ping checks that the database answers.

@@ -166,6 +166,10 @@ func (c *client) insist(ctx context.Context, s send) (string, error) {
 			return answer, nil
 		case errors.Is(err, errNotNow):
 			last = err
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		default:

@@ -31,6 +31,11 @@ func (r *run) compare() []finding {
 	if err := r.server.stop(); err != nil {
 		r.t.Fatalf("stop the server: %v", err)
 	}
+	if r.steady != nil {
+		if err := r.steady.stop(); err != nil {
+			r.t.Fatalf("stop the second server: %v", err)
+		}
+	}
 	held, err := readTraces(ctx, s)
 	if err != nil {
 		r.t.Fatal(err)

@@ -10,7 +10,6 @@ package crash_test
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -39,24 +38,9 @@ func TestMain(m *testing.M) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		kills := shortKills[filepath.Base(t.Name())]
-		if v := os.Getenv(killsVariable); v != "" {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 {
-				t.Fatalf("%s=%s, want a number of kills", killsVariable, v)
-			}
-			kills = n
-		}
-		binary, err := product()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := newRun(t, binary, url, 20260303)
-		r.crash(kills)
-		for _, f := range r.compare() {
-			t.Errorf("%s: %s: %s", f.kind, f.key, f.detail)
-		}
-		r.verify()
+		r := newRun(t, whole(t), url, 20260303)
+		r.crash(blows(t, shortKills[filepath.Base(t.Name())]))
+		r.settled()
 	})
 }
 

@@ -76,6 +76,13 @@ func (e *entrance) after(n int) <-chan struct{} {
 	return e.reached
 }
 
+// sentSoFar returns how many mutations have been asked for.
+func (e *entrance) sentSoFar() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sent
+}
+
 // closeSoon asks the clients to begin no new case.
 func (e *entrance) closeSoon() {
 	e.mu.Lock()

@@ -27,6 +27,8 @@ type run struct {
 	server   *process
 	recovery []time.Duration // from start to ready, after a kill
 	unready  int             // kills before the server was ready
+	steady   *process        // a second server on the database that nobody kills, if any
+	aside    *entrance       // where it is found
 }
 
 // places are whom the clients act as, by turns.
@@ -78,6 +80,14 @@ func newRun(t *testing.T, binary, url string, seed uint64) *run {
 // then lets them play their last cases to the end. The server runs on.
 func (r *run) crash(kills int) {
 	r.t.Helper()
+	r.strike(func(ctx context.Context) error { return r.killAll(ctx, kills) })
+	r.report(kills)
+}
+
+// strike lets the clients work while something happens to the server, then lets
+// them play their last cases to the end.
+func (r *run) strike(blows func(ctx context.Context) error) {
+	r.t.Helper()
 	r.start()
 	working, cancel := context.WithCancel(r.ctx)
 	defer cancel()
@@ -85,8 +95,11 @@ func (r *run) crash(kills int) {
 	for _, c := range r.clients {
 		work.Go(func() error { return c.work(ctx) })
 	}
-	err := r.killAll(ctx, kills)
+	err := blows(ctx)
 	r.entrance.closeSoon()
+	if r.aside != nil {
+		r.aside.closeSoon()
+	}
 	if err != nil {
 		cancel()
 		r.t.Fatal(errors.Join(err, work.Wait()))
@@ -94,7 +107,42 @@ func (r *run) crash(kills int) {
 	if err := work.Wait(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.report(kills)
+}
+
+// spread does something times over, each after some mutations and a little more.
+func (r *run) spread(ctx context.Context, times int, blow func(ctx context.Context) error) error {
+	for range times {
+		select {
+		case <-r.entrance.after(20 + r.rng.IntN(80)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.pause(ctx, 10*time.Millisecond)
+		if err := blow(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accompany starts a second server on the database, for every other client.
+func (r *run) accompany() {
+	r.t.Helper()
+	var err error
+	if r.steady, err = r.program.serve(r.ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	url, _, err := r.steady.ready(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.aside = newEntrance()
+	r.aside.replace(url)
+	for i, c := range r.clients {
+		if i%2 == 1 {
+			c.entrance = r.aside
+		}
+	}
 }
 
 // killAll kills the server at random moments: after some mutations and a
