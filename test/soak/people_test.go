@@ -66,7 +66,7 @@ func toPerson(name string) func(w *world, t *ent.Task) answer {
 	return func(w *world, t *ent.Task) answer {
 		by := w.owner(t)
 		if name == "assignTask" {
-			by = "zz-dispatcher"
+			by = pick(w, "zz-dispatcher", "zz-lead", "ha-supervisor")
 		}
 		to := pick(w, w.people...)
 		if list, err := w.house.Cases.Candidates(w.inside(), t.ID); err == nil && len(list) > 0 && w.rand.IntN(8) > 0 {
@@ -90,7 +90,7 @@ var verbs = []verb{
 	{"returnTask", 3, onTask(true)("returnTask")},
 	{"delegateTask", 2, toPerson("delegateTask")},
 	{"transferTask", 2, toPerson("transferTask")},
-	{"assignTask", 2, toPerson("assignTask")},
+	{"assignTask", 4, toPerson("assignTask")},
 	{"planTask", 1, func(w *world, t *ent.Task) answer {
 		return w.ask(w.owner(t), "planTask", values{"taskID": t.ID, "priority": w.rand.IntN(120)})
 	}},
