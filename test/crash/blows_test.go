@@ -56,7 +56,7 @@ func TestTwoNodes(t *testing.T) {
 	t.Parallel()
 	r := newRun(t, whole(t), storetest.PostgresURL(t), 20260304)
 	r.accompany()
-	r.crash(blows(t, 10))
+	r.crash(blows(t, 5))
 	r.settled()
 }
 
@@ -71,7 +71,7 @@ func TestDroppedConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	cut, times := 0, blows(t, 20)
+	cut, times := 0, blows(t, 8)
 	r.strike(func(ctx context.Context) error {
 		return r.spread(ctx, times, func(ctx context.Context) error {
 			n := 0
@@ -113,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(t, whole(t), "sqlite:"+path, 20260306)
-	full, times := 0, blows(t, 10)
+	full, times := 0, blows(t, 4)
 	r.strike(func(ctx context.Context) error {
 		return r.spread(ctx, times, func(ctx context.Context) error {
 			if err := fill(dir); err != nil {

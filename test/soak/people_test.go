@@ -347,7 +347,8 @@ func (w *world) divide() {
 		{"op": "setVariable", "variable": values{"name": "calc.result", "type": "int"}},
 		{"op": "insertNode", "flow": "f-s_call-a_call", "id": "calc", "type": "scriptTask", "name": "计算", "nameEn": "Calculate"},
 		{"op": "setStage", "id": "calc", "value": "demand"},
-		{"op": "setScript", "id": "calc", "value": "10 / calc.divisor"}, {"op": "setResult", "id": "calc", "value": "calc.result"},
+		{"op": "setScript", "id": "calc", "value": "10 / calc.divisor"},
+		{"op": "setResult", "id": "calc", "value": "calc.result"},
 	}})
 	w.must("hq-standard", "submitProcess", values{"versionID": "enquiry@2", "revision": 2})
 	w.must("demo-admin", "publishProcess", values{"versionID": "enquiry@2", "revision": 3})
