@@ -2,6 +2,7 @@ package bpmn
 
 import (
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -19,27 +20,31 @@ func (d *Document) Diagram(g *Graph) (*Diagram, bool) {
 	}
 	for diagram := range d.root.children(diNamespace, "BPMNDiagram") {
 		for plane := range diagram.children(diNamespace, "BPMNPlane") {
-			out := &Diagram{Element: localPart(plane.attr("bpmnElement"))}
-			shown := false
-			for e := range plane.children(diNamespace, "") {
-				switch e.local {
-				case "BPMNShape":
-					if s, ok := readShape(e); ok {
-						out.Shapes = append(out.Shapes, s)
-						shown = shown || nodes[s.Element]
-					}
-				case "BPMNEdge":
-					if l, ok := readEdge(e); ok {
-						out.Edges = append(out.Edges, l)
-					}
-				}
-			}
-			if shown {
+			out := readPlane(plane)
+			if slices.ContainsFunc(out.Shapes, func(s *Shape) bool { return nodes[s.Element] }) {
 				return d.only(out, g), true
 			}
 		}
 	}
 	return nil, false
+}
+
+// readPlane reads the figures of one BPMNPlane.
+func readPlane(plane *element) *Diagram {
+	out := &Diagram{Element: localPart(plane.attr("bpmnElement"))}
+	for e := range plane.children(diNamespace, "") {
+		switch e.local {
+		case "BPMNShape":
+			if s, ok := readShape(e); ok {
+				out.Shapes = append(out.Shapes, s)
+			}
+		case "BPMNEdge":
+			if l, ok := readEdge(e); ok {
+				out.Edges = append(out.Edges, l)
+			}
+		}
+	}
+	return out
 }
 
 // only drops what belongs to other processes of the same plane.

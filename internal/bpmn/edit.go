@@ -122,7 +122,7 @@ func (d *Document) Apply(process string, edits ...Edit) (inverse Edit, err error
 		return Edit{}, err
 	}
 	if _, has := d.Diagram(g); has && e.drawn {
-		work.SetDiagram(after, Layout(after))
+		work.SetDiagram(after, work.layout(after))
 	}
 	if work, err = work.clone(); err != nil {
 		return Edit{}, err

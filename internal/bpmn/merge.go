@@ -54,7 +54,7 @@ func (d *Document) redraw(was *Document) error {
 		return err
 	}
 	if _, has := was.Diagram(before); has && !slices.Equal(drawnIDs(now), drawnIDs(before)) {
-		d.SetDiagram(now, Layout(now))
+		d.SetDiagram(now, d.layout(now))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,7 +46,51 @@ const fontFamily = "'Noto Sans CJK SC','Noto Sans SC','Microsoft YaHei','PingFan
 // scripts. Every node and flow is a group with its id as data-element. Errors
 // are the writer's. O(elements of diagram).
 func RenderSVG(w io.Writer, g *Graph, diagram *Diagram, o SVGOptions) error {
-	p := &painter{w: bufio.NewWriter(w), graph: g, options: o, nodes: map[string]*Node{}, flows: map[string]*Flow{}, lanes: map[string]*Lane{}, pools: map[string]bool{}, defaults: map[string]bool{}, hosts: map[string]bool{}}
+	p := newPainter(w, o)
+	p.title, p.titleEn = g.Name, g.Extension.NameEn
+	p.take(g)
+	for _, l := range g.Lanes {
+		p.pools[l.Pool] = poolName{zh: g.Name, en: g.Extension.NameEn}
+	}
+	p.document(diagram)
+	return p.w.Flush()
+}
+
+// RenderCollaboration draws the pools of c and the messages between them as
+// RenderSVG draws one process.
+func RenderCollaboration(w io.Writer, c *Collaboration, diagram *Diagram, o SVGOptions) error {
+	p := newPainter(w, o)
+	p.title = c.Name
+	for _, pool := range c.Pools {
+		name := poolName{zh: pool.Name, closed: pool.Process == nil}
+		if g := pool.Process; g != nil {
+			p.take(g)
+			name.en = g.Extension.NameEn
+			if name.zh == "" {
+				name.zh = g.Name
+			}
+			if p.title == "" {
+				p.title, p.titleEn = g.Name, g.Extension.NameEn
+			}
+		}
+		p.pools[pool.ID] = name
+	}
+	for _, m := range c.Messages {
+		p.messages[m.ID] = m
+	}
+	p.document(diagram)
+	return p.w.Flush()
+}
+
+func newPainter(w io.Writer, o SVGOptions) *painter {
+	return &painter{
+		w: bufio.NewWriter(w), options: o, nodes: map[string]*Node{}, flows: map[string]*Flow{}, lanes: map[string]*Lane{}, striped: map[string]bool{},
+		pools: map[string]poolName{}, messages: map[string]*MessageFlow{}, defaults: map[string]bool{}, hosts: map[string]bool{},
+	}
+}
+
+// take makes the elements of a process known.
+func (p *painter) take(g *Graph) {
 	for _, n := range g.Nodes {
 		p.nodes[n.ID] = n
 		p.defaults[n.Default] = true
@@ -56,25 +99,32 @@ func RenderSVG(w io.Writer, g *Graph, diagram *Diagram, o SVGOptions) error {
 	for _, f := range g.Flows {
 		p.flows[f.ID] = f
 	}
-	for _, l := range g.Lanes {
+	for i, l := range g.Lanes {
 		p.lanes[l.ID] = l
-		p.pools[l.Pool] = true
+		p.striped[l.ID] = i%2 == 1
 	}
-	p.document(diagram)
-	return p.w.Flush()
 }
 
 // painter draws; the writer remembers its first error.
 type painter struct {
 	w        *bufio.Writer
-	graph    *Graph
 	options  SVGOptions
+	title    string
+	titleEn  string
 	nodes    map[string]*Node
 	flows    map[string]*Flow
 	lanes    map[string]*Lane
-	pools    map[string]bool
+	striped  map[string]bool // lanes on a darker ground
+	pools    map[string]poolName
+	messages map[string]*MessageFlow
 	defaults map[string]bool // flows that are the default of their source
 	hosts    map[string]bool // activities with boundary events
+}
+
+// poolName is the name of a pool in both languages; closed is a black box.
+type poolName struct {
+	zh, en string
+	closed bool
 }
 
 // f writes a piece of the image. Strings must be escaped by the caller.
@@ -117,8 +167,10 @@ func (p *painter) document(d *Diagram) {
 	const margin = 16
 	p.f(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="%v %v %v %v" width="%v" height="%v" font-family="%v" font-size="%v" role="img">`,
 		box.X-margin, box.Y-margin, box.W+2*margin, box.H+2*margin, box.W+2*margin, box.H+2*margin, fontFamily, fontSize)
-	p.f("<title>%v</title>", escape(p.choose(p.graph.Name, p.graph.Extension.NameEn)))
-	p.f(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="9.5" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .8 10 5 0 9.2z" fill="%v"/></marker></defs>`, lineColour)
+	p.f("<title>%v</title>", escape(p.choose(p.title, p.titleEn)))
+	p.f(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="9.5" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .8 10 5 0 9.2z" fill="%v"/></marker>`, lineColour)
+	p.f(`<marker id="tip" viewBox="0 0 10 10" refX="9.5" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 .8 10 5 0 9.2z" fill="#fff" stroke="%v"/></marker>`, lineColour)
+	p.f(`<marker id="ring" viewBox="0 0 10 10" refX="5" refY="5" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse"><circle cx="5" cy="5" r="4" fill="#fff" stroke="%v"/></marker></defs>`, lineColour)
 	p.f(`<rect x="%v" y="%v" width="%v" height="%v" fill="#fff"/>`, box.X-margin, box.Y-margin, box.W+2*margin, box.H+2*margin)
 	for _, s := range d.Shapes {
 		p.area(s)
@@ -155,17 +207,23 @@ func (p *painter) area(s *Shape) {
 	b, lane := s.Bounds, p.lanes[s.Element]
 	name, en, fill := "", "", "none"
 	switch {
-	case p.pools[s.Element] && s.Element != "":
-		name, en, fill = p.graph.Name, p.graph.Extension.NameEn, "#fff"
+	case p.pools[s.Element] != poolName{} && s.Element != "":
+		name, en, fill = p.pools[s.Element].zh, p.pools[s.Element].en, "#fff"
 	case lane != nil:
 		name, en = lane.Name, lane.NameEn
-		if slices.Index(p.graph.Lanes, lane)%2 == 1 {
+		if p.striped[s.Element] {
 			fill = paleColour
 		}
 	case p.nodes[s.Element] != nil:
 		return
 	default:
 		p.f(`<rect x="%v" y="%v" width="%v" height="%v" fill="none" stroke="%v" stroke-dasharray="4 3"/>`, b.X, b.Y, b.W, b.H, edgeColour)
+		return
+	}
+	if p.pools[s.Element].closed {
+		p.f(`<g data-element="%v"><rect x="%v" y="%v" width="%v" height="%v" fill="%v" stroke="%v"/>`, escape(s.Element), b.X, b.Y, b.W, b.H, paleColour, edgeColour)
+		p.text(b.Center(), p.choose(name, en), b.W-8, 13, 1, nameColour, "700")
+		p.f("</g>")
 		return
 	}
 	head := Bounds{b.X, b.Y, 30, b.H}

@@ -13,15 +13,18 @@ func (p *painter) edge(e *Edge) {
 		return
 	}
 	f := p.flows[e.Element]
-	dash := ""
-	if f == nil {
+	dash, tip := "", "arrow"
+	switch {
+	case p.messages[e.Element] != nil:
+		dash, tip = ` stroke-dasharray="6 4" marker-start="url(#ring)"`, "tip"
+	case f == nil:
 		dash = ` stroke-dasharray="6 4"`
 	}
 	width := 1.4
 	if h, ok := p.options.Heat[e.Element]; ok {
 		width = 1.2 + 5*math.Sqrt(float64(h.Count)/float64(max(p.most(), 1)))
 	}
-	p.f(`<g data-element="%v"><path d="%v" fill="none" stroke="%v" stroke-width="%v" marker-end="url(#arrow)"%v/>`, escape(e.Element), rounded(e.Waypoints, 6), lineColour, width, dash)
+	p.f(`<g data-element="%v"><path d="%v" fill="none" stroke="%v" stroke-width="%v" marker-end="url(#%v)"%v/>`, escape(e.Element), rounded(e.Waypoints, 6), lineColour, width, tip, dash)
 	if f != nil && p.defaults[f.ID] {
 		p.slash(e.Waypoints[0], e.Waypoints[1])
 	}
@@ -69,12 +72,15 @@ func rounded(points []Point, radius float64) string {
 
 // edgeName draws the name of a flow at its label on a light ground.
 func (p *painter) edgeName(e *Edge) {
-	f := p.flows[e.Element]
-	if f == nil || e.Label.W == 0 {
-		return
+	name := ""
+	switch f, m := p.flows[e.Element], p.messages[e.Element]; {
+	case e.Label.W == 0:
+	case f != nil:
+		name = p.choose(f.Name, f.Extension.NameEn)
+	case m != nil:
+		name = m.Name
 	}
-	name := p.choose(f.Name, f.Extension.NameEn)
-	if h, ok := p.options.Heat[e.Element]; ok {
+	if h, ok := p.options.Heat[e.Element]; ok && e.Label.W > 0 {
 		name = strings.TrimSpace(fmt.Sprintf("%s %d", name, h.Count))
 	}
 	if name == "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/openspms/spms/ent"
@@ -67,15 +68,31 @@ func (r *Room) SVG(row *ent.ProcessVersion, lang string, figures []*ElementFigur
 	if err != nil {
 		return "", err
 	}
+	var out bytes.Buffer
+	if err := draw(&out, c, bpmn.SVGOptions{Lang: lang, Heat: heat}); err != nil {
+		return "", fmt.Errorf("draw version %s: %w", row.ID, err)
+	}
+	return out.String(), nil
+}
+
+// draw draws a process, with the other parties where its document has some.
+func draw(w io.Writer, c *Compiled, o bpmn.SVGOptions) error {
+	all, several, err := c.Document.Collaboration()
+	if err != nil {
+		return err
+	}
+	if several {
+		diagram, has := c.Document.Drawing(all)
+		if !has {
+			diagram = bpmn.LayoutCollaboration(all)
+		}
+		return bpmn.RenderCollaboration(w, all, diagram, o)
+	}
 	diagram, has := c.Document.Diagram(c.Graph)
 	if !has {
 		diagram = bpmn.Layout(c.Graph)
 	}
-	var out bytes.Buffer
-	if err := bpmn.RenderSVG(&out, c.Graph, diagram, bpmn.SVGOptions{Lang: lang, Heat: heat}); err != nil {
-		return "", fmt.Errorf("draw version %s: %w", row.ID, err)
-	}
-	return out.String(), nil
+	return bpmn.RenderSVG(w, c.Graph, diagram, o)
 }
 
 // heatOf checks figures against the graph they are to stand on.
