@@ -143,3 +143,104 @@ func TestPoolsAndTalk(t *testing.T) {
 		t.Errorf("Diagram(buy) = %+v, %v, want its upright pool and its task", diagram, ok)
 	}
 }
+
+// TestInterchange reads every file of the folder, writes it again without loss,
+// understands, lays out and draws each of its processes and collaborations.
+func TestInterchange(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/interchange/*.bpmn")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files, %v, want ten", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			d := read(t, filepath.Base(file))
+			again := parse(t, d.Bytes())
+			if got, want := string(again.Canonical()), string(d.Canonical()); got != want {
+				t.Errorf("written and read again it differs:\n%s", cmp.Diff(want, got))
+			}
+			all, err := d.Graphs()
+			if err != nil || len(all) == 0 {
+				t.Fatalf("Graphs() = %d, %v, want processes", len(all), err)
+			}
+			for _, g := range all {
+				drawsProcess(t, d, g)
+			}
+			if c, ok, err := d.Collaboration(); err != nil {
+				t.Errorf("Collaboration() = %v", err)
+			} else if ok {
+				drawsCollaboration(t, c, bpmn.LayoutCollaboration(c))
+			}
+		})
+	}
+}
+
+// drawsProcess lays a process out, draws it, and keeps the drawing in the document.
+func drawsProcess(t *testing.T, d *bpmn.Document, g *bpmn.Graph) {
+	t.Helper()
+	if len(g.Nodes) == 0 {
+		return
+	}
+	diagram := bpmn.Layout(g)
+	for _, n := range g.Nodes {
+		s := diagram.Shape(n.ID)
+		if s == nil {
+			t.Errorf("%s: node %s is not drawn", g.ID, n.ID)
+			continue
+		}
+		for _, o := range g.Nodes {
+			if at := diagram.Shape(o.ID); o != n && at != nil && o.Parent == n.Parent && n.AttachedTo == "" && o.AttachedTo == "" && overlap(s.Bounds, at.Bounds) {
+				t.Errorf("%s: nodes %s and %s overlap", g.ID, n.ID, o.ID)
+			}
+		}
+	}
+	_, ids := drawn(t, g, bpmn.SVGOptions{Lang: "zh"})
+	for _, f := range g.Flows {
+		if !ids[f.ID] {
+			t.Errorf("%s: flow %s is not in the image", g.ID, f.ID)
+		}
+	}
+	copied := parse(t, d.Bytes())
+	copied.SetDiagram(g, diagram)
+	kept, ok := parse(t, copied.Bytes()).Diagram(g)
+	if !ok || kept.Shape(g.Nodes[0].ID) == nil {
+		t.Errorf("%s: the drawing is not kept", g.ID)
+	}
+}
+
+// TestInterchangeTable compares the table of the folder with the folder.
+func TestInterchangeTable(t *testing.T) {
+	t.Parallel()
+	table, err := os.ReadFile("testdata/interchange/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	models, listed := 0, map[string]bool{}
+	for line := range strings.Lines(string(table)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.Contains(cells[1], ".") {
+			continue
+		}
+		models++
+		for _, name := range strings.Split(cells[3], ",") {
+			listed[strings.TrimSpace(name)+".bpmn"] = true
+		}
+	}
+	if models != 21 {
+		t.Errorf("the table has %d reference models, want 21", models)
+	}
+	files, err := os.ReadDir("testdata/interchange")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".bpmn") && !listed[f.Name()] {
+			t.Errorf("%s is in no row", f.Name())
+		}
+		delete(listed, f.Name())
+	}
+	for name := range listed {
+		t.Errorf("%s is listed and not there", name)
+	}
+}

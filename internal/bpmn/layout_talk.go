@@ -35,7 +35,7 @@ type talk struct {
 	d     *Diagram
 	of    map[string]int // pool by node or pool
 	pools []*Shape
-	solid []*Shape // nodes that lines go around: no subprocess with content, no boundary event
+	solid []*Shape // nodes that lines go around: all but boundary events
 }
 
 // stack draws the pools. Between two of them is room for every message that goes
@@ -113,7 +113,7 @@ func (t *talk) put(pool *Shape, d *Diagram, g *Graph) {
 		}
 		if lanes[s.Element] {
 			s.Bounds.W = pool.Bounds.X + pool.Bounds.W - s.Bounds.X
-		} else if !s.Expanded && !attached[s.Element] {
+		} else if !attached[s.Element] {
 			t.solid = append(t.solid, s)
 		}
 	}
@@ -212,7 +212,7 @@ func (t *talk) corridor(want, y0, y1 float64, from *Shape) float64 {
 	var found []float64
 	for step := 1.0; step*corridorStep < right-left && len(found) == 0; step++ {
 		for _, x := range []float64{want + step*corridorStep, want - step*corridorStep} {
-			if x <= left || x >= right || !t.free(Bounds{x, y0, 0, y1 - y0}, nil) {
+			if x <= left || x >= right || !t.free(Bounds{x, y0, 0, y1 - y0}, from) {
 				continue
 			}
 			if from != nil {
@@ -231,8 +231,10 @@ func (t *talk) corridor(want, y0, y1 float64, from *Shape) float64 {
 }
 
 // free reports whether a line, as a box without width or height, keeps off all nodes
-// but one.
+// but one and the subprocesses around that.
 func (t *talk) free(line Bounds, but *Shape) bool {
 	around := Bounds{line.X - corridorRoom, line.Y - 0.1, line.W + 2*corridorRoom, line.H + 0.2}
-	return !slices.ContainsFunc(t.solid, func(s *Shape) bool { return s != but && s.Bounds.meets(around) })
+	return !slices.ContainsFunc(t.solid, func(s *Shape) bool {
+		return s != but && !(but != nil && s.Bounds.Contains(but.Bounds.Center())) && s.Bounds.meets(around)
+	})
 }
