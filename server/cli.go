@@ -41,6 +41,7 @@ type Commands struct {
 	Seed            func(ctx context.Context, c Console, db Database) error
 	Demo            func(ctx context.Context, c Console, cfg DemoConfig) error
 	Verify          func(ctx context.Context, c Console, db Database) error
+	Copy            func(ctx context.Context, c Console, cfg CopyConfig) error
 	TokenCreate     func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenList       func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenRevoke     func(ctx context.Context, c Console, cfg TokenConfig) error

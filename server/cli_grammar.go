@@ -29,6 +29,7 @@ type grammar struct {
 	Seed     seedCmd     `cmd:"" help:"Load the sample data: regions, staff, standards, processes. 装入示例数据。"`
 	Demo     demoCmd     `cmd:"" help:"Play the fibre order story on a scratch database and print what happened. 演示宽带装机全流程。"`
 	Verify   verifyCmd   `cmd:"" help:"Check that every case and the audit log of the database are consistent. 校验数据一致性与审计。"`
+	Copy     copyCmd     `cmd:"" help:"Copy a whole database into another, empty one, and compare them. 复制整库并核对。"`
 	Token    tokenCmd    `cmd:"" help:"API tokens: create, list, revoke. 接口令牌。"`
 	Standard standardCmd `cmd:"" help:"Tools for standards. 规范工具。"`
 	Process  processCmd  `cmd:"" help:"Tools for process files. 流程文件工具。"`
@@ -107,6 +108,24 @@ type verifyCmd struct{ databaseFlags }
 func (f *verifyCmd) Run(c call) error {
 	db, err := f.config()
 	return run(c, "verify", c.commands.Verify, db, err)
+}
+
+type copyCmd struct {
+	From string `required:"" placeholder:"URL" help:"Database to read: sqlite:PATH or postgres://…; stop its servers first. 源数据库。"`
+	To   string `required:"" placeholder:"URL" help:"Empty database to fill; its tables are made when they are missing. 目标空库。"`
+}
+
+// Run of copy.
+func (f *copyCmd) Run(c call) error {
+	var cfg CopyConfig
+	var err error
+	if cfg.From, err = parseDatabase(".", f.From); err == nil {
+		cfg.To, err = parseDatabase(".", f.To)
+	}
+	if err == nil && cfg.From.URL == cfg.To.URL {
+		err = refuse("to", f.To, "another database than --from")
+	}
+	return run(c, "copy", c.commands.Copy, cfg, err)
 }
 
 type demoCmd struct {

@@ -66,6 +66,11 @@ type DemoConfig struct {
 	Progress bool     // show progress while it runs
 }
 
+// CopyConfig is all that `spms copy` is told.
+type CopyConfig struct {
+	From, To Database // different ones
+}
+
 // TokenConfig is all that the `spms token` commands are told; each uses a part.
 type TokenConfig struct {
 	Database Database

@@ -18,7 +18,7 @@ import (
 // AllCommands are the commands of the product.
 func AllCommands() Commands {
 	return Commands{
-		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify,
+		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase,
 		TokenCreate: tokenCreate, TokenList: tokenList, TokenRevoke: tokenRevoke,
 		StandardVectors: standardVectors, ProcessCheck: processCheck, ProcessConvert: processConvert,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/workforce"
 	"github.com/openspms/spms/packs"
 )
@@ -241,4 +242,38 @@ func verify(ctx context.Context, c Console, db Database) error {
 	fmt.Fprintf(c.Out, "%d cases, %d events, %d keys, %d audit entries: %d violations\n",
 		report.Cases, report.Events, report.Keys, report.Audits, len(report.Violations))
 	return tally(len(report.Violations))
+}
+
+// progressPause is how often a long command says how far it is.
+const progressPause = time.Second
+
+// copyDatabase copies a whole database into another one and prints a line for
+// each table: its rows and their digest, which are the same in both.
+func copyDatabase(ctx context.Context, c Console, cfg CopyConfig) error {
+	from, err := store.Open(ctx, cfg.From.URL, store.WithLogger(c.Log))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := store.Open(ctx, cfg.To.URL, store.WithLogger(c.Log))
+	if err != nil {
+		return err
+	}
+	began, said := systemClock.Now(), systemClock.Now()
+	tables, err := store.Copy(ctx, from, to, began, func(table string, done, all int) {
+		if now := systemClock.Now(); now.Sub(said) >= progressPause {
+			said = now
+			c.Log.Info("copying", "table", table, "rows", done, "of", all, "rows_per_second", int(float64(done)/now.Sub(began).Seconds()))
+		}
+	})
+	if err := errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	rows := 0
+	for _, t := range tables {
+		rows += t.Rows
+		fmt.Fprintf(c.Out, "%-20s %9d  %s\n", t.Table, t.Rows, t.Digest)
+	}
+	fmt.Fprintf(c.Out, "%d tables, %d rows copied and compared\n", len(tables), rows)
+	return nil
 }

@@ -64,6 +64,9 @@ func SQLiteURL(t testing.TB) string {
 	return "sqlite:" + path
 }
 
+// HasPostgres reports whether tests on PostgreSQL can, or must, run.
+func HasPostgres() bool { return os.Getenv(URLVariable) != "" || os.Getenv("CI") == "true" }
+
 // PostgresURL returns the address of a fresh, migrated PostgreSQL database,
 // dropped after the test; it skips the test where there is no server.
 func PostgresURL(t testing.TB) string {
