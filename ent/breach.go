@@ -38,6 +38,14 @@ type Breach struct {
 	Binding bool `json:"binding,omitempty"`
 	// Credited to the customer once, in fen.
 	CreditFen int64 `json:"credit_fen,omitempty"`
+	// The role that its process asks to look after the open tasks; empty without.
+	EscalatedTo string `json:"escalated_to,omitempty"`
+	// Key of the process of which a corrective case is started; empty without.
+	CorrectiveProcess string `json:"corrective_process,omitempty"`
+	// The corrective case, once it is started.
+	CorrectiveCaseID *string `json:"corrective_case_id,omitempty"`
+	// Code of why it could not be started.
+	CorrectiveError string `json:"corrective_error,omitempty"`
 	// At holds the value of the "at" field.
 	At time.Time `json:"at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -52,13 +60,15 @@ type BreachEdges struct {
 	Region *Region `json:"region,omitempty"`
 	// Case holds the value of the case edge.
 	Case *ServiceCase `json:"case,omitempty"`
+	// CorrectiveCase holds the value of the corrective_case edge.
+	CorrectiveCase *ServiceCase `json:"corrective_case,omitempty"`
 	// Clock holds the value of the clock edge.
 	Clock *Clock `json:"clock,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 	// totalCount holds the count of the edges above.
-	totalCount [3]map[string]int
+	totalCount [4]map[string]int
 }
 
 // RegionOrErr returns the Region value or an error if the edge
@@ -83,12 +93,23 @@ func (e BreachEdges) CaseOrErr() (*ServiceCase, error) {
 	return nil, &NotLoadedError{edge: "case"}
 }
 
+// CorrectiveCaseOrErr returns the CorrectiveCase value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e BreachEdges) CorrectiveCaseOrErr() (*ServiceCase, error) {
+	if e.CorrectiveCase != nil {
+		return e.CorrectiveCase, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: servicecase.Label}
+	}
+	return nil, &NotLoadedError{edge: "corrective_case"}
+}
+
 // ClockOrErr returns the Clock value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e BreachEdges) ClockOrErr() (*Clock, error) {
 	if e.Clock != nil {
 		return e.Clock, nil
-	} else if e.loadedTypes[2] {
+	} else if e.loadedTypes[3] {
 		return nil, &NotFoundError{label: clock.Label}
 	}
 	return nil, &NotLoadedError{edge: "clock"}
@@ -103,7 +124,7 @@ func (*Breach) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case breach.FieldCreditFen:
 			values[i] = new(sql.NullInt64)
-		case breach.FieldID, breach.FieldRegionID, breach.FieldRegionPath, breach.FieldCaseID, breach.FieldClockID, breach.FieldIndicatorCode, breach.FieldStandardCode, breach.FieldClauseNumber:
+		case breach.FieldID, breach.FieldRegionID, breach.FieldRegionPath, breach.FieldCaseID, breach.FieldClockID, breach.FieldIndicatorCode, breach.FieldStandardCode, breach.FieldClauseNumber, breach.FieldEscalatedTo, breach.FieldCorrectiveProcess, breach.FieldCorrectiveCaseID, breach.FieldCorrectiveError:
 			values[i] = new(sql.NullString)
 		case breach.FieldAt:
 			values[i] = new(sql.NullTime)
@@ -182,6 +203,31 @@ func (_m *Breach) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CreditFen = value.Int64
 			}
+		case breach.FieldEscalatedTo:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field escalated_to", values[i])
+			} else if value.Valid {
+				_m.EscalatedTo = value.String
+			}
+		case breach.FieldCorrectiveProcess:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field corrective_process", values[i])
+			} else if value.Valid {
+				_m.CorrectiveProcess = value.String
+			}
+		case breach.FieldCorrectiveCaseID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field corrective_case_id", values[i])
+			} else if value.Valid {
+				_m.CorrectiveCaseID = new(string)
+				*_m.CorrectiveCaseID = value.String
+			}
+		case breach.FieldCorrectiveError:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field corrective_error", values[i])
+			} else if value.Valid {
+				_m.CorrectiveError = value.String
+			}
 		case breach.FieldAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field at", values[i])
@@ -209,6 +255,11 @@ func (_m *Breach) QueryRegion() *RegionQuery {
 // QueryCase queries the "case" edge of the Breach entity.
 func (_m *Breach) QueryCase() *ServiceCaseQuery {
 	return NewBreachClient(_m.config).QueryCase(_m)
+}
+
+// QueryCorrectiveCase queries the "corrective_case" edge of the Breach entity.
+func (_m *Breach) QueryCorrectiveCase() *ServiceCaseQuery {
+	return NewBreachClient(_m.config).QueryCorrectiveCase(_m)
 }
 
 // QueryClock queries the "clock" edge of the Breach entity.
@@ -265,6 +316,20 @@ func (_m *Breach) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("credit_fen=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CreditFen))
+	builder.WriteString(", ")
+	builder.WriteString("escalated_to=")
+	builder.WriteString(_m.EscalatedTo)
+	builder.WriteString(", ")
+	builder.WriteString("corrective_process=")
+	builder.WriteString(_m.CorrectiveProcess)
+	builder.WriteString(", ")
+	if v := _m.CorrectiveCaseID; v != nil {
+		builder.WriteString("corrective_case_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("corrective_error=")
+	builder.WriteString(_m.CorrectiveError)
 	builder.WriteString(", ")
 	builder.WriteString("at=")
 	builder.WriteString(_m.At.Format(time.ANSIC))

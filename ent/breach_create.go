@@ -93,6 +93,62 @@ func (_c *BreachCreate) SetNillableCreditFen(v *int64) *BreachCreate {
 	return _c
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (_c *BreachCreate) SetEscalatedTo(v string) *BreachCreate {
+	_c.mutation.SetEscalatedTo(v)
+	return _c
+}
+
+// SetNillableEscalatedTo sets the "escalated_to" field if the given value is not nil.
+func (_c *BreachCreate) SetNillableEscalatedTo(v *string) *BreachCreate {
+	if v != nil {
+		_c.SetEscalatedTo(*v)
+	}
+	return _c
+}
+
+// SetCorrectiveProcess sets the "corrective_process" field.
+func (_c *BreachCreate) SetCorrectiveProcess(v string) *BreachCreate {
+	_c.mutation.SetCorrectiveProcess(v)
+	return _c
+}
+
+// SetNillableCorrectiveProcess sets the "corrective_process" field if the given value is not nil.
+func (_c *BreachCreate) SetNillableCorrectiveProcess(v *string) *BreachCreate {
+	if v != nil {
+		_c.SetCorrectiveProcess(*v)
+	}
+	return _c
+}
+
+// SetCorrectiveCaseID sets the "corrective_case_id" field.
+func (_c *BreachCreate) SetCorrectiveCaseID(v string) *BreachCreate {
+	_c.mutation.SetCorrectiveCaseID(v)
+	return _c
+}
+
+// SetNillableCorrectiveCaseID sets the "corrective_case_id" field if the given value is not nil.
+func (_c *BreachCreate) SetNillableCorrectiveCaseID(v *string) *BreachCreate {
+	if v != nil {
+		_c.SetCorrectiveCaseID(*v)
+	}
+	return _c
+}
+
+// SetCorrectiveError sets the "corrective_error" field.
+func (_c *BreachCreate) SetCorrectiveError(v string) *BreachCreate {
+	_c.mutation.SetCorrectiveError(v)
+	return _c
+}
+
+// SetNillableCorrectiveError sets the "corrective_error" field if the given value is not nil.
+func (_c *BreachCreate) SetNillableCorrectiveError(v *string) *BreachCreate {
+	if v != nil {
+		_c.SetCorrectiveError(*v)
+	}
+	return _c
+}
+
 // SetAt sets the "at" field.
 func (_c *BreachCreate) SetAt(v time.Time) *BreachCreate {
 	_c.mutation.SetAt(v)
@@ -121,6 +177,11 @@ func (_c *BreachCreate) SetRegion(v *Region) *BreachCreate {
 // SetCase sets the "case" edge to the ServiceCase entity.
 func (_c *BreachCreate) SetCase(v *ServiceCase) *BreachCreate {
 	return _c.SetCaseID(v.ID)
+}
+
+// SetCorrectiveCase sets the "corrective_case" edge to the ServiceCase entity.
+func (_c *BreachCreate) SetCorrectiveCase(v *ServiceCase) *BreachCreate {
+	return _c.SetCorrectiveCaseID(v.ID)
 }
 
 // SetClock sets the "clock" edge to the Clock entity.
@@ -171,6 +232,18 @@ func (_c *BreachCreate) defaults() {
 		v := breach.DefaultCreditFen
 		_c.mutation.SetCreditFen(v)
 	}
+	if _, ok := _c.mutation.EscalatedTo(); !ok {
+		v := breach.DefaultEscalatedTo
+		_c.mutation.SetEscalatedTo(v)
+	}
+	if _, ok := _c.mutation.CorrectiveProcess(); !ok {
+		v := breach.DefaultCorrectiveProcess
+		_c.mutation.SetCorrectiveProcess(v)
+	}
+	if _, ok := _c.mutation.CorrectiveError(); !ok {
+		v := breach.DefaultCorrectiveError
+		_c.mutation.SetCorrectiveError(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := breach.DefaultID()
 		_c.mutation.SetID(v)
@@ -220,6 +293,15 @@ func (_c *BreachCreate) check() error {
 	}
 	if _, ok := _c.mutation.CreditFen(); !ok {
 		return &ValidationError{Name: "credit_fen", err: errors.New(`ent: missing required field "Breach.credit_fen"`)}
+	}
+	if _, ok := _c.mutation.EscalatedTo(); !ok {
+		return &ValidationError{Name: "escalated_to", err: errors.New(`ent: missing required field "Breach.escalated_to"`)}
+	}
+	if _, ok := _c.mutation.CorrectiveProcess(); !ok {
+		return &ValidationError{Name: "corrective_process", err: errors.New(`ent: missing required field "Breach.corrective_process"`)}
+	}
+	if _, ok := _c.mutation.CorrectiveError(); !ok {
+		return &ValidationError{Name: "corrective_error", err: errors.New(`ent: missing required field "Breach.corrective_error"`)}
 	}
 	if _, ok := _c.mutation.At(); !ok {
 		return &ValidationError{Name: "at", err: errors.New(`ent: missing required field "Breach.at"`)}
@@ -297,6 +379,18 @@ func (_c *BreachCreate) createSpec() (*Breach, *sqlgraph.CreateSpec) {
 		_spec.SetField(breach.FieldCreditFen, field.TypeInt64, value)
 		_node.CreditFen = value
 	}
+	if value, ok := _c.mutation.EscalatedTo(); ok {
+		_spec.SetField(breach.FieldEscalatedTo, field.TypeString, value)
+		_node.EscalatedTo = value
+	}
+	if value, ok := _c.mutation.CorrectiveProcess(); ok {
+		_spec.SetField(breach.FieldCorrectiveProcess, field.TypeString, value)
+		_node.CorrectiveProcess = value
+	}
+	if value, ok := _c.mutation.CorrectiveError(); ok {
+		_spec.SetField(breach.FieldCorrectiveError, field.TypeString, value)
+		_node.CorrectiveError = value
+	}
 	if value, ok := _c.mutation.At(); ok {
 		_spec.SetField(breach.FieldAt, field.TypeTime, value)
 		_node.At = value
@@ -333,6 +427,23 @@ func (_c *BreachCreate) createSpec() (*Breach, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.CaseID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CorrectiveCaseIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   breach.CorrectiveCaseTable,
+			Columns: []string{breach.CorrectiveCaseColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.CorrectiveCaseID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.ClockIDs(); len(nodes) > 0 {

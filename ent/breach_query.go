@@ -22,15 +22,16 @@ import (
 // BreachQuery is the builder for querying Breach entities.
 type BreachQuery struct {
 	config
-	ctx        *QueryContext
-	order      []breach.OrderOption
-	inters     []Interceptor
-	predicates []predicate.Breach
-	withRegion *RegionQuery
-	withCase   *ServiceCaseQuery
-	withClock  *ClockQuery
-	loadTotal  []func(context.Context, []*Breach) error
-	modifiers  []func(*sql.Selector)
+	ctx                *QueryContext
+	order              []breach.OrderOption
+	inters             []Interceptor
+	predicates         []predicate.Breach
+	withRegion         *RegionQuery
+	withCase           *ServiceCaseQuery
+	withCorrectiveCase *ServiceCaseQuery
+	withClock          *ClockQuery
+	loadTotal          []func(context.Context, []*Breach) error
+	modifiers          []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -104,6 +105,28 @@ func (_q *BreachQuery) QueryCase() *ServiceCaseQuery {
 			sqlgraph.From(breach.Table, breach.FieldID, selector),
 			sqlgraph.To(servicecase.Table, servicecase.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, breach.CaseTable, breach.CaseColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCorrectiveCase chains the current query on the "corrective_case" edge.
+func (_q *BreachQuery) QueryCorrectiveCase() *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(breach.Table, breach.FieldID, selector),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, breach.CorrectiveCaseTable, breach.CorrectiveCaseColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -320,14 +343,15 @@ func (_q *BreachQuery) Clone() *BreachQuery {
 		return nil
 	}
 	return &BreachQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]breach.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.Breach{}, _q.predicates...),
-		withRegion: _q.withRegion.Clone(),
-		withCase:   _q.withCase.Clone(),
-		withClock:  _q.withClock.Clone(),
+		config:             _q.config,
+		ctx:                _q.ctx.Clone(),
+		order:              append([]breach.OrderOption{}, _q.order...),
+		inters:             append([]Interceptor{}, _q.inters...),
+		predicates:         append([]predicate.Breach{}, _q.predicates...),
+		withRegion:         _q.withRegion.Clone(),
+		withCase:           _q.withCase.Clone(),
+		withCorrectiveCase: _q.withCorrectiveCase.Clone(),
+		withClock:          _q.withClock.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -354,6 +378,17 @@ func (_q *BreachQuery) WithCase(opts ...func(*ServiceCaseQuery)) *BreachQuery {
 		opt(query)
 	}
 	_q.withCase = query
+	return _q
+}
+
+// WithCorrectiveCase tells the query-builder to eager-load the nodes that are connected to
+// the "corrective_case" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *BreachQuery) WithCorrectiveCase(opts ...func(*ServiceCaseQuery)) *BreachQuery {
+	query := (&ServiceCaseClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCorrectiveCase = query
 	return _q
 }
 
@@ -446,9 +481,10 @@ func (_q *BreachQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Breac
 	var (
 		nodes       = []*Breach{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [4]bool{
 			_q.withRegion != nil,
 			_q.withCase != nil,
+			_q.withCorrectiveCase != nil,
 			_q.withClock != nil,
 		}
 	)
@@ -482,6 +518,12 @@ func (_q *BreachQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Breac
 	if query := _q.withCase; query != nil {
 		if err := _q.loadCase(ctx, query, nodes, nil,
 			func(n *Breach, e *ServiceCase) { n.Edges.Case = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withCorrectiveCase; query != nil {
+		if err := _q.loadCorrectiveCase(ctx, query, nodes, nil,
+			func(n *Breach, e *ServiceCase) { n.Edges.CorrectiveCase = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -557,6 +599,38 @@ func (_q *BreachQuery) loadCase(ctx context.Context, query *ServiceCaseQuery, no
 	}
 	return nil
 }
+func (_q *BreachQuery) loadCorrectiveCase(ctx context.Context, query *ServiceCaseQuery, nodes []*Breach, init func(*Breach), assign func(*Breach, *ServiceCase)) error {
+	ids := make([]string, 0, len(nodes))
+	nodeids := make(map[string][]*Breach)
+	for i := range nodes {
+		if nodes[i].CorrectiveCaseID == nil {
+			continue
+		}
+		fk := *nodes[i].CorrectiveCaseID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(servicecase.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "corrective_case_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *BreachQuery) loadClock(ctx context.Context, query *ClockQuery, nodes []*Breach, init func(*Breach), assign func(*Breach, *Clock)) error {
 	ids := make([]string, 0, len(nodes))
 	nodeids := make(map[string][]*Breach)
@@ -620,6 +694,9 @@ func (_q *BreachQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withCase != nil {
 			_spec.Node.AddColumnOnce(breach.FieldCaseID)
+		}
+		if _q.withCorrectiveCase != nil {
+			_spec.Node.AddColumnOnce(breach.FieldCorrectiveCaseID)
 		}
 		if _q.withClock != nil {
 			_spec.Node.AddColumnOnce(breach.FieldClockID)

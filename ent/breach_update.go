@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/ent/servicecase"
 )
 
 // BreachUpdate is the builder for updating Breach entities.
@@ -28,9 +29,54 @@ func (_u *BreachUpdate) Where(ps ...predicate.Breach) *BreachUpdate {
 	return _u
 }
 
+// SetCorrectiveCaseID sets the "corrective_case_id" field.
+func (_u *BreachUpdate) SetCorrectiveCaseID(v string) *BreachUpdate {
+	_u.mutation.SetCorrectiveCaseID(v)
+	return _u
+}
+
+// SetNillableCorrectiveCaseID sets the "corrective_case_id" field if the given value is not nil.
+func (_u *BreachUpdate) SetNillableCorrectiveCaseID(v *string) *BreachUpdate {
+	if v != nil {
+		_u.SetCorrectiveCaseID(*v)
+	}
+	return _u
+}
+
+// ClearCorrectiveCaseID clears the value of the "corrective_case_id" field.
+func (_u *BreachUpdate) ClearCorrectiveCaseID() *BreachUpdate {
+	_u.mutation.ClearCorrectiveCaseID()
+	return _u
+}
+
+// SetCorrectiveError sets the "corrective_error" field.
+func (_u *BreachUpdate) SetCorrectiveError(v string) *BreachUpdate {
+	_u.mutation.SetCorrectiveError(v)
+	return _u
+}
+
+// SetNillableCorrectiveError sets the "corrective_error" field if the given value is not nil.
+func (_u *BreachUpdate) SetNillableCorrectiveError(v *string) *BreachUpdate {
+	if v != nil {
+		_u.SetCorrectiveError(*v)
+	}
+	return _u
+}
+
+// SetCorrectiveCase sets the "corrective_case" edge to the ServiceCase entity.
+func (_u *BreachUpdate) SetCorrectiveCase(v *ServiceCase) *BreachUpdate {
+	return _u.SetCorrectiveCaseID(v.ID)
+}
+
 // Mutation returns the BreachMutation object of the builder.
 func (_u *BreachUpdate) Mutation() *BreachMutation {
 	return _u.mutation
+}
+
+// ClearCorrectiveCase clears the "corrective_case" edge to the ServiceCase entity.
+func (_u *BreachUpdate) ClearCorrectiveCase() *BreachUpdate {
+	_u.mutation.ClearCorrectiveCase()
+	return _u
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -92,6 +138,38 @@ func (_u *BreachUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.CorrectiveError(); ok {
+		_spec.SetField(breach.FieldCorrectiveError, field.TypeString, value)
+	}
+	if _u.mutation.CorrectiveCaseCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   breach.CorrectiveCaseTable,
+			Columns: []string{breach.CorrectiveCaseColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CorrectiveCaseIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   breach.CorrectiveCaseTable,
+			Columns: []string{breach.CorrectiveCaseColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -114,9 +192,54 @@ type BreachUpdateOne struct {
 	modifiers []func(*sql.UpdateBuilder)
 }
 
+// SetCorrectiveCaseID sets the "corrective_case_id" field.
+func (_u *BreachUpdateOne) SetCorrectiveCaseID(v string) *BreachUpdateOne {
+	_u.mutation.SetCorrectiveCaseID(v)
+	return _u
+}
+
+// SetNillableCorrectiveCaseID sets the "corrective_case_id" field if the given value is not nil.
+func (_u *BreachUpdateOne) SetNillableCorrectiveCaseID(v *string) *BreachUpdateOne {
+	if v != nil {
+		_u.SetCorrectiveCaseID(*v)
+	}
+	return _u
+}
+
+// ClearCorrectiveCaseID clears the value of the "corrective_case_id" field.
+func (_u *BreachUpdateOne) ClearCorrectiveCaseID() *BreachUpdateOne {
+	_u.mutation.ClearCorrectiveCaseID()
+	return _u
+}
+
+// SetCorrectiveError sets the "corrective_error" field.
+func (_u *BreachUpdateOne) SetCorrectiveError(v string) *BreachUpdateOne {
+	_u.mutation.SetCorrectiveError(v)
+	return _u
+}
+
+// SetNillableCorrectiveError sets the "corrective_error" field if the given value is not nil.
+func (_u *BreachUpdateOne) SetNillableCorrectiveError(v *string) *BreachUpdateOne {
+	if v != nil {
+		_u.SetCorrectiveError(*v)
+	}
+	return _u
+}
+
+// SetCorrectiveCase sets the "corrective_case" edge to the ServiceCase entity.
+func (_u *BreachUpdateOne) SetCorrectiveCase(v *ServiceCase) *BreachUpdateOne {
+	return _u.SetCorrectiveCaseID(v.ID)
+}
+
 // Mutation returns the BreachMutation object of the builder.
 func (_u *BreachUpdateOne) Mutation() *BreachMutation {
 	return _u.mutation
+}
+
+// ClearCorrectiveCase clears the "corrective_case" edge to the ServiceCase entity.
+func (_u *BreachUpdateOne) ClearCorrectiveCase() *BreachUpdateOne {
+	_u.mutation.ClearCorrectiveCase()
+	return _u
 }
 
 // Where appends a list predicates to the BreachUpdate builder.
@@ -207,6 +330,38 @@ func (_u *BreachUpdateOne) sqlSave(ctx context.Context) (_node *Breach, err erro
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.CorrectiveError(); ok {
+		_spec.SetField(breach.FieldCorrectiveError, field.TypeString, value)
+	}
+	if _u.mutation.CorrectiveCaseCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   breach.CorrectiveCaseTable,
+			Columns: []string{breach.CorrectiveCaseColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CorrectiveCaseIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   breach.CorrectiveCaseTable,
+			Columns: []string{breach.CorrectiveCaseColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicecase.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &Breach{config: _u.config}

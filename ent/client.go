@@ -1273,6 +1273,22 @@ func (c *BreachClient) QueryCase(_m *Breach) *ServiceCaseQuery {
 	return query
 }
 
+// QueryCorrectiveCase queries the corrective_case edge of a Breach.
+func (c *BreachClient) QueryCorrectiveCase(_m *Breach) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(breach.Table, breach.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, breach.CorrectiveCaseTable, breach.CorrectiveCaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryClock queries the clock edge of a Breach.
 func (c *BreachClient) QueryClock(_m *Breach) *ClockQuery {
 	query := (&ClockClient{config: c.config}).Query()

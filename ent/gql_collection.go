@@ -740,6 +740,21 @@ func (_q *BreachQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 				fieldSeen[breach.FieldCaseID] = struct{}{}
 			}
 
+		case "correctiveCase":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCorrectiveCase = query
+			if _, ok := fieldSeen[breach.FieldCorrectiveCaseID]; !ok {
+				selectedFields = append(selectedFields, breach.FieldCorrectiveCaseID)
+				fieldSeen[breach.FieldCorrectiveCaseID] = struct{}{}
+			}
+
 		case "clock":
 			var (
 				alias = field.Alias
@@ -798,6 +813,26 @@ func (_q *BreachQuery) collectField(ctx context.Context, oneNode bool, opCtx *gr
 			if _, ok := fieldSeen[breach.FieldCreditFen]; !ok {
 				selectedFields = append(selectedFields, breach.FieldCreditFen)
 				fieldSeen[breach.FieldCreditFen] = struct{}{}
+			}
+		case "escalatedTo":
+			if _, ok := fieldSeen[breach.FieldEscalatedTo]; !ok {
+				selectedFields = append(selectedFields, breach.FieldEscalatedTo)
+				fieldSeen[breach.FieldEscalatedTo] = struct{}{}
+			}
+		case "correctiveProcess":
+			if _, ok := fieldSeen[breach.FieldCorrectiveProcess]; !ok {
+				selectedFields = append(selectedFields, breach.FieldCorrectiveProcess)
+				fieldSeen[breach.FieldCorrectiveProcess] = struct{}{}
+			}
+		case "correctiveCaseID":
+			if _, ok := fieldSeen[breach.FieldCorrectiveCaseID]; !ok {
+				selectedFields = append(selectedFields, breach.FieldCorrectiveCaseID)
+				fieldSeen[breach.FieldCorrectiveCaseID] = struct{}{}
+			}
+		case "correctiveError":
+			if _, ok := fieldSeen[breach.FieldCorrectiveError]; !ok {
+				selectedFields = append(selectedFields, breach.FieldCorrectiveError)
+				fieldSeen[breach.FieldCorrectiveError] = struct{}{}
 			}
 		case "at":
 			if _, ok := fieldSeen[breach.FieldAt]; !ok {
@@ -7989,6 +8024,11 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 			if _, ok := fieldSeen[task.FieldRejections]; !ok {
 				selectedFields = append(selectedFields, task.FieldRejections)
 				fieldSeen[task.FieldRejections] = struct{}{}
+			}
+		case "escalatedTo":
+			if _, ok := fieldSeen[task.FieldEscalatedTo]; !ok {
+				selectedFields = append(selectedFields, task.FieldEscalatedTo)
+				fieldSeen[task.FieldEscalatedTo] = struct{}{}
 			}
 		case "urges":
 			if _, ok := fieldSeen[task.FieldUrges]; !ok {

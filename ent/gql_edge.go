@@ -80,6 +80,14 @@ func (_m *Breach) Case(ctx context.Context) (*ServiceCase, error) {
 	return result, err
 }
 
+func (_m *Breach) CorrectiveCase(ctx context.Context) (*ServiceCase, error) {
+	result, err := _m.Edges.CorrectiveCaseOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCorrectiveCase().Only(ctx)
+	}
+	return result, MaskNotFound(err)
+}
+
 func (_m *Breach) Clock(ctx context.Context) (*Clock, error) {
 	result, err := _m.Edges.ClockOrErr()
 	if IsNotLoaded(err) {

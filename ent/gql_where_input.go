@@ -1313,6 +1313,23 @@ type BreachWhereInput struct {
 	IndicatorCodeHasSuffix    *string  `json:"indicatorCodeHasSuffix,omitempty"`
 	IndicatorCodeEqualFold    *string  `json:"indicatorCodeEqualFold,omitempty"`
 	IndicatorCodeContainsFold *string  `json:"indicatorCodeContainsFold,omitempty"`
+
+	// "corrective_case_id" field predicates.
+	CorrectiveCaseID             *string  `json:"correctiveCaseID,omitempty"`
+	CorrectiveCaseIDNEQ          *string  `json:"correctiveCaseIDNEQ,omitempty"`
+	CorrectiveCaseIDIn           []string `json:"correctiveCaseIDIn,omitempty"`
+	CorrectiveCaseIDNotIn        []string `json:"correctiveCaseIDNotIn,omitempty"`
+	CorrectiveCaseIDGT           *string  `json:"correctiveCaseIDGT,omitempty"`
+	CorrectiveCaseIDGTE          *string  `json:"correctiveCaseIDGTE,omitempty"`
+	CorrectiveCaseIDLT           *string  `json:"correctiveCaseIDLT,omitempty"`
+	CorrectiveCaseIDLTE          *string  `json:"correctiveCaseIDLTE,omitempty"`
+	CorrectiveCaseIDContains     *string  `json:"correctiveCaseIDContains,omitempty"`
+	CorrectiveCaseIDHasPrefix    *string  `json:"correctiveCaseIDHasPrefix,omitempty"`
+	CorrectiveCaseIDHasSuffix    *string  `json:"correctiveCaseIDHasSuffix,omitempty"`
+	CorrectiveCaseIDIsNil        bool     `json:"correctiveCaseIDIsNil,omitempty"`
+	CorrectiveCaseIDNotNil       bool     `json:"correctiveCaseIDNotNil,omitempty"`
+	CorrectiveCaseIDEqualFold    *string  `json:"correctiveCaseIDEqualFold,omitempty"`
+	CorrectiveCaseIDContainsFold *string  `json:"correctiveCaseIDContainsFold,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -1571,6 +1588,51 @@ func (i *BreachWhereInput) P() (predicate.Breach, error) {
 	}
 	if i.IndicatorCodeContainsFold != nil {
 		predicates = append(predicates, breach.IndicatorCodeContainsFold(*i.IndicatorCodeContainsFold))
+	}
+	if i.CorrectiveCaseID != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDEQ(*i.CorrectiveCaseID))
+	}
+	if i.CorrectiveCaseIDNEQ != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDNEQ(*i.CorrectiveCaseIDNEQ))
+	}
+	if len(i.CorrectiveCaseIDIn) > 0 {
+		predicates = append(predicates, breach.CorrectiveCaseIDIn(i.CorrectiveCaseIDIn...))
+	}
+	if len(i.CorrectiveCaseIDNotIn) > 0 {
+		predicates = append(predicates, breach.CorrectiveCaseIDNotIn(i.CorrectiveCaseIDNotIn...))
+	}
+	if i.CorrectiveCaseIDGT != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDGT(*i.CorrectiveCaseIDGT))
+	}
+	if i.CorrectiveCaseIDGTE != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDGTE(*i.CorrectiveCaseIDGTE))
+	}
+	if i.CorrectiveCaseIDLT != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDLT(*i.CorrectiveCaseIDLT))
+	}
+	if i.CorrectiveCaseIDLTE != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDLTE(*i.CorrectiveCaseIDLTE))
+	}
+	if i.CorrectiveCaseIDContains != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDContains(*i.CorrectiveCaseIDContains))
+	}
+	if i.CorrectiveCaseIDHasPrefix != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDHasPrefix(*i.CorrectiveCaseIDHasPrefix))
+	}
+	if i.CorrectiveCaseIDHasSuffix != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDHasSuffix(*i.CorrectiveCaseIDHasSuffix))
+	}
+	if i.CorrectiveCaseIDIsNil {
+		predicates = append(predicates, breach.CorrectiveCaseIDIsNil())
+	}
+	if i.CorrectiveCaseIDNotNil {
+		predicates = append(predicates, breach.CorrectiveCaseIDNotNil())
+	}
+	if i.CorrectiveCaseIDEqualFold != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDEqualFold(*i.CorrectiveCaseIDEqualFold))
+	}
+	if i.CorrectiveCaseIDContainsFold != nil {
+		predicates = append(predicates, breach.CorrectiveCaseIDContainsFold(*i.CorrectiveCaseIDContainsFold))
 	}
 
 	switch len(predicates) {
@@ -8508,6 +8570,21 @@ type TaskWhereInput struct {
 	AssigneeIDNotNil       bool     `json:"assigneeIDNotNil,omitempty"`
 	AssigneeIDEqualFold    *string  `json:"assigneeIDEqualFold,omitempty"`
 	AssigneeIDContainsFold *string  `json:"assigneeIDContainsFold,omitempty"`
+
+	// "escalated_to" field predicates.
+	EscalatedTo             *string  `json:"escalatedTo,omitempty"`
+	EscalatedToNEQ          *string  `json:"escalatedToNEQ,omitempty"`
+	EscalatedToIn           []string `json:"escalatedToIn,omitempty"`
+	EscalatedToNotIn        []string `json:"escalatedToNotIn,omitempty"`
+	EscalatedToGT           *string  `json:"escalatedToGT,omitempty"`
+	EscalatedToGTE          *string  `json:"escalatedToGTE,omitempty"`
+	EscalatedToLT           *string  `json:"escalatedToLT,omitempty"`
+	EscalatedToLTE          *string  `json:"escalatedToLTE,omitempty"`
+	EscalatedToContains     *string  `json:"escalatedToContains,omitempty"`
+	EscalatedToHasPrefix    *string  `json:"escalatedToHasPrefix,omitempty"`
+	EscalatedToHasSuffix    *string  `json:"escalatedToHasSuffix,omitempty"`
+	EscalatedToEqualFold    *string  `json:"escalatedToEqualFold,omitempty"`
+	EscalatedToContainsFold *string  `json:"escalatedToContainsFold,omitempty"`
 }
 
 // AddPredicates adds custom predicates to the where input to be used during the filtering phase.
@@ -8913,6 +8990,45 @@ func (i *TaskWhereInput) P() (predicate.Task, error) {
 	}
 	if i.AssigneeIDContainsFold != nil {
 		predicates = append(predicates, task.AssigneeIDContainsFold(*i.AssigneeIDContainsFold))
+	}
+	if i.EscalatedTo != nil {
+		predicates = append(predicates, task.EscalatedToEQ(*i.EscalatedTo))
+	}
+	if i.EscalatedToNEQ != nil {
+		predicates = append(predicates, task.EscalatedToNEQ(*i.EscalatedToNEQ))
+	}
+	if len(i.EscalatedToIn) > 0 {
+		predicates = append(predicates, task.EscalatedToIn(i.EscalatedToIn...))
+	}
+	if len(i.EscalatedToNotIn) > 0 {
+		predicates = append(predicates, task.EscalatedToNotIn(i.EscalatedToNotIn...))
+	}
+	if i.EscalatedToGT != nil {
+		predicates = append(predicates, task.EscalatedToGT(*i.EscalatedToGT))
+	}
+	if i.EscalatedToGTE != nil {
+		predicates = append(predicates, task.EscalatedToGTE(*i.EscalatedToGTE))
+	}
+	if i.EscalatedToLT != nil {
+		predicates = append(predicates, task.EscalatedToLT(*i.EscalatedToLT))
+	}
+	if i.EscalatedToLTE != nil {
+		predicates = append(predicates, task.EscalatedToLTE(*i.EscalatedToLTE))
+	}
+	if i.EscalatedToContains != nil {
+		predicates = append(predicates, task.EscalatedToContains(*i.EscalatedToContains))
+	}
+	if i.EscalatedToHasPrefix != nil {
+		predicates = append(predicates, task.EscalatedToHasPrefix(*i.EscalatedToHasPrefix))
+	}
+	if i.EscalatedToHasSuffix != nil {
+		predicates = append(predicates, task.EscalatedToHasSuffix(*i.EscalatedToHasSuffix))
+	}
+	if i.EscalatedToEqualFold != nil {
+		predicates = append(predicates, task.EscalatedToEqualFold(*i.EscalatedToEqualFold))
+	}
+	if i.EscalatedToContainsFold != nil {
+		predicates = append(predicates, task.EscalatedToContainsFold(*i.EscalatedToContainsFold))
 	}
 
 	switch len(predicates) {

@@ -3641,27 +3641,32 @@ func (m *BindingMutation) ResetEdge(name string) error {
 // BreachMutation represents an operation that mutates the Breach nodes in the graph.
 type BreachMutation struct {
 	config
-	op             Op
-	typ            string
-	id             *string
-	region_path    *string
-	indicator_code *string
-	standard_code  *string
-	clause_number  *string
-	binding        *bool
-	credit_fen     *int64
-	addcredit_fen  *int64
-	at             *time.Time
-	clearedFields  map[string]struct{}
-	region         *string
-	clearedregion  bool
-	_case          *string
-	cleared_case   bool
-	clock          *string
-	clearedclock   bool
-	done           bool
-	oldValue       func(context.Context) (*Breach, error)
-	predicates     []predicate.Breach
+	op                     Op
+	typ                    string
+	id                     *string
+	region_path            *string
+	indicator_code         *string
+	standard_code          *string
+	clause_number          *string
+	binding                *bool
+	credit_fen             *int64
+	addcredit_fen          *int64
+	escalated_to           *string
+	corrective_process     *string
+	corrective_error       *string
+	at                     *time.Time
+	clearedFields          map[string]struct{}
+	region                 *string
+	clearedregion          bool
+	_case                  *string
+	cleared_case           bool
+	corrective_case        *string
+	clearedcorrective_case bool
+	clock                  *string
+	clearedclock           bool
+	done                   bool
+	oldValue               func(context.Context) (*Breach, error)
+	predicates             []predicate.Breach
 }
 
 var _ ent.Mutation = (*BreachMutation)(nil)
@@ -4112,6 +4117,163 @@ func (m *BreachMutation) ResetCreditFen() {
 	m.addcredit_fen = nil
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (m *BreachMutation) SetEscalatedTo(s string) {
+	m.escalated_to = &s
+}
+
+// EscalatedTo returns the value of the "escalated_to" field in the mutation.
+func (m *BreachMutation) EscalatedTo() (r string, exists bool) {
+	v := m.escalated_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedTo returns the old "escalated_to" field's value of the Breach entity.
+// If the Breach object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BreachMutation) OldEscalatedTo(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedTo: %w", err)
+	}
+	return oldValue.EscalatedTo, nil
+}
+
+// ResetEscalatedTo resets all changes to the "escalated_to" field.
+func (m *BreachMutation) ResetEscalatedTo() {
+	m.escalated_to = nil
+}
+
+// SetCorrectiveProcess sets the "corrective_process" field.
+func (m *BreachMutation) SetCorrectiveProcess(s string) {
+	m.corrective_process = &s
+}
+
+// CorrectiveProcess returns the value of the "corrective_process" field in the mutation.
+func (m *BreachMutation) CorrectiveProcess() (r string, exists bool) {
+	v := m.corrective_process
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorrectiveProcess returns the old "corrective_process" field's value of the Breach entity.
+// If the Breach object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BreachMutation) OldCorrectiveProcess(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorrectiveProcess is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorrectiveProcess requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorrectiveProcess: %w", err)
+	}
+	return oldValue.CorrectiveProcess, nil
+}
+
+// ResetCorrectiveProcess resets all changes to the "corrective_process" field.
+func (m *BreachMutation) ResetCorrectiveProcess() {
+	m.corrective_process = nil
+}
+
+// SetCorrectiveCaseID sets the "corrective_case_id" field.
+func (m *BreachMutation) SetCorrectiveCaseID(s string) {
+	m.corrective_case = &s
+}
+
+// CorrectiveCaseID returns the value of the "corrective_case_id" field in the mutation.
+func (m *BreachMutation) CorrectiveCaseID() (r string, exists bool) {
+	v := m.corrective_case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorrectiveCaseID returns the old "corrective_case_id" field's value of the Breach entity.
+// If the Breach object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BreachMutation) OldCorrectiveCaseID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorrectiveCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorrectiveCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorrectiveCaseID: %w", err)
+	}
+	return oldValue.CorrectiveCaseID, nil
+}
+
+// ClearCorrectiveCaseID clears the value of the "corrective_case_id" field.
+func (m *BreachMutation) ClearCorrectiveCaseID() {
+	m.corrective_case = nil
+	m.clearedFields[breach.FieldCorrectiveCaseID] = struct{}{}
+}
+
+// CorrectiveCaseIDCleared returns if the "corrective_case_id" field was cleared in this mutation.
+func (m *BreachMutation) CorrectiveCaseIDCleared() bool {
+	_, ok := m.clearedFields[breach.FieldCorrectiveCaseID]
+	return ok
+}
+
+// ResetCorrectiveCaseID resets all changes to the "corrective_case_id" field.
+func (m *BreachMutation) ResetCorrectiveCaseID() {
+	m.corrective_case = nil
+	delete(m.clearedFields, breach.FieldCorrectiveCaseID)
+}
+
+// SetCorrectiveError sets the "corrective_error" field.
+func (m *BreachMutation) SetCorrectiveError(s string) {
+	m.corrective_error = &s
+}
+
+// CorrectiveError returns the value of the "corrective_error" field in the mutation.
+func (m *BreachMutation) CorrectiveError() (r string, exists bool) {
+	v := m.corrective_error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorrectiveError returns the old "corrective_error" field's value of the Breach entity.
+// If the Breach object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BreachMutation) OldCorrectiveError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorrectiveError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorrectiveError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorrectiveError: %w", err)
+	}
+	return oldValue.CorrectiveError, nil
+}
+
+// ResetCorrectiveError resets all changes to the "corrective_error" field.
+func (m *BreachMutation) ResetCorrectiveError() {
+	m.corrective_error = nil
+}
+
 // SetAt sets the "at" field.
 func (m *BreachMutation) SetAt(t time.Time) {
 	m.at = &t
@@ -4202,6 +4364,33 @@ func (m *BreachMutation) ResetCase() {
 	m.cleared_case = false
 }
 
+// ClearCorrectiveCase clears the "corrective_case" edge to the ServiceCase entity.
+func (m *BreachMutation) ClearCorrectiveCase() {
+	m.clearedcorrective_case = true
+	m.clearedFields[breach.FieldCorrectiveCaseID] = struct{}{}
+}
+
+// CorrectiveCaseCleared reports if the "corrective_case" edge to the ServiceCase entity was cleared.
+func (m *BreachMutation) CorrectiveCaseCleared() bool {
+	return m.CorrectiveCaseIDCleared() || m.clearedcorrective_case
+}
+
+// CorrectiveCaseIDs returns the "corrective_case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CorrectiveCaseID instead. It exists only for internal usage by the builders.
+func (m *BreachMutation) CorrectiveCaseIDs() (ids []string) {
+	if id := m.corrective_case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCorrectiveCase resets all changes to the "corrective_case" edge.
+func (m *BreachMutation) ResetCorrectiveCase() {
+	m.corrective_case = nil
+	m.clearedcorrective_case = false
+}
+
 // ClearClock clears the "clock" edge to the Clock entity.
 func (m *BreachMutation) ClearClock() {
 	m.clearedclock = true
@@ -4263,7 +4452,7 @@ func (m *BreachMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *BreachMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 14)
 	if m.region != nil {
 		fields = append(fields, breach.FieldRegionID)
 	}
@@ -4290,6 +4479,18 @@ func (m *BreachMutation) Fields() []string {
 	}
 	if m.credit_fen != nil {
 		fields = append(fields, breach.FieldCreditFen)
+	}
+	if m.escalated_to != nil {
+		fields = append(fields, breach.FieldEscalatedTo)
+	}
+	if m.corrective_process != nil {
+		fields = append(fields, breach.FieldCorrectiveProcess)
+	}
+	if m.corrective_case != nil {
+		fields = append(fields, breach.FieldCorrectiveCaseID)
+	}
+	if m.corrective_error != nil {
+		fields = append(fields, breach.FieldCorrectiveError)
 	}
 	if m.at != nil {
 		fields = append(fields, breach.FieldAt)
@@ -4320,6 +4521,14 @@ func (m *BreachMutation) Field(name string) (ent.Value, bool) {
 		return m.Binding()
 	case breach.FieldCreditFen:
 		return m.CreditFen()
+	case breach.FieldEscalatedTo:
+		return m.EscalatedTo()
+	case breach.FieldCorrectiveProcess:
+		return m.CorrectiveProcess()
+	case breach.FieldCorrectiveCaseID:
+		return m.CorrectiveCaseID()
+	case breach.FieldCorrectiveError:
+		return m.CorrectiveError()
 	case breach.FieldAt:
 		return m.At()
 	}
@@ -4349,6 +4558,14 @@ func (m *BreachMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldBinding(ctx)
 	case breach.FieldCreditFen:
 		return m.OldCreditFen(ctx)
+	case breach.FieldEscalatedTo:
+		return m.OldEscalatedTo(ctx)
+	case breach.FieldCorrectiveProcess:
+		return m.OldCorrectiveProcess(ctx)
+	case breach.FieldCorrectiveCaseID:
+		return m.OldCorrectiveCaseID(ctx)
+	case breach.FieldCorrectiveError:
+		return m.OldCorrectiveError(ctx)
 	case breach.FieldAt:
 		return m.OldAt(ctx)
 	}
@@ -4423,6 +4640,34 @@ func (m *BreachMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCreditFen(v)
 		return nil
+	case breach.FieldEscalatedTo:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedTo(v)
+		return nil
+	case breach.FieldCorrectiveProcess:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorrectiveProcess(v)
+		return nil
+	case breach.FieldCorrectiveCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorrectiveCaseID(v)
+		return nil
+	case breach.FieldCorrectiveError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorrectiveError(v)
+		return nil
 	case breach.FieldAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -4474,7 +4719,11 @@ func (m *BreachMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *BreachMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(breach.FieldCorrectiveCaseID) {
+		fields = append(fields, breach.FieldCorrectiveCaseID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -4487,6 +4736,11 @@ func (m *BreachMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *BreachMutation) ClearField(name string) error {
+	switch name {
+	case breach.FieldCorrectiveCaseID:
+		m.ClearCorrectiveCaseID()
+		return nil
+	}
 	return fmt.Errorf("unknown Breach nullable field %s", name)
 }
 
@@ -4521,6 +4775,18 @@ func (m *BreachMutation) ResetField(name string) error {
 	case breach.FieldCreditFen:
 		m.ResetCreditFen()
 		return nil
+	case breach.FieldEscalatedTo:
+		m.ResetEscalatedTo()
+		return nil
+	case breach.FieldCorrectiveProcess:
+		m.ResetCorrectiveProcess()
+		return nil
+	case breach.FieldCorrectiveCaseID:
+		m.ResetCorrectiveCaseID()
+		return nil
+	case breach.FieldCorrectiveError:
+		m.ResetCorrectiveError()
+		return nil
 	case breach.FieldAt:
 		m.ResetAt()
 		return nil
@@ -4530,12 +4796,15 @@ func (m *BreachMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *BreachMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.region != nil {
 		edges = append(edges, breach.EdgeRegion)
 	}
 	if m._case != nil {
 		edges = append(edges, breach.EdgeCase)
+	}
+	if m.corrective_case != nil {
+		edges = append(edges, breach.EdgeCorrectiveCase)
 	}
 	if m.clock != nil {
 		edges = append(edges, breach.EdgeClock)
@@ -4555,6 +4824,10 @@ func (m *BreachMutation) AddedIDs(name string) []ent.Value {
 		if id := m._case; id != nil {
 			return []ent.Value{*id}
 		}
+	case breach.EdgeCorrectiveCase:
+		if id := m.corrective_case; id != nil {
+			return []ent.Value{*id}
+		}
 	case breach.EdgeClock:
 		if id := m.clock; id != nil {
 			return []ent.Value{*id}
@@ -4565,7 +4838,7 @@ func (m *BreachMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *BreachMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	return edges
 }
 
@@ -4577,12 +4850,15 @@ func (m *BreachMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *BreachMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.clearedregion {
 		edges = append(edges, breach.EdgeRegion)
 	}
 	if m.cleared_case {
 		edges = append(edges, breach.EdgeCase)
+	}
+	if m.clearedcorrective_case {
+		edges = append(edges, breach.EdgeCorrectiveCase)
 	}
 	if m.clearedclock {
 		edges = append(edges, breach.EdgeClock)
@@ -4598,6 +4874,8 @@ func (m *BreachMutation) EdgeCleared(name string) bool {
 		return m.clearedregion
 	case breach.EdgeCase:
 		return m.cleared_case
+	case breach.EdgeCorrectiveCase:
+		return m.clearedcorrective_case
 	case breach.EdgeClock:
 		return m.clearedclock
 	}
@@ -4613,6 +4891,9 @@ func (m *BreachMutation) ClearEdge(name string) error {
 		return nil
 	case breach.EdgeCase:
 		m.ClearCase()
+		return nil
+	case breach.EdgeCorrectiveCase:
+		m.ClearCorrectiveCase()
 		return nil
 	case breach.EdgeClock:
 		m.ClearClock()
@@ -4630,6 +4911,9 @@ func (m *BreachMutation) ResetEdge(name string) error {
 		return nil
 	case breach.EdgeCase:
 		m.ResetCase()
+		return nil
+	case breach.EdgeCorrectiveCase:
+		m.ResetCorrectiveCase()
 		return nil
 	case breach.EdgeClock:
 		m.ResetClock()
@@ -33880,6 +34164,7 @@ type TaskMutation struct {
 	signing_mode                  *task.SigningMode
 	rejections                    *int
 	addrejections                 *int
+	escalated_to                  *string
 	urges                         *int
 	addurges                      *int
 	urged_at                      *time.Time
@@ -35081,6 +35366,42 @@ func (m *TaskMutation) ResetRejections() {
 	m.addrejections = nil
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (m *TaskMutation) SetEscalatedTo(s string) {
+	m.escalated_to = &s
+}
+
+// EscalatedTo returns the value of the "escalated_to" field in the mutation.
+func (m *TaskMutation) EscalatedTo() (r string, exists bool) {
+	v := m.escalated_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEscalatedTo returns the old "escalated_to" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldEscalatedTo(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEscalatedTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEscalatedTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEscalatedTo: %w", err)
+	}
+	return oldValue.EscalatedTo, nil
+}
+
+// ResetEscalatedTo resets all changes to the "escalated_to" field.
+func (m *TaskMutation) ResetEscalatedTo() {
+	m.escalated_to = nil
+}
+
 // SetUrges sets the "urges" field.
 func (m *TaskMutation) SetUrges(i int) {
 	m.urges = &i
@@ -35696,7 +36017,7 @@ func (m *TaskMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TaskMutation) Fields() []string {
-	fields := make([]string, 0, 32)
+	fields := make([]string, 0, 33)
 	if m.region != nil {
 		fields = append(fields, task.FieldRegionID)
 	}
@@ -35771,6 +36092,9 @@ func (m *TaskMutation) Fields() []string {
 	}
 	if m.rejections != nil {
 		fields = append(fields, task.FieldRejections)
+	}
+	if m.escalated_to != nil {
+		fields = append(fields, task.FieldEscalatedTo)
 	}
 	if m.urges != nil {
 		fields = append(fields, task.FieldUrges)
@@ -35851,6 +36175,8 @@ func (m *TaskMutation) Field(name string) (ent.Value, bool) {
 		return m.SigningMode()
 	case task.FieldRejections:
 		return m.Rejections()
+	case task.FieldEscalatedTo:
+		return m.EscalatedTo()
 	case task.FieldUrges:
 		return m.Urges()
 	case task.FieldUrgedAt:
@@ -35924,6 +36250,8 @@ func (m *TaskMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldSigningMode(ctx)
 	case task.FieldRejections:
 		return m.OldRejections(ctx)
+	case task.FieldEscalatedTo:
+		return m.OldEscalatedTo(ctx)
 	case task.FieldUrges:
 		return m.OldUrges(ctx)
 	case task.FieldUrgedAt:
@@ -36121,6 +36449,13 @@ func (m *TaskMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRejections(v)
+		return nil
+	case task.FieldEscalatedTo:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEscalatedTo(v)
 		return nil
 	case task.FieldUrges:
 		v, ok := value.(int)
@@ -36408,6 +36743,9 @@ func (m *TaskMutation) ResetField(name string) error {
 		return nil
 	case task.FieldRejections:
 		m.ResetRejections()
+		return nil
+	case task.FieldEscalatedTo:
+		m.ResetEscalatedTo()
 		return nil
 	case task.FieldUrges:
 		m.ResetUrges()

@@ -254,6 +254,18 @@ func init() {
 	breachDescCreditFen := breachFields[6].Descriptor()
 	// breach.DefaultCreditFen holds the default value on creation for the credit_fen field.
 	breach.DefaultCreditFen = breachDescCreditFen.Default.(int64)
+	// breachDescEscalatedTo is the schema descriptor for escalated_to field.
+	breachDescEscalatedTo := breachFields[7].Descriptor()
+	// breach.DefaultEscalatedTo holds the default value on creation for the escalated_to field.
+	breach.DefaultEscalatedTo = breachDescEscalatedTo.Default.(string)
+	// breachDescCorrectiveProcess is the schema descriptor for corrective_process field.
+	breachDescCorrectiveProcess := breachFields[8].Descriptor()
+	// breach.DefaultCorrectiveProcess holds the default value on creation for the corrective_process field.
+	breach.DefaultCorrectiveProcess = breachDescCorrectiveProcess.Default.(string)
+	// breachDescCorrectiveError is the schema descriptor for corrective_error field.
+	breachDescCorrectiveError := breachFields[10].Descriptor()
+	// breach.DefaultCorrectiveError holds the default value on creation for the corrective_error field.
+	breach.DefaultCorrectiveError = breachDescCorrectiveError.Default.(string)
 	// breachDescID is the schema descriptor for id field.
 	breachDescID := breachMixinFields0[0].Descriptor()
 	// breach.DefaultID holds the default value on creation for the id field.
@@ -1930,12 +1942,16 @@ func init() {
 	taskDescRejections := taskFields[21].Descriptor()
 	// task.DefaultRejections holds the default value on creation for the rejections field.
 	task.DefaultRejections = taskDescRejections.Default.(int)
+	// taskDescEscalatedTo is the schema descriptor for escalated_to field.
+	taskDescEscalatedTo := taskFields[22].Descriptor()
+	// task.DefaultEscalatedTo holds the default value on creation for the escalated_to field.
+	task.DefaultEscalatedTo = taskDescEscalatedTo.Default.(string)
 	// taskDescUrges is the schema descriptor for urges field.
-	taskDescUrges := taskFields[22].Descriptor()
+	taskDescUrges := taskFields[23].Descriptor()
 	// task.DefaultUrges holds the default value on creation for the urges field.
 	task.DefaultUrges = taskDescUrges.Default.(int)
 	// taskDescLeaseBy is the schema descriptor for lease_by field.
-	taskDescLeaseBy := taskFields[25].Descriptor()
+	taskDescLeaseBy := taskFields[26].Descriptor()
 	// task.DefaultLeaseBy holds the default value on creation for the lease_by field.
 	task.DefaultLeaseBy = taskDescLeaseBy.Default.(string)
 	// taskDescID is the schema descriptor for id field.

@@ -72,6 +72,8 @@ type Task struct {
 	SigningMode task.SigningMode `json:"signing_mode,omitempty"`
 	// How often it was given back as wrongly dispatched (退单).
 	Rejections int `json:"rejections,omitempty"`
+	// The role that is to look after it since a clock was breached; empty without.
+	EscalatedTo string `json:"escalated_to,omitempty"`
 	// How often it was urged (催办).
 	Urges int `json:"urges,omitempty"`
 	// UrgedAt holds the value of the "urged_at" field.
@@ -199,7 +201,7 @@ func (*Task) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case task.FieldTokenSeq, task.FieldPriority, task.FieldRejections, task.FieldUrges:
 			values[i] = new(sql.NullInt64)
-		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy, task.FieldAssignedBy, task.FieldDelegatedBy, task.FieldSigningMode, task.FieldLeaseBy:
+		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy, task.FieldAssignedBy, task.FieldDelegatedBy, task.FieldSigningMode, task.FieldEscalatedTo, task.FieldLeaseBy:
 			values[i] = new(sql.NullString)
 		case task.FieldCreatedAt, task.FieldClaimedAt, task.FieldStartedAt, task.FieldCompletedAt, task.FieldUrgedAt, task.FieldFollowUpAt, task.FieldLeaseUntil, task.FieldDueAt, task.FieldDueOrder:
 			values[i] = new(sql.NullTime)
@@ -382,6 +384,12 @@ func (_m *Task) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field rejections", values[i])
 			} else if value.Valid {
 				_m.Rejections = int(value.Int64)
+			}
+		case task.FieldEscalatedTo:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field escalated_to", values[i])
+			} else if value.Valid {
+				_m.EscalatedTo = value.String
 			}
 		case task.FieldUrges:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -587,6 +595,9 @@ func (_m *Task) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("rejections=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Rejections))
+	builder.WriteString(", ")
+	builder.WriteString("escalated_to=")
+	builder.WriteString(_m.EscalatedTo)
 	builder.WriteString(", ")
 	builder.WriteString("urges=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Urges))

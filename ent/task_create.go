@@ -297,6 +297,20 @@ func (_c *TaskCreate) SetNillableRejections(v *int) *TaskCreate {
 	return _c
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (_c *TaskCreate) SetEscalatedTo(v string) *TaskCreate {
+	_c.mutation.SetEscalatedTo(v)
+	return _c
+}
+
+// SetNillableEscalatedTo sets the "escalated_to" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableEscalatedTo(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetEscalatedTo(*v)
+	}
+	return _c
+}
+
 // SetUrges sets the "urges" field.
 func (_c *TaskCreate) SetUrges(v int) *TaskCreate {
 	_c.mutation.SetUrges(v)
@@ -529,6 +543,10 @@ func (_c *TaskCreate) defaults() {
 		v := task.DefaultRejections
 		_c.mutation.SetRejections(v)
 	}
+	if _, ok := _c.mutation.EscalatedTo(); !ok {
+		v := task.DefaultEscalatedTo
+		_c.mutation.SetEscalatedTo(v)
+	}
 	if _, ok := _c.mutation.Urges(); !ok {
 		v := task.DefaultUrges
 		_c.mutation.SetUrges(v)
@@ -633,6 +651,9 @@ func (_c *TaskCreate) check() error {
 	}
 	if _, ok := _c.mutation.Rejections(); !ok {
 		return &ValidationError{Name: "rejections", err: errors.New(`ent: missing required field "Task.rejections"`)}
+	}
+	if _, ok := _c.mutation.EscalatedTo(); !ok {
+		return &ValidationError{Name: "escalated_to", err: errors.New(`ent: missing required field "Task.escalated_to"`)}
 	}
 	if _, ok := _c.mutation.Urges(); !ok {
 		return &ValidationError{Name: "urges", err: errors.New(`ent: missing required field "Task.urges"`)}
@@ -778,6 +799,10 @@ func (_c *TaskCreate) createSpec() (*Task, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Rejections(); ok {
 		_spec.SetField(task.FieldRejections, field.TypeInt, value)
 		_node.Rejections = value
+	}
+	if value, ok := _c.mutation.EscalatedTo(); ok {
+		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
+		_node.EscalatedTo = value
 	}
 	if value, ok := _c.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)

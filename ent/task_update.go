@@ -355,6 +355,20 @@ func (_u *TaskUpdate) AddRejections(v int) *TaskUpdate {
 	return _u
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (_u *TaskUpdate) SetEscalatedTo(v string) *TaskUpdate {
+	_u.mutation.SetEscalatedTo(v)
+	return _u
+}
+
+// SetNillableEscalatedTo sets the "escalated_to" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableEscalatedTo(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetEscalatedTo(*v)
+	}
+	return _u
+}
+
 // SetUrges sets the "urges" field.
 func (_u *TaskUpdate) SetUrges(v int) *TaskUpdate {
 	_u.mutation.ResetUrges()
@@ -771,6 +785,9 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedRejections(); ok {
 		_spec.AddField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.EscalatedTo(); ok {
+		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)
@@ -1340,6 +1357,20 @@ func (_u *TaskUpdateOne) AddRejections(v int) *TaskUpdateOne {
 	return _u
 }
 
+// SetEscalatedTo sets the "escalated_to" field.
+func (_u *TaskUpdateOne) SetEscalatedTo(v string) *TaskUpdateOne {
+	_u.mutation.SetEscalatedTo(v)
+	return _u
+}
+
+// SetNillableEscalatedTo sets the "escalated_to" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableEscalatedTo(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetEscalatedTo(*v)
+	}
+	return _u
+}
+
 // SetUrges sets the "urges" field.
 func (_u *TaskUpdateOne) SetUrges(v int) *TaskUpdateOne {
 	_u.mutation.ResetUrges()
@@ -1786,6 +1817,9 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	}
 	if value, ok := _u.mutation.AddedRejections(); ok {
 		_spec.AddField(task.FieldRejections, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.EscalatedTo(); ok {
+		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)

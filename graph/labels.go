@@ -42,6 +42,7 @@ var vocabulary = map[string][]term{
 		{"reject", "退单", "Rejected"},
 		{"withdraw", "撤回", "Withdrawn"},
 		{"urge", "催办", "Urged"},
+		{"escalate", "超时升级", "Escalated"},
 		{"add_signer", "加签", "Signer added"},
 		{"remove_signer", "减签", "Signer removed"},
 		{"submit", "提交签核", "Handed in for signatures"},

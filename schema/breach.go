@@ -31,6 +31,12 @@ func (Breach) Fields() []ent.Field {
 		field.Bool("binding").Immutable().Annotations(class.Internal, noFilter),
 		field.Int64("credit_fen").Default(0).Immutable().Annotations(class.Internal, noFilter).
 			Comment("Credited to the customer once, in fen."),
+		field.String("escalated_to").Default("").Immutable().Annotations(class.Internal, noFilter).
+			Comment("The role that its process asks to look after the open tasks; empty without."),
+		field.String("corrective_process").Default("").Immutable().Annotations(class.Internal, noFilter).
+			Comment("Key of the process of which a corrective case is started; empty without."),
+		field.String("corrective_case_id").Optional().Nillable().Annotations(class.Internal).Comment("The corrective case, once it is started."),
+		field.String("corrective_error").Default("").Annotations(class.Internal, noFilter).Comment("Code of why it could not be started."),
 		field.Time("at").Immutable().Annotations(class.Internal, entgql.OrderField("AT"), noFilter),
 	}
 }
@@ -39,6 +45,7 @@ func (Breach) Fields() []ent.Field {
 func (Breach) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("case", ServiceCase.Type).Field("case_id").Unique().Required().Immutable().Annotations(noFilter),
+		edge.To("corrective_case", ServiceCase.Type).Field("corrective_case_id").Unique().Annotations(noFilter),
 		edge.To("clock", Clock.Type).Field("clock_id").Unique().Required().Immutable().Annotations(noFilter),
 	}
 }
@@ -47,6 +54,7 @@ func (Breach) Edges() []ent.Edge {
 func (Breach) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("case_id"),
+		index.Fields("corrective_case_id"),
 		index.Fields("indicator_code"),
 		index.Fields("at"),
 	}

@@ -50,6 +50,7 @@ func (Task) Fields() []ent.Field {
 		field.String("delegated_by").Optional().Nillable().Annotations(class.Internal, noFilter).Comment("Whose work the assignee does (委派): it goes back to him when it is done."),
 		field.Enum("signing_mode").Values("all", "any").Default("all").Annotations(class.Internal, noFilter).Comment("Whether all signers beside the assignee sign (会签) or one is enough (或签)."),
 		field.Int("rejections").Default(0).Annotations(class.Internal, noFilter).Comment("How often it was given back as wrongly dispatched (退单)."),
+		field.String("escalated_to").Default("").Annotations(class.Internal).Comment("The role that is to look after it since a clock was breached; empty without."),
 		field.Int("urges").Default(0).Annotations(class.Internal, noFilter).Comment("How often it was urged (催办)."),
 		field.Time("urged_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Time("follow_up_at").Optional().Nillable().Annotations(class.Internal, noFilter).Comment("When the assignee wants to look at it again."),
@@ -82,6 +83,7 @@ func (Task) Indexes() []ent.Index {
 		index.Fields("node_id"),
 		index.Fields("topic", "state", "lease_until"),
 		index.Fields("kind"),
+		index.Fields("escalated_to"),
 		byPath("region_path", "state", "due_order"),
 	}
 }

@@ -30,12 +30,22 @@ const (
 	FieldBinding = "binding"
 	// FieldCreditFen holds the string denoting the credit_fen field in the database.
 	FieldCreditFen = "credit_fen"
+	// FieldEscalatedTo holds the string denoting the escalated_to field in the database.
+	FieldEscalatedTo = "escalated_to"
+	// FieldCorrectiveProcess holds the string denoting the corrective_process field in the database.
+	FieldCorrectiveProcess = "corrective_process"
+	// FieldCorrectiveCaseID holds the string denoting the corrective_case_id field in the database.
+	FieldCorrectiveCaseID = "corrective_case_id"
+	// FieldCorrectiveError holds the string denoting the corrective_error field in the database.
+	FieldCorrectiveError = "corrective_error"
 	// FieldAt holds the string denoting the at field in the database.
 	FieldAt = "at"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
 	EdgeRegion = "region"
 	// EdgeCase holds the string denoting the case edge name in mutations.
 	EdgeCase = "case"
+	// EdgeCorrectiveCase holds the string denoting the corrective_case edge name in mutations.
+	EdgeCorrectiveCase = "corrective_case"
 	// EdgeClock holds the string denoting the clock edge name in mutations.
 	EdgeClock = "clock"
 	// Table holds the table name of the breach in the database.
@@ -54,6 +64,13 @@ const (
 	CaseInverseTable = "service_cases"
 	// CaseColumn is the table column denoting the case relation/edge.
 	CaseColumn = "case_id"
+	// CorrectiveCaseTable is the table that holds the corrective_case relation/edge.
+	CorrectiveCaseTable = "breaches"
+	// CorrectiveCaseInverseTable is the table name for the ServiceCase entity.
+	// It exists in this package in order to avoid circular dependency with the "servicecase" package.
+	CorrectiveCaseInverseTable = "service_cases"
+	// CorrectiveCaseColumn is the table column denoting the corrective_case relation/edge.
+	CorrectiveCaseColumn = "corrective_case_id"
 	// ClockTable is the table that holds the clock relation/edge.
 	ClockTable = "breaches"
 	// ClockInverseTable is the table name for the Clock entity.
@@ -75,6 +92,10 @@ var Columns = []string{
 	FieldClauseNumber,
 	FieldBinding,
 	FieldCreditFen,
+	FieldEscalatedTo,
+	FieldCorrectiveProcess,
+	FieldCorrectiveCaseID,
+	FieldCorrectiveError,
 	FieldAt,
 }
 
@@ -99,6 +120,12 @@ var (
 	DefaultClauseNumber string
 	// DefaultCreditFen holds the default value on creation for the "credit_fen" field.
 	DefaultCreditFen int64
+	// DefaultEscalatedTo holds the default value on creation for the "escalated_to" field.
+	DefaultEscalatedTo string
+	// DefaultCorrectiveProcess holds the default value on creation for the "corrective_process" field.
+	DefaultCorrectiveProcess string
+	// DefaultCorrectiveError holds the default value on creation for the "corrective_error" field.
+	DefaultCorrectiveError string
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -158,6 +185,26 @@ func ByCreditFen(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCreditFen, opts...).ToFunc()
 }
 
+// ByEscalatedTo orders the results by the escalated_to field.
+func ByEscalatedTo(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEscalatedTo, opts...).ToFunc()
+}
+
+// ByCorrectiveProcess orders the results by the corrective_process field.
+func ByCorrectiveProcess(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCorrectiveProcess, opts...).ToFunc()
+}
+
+// ByCorrectiveCaseID orders the results by the corrective_case_id field.
+func ByCorrectiveCaseID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCorrectiveCaseID, opts...).ToFunc()
+}
+
+// ByCorrectiveError orders the results by the corrective_error field.
+func ByCorrectiveError(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCorrectiveError, opts...).ToFunc()
+}
+
 // ByAt orders the results by the at field.
 func ByAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAt, opts...).ToFunc()
@@ -174,6 +221,13 @@ func ByRegionField(field string, opts ...sql.OrderTermOption) OrderOption {
 func ByCaseField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newCaseStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByCorrectiveCaseField orders the results by corrective_case field.
+func ByCorrectiveCaseField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCorrectiveCaseStep(), sql.OrderByField(field, opts...))
 	}
 }
 
@@ -195,6 +249,13 @@ func newCaseStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(CaseInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, CaseTable, CaseColumn),
+	)
+}
+func newCorrectiveCaseStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(CorrectiveCaseInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, CorrectiveCaseTable, CorrectiveCaseColumn),
 	)
 }
 func newClockStep() *sqlgraph.Step {

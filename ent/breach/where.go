@@ -110,6 +110,26 @@ func CreditFen(v int64) predicate.Breach {
 	return predicate.Breach(sql.FieldEQ(FieldCreditFen, v))
 }
 
+// EscalatedTo applies equality check predicate on the "escalated_to" field. It's identical to EscalatedToEQ.
+func EscalatedTo(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldEscalatedTo, v))
+}
+
+// CorrectiveProcess applies equality check predicate on the "corrective_process" field. It's identical to CorrectiveProcessEQ.
+func CorrectiveProcess(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveCaseID applies equality check predicate on the "corrective_case_id" field. It's identical to CorrectiveCaseIDEQ.
+func CorrectiveCaseID(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveError applies equality check predicate on the "corrective_error" field. It's identical to CorrectiveErrorEQ.
+func CorrectiveError(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveError, v))
+}
+
 // At applies equality check predicate on the "at" field. It's identical to AtEQ.
 func At(v time.Time) predicate.Breach {
 	return predicate.Breach(sql.FieldEQ(FieldAt, v))
@@ -620,6 +640,276 @@ func CreditFenLTE(v int64) predicate.Breach {
 	return predicate.Breach(sql.FieldLTE(FieldCreditFen, v))
 }
 
+// EscalatedToEQ applies the EQ predicate on the "escalated_to" field.
+func EscalatedToEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldEscalatedTo, v))
+}
+
+// EscalatedToNEQ applies the NEQ predicate on the "escalated_to" field.
+func EscalatedToNEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldNEQ(FieldEscalatedTo, v))
+}
+
+// EscalatedToIn applies the In predicate on the "escalated_to" field.
+func EscalatedToIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldIn(FieldEscalatedTo, vs...))
+}
+
+// EscalatedToNotIn applies the NotIn predicate on the "escalated_to" field.
+func EscalatedToNotIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldNotIn(FieldEscalatedTo, vs...))
+}
+
+// EscalatedToGT applies the GT predicate on the "escalated_to" field.
+func EscalatedToGT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGT(FieldEscalatedTo, v))
+}
+
+// EscalatedToGTE applies the GTE predicate on the "escalated_to" field.
+func EscalatedToGTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGTE(FieldEscalatedTo, v))
+}
+
+// EscalatedToLT applies the LT predicate on the "escalated_to" field.
+func EscalatedToLT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLT(FieldEscalatedTo, v))
+}
+
+// EscalatedToLTE applies the LTE predicate on the "escalated_to" field.
+func EscalatedToLTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLTE(FieldEscalatedTo, v))
+}
+
+// EscalatedToContains applies the Contains predicate on the "escalated_to" field.
+func EscalatedToContains(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContains(FieldEscalatedTo, v))
+}
+
+// EscalatedToHasPrefix applies the HasPrefix predicate on the "escalated_to" field.
+func EscalatedToHasPrefix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasPrefix(FieldEscalatedTo, v))
+}
+
+// EscalatedToHasSuffix applies the HasSuffix predicate on the "escalated_to" field.
+func EscalatedToHasSuffix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasSuffix(FieldEscalatedTo, v))
+}
+
+// EscalatedToEqualFold applies the EqualFold predicate on the "escalated_to" field.
+func EscalatedToEqualFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEqualFold(FieldEscalatedTo, v))
+}
+
+// EscalatedToContainsFold applies the ContainsFold predicate on the "escalated_to" field.
+func EscalatedToContainsFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContainsFold(FieldEscalatedTo, v))
+}
+
+// CorrectiveProcessEQ applies the EQ predicate on the "corrective_process" field.
+func CorrectiveProcessEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessNEQ applies the NEQ predicate on the "corrective_process" field.
+func CorrectiveProcessNEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldNEQ(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessIn applies the In predicate on the "corrective_process" field.
+func CorrectiveProcessIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldIn(FieldCorrectiveProcess, vs...))
+}
+
+// CorrectiveProcessNotIn applies the NotIn predicate on the "corrective_process" field.
+func CorrectiveProcessNotIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldNotIn(FieldCorrectiveProcess, vs...))
+}
+
+// CorrectiveProcessGT applies the GT predicate on the "corrective_process" field.
+func CorrectiveProcessGT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGT(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessGTE applies the GTE predicate on the "corrective_process" field.
+func CorrectiveProcessGTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGTE(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessLT applies the LT predicate on the "corrective_process" field.
+func CorrectiveProcessLT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLT(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessLTE applies the LTE predicate on the "corrective_process" field.
+func CorrectiveProcessLTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLTE(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessContains applies the Contains predicate on the "corrective_process" field.
+func CorrectiveProcessContains(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContains(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessHasPrefix applies the HasPrefix predicate on the "corrective_process" field.
+func CorrectiveProcessHasPrefix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasPrefix(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessHasSuffix applies the HasSuffix predicate on the "corrective_process" field.
+func CorrectiveProcessHasSuffix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasSuffix(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessEqualFold applies the EqualFold predicate on the "corrective_process" field.
+func CorrectiveProcessEqualFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEqualFold(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveProcessContainsFold applies the ContainsFold predicate on the "corrective_process" field.
+func CorrectiveProcessContainsFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContainsFold(FieldCorrectiveProcess, v))
+}
+
+// CorrectiveCaseIDEQ applies the EQ predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDNEQ applies the NEQ predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDNEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldNEQ(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDIn applies the In predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldIn(FieldCorrectiveCaseID, vs...))
+}
+
+// CorrectiveCaseIDNotIn applies the NotIn predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDNotIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldNotIn(FieldCorrectiveCaseID, vs...))
+}
+
+// CorrectiveCaseIDGT applies the GT predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDGT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGT(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDGTE applies the GTE predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDGTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGTE(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDLT applies the LT predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDLT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLT(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDLTE applies the LTE predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDLTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLTE(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDContains applies the Contains predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDContains(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContains(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDHasPrefix applies the HasPrefix predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDHasPrefix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasPrefix(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDHasSuffix applies the HasSuffix predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDHasSuffix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasSuffix(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDIsNil applies the IsNil predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDIsNil() predicate.Breach {
+	return predicate.Breach(sql.FieldIsNull(FieldCorrectiveCaseID))
+}
+
+// CorrectiveCaseIDNotNil applies the NotNil predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDNotNil() predicate.Breach {
+	return predicate.Breach(sql.FieldNotNull(FieldCorrectiveCaseID))
+}
+
+// CorrectiveCaseIDEqualFold applies the EqualFold predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDEqualFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEqualFold(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveCaseIDContainsFold applies the ContainsFold predicate on the "corrective_case_id" field.
+func CorrectiveCaseIDContainsFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContainsFold(FieldCorrectiveCaseID, v))
+}
+
+// CorrectiveErrorEQ applies the EQ predicate on the "corrective_error" field.
+func CorrectiveErrorEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEQ(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorNEQ applies the NEQ predicate on the "corrective_error" field.
+func CorrectiveErrorNEQ(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldNEQ(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorIn applies the In predicate on the "corrective_error" field.
+func CorrectiveErrorIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldIn(FieldCorrectiveError, vs...))
+}
+
+// CorrectiveErrorNotIn applies the NotIn predicate on the "corrective_error" field.
+func CorrectiveErrorNotIn(vs ...string) predicate.Breach {
+	return predicate.Breach(sql.FieldNotIn(FieldCorrectiveError, vs...))
+}
+
+// CorrectiveErrorGT applies the GT predicate on the "corrective_error" field.
+func CorrectiveErrorGT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGT(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorGTE applies the GTE predicate on the "corrective_error" field.
+func CorrectiveErrorGTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldGTE(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorLT applies the LT predicate on the "corrective_error" field.
+func CorrectiveErrorLT(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLT(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorLTE applies the LTE predicate on the "corrective_error" field.
+func CorrectiveErrorLTE(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldLTE(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorContains applies the Contains predicate on the "corrective_error" field.
+func CorrectiveErrorContains(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContains(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorHasPrefix applies the HasPrefix predicate on the "corrective_error" field.
+func CorrectiveErrorHasPrefix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasPrefix(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorHasSuffix applies the HasSuffix predicate on the "corrective_error" field.
+func CorrectiveErrorHasSuffix(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldHasSuffix(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorEqualFold applies the EqualFold predicate on the "corrective_error" field.
+func CorrectiveErrorEqualFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldEqualFold(FieldCorrectiveError, v))
+}
+
+// CorrectiveErrorContainsFold applies the ContainsFold predicate on the "corrective_error" field.
+func CorrectiveErrorContainsFold(v string) predicate.Breach {
+	return predicate.Breach(sql.FieldContainsFold(FieldCorrectiveError, v))
+}
+
 // AtEQ applies the EQ predicate on the "at" field.
 func AtEQ(v time.Time) predicate.Breach {
 	return predicate.Breach(sql.FieldEQ(FieldAt, v))
@@ -698,6 +988,29 @@ func HasCase() predicate.Breach {
 func HasCaseWith(preds ...predicate.ServiceCase) predicate.Breach {
 	return predicate.Breach(func(s *sql.Selector) {
 		step := newCaseStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCorrectiveCase applies the HasEdge predicate on the "corrective_case" edge.
+func HasCorrectiveCase() predicate.Breach {
+	return predicate.Breach(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, CorrectiveCaseTable, CorrectiveCaseColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCorrectiveCaseWith applies the HasEdge predicate on the "corrective_case" edge with a given conditions (other predicates).
+func HasCorrectiveCaseWith(preds ...predicate.ServiceCase) predicate.Breach {
+	return predicate.Breach(func(s *sql.Selector) {
+		step := newCorrectiveCaseStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

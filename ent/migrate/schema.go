@@ -261,9 +261,13 @@ var (
 		{Name: "clause_number", Type: field.TypeString, Default: ""},
 		{Name: "binding", Type: field.TypeBool},
 		{Name: "credit_fen", Type: field.TypeInt64, Default: 0},
+		{Name: "escalated_to", Type: field.TypeString, Default: ""},
+		{Name: "corrective_process", Type: field.TypeString, Default: ""},
+		{Name: "corrective_error", Type: field.TypeString, Default: ""},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "case_id", Type: field.TypeString, Size: 64},
+		{Name: "corrective_case_id", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "clock_id", Type: field.TypeString, Size: 64},
 	}
 	// BreachesTable holds the schema information for the "breaches" table.
@@ -274,19 +278,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "breaches_regions_region",
-				Columns:    []*schema.Column{BreachesColumns[8]},
+				Columns:    []*schema.Column{BreachesColumns[11]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "breaches_service_cases_case",
-				Columns:    []*schema.Column{BreachesColumns[9]},
+				Columns:    []*schema.Column{BreachesColumns[12]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
+				Symbol:     "breaches_service_cases_corrective_case",
+				Columns:    []*schema.Column{BreachesColumns[13]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
 				Symbol:     "breaches_clocks_clock",
-				Columns:    []*schema.Column{BreachesColumns[10]},
+				Columns:    []*schema.Column{BreachesColumns[14]},
 				RefColumns: []*schema.Column{ClocksColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -305,12 +315,17 @@ var (
 			{
 				Name:    "breach_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[8]},
+				Columns: []*schema.Column{BreachesColumns[11]},
 			},
 			{
 				Name:    "breach_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[9]},
+				Columns: []*schema.Column{BreachesColumns[12]},
+			},
+			{
+				Name:    "breach_corrective_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{BreachesColumns[13]},
 			},
 			{
 				Name:    "breach_indicator_code",
@@ -320,7 +335,7 @@ var (
 			{
 				Name:    "breach_at",
 				Unique:  false,
-				Columns: []*schema.Column{BreachesColumns[7]},
+				Columns: []*schema.Column{BreachesColumns[10]},
 			},
 		},
 	}
@@ -1903,6 +1918,7 @@ var (
 		{Name: "delegated_by", Type: field.TypeString, Nullable: true},
 		{Name: "signing_mode", Type: field.TypeEnum, Enums: []string{"all", "any"}, Default: "all"},
 		{Name: "rejections", Type: field.TypeInt, Default: 0},
+		{Name: "escalated_to", Type: field.TypeString, Default: ""},
 		{Name: "urges", Type: field.TypeInt, Default: 0},
 		{Name: "urged_at", Type: field.TypeTime, Nullable: true},
 		{Name: "follow_up_at", Type: field.TypeTime, Nullable: true},
@@ -1923,25 +1939,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "tasks_regions_region",
-				Columns:    []*schema.Column{TasksColumns[29]},
+				Columns:    []*schema.Column{TasksColumns[30]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_service_cases_case",
-				Columns:    []*schema.Column{TasksColumns[30]},
+				Columns:    []*schema.Column{TasksColumns[31]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_process_versions_version",
-				Columns:    []*schema.Column{TasksColumns[31]},
+				Columns:    []*schema.Column{TasksColumns[32]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_staffs_assignee",
-				Columns:    []*schema.Column{TasksColumns[32]},
+				Columns:    []*schema.Column{TasksColumns[33]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1960,27 +1976,27 @@ var (
 			{
 				Name:    "task_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[29]},
+				Columns: []*schema.Column{TasksColumns[30]},
 			},
 			{
 				Name:    "task_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[30]},
+				Columns: []*schema.Column{TasksColumns[31]},
 			},
 			{
 				Name:    "task_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[31]},
+				Columns: []*schema.Column{TasksColumns[32]},
 			},
 			{
 				Name:    "task_assignee_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[32]},
+				Columns: []*schema.Column{TasksColumns[33]},
 			},
 			{
 				Name:    "task_state_role_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[28]},
+				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[29]},
 			},
 			{
 				Name:    "task_node_id",
@@ -1990,7 +2006,7 @@ var (
 			{
 				Name:    "task_topic_state_lease_until",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[26]},
+				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[27]},
 			},
 			{
 				Name:    "task_kind",
@@ -1998,9 +2014,14 @@ var (
 				Columns: []*schema.Column{TasksColumns[7]},
 			},
 			{
+				Name:    "task_escalated_to",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[22]},
+			},
+			{
 				Name:    "task_region_path_state_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[28]},
+				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[29]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
@@ -2335,7 +2356,8 @@ func init() {
 	BindingsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
 	BreachesTable.ForeignKeys[0].RefTable = RegionsTable
 	BreachesTable.ForeignKeys[1].RefTable = ServiceCasesTable
-	BreachesTable.ForeignKeys[2].RefTable = ClocksTable
+	BreachesTable.ForeignKeys[2].RefTable = ServiceCasesTable
+	BreachesTable.ForeignKeys[3].RefTable = ClocksTable
 	CalendarsTable.ForeignKeys[0].RefTable = RegionsTable
 	CaseAttributesTable.ForeignKeys[0].RefTable = ServiceCasesTable
 	CaseEventsTable.ForeignKeys[0].RefTable = RegionsTable

@@ -66,6 +66,8 @@ const (
 	FieldSigningMode = "signing_mode"
 	// FieldRejections holds the string denoting the rejections field in the database.
 	FieldRejections = "rejections"
+	// FieldEscalatedTo holds the string denoting the escalated_to field in the database.
+	FieldEscalatedTo = "escalated_to"
 	// FieldUrges holds the string denoting the urges field in the database.
 	FieldUrges = "urges"
 	// FieldUrgedAt holds the string denoting the urged_at field in the database.
@@ -175,6 +177,7 @@ var Columns = []string{
 	FieldDelegatedBy,
 	FieldSigningMode,
 	FieldRejections,
+	FieldEscalatedTo,
 	FieldUrges,
 	FieldUrgedAt,
 	FieldFollowUpAt,
@@ -217,6 +220,8 @@ var (
 	DefaultRequiredQualifications []string
 	// DefaultRejections holds the default value on creation for the "rejections" field.
 	DefaultRejections int
+	// DefaultEscalatedTo holds the default value on creation for the "escalated_to" field.
+	DefaultEscalatedTo string
 	// DefaultUrges holds the default value on creation for the "urges" field.
 	DefaultUrges int
 	// DefaultLeaseBy holds the default value on creation for the "lease_by" field.
@@ -432,6 +437,11 @@ func BySigningMode(opts ...sql.OrderTermOption) OrderOption {
 // ByRejections orders the results by the rejections field.
 func ByRejections(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRejections, opts...).ToFunc()
+}
+
+// ByEscalatedTo orders the results by the escalated_to field.
+func ByEscalatedTo(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEscalatedTo, opts...).ToFunc()
 }
 
 // ByUrges orders the results by the urges field.

@@ -170,6 +170,11 @@ func Rejections(v int) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldRejections, v))
 }
 
+// EscalatedTo applies equality check predicate on the "escalated_to" field. It's identical to EscalatedToEQ.
+func EscalatedTo(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldEscalatedTo, v))
+}
+
 // Urges applies equality check predicate on the "urges" field. It's identical to UrgesEQ.
 func Urges(v int) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldUrges, v))
@@ -1523,6 +1528,71 @@ func RejectionsLT(v int) predicate.Task {
 // RejectionsLTE applies the LTE predicate on the "rejections" field.
 func RejectionsLTE(v int) predicate.Task {
 	return predicate.Task(sql.FieldLTE(FieldRejections, v))
+}
+
+// EscalatedToEQ applies the EQ predicate on the "escalated_to" field.
+func EscalatedToEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldEscalatedTo, v))
+}
+
+// EscalatedToNEQ applies the NEQ predicate on the "escalated_to" field.
+func EscalatedToNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldEscalatedTo, v))
+}
+
+// EscalatedToIn applies the In predicate on the "escalated_to" field.
+func EscalatedToIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldEscalatedTo, vs...))
+}
+
+// EscalatedToNotIn applies the NotIn predicate on the "escalated_to" field.
+func EscalatedToNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldEscalatedTo, vs...))
+}
+
+// EscalatedToGT applies the GT predicate on the "escalated_to" field.
+func EscalatedToGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldEscalatedTo, v))
+}
+
+// EscalatedToGTE applies the GTE predicate on the "escalated_to" field.
+func EscalatedToGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldEscalatedTo, v))
+}
+
+// EscalatedToLT applies the LT predicate on the "escalated_to" field.
+func EscalatedToLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldEscalatedTo, v))
+}
+
+// EscalatedToLTE applies the LTE predicate on the "escalated_to" field.
+func EscalatedToLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldEscalatedTo, v))
+}
+
+// EscalatedToContains applies the Contains predicate on the "escalated_to" field.
+func EscalatedToContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldEscalatedTo, v))
+}
+
+// EscalatedToHasPrefix applies the HasPrefix predicate on the "escalated_to" field.
+func EscalatedToHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldEscalatedTo, v))
+}
+
+// EscalatedToHasSuffix applies the HasSuffix predicate on the "escalated_to" field.
+func EscalatedToHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldEscalatedTo, v))
+}
+
+// EscalatedToEqualFold applies the EqualFold predicate on the "escalated_to" field.
+func EscalatedToEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldEscalatedTo, v))
+}
+
+// EscalatedToContainsFold applies the ContainsFold predicate on the "escalated_to" field.
+func EscalatedToContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldEscalatedTo, v))
 }
 
 // UrgesEQ applies the EQ predicate on the "urges" field.

@@ -194,20 +194,25 @@ type ComplexityRoot struct {
 	}
 
 	Breach struct {
-		At            func(childComplexity int) int
-		Binding       func(childComplexity int) int
-		Case          func(childComplexity int) int
-		CaseID        func(childComplexity int) int
-		ClauseNumber  func(childComplexity int) int
-		Clock         func(childComplexity int) int
-		ClockID       func(childComplexity int) int
-		CreditFen     func(childComplexity int) int
-		ID            func(childComplexity int) int
-		IndicatorCode func(childComplexity int) int
-		Region        func(childComplexity int) int
-		RegionID      func(childComplexity int) int
-		RegionPath    func(childComplexity int) int
-		StandardCode  func(childComplexity int) int
+		At                func(childComplexity int) int
+		Binding           func(childComplexity int) int
+		Case              func(childComplexity int) int
+		CaseID            func(childComplexity int) int
+		ClauseNumber      func(childComplexity int) int
+		Clock             func(childComplexity int) int
+		ClockID           func(childComplexity int) int
+		CorrectiveCase    func(childComplexity int) int
+		CorrectiveCaseID  func(childComplexity int) int
+		CorrectiveError   func(childComplexity int) int
+		CorrectiveProcess func(childComplexity int) int
+		CreditFen         func(childComplexity int) int
+		EscalatedTo       func(childComplexity int) int
+		ID                func(childComplexity int) int
+		IndicatorCode     func(childComplexity int) int
+		Region            func(childComplexity int) int
+		RegionID          func(childComplexity int) int
+		RegionPath        func(childComplexity int) int
+		StandardCode      func(childComplexity int) int
 	}
 
 	BreachConnection struct {
@@ -1413,6 +1418,7 @@ type ComplexityRoot struct {
 		DelegatedBy            func(childComplexity int) int
 		DueAt                  func(childComplexity int) int
 		DueOrder               func(childComplexity int) int
+		EscalatedTo            func(childComplexity int) int
 		Evidence               func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.EvidenceOrder) int
 		EvidenceRequired       func(childComplexity int) int
 		FollowUpAt             func(childComplexity int) int
@@ -2330,12 +2336,42 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Breach.ClockID(childComplexity), true
+	case "Breach.correctiveCase":
+		if e.ComplexityRoot.Breach.CorrectiveCase == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.CorrectiveCase(childComplexity), true
+	case "Breach.correctiveCaseID":
+		if e.ComplexityRoot.Breach.CorrectiveCaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.CorrectiveCaseID(childComplexity), true
+	case "Breach.correctiveError":
+		if e.ComplexityRoot.Breach.CorrectiveError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.CorrectiveError(childComplexity), true
+	case "Breach.correctiveProcess":
+		if e.ComplexityRoot.Breach.CorrectiveProcess == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.CorrectiveProcess(childComplexity), true
 	case "Breach.creditFen":
 		if e.ComplexityRoot.Breach.CreditFen == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Breach.CreditFen(childComplexity), true
+	case "Breach.escalatedTo":
+		if e.ComplexityRoot.Breach.EscalatedTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Breach.EscalatedTo(childComplexity), true
 	case "Breach.id":
 		if e.ComplexityRoot.Breach.ID == nil {
 			break
@@ -8185,6 +8221,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.DueOrder(childComplexity), true
+	case "Task.escalatedTo":
+		if e.ComplexityRoot.Task.EscalatedTo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.EscalatedTo(childComplexity), true
 	case "Task.evidence":
 		if e.ComplexityRoot.Task.Evidence == nil {
 			break
@@ -9119,6 +9161,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("BindProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputBindProcessInput)),
 			graphql.NewInputUnmarshaler("BindingOrder", graphql.BindUnmarshaler(ec, unmarshalInputBindingOrder)),
 			graphql.NewInputUnmarshaler("BindingWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputBindingWhereInput)),
+			graphql.NewInputUnmarshaler("BreachActionInput", graphql.BindUnmarshaler(ec, unmarshalInputBreachActionInput)),
 			graphql.NewInputUnmarshaler("BreachOrder", graphql.BindUnmarshaler(ec, unmarshalInputBreachOrder)),
 			graphql.NewInputUnmarshaler("BreachWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputBreachWhereInput)),
 			graphql.NewInputUnmarshaler("CalendarOrder", graphql.BindUnmarshaler(ec, unmarshalInputCalendarOrder)),
@@ -10663,9 +10706,26 @@ type Breach implements Node {
   Credited to the customer once, in fen.
   """
   creditFen: Int!
+  """
+  The role that its process asks to look after the open tasks; empty without.
+  """
+  escalatedTo: String!
+  """
+  Key of the process of which a corrective case is started; empty without.
+  """
+  correctiveProcess: String!
+  """
+  The corrective case, once it is started.
+  """
+  correctiveCaseID: ID
+  """
+  Code of why it could not be started.
+  """
+  correctiveError: String!
   at: Time!
   region: Region!
   case: ServiceCase!
+  correctiveCase: ServiceCase
   clock: Clock!
 }
 """
@@ -10802,6 +10862,24 @@ input BreachWhereInput {
   indicatorCodeHasSuffix: String
   indicatorCodeEqualFold: String
   indicatorCodeContainsFold: String
+  """
+  corrective_case_id field predicates
+  """
+  correctiveCaseID: ID
+  correctiveCaseIDNEQ: ID
+  correctiveCaseIDIn: [ID!]
+  correctiveCaseIDNotIn: [ID!]
+  correctiveCaseIDGT: ID
+  correctiveCaseIDGTE: ID
+  correctiveCaseIDLT: ID
+  correctiveCaseIDLTE: ID
+  correctiveCaseIDContains: ID
+  correctiveCaseIDHasPrefix: ID
+  correctiveCaseIDHasSuffix: ID
+  correctiveCaseIDIsNil: Boolean
+  correctiveCaseIDNotNil: Boolean
+  correctiveCaseIDEqualFold: ID
+  correctiveCaseIDContainsFold: ID
 }
 type Calendar implements Node {
   id: ID!
@@ -14989,6 +15067,10 @@ type Task implements Node {
   """
   rejections: Int!
   """
+  The role that is to look after it since a clock was breached; empty without.
+  """
+  escalatedTo: String!
+  """
   How often it was urged (催办).
   """
   urges: Int!
@@ -15643,6 +15725,22 @@ input TaskWhereInput {
   assigneeIDNotNil: Boolean
   assigneeIDEqualFold: ID
   assigneeIDContainsFold: ID
+  """
+  escalated_to field predicates
+  """
+  escalatedTo: String
+  escalatedToNEQ: String
+  escalatedToIn: [String!]
+  escalatedToNotIn: [String!]
+  escalatedToGT: String
+  escalatedToGTE: String
+  escalatedToLT: String
+  escalatedToLTE: String
+  escalatedToContains: String
+  escalatedToHasPrefix: String
+  escalatedToHasSuffix: String
+  escalatedToEqualFold: String
+  escalatedToContainsFold: String
 }
 type TimerRow implements Node {
   id: ID!
@@ -16053,7 +16151,8 @@ input BindProcessInput {
 One typed change of a process. Which fields an op reads: addNode id type name parent lane attachedTo event; insertNode also flow; removeNode id reconnect; addFlow from to
 condition; removeFlow id; reconnect id from to; rename id name nameEn; setLane id lane; parallelise and sequence nodes; setRole, setStage, setTopic, setPriority, setScript,
 setResult, setCondition, setSimulation, setDecision, setExtension id value; setDefault id flow; setEvent id event; setEvidence, setForm, setQualifications, setClocks (events),
-setPauses, setReschedule id and the list; setVariable variable; removeVariable value; setRule rule; removeRule value.
+setPauses, setReschedule id and the list; setVariable variable; removeVariable value; setRule rule; removeRule value;
+setBreach breach; removeBreach value.
 """
 input ProcessEditInput {
   op: String!
@@ -16086,6 +16185,7 @@ input ProcessEditInput {
   reschedule: [RescheduleInput!]
   variable: ProcessVariableInput
   rule: ProcessRuleInput
+  breach: BreachActionInput
 }
 
 "An event definition; of date, duration and cycle a timer has one: ISO 8601, or CEL after an equals sign."
@@ -16159,6 +16259,17 @@ input ProcessRuleInput {
   textZh: String
   textEn: String
   clause: String
+}
+
+"What happens, once, when a clock of a case is breached."
+input BreachActionInput {
+  id: String!
+  "Code of the indicator; any that binds the case when absent."
+  indicator: String
+  "escalate marks the open tasks for a role; open starts a corrective case of a process."
+  do: String!
+  role: String
+  process: String
 }
 
 input EditProcessDraftInput {
@@ -17381,12 +17492,22 @@ func childFields_Breach(ctx context.Context, ec *executionContext, field graphql
 		return fieldContext_Breach_binding(ctx, ec, field)
 	case "creditFen":
 		return fieldContext_Breach_creditFen(ctx, ec, field)
+	case "escalatedTo":
+		return fieldContext_Breach_escalatedTo(ctx, ec, field)
+	case "correctiveProcess":
+		return fieldContext_Breach_correctiveProcess(ctx, ec, field)
+	case "correctiveCaseID":
+		return fieldContext_Breach_correctiveCaseID(ctx, ec, field)
+	case "correctiveError":
+		return fieldContext_Breach_correctiveError(ctx, ec, field)
 	case "at":
 		return fieldContext_Breach_at(ctx, ec, field)
 	case "region":
 		return fieldContext_Breach_region(ctx, ec, field)
 	case "case":
 		return fieldContext_Breach_case(ctx, ec, field)
+	case "correctiveCase":
+		return fieldContext_Breach_correctiveCase(ctx, ec, field)
 	case "clock":
 		return fieldContext_Breach_clock(ctx, ec, field)
 	}
@@ -19591,6 +19712,8 @@ func childFields_Task(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Task_signingMode(ctx, ec, field)
 	case "rejections":
 		return fieldContext_Task_rejections(ctx, ec, field)
+	case "escalatedTo":
+		return fieldContext_Task_escalatedTo(ctx, ec, field)
 	case "urges":
 		return fieldContext_Task_urges(ctx, ec, field)
 	case "urgedAt":
@@ -26145,6 +26268,98 @@ func fieldContext_Breach_creditFen(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("Breach", field, false, false, "Int")
 }
 
+func _Breach_escalatedTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_escalatedTo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EscalatedTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Breach_escalatedTo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Breach", field, false, false, "String")
+}
+
+func _Breach_correctiveProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_correctiveProcess(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CorrectiveProcess, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Breach_correctiveProcess(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Breach", field, false, false, "String")
+}
+
+func _Breach_correctiveCaseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_correctiveCaseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CorrectiveCaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOID2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Breach_correctiveCaseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Breach", field, false, false, "ID")
+}
+
+func _Breach_correctiveError(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_correctiveError(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CorrectiveError, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Breach_correctiveError(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Breach", field, false, false, "String")
+}
+
 func _Breach_at(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -26220,6 +26435,38 @@ func _Breach_case(ctx context.Context, ec *executionContext, field graphql.Colle
 	)
 }
 func fieldContext_Breach_case(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Breach",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Breach_correctiveCase(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Breach) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Breach_correctiveCase(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CorrectiveCase(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
+			return marshalOServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Breach_correctiveCase(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Breach",
 		Field:      field,
@@ -50398,6 +50645,29 @@ func fieldContext_Task_rejections(_ context.Context, ec *executionContext, field
 	return graphql.NewScalarFieldContext("Task", field, false, false, "Int")
 }
 
+func _Task_escalatedTo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_escalatedTo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EscalatedTo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_escalatedTo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
 func _Task_urges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -57338,6 +57608,76 @@ func UnmarshalBindingWhereInput(ctx context.Context, raw any) (ent.BindingWhereI
 	return out, err
 }
 
+func unmarshalInputBreachActionInput(ctx context.Context, ec *executionContext, obj any) (bpmn.BreachAction, error) {
+	var it bpmn.BreachAction
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"id", "indicator", "do", "role", "process"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "indicator":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("indicator"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Indicator = data
+		case "do":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("do"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Do = data
+		case "role":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Role = data
+		case "process":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("process"))
+			data, err := unmarshalOString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Process = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalBreachActionInput unmarshals raw into the BreachActionInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalBreachActionInput(ctx context.Context, raw any) (bpmn.BreachAction, error) {
+	var out bpmn.BreachAction
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "BreachActionInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputBreachOrder(ctx context.Context, ec *executionContext, obj any) (ent.BreachOrder, error) {
 	var it ent.BreachOrder
 	if obj == nil {
@@ -57402,7 +57742,7 @@ func unmarshalInputBreachWhereInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "clockID", "clockIDNEQ", "clockIDIn", "clockIDNotIn", "clockIDGT", "clockIDGTE", "clockIDLT", "clockIDLTE", "clockIDContains", "clockIDHasPrefix", "clockIDHasSuffix", "clockIDEqualFold", "clockIDContainsFold", "indicatorCode", "indicatorCodeNEQ", "indicatorCodeIn", "indicatorCodeNotIn", "indicatorCodeGT", "indicatorCodeGTE", "indicatorCodeLT", "indicatorCodeLTE", "indicatorCodeContains", "indicatorCodeHasPrefix", "indicatorCodeHasSuffix", "indicatorCodeEqualFold", "indicatorCodeContainsFold", "correctiveCaseID", "correctiveCaseIDNEQ", "correctiveCaseIDIn", "correctiveCaseIDNotIn", "correctiveCaseIDGT", "correctiveCaseIDGTE", "correctiveCaseIDLT", "correctiveCaseIDLTE", "correctiveCaseIDContains", "correctiveCaseIDHasPrefix", "correctiveCaseIDHasSuffix", "correctiveCaseIDIsNil", "correctiveCaseIDNotNil", "correctiveCaseIDEqualFold", "correctiveCaseIDContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -57864,6 +58204,111 @@ func unmarshalInputBreachWhereInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.IndicatorCodeContainsFold = data
+		case "correctiveCaseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseID = data
+		case "correctiveCaseIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDNEQ = data
+		case "correctiveCaseIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDIn = data
+		case "correctiveCaseIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDNotIn = data
+		case "correctiveCaseIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDGT = data
+		case "correctiveCaseIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDGTE = data
+		case "correctiveCaseIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDLT = data
+		case "correctiveCaseIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDLTE = data
+		case "correctiveCaseIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDContains = data
+		case "correctiveCaseIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDHasPrefix = data
+		case "correctiveCaseIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDHasSuffix = data
+		case "correctiveCaseIDIsNil":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDIsNil"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDIsNil = data
+		case "correctiveCaseIDNotNil":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDNotNil"))
+			data, err := unmarshalOBoolean2bool(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDNotNil = data
+		case "correctiveCaseIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDEqualFold = data
+		case "correctiveCaseIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("correctiveCaseIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CorrectiveCaseIDContainsFold = data
 		}
 	}
 	return it, nil
@@ -65482,7 +65927,7 @@ func unmarshalInputProcessEditInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"op", "id", "type", "name", "nameEn", "parent", "lane", "attachedTo", "from", "to", "flow", "condition", "value", "nodes", "reconnect", "remove", "event", "interrupting", "evidence", "fields", "qualifications", "events", "pauses", "reschedule", "variable", "rule"}
+	fieldsInOrder := [...]string{"op", "id", "type", "name", "nameEn", "parent", "lane", "attachedTo", "from", "to", "flow", "condition", "value", "nodes", "reconnect", "remove", "event", "interrupting", "evidence", "fields", "qualifications", "events", "pauses", "reschedule", "variable", "rule", "breach"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -65675,6 +66120,13 @@ func unmarshalInputProcessEditInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.Rule = data
+		case "breach":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("breach"))
+			data, err := unmarshalOBreachActionInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐBreachAction(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Breach = data
 		}
 	}
 	return it, nil
@@ -74721,7 +75173,7 @@ func unmarshalInputTaskWhereInput(ctx context.Context, ec *executionContext, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "topic", "topicNEQ", "topicIn", "topicNotIn", "topicGT", "topicGTE", "topicLT", "topicLTE", "topicContains", "topicHasPrefix", "topicHasSuffix", "topicEqualFold", "topicContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "assigneeID", "assigneeIDNEQ", "assigneeIDIn", "assigneeIDNotIn", "assigneeIDGT", "assigneeIDGTE", "assigneeIDLT", "assigneeIDLTE", "assigneeIDContains", "assigneeIDHasPrefix", "assigneeIDHasSuffix", "assigneeIDIsNil", "assigneeIDNotNil", "assigneeIDEqualFold", "assigneeIDContainsFold"}
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "nodeID", "nodeIDNEQ", "nodeIDIn", "nodeIDNotIn", "nodeIDGT", "nodeIDGTE", "nodeIDLT", "nodeIDLTE", "nodeIDContains", "nodeIDHasPrefix", "nodeIDHasSuffix", "nodeIDEqualFold", "nodeIDContainsFold", "kind", "kindNEQ", "kindIn", "kindNotIn", "topic", "topicNEQ", "topicIn", "topicNotIn", "topicGT", "topicGTE", "topicLT", "topicLTE", "topicContains", "topicHasPrefix", "topicHasSuffix", "topicEqualFold", "topicContainsFold", "role", "roleNEQ", "roleIn", "roleNotIn", "roleGT", "roleGTE", "roleLT", "roleLTE", "roleContains", "roleHasPrefix", "roleHasSuffix", "roleEqualFold", "roleContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn", "assigneeID", "assigneeIDNEQ", "assigneeIDIn", "assigneeIDNotIn", "assigneeIDGT", "assigneeIDGTE", "assigneeIDLT", "assigneeIDLTE", "assigneeIDContains", "assigneeIDHasPrefix", "assigneeIDHasSuffix", "assigneeIDIsNil", "assigneeIDNotNil", "assigneeIDEqualFold", "assigneeIDContainsFold", "escalatedTo", "escalatedToNEQ", "escalatedToIn", "escalatedToNotIn", "escalatedToGT", "escalatedToGTE", "escalatedToLT", "escalatedToLTE", "escalatedToContains", "escalatedToHasPrefix", "escalatedToHasSuffix", "escalatedToEqualFold", "escalatedToContainsFold"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -75526,6 +75978,97 @@ func unmarshalInputTaskWhereInput(ctx context.Context, ec *executionContext, obj
 				return it, err
 			}
 			it.AssigneeIDContainsFold = data
+		case "escalatedTo":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedTo"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedTo = data
+		case "escalatedToNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToNEQ = data
+		case "escalatedToIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToIn = data
+		case "escalatedToNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToNotIn = data
+		case "escalatedToGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToGT = data
+		case "escalatedToGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToGTE = data
+		case "escalatedToLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToLT = data
+		case "escalatedToLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToLTE = data
+		case "escalatedToContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToContains = data
+		case "escalatedToHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToHasPrefix = data
+		case "escalatedToHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToHasSuffix = data
+		case "escalatedToEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToEqualFold = data
+		case "escalatedToContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("escalatedToContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.EscalatedToContainsFold = data
 		}
 	}
 	return it, nil
@@ -78137,6 +78680,26 @@ func _Breach(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "escalatedTo":
+			out.Values[i] = _Breach_escalatedTo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "correctiveProcess":
+			out.Values[i] = _Breach_correctiveProcess(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "correctiveCaseID":
+			out.Values[i] = _Breach_correctiveCaseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "correctiveError":
+			out.Values[i] = _Breach_correctiveError(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "at":
 			out.Values[i] = _Breach_at(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -78153,6 +78716,12 @@ func _Breach(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Breach_case(ctx, ec, field, obj)
+				})
+		case "correctiveCase":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Breach_correctiveCase(ctx, ec, field, obj)
 				})
 		case "clock":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -86139,6 +86708,11 @@ func _Task(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "escalatedTo":
+			out.Values[i] = _Task_escalatedTo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "urges":
 			out.Values[i] = _Task_urges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -91370,6 +91944,14 @@ func marshalOBreach2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreach(ctx context
 		return graphql.Null
 	}
 	return _Breach(ctx, ec, sel, v)
+}
+
+func unmarshalOBreachActionInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐBreachAction(ctx context.Context, ec *executionContext, v any) (*bpmn.BreachAction, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputBreachActionInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalOBreachEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐBreachEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.BreachEdge) graphql.Marshaler {

@@ -43,6 +43,8 @@ const (
 	RemoveVariable    Op = "removeVariable"    // Value (name)
 	SetRule           Op = "setRule"           // Rule: new or in place of the one of that id
 	RemoveRule        Op = "removeRule"        // Value (id)
+	SetBreach         Op = "setBreach"         // Breach: new or in place of the one of that id
+	RemoveBreach      Op = "removeBreach"      // Value (id)
 	SetSimulation     Op = "setSimulation"     // ID of a node or flow, "" for the process; Value (JSON): durations, pools, shifts
 	SetDecision       Op = "setDecision"       // ID of a business-rule task, Value: a decision table as JSON, "" = none
 	SetExtension      Op = "setExtension"      // ID ("" = process), Value: an XML element of another namespace; replaces those of its name, Remove takes them away
@@ -70,16 +72,17 @@ type Edit struct {
 	Reconnect  bool     `json:"reconnect,omitempty"`
 	Remove     bool     `json:"remove,omitempty"`
 
-	Event          *Event       `json:"event,omitempty"`
-	Interrupting   *bool        `json:"interrupting,omitempty"` // boundary and start events; nil = true
-	Evidence       []Evidence   `json:"evidence,omitempty"`
-	Fields         []Field      `json:"fields,omitempty"`
-	Qualifications []string     `json:"qualifications,omitempty"`
-	Events         []EventBind  `json:"events,omitempty"`
-	Pauses         []PauseBind  `json:"pauses,omitempty"`
-	Reschedule     []Reschedule `json:"reschedule,omitempty"`
-	Variable       *Variable    `json:"variable,omitempty"`
-	Rule           *GuardRule   `json:"rule,omitempty"`
+	Event          *Event        `json:"event,omitempty"`
+	Interrupting   *bool         `json:"interrupting,omitempty"` // boundary and start events; nil = true
+	Evidence       []Evidence    `json:"evidence,omitempty"`
+	Fields         []Field       `json:"fields,omitempty"`
+	Qualifications []string      `json:"qualifications,omitempty"`
+	Events         []EventBind   `json:"events,omitempty"`
+	Pauses         []PauseBind   `json:"pauses,omitempty"`
+	Reschedule     []Reschedule  `json:"reschedule,omitempty"`
+	Variable       *Variable     `json:"variable,omitempty"`
+	Rule           *GuardRule    `json:"rule,omitempty"`
+	Breach         *BreachAction `json:"breach,omitempty"`
 
 	Digest string  `json:"digest,omitempty"` // Restore: of the document it applies to
 	Pieces []Piece `json:"pieces,omitempty"` // Restore
@@ -178,7 +181,7 @@ func (e *editor) apply(x *Edit) error {
 		SetRole: e.setRole, SetStage: e.setStage, SetTopic: e.setTopic, SetPriority: e.setPriority, SetCondition: e.setCondition,
 		SetDefault: e.setDefault, SetEvent: e.setEvent, SetScript: e.setScript, SetResult: e.setResult,
 		SetEvidence: e.setLists, SetForm: e.setLists, SetQualifications: e.setLists, SetClocks: e.setLists, SetPauses: e.setLists, SetReschedule: e.setLists,
-		SetVariable: e.setVariable, RemoveVariable: e.removeVariable, SetRule: e.setRule, RemoveRule: e.removeRule,
+		SetVariable: e.setVariable, RemoveVariable: e.removeVariable, SetRule: e.setRule, RemoveRule: e.removeRule, SetBreach: e.setBreach, RemoveBreach: e.removeBreach,
 		SetSimulation: e.setSimulation, SetDecision: e.setDecision, SetExtension: e.setExtension, Restore: e.restore,
 	}[x.Op]
 	if !ok {

@@ -418,6 +418,22 @@ func (e *editor) setRule(x *Edit) error {
 // removeRule takes a guard rule away.
 func (e *editor) removeRule(x *Edit) error { return e.removeEntry("rule", "id", x.Value) }
 
+// setBreach writes what follows a breach.
+func (e *editor) setBreach(x *Edit) error {
+	b := x.Breach
+	if b == nil || b.ID == "" || b.Do == "" {
+		return malformed("breach", "")
+	}
+	n := e.entry("breach", "id", b.ID)
+	for _, a := range [][2]string{{"id", b.ID}, {"indicator", b.Indicator}, {"do", b.Do}, {"role", b.Role}, {"process", b.Process}} {
+		n.set(a[0], a[1])
+	}
+	return nil
+}
+
+// removeBreach takes it away.
+func (e *editor) removeBreach(x *Edit) error { return e.removeEntry("breach", "id", x.Value) }
+
 // removeEntry takes an extension element of the process away.
 func (e *editor) removeEntry(local, key, value string) error {
 	n := e.named(local, key, value)

@@ -37,6 +37,7 @@ var attributesOf = map[string][]string{
 	"process":       {"key", "nameEn", "serviceType", "calendar"},
 	"variable":      {"name", "type", "unit", "labelZh", "labelEn", "enum", "input", "required", "indexed", "default"},
 	"rule":          {"id", "node", "on", "result", "labelZh", "labelEn", "clause"},
+	"breach":        {"id", "indicator", "do", "role", "process"},
 	"parameter":     {"name", "type", "labelZh", "labelEn", "default", "minimum", "maximum", "enum"},
 	"simulation":    {},
 	"task":          {"nameEn", "stage", "role", "topic", "priority", "visit", "survey"},
@@ -56,7 +57,7 @@ var attributesOf = map[string][]string{
 
 // Where each extension element may stand.
 var (
-	onProcess = []string{"process", "variable", "rule", "parameter", "simulation"}
+	onProcess = []string{"process", "variable", "rule", "breach", "parameter", "simulation"}
 	onNode    = []string{"task", "qualification", "evidence", "field", "event", "pause", "reschedule", "result", "decision", "simulation"}
 	onFlow    = []string{"flow", "simulation"}
 	onLane    = []string{"lane"}
@@ -96,6 +97,10 @@ func (r *reader) processExtension(p *element) ProcessExtension {
 			})
 		case "parameter":
 			out.Parameters = append(out.Parameters, r.parameter(x))
+		case "breach":
+			out.Breaches = append(out.Breaches, BreachAction{
+				ID: x.attr("id"), Indicator: x.attr("indicator"), Do: r.word(x, "do", "escalate", "open"), Role: x.attr("role"), Process: x.attr("process"),
+			})
 		case "rule":
 			out.Rules = append(out.Rules, GuardRule{
 				ID: x.attr("id"), Node: r.reference(x, "node"), On: r.word(x, "on", "claim", "complete", "enter"),

@@ -138,14 +138,15 @@ type Lane struct {
 
 // ProcessExtension is what spms: elements say of a process.
 type ProcessExtension struct {
-	Key         string      `json:"key"`                   // stable process key such as ftth-install
-	NameEn      string      `json:"nameEn,omitempty"`      //
-	ServiceType string      `json:"serviceType,omitempty"` // such as "home broadband"
-	Variables   []Variable  `json:"variables,omitempty"`   //
-	Rules       []GuardRule `json:"rules,omitempty"`       // CEL rules that block or flag at a node
-	Parameters  []Parameter `json:"parameters,omitempty"`  // what a template asks for
-	Calendars   string      `json:"calendar,omitempty"`    // calendar code for wd durations
-	Simulation  string      `json:"simulation,omitempty"`  // JSON: pools, arrivals, calendars, run (kept as data)
+	Key         string         `json:"key"`                   // stable process key such as ftth-install
+	NameEn      string         `json:"nameEn,omitempty"`      //
+	ServiceType string         `json:"serviceType,omitempty"` // such as "home broadband"
+	Variables   []Variable     `json:"variables,omitempty"`   //
+	Rules       []GuardRule    `json:"rules,omitempty"`       // CEL rules that block or flag at a node
+	Breaches    []BreachAction `json:"breaches,omitempty"`    // what follows when a clock is breached
+	Parameters  []Parameter    `json:"parameters,omitempty"`  // what a template asks for
+	Calendars   string         `json:"calendar,omitempty"`    // calendar code for wd durations
+	Simulation  string         `json:"simulation,omitempty"`  // JSON: pools, arrivals, calendars, run (kept as data)
 }
 
 // Variable declares one case variable by dotted name such as test.downMbps.
@@ -173,6 +174,15 @@ type GuardRule struct {
 	TextZh string `json:"textZh,omitempty"`
 	TextEn string `json:"textEn,omitempty"`
 	Clause string `json:"clause,omitempty"` // standard code + clause number it implements
+}
+
+// BreachAction is what happens, once, when a clock of a case is breached.
+type BreachAction struct {
+	ID        string `json:"id"`
+	Indicator string `json:"indicator,omitempty"` // code; "" stands for any that binds the case
+	Do        string `json:"do"`                  // escalate, open
+	Role      string `json:"role,omitempty"`      // escalate: who is to look after the open tasks
+	Process   string `json:"process,omitempty"`   // open: key of the process of the corrective case
 }
 
 // NodeExtension is what spms: elements say of a flow node.

@@ -160,23 +160,35 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 	return out, nil
 }
 
-// called finds call activities whose process does not exist.
+// called finds call activities, and breaches that open a case, whose process does
+// not exist.
 func (r *Room) called(ctx context.Context, m *model.Model) ([]model.Finding, error) {
 	var out []model.Finding
-	for i := range m.Nodes {
-		n := &m.Nodes[i]
-		if n.Type != bpmn.CallActivity {
-			continue
-		}
-		exists, err := r.door.Store.Client().Process.Query().Where(process.Key(n.Called)).Exist(access.Elevated(ctx))
+	look := func(key, element string) error {
+		exists, err := r.door.Store.Client().Process.Query().Where(process.Key(key)).Exist(access.Elevated(ctx))
 		if err != nil {
-			return nil, fmt.Errorf("look up a called process: %w", err)
+			return fmt.Errorf("look up a called process: %w", err)
 		}
-		if !exists && n.Called != m.Key {
+		if !exists && key != m.Key {
 			out = append(out, model.Finding{
-				Code: "CALLED_PROCESS_UNKNOWN", Severity: model.SeverityError, Elements: []string{n.ID},
-				Params: []fault.Param{fault.P("process", n.Called)},
+				Code: "CALLED_PROCESS_UNKNOWN", Severity: model.SeverityError, Elements: []string{element},
+				Params: []fault.Param{fault.P("process", key)},
 			})
+		}
+		return nil
+	}
+	for i := range m.Nodes {
+		if n := &m.Nodes[i]; n.Type == bpmn.CallActivity {
+			if err := look(n.Called, n.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, b := range m.Breaches {
+		if b.Do == "open" {
+			if err := look(b.Process, m.Key); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil

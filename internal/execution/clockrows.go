@@ -110,7 +110,12 @@ func (b *book) saveBreach(ctx context.Context, m *measure) error {
 		return nil
 	}
 	r := m.row
-	return b.file.unit.Breach.Create().SetID(ids.New(ids.Breach)).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).
+	id := ids.New(ids.Breach)
+	role, process, err := b.file.breached(ctx, r, id)
+	if err != nil {
+		return err
+	}
+	return b.file.unit.Breach.Create().SetID(id).SetEscalatedTo(role).SetCorrectiveProcess(process).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).
 		SetCaseID(r.CaseID).SetClockID(r.ID).SetIndicatorCode(r.IndicatorCode).SetStandardCode(r.StandardCode).
 		SetClauseNumber(r.ClauseNumber).SetBinding(r.Binding).SetCreditFen(r.CreditFen).SetAt(*r.BreachedAt).Exec(ctx)
 }

@@ -101,7 +101,7 @@ func (d *desk) save(ctx context.Context) error {
 
 func (d *desk) update(ctx context.Context, t *ent.Task) error {
 	u := d.file.unit.Task.Update().Where(task.ID(t.ID)).SetState(t.State).SetDueOrder(t.DueOrder).SetPriority(t.Priority).
-		SetSigningMode(t.SigningMode).SetRejections(t.Rejections).SetUrges(t.Urges).SetNillableUrgedAt(t.UrgedAt).
+		SetSigningMode(t.SigningMode).SetRejections(t.Rejections).SetEscalatedTo(t.EscalatedTo).SetUrges(t.Urges).SetNillableUrgedAt(t.UrgedAt).
 		SetNillableFollowUpAt(t.FollowUpAt). // the lease is written where it is given: it is not under the case's lock
 		SetVersionID(t.VersionID).SetNodeID(t.NodeID).SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetTopic(t.Topic).SetRole(t.Role).
 		SetStage(t.Stage).SetRequiredQualifications(t.RequiredQualifications).

@@ -32,6 +32,7 @@ const (
 	answerNote  = "case.answer"  // a called case has ended
 	uncallNote  = "case.uncall"  // a call activity was interrupted
 	messageNote = "case.message" // a message was thrown
+	correctNote = "case.correct" // a corrective case is to follow the breach To
 	signalNote  = "case.signal"  // a signal was thrown, or is for the case named To
 )
 
@@ -136,7 +137,7 @@ func (r *Room) deliver(ctx context.Context, id string) error {
 		u.On(n.CaseID, path)
 		n.path = path
 		do := map[string]func(context.Context, *command.Unit, note) error{
-			callNote: r.call, answerNote: r.answer, uncallNote: r.uncall, messageNote: r.message, signalNote: r.signal,
+			callNote: r.call, answerNote: r.answer, uncallNote: r.uncall, messageNote: r.message, signalNote: r.signal, correctNote: r.correct,
 		}[row.Kind]
 		if do == nil {
 			return 0, fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("a note of kind %q", row.Kind))
@@ -175,7 +176,7 @@ func (r *Room) call(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || !ok {
 		return err
 	}
-	err = r.startCalled(ctx, u, f, n)
+	_, err = r.startCalled(ctx, u, f, n)
 	if err == nil {
 		return nil
 	}
@@ -189,25 +190,26 @@ func (r *Room) call(ctx context.Context, u *command.Unit, n note) error {
 	return f.save(ctx)
 }
 
-func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note) error {
+// startCalled starts a case for another one and returns its id.
+func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note) (string, error) {
 	depth := 0
 	for at := f.row; at.CallerID != nil; depth++ {
 		if depth >= maxCallDepth {
-			return fault.E(fault.Precondition, callTooDeep, fault.P("max", maxCallDepth))
+			return "", fault.E(fault.Precondition, callTooDeep, fault.P("max", maxCallDepth))
 		}
 		var err error
 		if at, err = u.ServiceCase.Get(access.Elevated(ctx), *at.CallerID); err != nil {
-			return fmt.Errorf("read the caller: %w", err)
+			return "", fmt.Errorf("read the caller: %w", err)
 		}
 	}
 	by, err := r.definitions.Bound(ctx, u, n.Name, f.place)
 	if err != nil {
-		return err
+		return "", err
 	}
 	in := StartCase{ProcessKey: n.Name, RegionID: f.row.RegionID, Title: &f.row.Title, Area: &f.row.Area, Channel: &f.row.Channel}
 	g, err := r.newFile(ctx, u, in, f.place, by)
 	if err != nil {
-		return err
+		return "", err
 	}
 	g.row.CallerID, g.row.CallerToken, g.row.OwnerID = &f.row.ID, n.Token, f.row.OwnerID
 	in.Variables = map[string]any{}
@@ -218,24 +220,24 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 	}
 	vars, err := g.inputVariables(in)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := g.lawful(ctx, "", vars, nil); err != nil {
-		return err
+		return "", err
 	}
 	start := engine.Event{Kind: engine.Start, Variables: vars}
 	if _, err := engine.Step(g.model, &engine.State{Variables: map[string]any{}}, g.inContext(start), u.Now, nil); err != nil {
-		return err // before anything is written
+		return "", err // before anything is written
 	}
 	if err := g.insert(ctx); err != nil {
-		return err
+		return "", err
 	}
 	if err := g.step(ctx, start); err != nil {
-		return err
+		return "", err
 	}
 	u.On(g.row.ID, g.row.RegionPath)
 	u.Note("caller", f.row.ID)
-	return g.save(ctx)
+	return g.row.ID, g.save(ctx)
 }
 
 // answer lets a caller go on whose called case has ended: with the values of the

@@ -19,7 +19,7 @@ func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 	c := &compiler{g: g, m: &Model{
 		Key: g.Extension.Key, Name: g.Name, NameEn: g.Extension.NameEn, Service: g.Extension.ServiceType,
 		Calendar: g.Extension.Calendars, nodes: map[string]int{}, variables: map[string]int{}, spaces: map[string]bool{},
-		rules: map[string][]Rule{}, graph: g,
+		rules: map[string][]Rule{}, Breaches: g.Extension.Breaches, graph: g,
 	}, flows: map[string]int{}}
 	if c.m.Zone = o.Zone; o.Zone == nil {
 		c.m.Zone = china
@@ -34,6 +34,7 @@ func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 	}
 	c.connect()
 	c.guards()
+	c.breaches()
 	c.structure()
 	if len(Errors(c.findings)) > 0 {
 		return nil, c.findings

@@ -47,6 +47,7 @@ func Comply(m *Model, set *norm.Set, w Where) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.consequences(slices.Concat(applicable, special), w.KnownRole)
 	c.assess(slices.Concat(applicable, special))
 	for _, a := range applicable {
 		if a.Indicator.PutsClock() {
@@ -159,6 +160,21 @@ func (c *complyCheck) latestStages() []int {
 		}
 	}
 	return latest
+}
+
+// consequences checks that what is to follow a breach can happen.
+func (c *complyCheck) consequences(applicable []norm.Applicable, known func(string) bool) {
+	for _, b := range c.m.Breaches {
+		if b.Role != "" && known != nil && !known(b.Role) {
+			c.fail("BREACH_ROLE_UNKNOWN", []string{c.m.graph.ID}, "", fault.P("action", b.ID), fault.P("role", b.Role))
+		}
+		binds := slices.ContainsFunc(applicable, func(a norm.Applicable) bool { return a.Indicator.Code == b.Indicator })
+		if b.Indicator != "" && !binds {
+			c.findings = append(c.findings, Finding{Code: "BREACH_INDICATOR_UNKNOWN", Severity: SeverityWarning, Elements: []string{c.m.graph.ID}, Params: []fault.Param{
+				fault.P("action", b.ID), fault.P("indicator", b.Indicator),
+			}})
+		}
+	}
 }
 
 // below resolves what applies to the special services of a general one: a process

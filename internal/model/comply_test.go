@@ -230,6 +230,12 @@ var mutations = []struct {
 		flow(g, "f-g_score-a_repair").Name = ""
 	}, "STAGE_BACK_WITHOUT_REASON"},
 
+	{"nobody to escalate to", func(g *bpmn.Graph) { follow(g, bpmn.BreachAction{ID: "b", Do: "escalate"}) }, "BREACH_ACTION_MALFORMED"},
+	{"a breach that opens nothing", func(g *bpmn.Graph) { follow(g, bpmn.BreachAction{ID: "b", Do: "open", Role: "agent"}) }, "BREACH_ACTION_MALFORMED"},
+	{"escalated to a role nobody has", func(g *bpmn.Graph) { follow(g, bpmn.BreachAction{ID: "b", Do: "escalate", Role: "astronaut"}) }, "BREACH_ROLE_UNKNOWN"},
+	{"a breach of what does not bind", func(g *bpmn.Graph) {
+		follow(g, bpmn.BreachAction{ID: "b", Indicator: "NO-SUCH", Do: "escalate", Role: "agent"})
+	}, "BREACH_INDICATOR_UNKNOWN"},
 	{"no event is bound", func(g *bpmn.Graph) {
 		for _, n := range g.Nodes {
 			n.Extension.Events = nil
@@ -360,6 +366,11 @@ func inside(g *bpmn.Graph, into string) {
 // declare adds a variable.
 func declare(g *bpmn.Graph, v bpmn.Variable) {
 	g.Extension.Variables = append(g.Extension.Variables, v)
+}
+
+// follow adds what is to follow a breach.
+func follow(g *bpmn.Graph, b bpmn.BreachAction) {
+	g.Extension.Breaches = append(g.Extension.Breaches, b)
 }
 
 // ask adds a field to a form.

@@ -103,6 +103,18 @@ func (c *compiler) guards() {
 	}
 }
 
+// breaches checks what is to follow when a clock is breached.
+func (c *compiler) breaches() {
+	seen := map[string]bool{}
+	for _, b := range c.g.Extension.Breaches {
+		whole := b.Do == "escalate" && b.Role != "" && b.Process == "" || b.Do == "open" && b.Process != "" && b.Role == ""
+		if b.ID == "" || seen[b.ID] || !whole {
+			c.fail("BREACH_ACTION_MALFORMED", c.g.ID, fault.P("action", b.ID))
+		}
+		seen[b.ID] = true
+	}
+}
+
 // next appends the nodes that a token at n can go to next within n's scope:
 // along flows, links and boundary events.
 func (m *Model) next(n int, out []int) []int {

@@ -78,6 +78,7 @@ type Model struct {
 	Starts            []int          // start events at process level
 	EventSubs         []int          // event subprocesses at process level
 	Variables         []Variable
+	Breaches          []bpmn.BreachAction // what follows when a clock is breached
 
 	env       *expr.Env
 	nodes     map[string]int

@@ -45,13 +45,15 @@ CREATE INDEX `binding_process_id_region_id_effective_from` ON `bindings` (`proce
 -- Create index "binding_version_id" to table: "bindings"
 CREATE INDEX `binding_version_id` ON `bindings` (`version_id`);
 -- Create "breaches" table
-CREATE TABLE `breaches` (`id` text NOT NULL, `region_path` text NOT NULL, `indicator_code` text NOT NULL, `standard_code` text NOT NULL, `clause_number` text NOT NULL DEFAULT (''), `binding` bool NOT NULL, `credit_fen` integer NOT NULL DEFAULT (0), `at` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `clock_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `breaches_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `breaches_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `breaches_clocks_clock` FOREIGN KEY (`clock_id`) REFERENCES `clocks` (`id`) ON DELETE NO ACTION);
+CREATE TABLE `breaches` (`id` text NOT NULL, `region_path` text NOT NULL, `indicator_code` text NOT NULL, `standard_code` text NOT NULL, `clause_number` text NOT NULL DEFAULT (''), `binding` bool NOT NULL, `credit_fen` integer NOT NULL DEFAULT (0), `escalated_to` text NOT NULL DEFAULT (''), `corrective_process` text NOT NULL DEFAULT (''), `corrective_error` text NOT NULL DEFAULT (''), `at` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `corrective_case_id` text NULL, `clock_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `breaches_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `breaches_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `breaches_service_cases_corrective_case` FOREIGN KEY (`corrective_case_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL, CONSTRAINT `breaches_clocks_clock` FOREIGN KEY (`clock_id`) REFERENCES `clocks` (`id`) ON DELETE NO ACTION);
 -- Create index "breach_region_path" to table: "breaches"
 CREATE INDEX `breach_region_path` ON `breaches` (`region_path`);
 -- Create index "breach_region_id" to table: "breaches"
 CREATE INDEX `breach_region_id` ON `breaches` (`region_id`);
 -- Create index "breach_case_id" to table: "breaches"
 CREATE INDEX `breach_case_id` ON `breaches` (`case_id`);
+-- Create index "breach_corrective_case_id" to table: "breaches"
+CREATE INDEX `breach_corrective_case_id` ON `breaches` (`corrective_case_id`);
 -- Create index "breach_indicator_code" to table: "breaches"
 CREATE INDEX `breach_indicator_code` ON `breaches` (`indicator_code`);
 -- Create index "breach_at" to table: "breaches"
@@ -339,7 +341,7 @@ CREATE INDEX `surveyresponse_case_id` ON `survey_responses` (`case_id`);
 -- Create index "surveyresponse_score" to table: "survey_responses"
 CREATE INDEX `surveyresponse_score` ON `survey_responses` (`score`);
 -- Create "tasks" table
-CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `assigned_by` text NULL, `delegated_by` text NULL, `signing_mode` text NOT NULL DEFAULT ('all'), `rejections` integer NOT NULL DEFAULT (0), `urges` integer NOT NULL DEFAULT (0), `urged_at` datetime NULL, `follow_up_at` datetime NULL, `lease_by` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
+CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `assigned_by` text NULL, `delegated_by` text NULL, `signing_mode` text NOT NULL DEFAULT ('all'), `rejections` integer NOT NULL DEFAULT (0), `escalated_to` text NOT NULL DEFAULT (''), `urges` integer NOT NULL DEFAULT (0), `urged_at` datetime NULL, `follow_up_at` datetime NULL, `lease_by` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX `task_region_path` ON `tasks` (`region_path`);
 -- Create index "task_region_id" to table: "tasks"
@@ -358,6 +360,8 @@ CREATE INDEX `task_node_id` ON `tasks` (`node_id`);
 CREATE INDEX `task_topic_state_lease_until` ON `tasks` (`topic`, `state`, `lease_until`);
 -- Create index "task_kind" to table: "tasks"
 CREATE INDEX `task_kind` ON `tasks` (`kind`);
+-- Create index "task_escalated_to" to table: "tasks"
+CREATE INDEX `task_escalated_to` ON `tasks` (`escalated_to`);
 -- Create index "task_region_path_state_due_order" to table: "tasks"
 CREATE INDEX `task_region_path_state_due_order` ON `tasks` (`region_path`, `state`, `due_order`);
 -- Create "task_actions" table
