@@ -56,6 +56,11 @@ var owners = []struct {
 	{"google.golang.org/protobuf", []string{"internal/expr", "plugins/sdk", "internal/pluginhost"}},
 	{"google.golang.org/grpc", []string{"plugins/sdk", "internal/pluginhost"}},
 	{"github.com/hashicorp/go-plugin", []string{"plugins/sdk", "internal/pluginhost"}},
+	{"github.com/hashicorp/go-hclog", []string{"internal/pluginhost"}},
+	{"aead.dev/minisign", []string{"internal/pluginhost"}},
+	{"github.com/landlock-lsm/go-landlock", []string{"internal/pluginhost"}},
+	{"github.com/elastic/go-seccomp-bpf", []string{"internal/pluginhost"}},
+	{"golang.org/x/sys", []string{"internal/pluginhost"}},
 
 	{"github.com/99designs/gqlgen", []string{"graph", "ent"}},
 	{"github.com/vektah/gqlparser/v2", []string{"graph", "ent"}},

@@ -1,0 +1,77 @@
+package bundle
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/plugins/sdk"
+	"github.com/openspms/spms/plugins/sdk/pluginv1"
+)
+
+var kinds = map[string]pluginv1.Kind{
+	"module": pluginv1.Kind_KIND_MODULE, "strategy": pluginv1.Kind_KIND_STRATEGY, "scorer": pluginv1.Kind_KIND_SCORER,
+}
+
+var hexHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// Check tells what is wrong with a manifest, as BUNDLE_MANIFEST with the cause.
+func (m Manifest) Check() error {
+	d := &pluginv1.DescribeResponse{
+		Name: m.Name, Version: m.Version, ContractVersion: uint32(max(m.Contract, 0)), //nolint:gosec // small, compared below
+		ConfigSchemaJson: string(m.ConfigSchema), Attributes: m.Attributes,
+	}
+	for _, k := range m.Kinds {
+		d.Kinds = append(d.Kinds, kinds[k])
+	}
+	for _, x := range m.Metrics {
+		d.Metrics = append(d.Metrics, &pluginv1.Metric{Name: x.Name, Unit: x.Unit, Description: x.Description})
+	}
+	if err := sdk.CheckIdentity(d); err != nil {
+		return wrong("BUNDLE_MANIFEST", fault.P("cause", err.Error()))
+	}
+	if len(m.Outputs) > 0 {
+		if _, err := sdk.ParseSchema(string(m.Outputs)); err != nil {
+			return wrong("BUNDLE_MANIFEST", fault.P("cause", "outputs: "+err.Error()))
+		}
+	}
+	if why := m.lists(); why != "" {
+		return wrong("BUNDLE_MANIFEST", fault.P("cause", why))
+	}
+	return nil
+}
+
+// lists tells what is wrong with title, topics, targets and files; "" for nothing.
+func (m Manifest) lists() string {
+	module := slices.Contains(m.Kinds, "module")
+	switch {
+	case m.Title.Zh == "" && m.Title.En == "":
+		return "a title is missing"
+	case module && len(m.Topics) == 0, !module && len(m.Topics) > 0:
+		return "a module, and no other plugin, names the topics of its tasks"
+	case len(m.Targets) == 0:
+		return "no target"
+	}
+	for _, t := range m.Topics {
+		if strings.TrimSpace(t) != t || t == "" || len(t) > 128 {
+			return "a topic is malformed"
+		}
+	}
+	seen := map[string]bool{}
+	for _, f := range m.Files {
+		if !clean(f.Path) || f.Path == ManifestName || f.Path == SignatureName || seen[f.Path] || !hexHash.MatchString(f.SHA256) || f.Size < 0 {
+			return "the file " + f.Path + " is malformed"
+		}
+		seen[f.Path] = true
+	}
+	platforms := map[string]bool{}
+	for _, t := range m.Targets {
+		p := t.OS + "/" + t.Arch
+		if t.OS == "" || t.Arch == "" || platforms[p] || !seen[t.Entry] {
+			return "the target " + p + " is malformed or its entry is not among the files"
+		}
+		platforms[p] = true
+	}
+	return ""
+}

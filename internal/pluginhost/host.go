@@ -1,0 +1,268 @@
+// Package pluginhost starts plugins, supervises them and keeps them apart: a plugin
+// that crashes, hangs, floods or lies harms its own calls and nothing else. Its main
+// type is Host. It knows nothing of cases, regions or the catalog.
+package pluginhost
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/plugins/sdk/plugintest"
+	"github.com/openspms/spms/plugins/sdk/pluginv1"
+)
+
+// Artifact is one executable on this node.
+type Artifact struct {
+	Digest  string // of the bundle
+	Name    string // as the plugin must call itself
+	Version string
+	Path    string // the executable
+	SHA256  string // of the executable in hex, compared before each start
+}
+
+// Settings are the configuration that a call runs under; generation 0 is the empty one.
+type Settings struct {
+	Generation uint64
+	JSON       string
+}
+
+// Limits bound every plugin of a host.
+type Limits struct {
+	Start          time.Duration // from the start of the process to its identity
+	Call           time.Duration // of a call whose context has no earlier deadline
+	Grace          time.Duration // that a call may take to come back after its deadline
+	Idle           time.Duration // without calls, after which the process is ended
+	Concurrency    int           // calls of one plugin at a time
+	MemoryBytes    int64         // data of one process
+	LogLines       int           // kept of what a process logs in a second; the rest is counted
+	CrashesPerHour int           // that lead to quarantine
+}
+
+// DefaultLimits are those of a server.
+func DefaultLimits() Limits {
+	return Limits{
+		Start: 10 * time.Second, Call: 30 * time.Second, Grace: 2 * time.Second, Idle: 10 * time.Minute,
+		Concurrency: 16, MemoryBytes: 512 << 20, LogLines: 50, CrashesPerHour: 3,
+	}
+}
+
+// Options say how a host works.
+type Options struct {
+	Dir    string // folder for sockets and working directories, with a short path; "": a temporary one
+	Log    *slog.Logger
+	Clock  clock.Clock
+	Limits Limits
+	Shim   []string // program and arguments that run the sandbox shim; nil: this program
+}
+
+// Status is what is known of one artifact.
+type Status struct {
+	Artifact
+	State     State
+	Isolation []string // what keeps it apart, as its latest process achieved it
+	Crashes   int      // within the last hour
+	Calls     int
+	Failures  int
+	LastExit  string   // how its latest process ended
+	LastLog   []string // at most 50 lines
+	PID       int      // 0 when it does not run
+}
+
+// State is that of the process of an artifact.
+type State string
+
+// The states. One in back-off or quarantine refuses calls, the latter until Release.
+const (
+	Stopped     State = "stopped"
+	Ready       State = "ready"
+	BackOff     State = "backoff"
+	Quarantined State = "quarantined"
+)
+
+// Host runs plugins. It is safe for concurrent use.
+type Host struct {
+	o       Options
+	mu      sync.Mutex
+	units   map[string]*unit
+	closed  bool
+	pending sync.WaitGroup // watchdogs
+}
+
+// Open returns a host.
+func Open(o Options) (*Host, error) {
+	if o.Dir == "" {
+		sweep()
+		dir, err := os.MkdirTemp("", folderPrefix+strconv.Itoa(os.Getpid())+"-")
+		if err != nil {
+			return nil, fmt.Errorf("make the folder of the plugin host: %w", err)
+		}
+		o.Dir = dir
+	}
+	if err := os.Chmod(o.Dir, 0o711); err != nil { //nolint:gosec // plugins pass through it, as users of their own, to their own folders
+		return nil, fmt.Errorf("prepare the folder of the plugin host: %w", err)
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	return &Host{o: o, units: map[string]*unit{}}, nil
+}
+
+// folderPrefix begins the names of the temporary folders of hosts; the rest is the
+// number of the process and something random.
+const folderPrefix = "spms-plugins-"
+
+// sweep removes what servers that were killed have left behind.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*")) // the pattern is well formed
+	for _, dir := range left {
+		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), folderPrefix), "-")
+		pid, err := strconv.Atoi(number)
+		if err == nil && !alive(pid) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// unit is the unit of an artifact, made at the first call.
+func (h *Host) unit(a Artifact) (*unit, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, fault.E(fault.Unavailable, "PLUGIN_UNAVAILABLE", fault.P("plugin", a.Name), fault.P("cause", "the server stops"))
+	}
+	u, ok := h.units[a.Digest]
+	if !ok {
+		u = newUnit(h, a)
+		h.units[a.Digest] = u
+	}
+	return u, nil
+}
+
+// Execute lets a module do one task. Errors: PLUGIN_UNAVAILABLE, PLUGIN_QUARANTINED,
+// PLUGIN_BUSY, PLUGIN_TIMEOUT, PLUGIN_CRASHED, PLUGIN_FAILED, PLUGIN_IDENTITY,
+// PLUGIN_CHANGED, PLUGIN_CONFIG_REFUSED, PLUGIN_PROTOCOL.
+func (h *Host) Execute(ctx context.Context, a Artifact, s Settings, r *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error) {
+	var out *pluginv1.ExecuteResponse
+	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+		out, err = pluginv1.NewModuleClient(conn).Execute(ctx, r)
+		return err
+	}, &out)
+}
+
+// Score lets a scorer rank items. Errors as of Execute.
+func (h *Host) Score(ctx context.Context, a Artifact, s Settings, r *pluginv1.ScoreRequest) (*pluginv1.ScoreResponse, error) {
+	var out *pluginv1.ScoreResponse
+	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+		out, err = pluginv1.NewScorerClient(conn).Score(ctx, r)
+		return err
+	}, &out)
+}
+
+// Proposing is the stream of a strategy.
+type Proposing = grpc.BidiStreamingClient[pluginv1.ToStrategy, pluginv1.FromStrategy]
+
+// Propose lets a strategy propose: run talks with it. What run returns that is no
+// error of the stream is returned as it is; other errors as of Execute.
+func (h *Host) Propose(ctx context.Context, a Artifact, s Settings, run func(context.Context, Proposing) error) error {
+	return h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) error {
+		stream, err := pluginv1.NewStrategyClient(conn).Propose(ctx)
+		if err != nil {
+			return err
+		}
+		return run(ctx, stream)
+	}, nil)
+}
+
+// Check holds an artifact against the contract, in a process of its own that is
+// ended afterwards. The report is empty when the process cannot be started: errors as
+// of Execute.
+func (h *Host) Check(ctx context.Context, a Artifact, sample plugintest.Sample) (plugintest.Report, error) {
+	u := newUnit(h, a)
+	defer u.stop("the check is over")
+	conn, err := u.ready(ctx)
+	if err != nil {
+		return plugintest.Report{}, err
+	}
+	report := plugintest.Check(ctx, conn, sample)
+	h.mu.Lock()
+	if known, ok := h.units[a.Digest]; ok {
+		known.learn(u.isolation)
+	} else {
+		u.stop("the check is over")
+		h.units[a.Digest] = u
+	}
+	h.mu.Unlock()
+	return report, nil
+}
+
+// Status is what is known of every artifact that was called, by name and version.
+func (h *Host) Status() []Status {
+	h.mu.Lock()
+	units := make([]*unit, 0, len(h.units))
+	for _, u := range h.units {
+		units = append(units, u)
+	}
+	h.mu.Unlock()
+	out := make([]Status, 0, len(units))
+	for _, u := range units {
+		out = append(out, u.status())
+	}
+	slices.SortFunc(out, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+	})
+	return out
+}
+
+// Release forgets the crashes of an artifact, and so ends its quarantine.
+func (h *Host) Release(digest string) {
+	if u := h.known(digest); u != nil {
+		u.release()
+	}
+}
+
+// Stop ends the process of an artifact; a later call starts it again.
+func (h *Host) Stop(digest string) {
+	if u := h.known(digest); u != nil {
+		u.stop("stopped")
+	}
+}
+
+func (h *Host) known(digest string) *unit {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.units[digest]
+}
+
+// Close ends every process and refuses calls from then on.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	units := h.units
+	h.units = map[string]*unit{}
+	h.mu.Unlock()
+	for _, u := range units {
+		u.stop("the server stops")
+	}
+	h.pending.Wait()
+	if strings.HasPrefix(filepath.Base(h.o.Dir), folderPrefix) {
+		return os.RemoveAll(h.o.Dir)
+	}
+	return nil
+}

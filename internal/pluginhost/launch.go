@@ -1,0 +1,80 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/openspms/spms/internal/pluginhost/sandbox"
+	"github.com/openspms/spms/plugins/sdk"
+)
+
+// launch starts the process in a folder of its own, through the sandbox, with an
+// environment that holds nothing of the server's.
+func (u *unit) launch() (*process, error) {
+	dir, err := os.MkdirTemp(u.host.o.Dir, "run-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	cmd := exec.CommandContext(context.Background(), u.a.Path) //nolint:gosec // its hash has just been compared with the signed manifest
+	cmd.Dir = dir
+	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, "GOTRACEBACK=single"}
+	achieved, err := sandbox.Wrap(cmd, sandbox.Rules{Shim: u.host.o.Shim, Dir: dir, MemoryBytes: u.host.o.Limits.MemoryBytes})
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, err
+	}
+	client := goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig: sdk.Handshake, Plugins: sdk.HostSet(), Cmd: cmd, AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		StartTimeout: u.host.o.Limits.Start, AutoMTLS: true, SkipHostEnv: true, GRPCDialOptions: sdk.DialOptions(),
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: dir}, SyncStdout: io.Discard, SyncStderr: io.Discard, Stderr: u.log,
+		Logger: hclog.NewNullLogger(),
+	})
+	p := &process{client: client, dir: dir, configured: map[uint64]bool{}}
+	conn, err := connect(client)
+	if cmd.Process != nil {
+		p.pid = cmd.Process.Pid
+	}
+	u.learn(achieved())
+	if err != nil {
+		p.end()
+		return nil, err
+	}
+	p.conn = conn
+	return p, nil
+}
+
+func connect(client *goplugin.Client) (*grpc.ClientConn, error) {
+	protocol, err := client.Client()
+	if err != nil {
+		return nil, fmt.Errorf("start the plugin: %w", err)
+	}
+	set, err := protocol.Dispense(sdk.SetName)
+	if err != nil {
+		return nil, fmt.Errorf("speak with the plugin: %w", err)
+	}
+	conn, ok := set.(*grpc.ClientConn)
+	if !ok {
+		return nil, fmt.Errorf("speak with the plugin: a connection of type %T", set)
+	}
+	return conn, nil
+}
+
+// end ends the process and everything that it has started, whatever they are doing:
+// the whole group is killed before go-plugin, which would wait for a stopped process,
+// is told.
+func (p *process) end() {
+	killGroup(p.pid)
+	p.client.Kill()
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	_ = os.RemoveAll(filepath.Clean(p.dir))
+}
