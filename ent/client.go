@@ -32,6 +32,11 @@ import (
 	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
@@ -93,6 +98,16 @@ type Client struct {
 	OrgUnit *OrgUnitClient
 	// Pause is the client for interacting with the Pause builders.
 	Pause *PauseClient
+	// Plugin is the client for interacting with the Plugin builders.
+	Plugin *PluginClient
+	// PluginArtifact is the client for interacting with the PluginArtifact builders.
+	PluginArtifact *PluginArtifactClient
+	// PluginAssignment is the client for interacting with the PluginAssignment builders.
+	PluginAssignment *PluginAssignmentClient
+	// PluginRun is the client for interacting with the PluginRun builders.
+	PluginRun *PluginRunClient
+	// PluginVersion is the client for interacting with the PluginVersion builders.
+	PluginVersion *PluginVersionClient
 	// Pool is the client for interacting with the Pool builders.
 	Pool *PoolClient
 	// Process is the client for interacting with the Process builders.
@@ -157,6 +172,11 @@ func (c *Client) init() {
 	c.Job = NewJobClient(c.config)
 	c.OrgUnit = NewOrgUnitClient(c.config)
 	c.Pause = NewPauseClient(c.config)
+	c.Plugin = NewPluginClient(c.config)
+	c.PluginArtifact = NewPluginArtifactClient(c.config)
+	c.PluginAssignment = NewPluginAssignmentClient(c.config)
+	c.PluginRun = NewPluginRunClient(c.config)
+	c.PluginVersion = NewPluginVersionClient(c.config)
 	c.Pool = NewPoolClient(c.config)
 	c.Process = NewProcessClient(c.config)
 	c.ProcessEdit = NewProcessEditClient(c.config)
@@ -265,43 +285,48 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		APIToken:        NewAPITokenClient(cfg),
-		Absence:         NewAbsenceClient(cfg),
-		AuditEntry:      NewAuditEntryClient(cfg),
-		Binding:         NewBindingClient(cfg),
-		Breach:          NewBreachClient(cfg),
-		Calendar:        NewCalendarClient(cfg),
-		CaseAttribute:   NewCaseAttributeClient(cfg),
-		CaseEvent:       NewCaseEventClient(cfg),
-		Clause:          NewClauseClient(cfg),
-		Clock:           NewClockClient(cfg),
-		Evidence:        NewEvidenceClient(cfg),
-		Failure:         NewFailureClient(cfg),
-		IdempotencyKey:  NewIdempotencyKeyClient(cfg),
-		Indicator:       NewIndicatorClient(cfg),
-		Job:             NewJobClient(cfg),
-		OrgUnit:         NewOrgUnitClient(cfg),
-		Pause:           NewPauseClient(cfg),
-		Pool:            NewPoolClient(cfg),
-		Process:         NewProcessClient(cfg),
-		ProcessEdit:     NewProcessEditClient(cfg),
-		ProcessVersion:  NewProcessVersionClient(cfg),
-		Qualification:   NewQualificationClient(cfg),
-		Region:          NewRegionClient(cfg),
-		RoleAssignment:  NewRoleAssignmentClient(cfg),
-		ServiceCase:     NewServiceCaseClient(cfg),
-		Staff:           NewStaffClient(cfg),
-		StageVisit:      NewStageVisitClient(cfg),
-		Standard:        NewStandardClient(cfg),
-		StandardVersion: NewStandardVersionClient(cfg),
-		SurveyResponse:  NewSurveyResponseClient(cfg),
-		Task:            NewTaskClient(cfg),
-		TaskAction:      NewTaskActionClient(cfg),
-		TaskSigner:      NewTaskSignerClient(cfg),
-		TimerRow:        NewTimerRowClient(cfg),
-		Token:           NewTokenClient(cfg),
+		ctx:              ctx,
+		config:           cfg,
+		APIToken:         NewAPITokenClient(cfg),
+		Absence:          NewAbsenceClient(cfg),
+		AuditEntry:       NewAuditEntryClient(cfg),
+		Binding:          NewBindingClient(cfg),
+		Breach:           NewBreachClient(cfg),
+		Calendar:         NewCalendarClient(cfg),
+		CaseAttribute:    NewCaseAttributeClient(cfg),
+		CaseEvent:        NewCaseEventClient(cfg),
+		Clause:           NewClauseClient(cfg),
+		Clock:            NewClockClient(cfg),
+		Evidence:         NewEvidenceClient(cfg),
+		Failure:          NewFailureClient(cfg),
+		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
+		Indicator:        NewIndicatorClient(cfg),
+		Job:              NewJobClient(cfg),
+		OrgUnit:          NewOrgUnitClient(cfg),
+		Pause:            NewPauseClient(cfg),
+		Plugin:           NewPluginClient(cfg),
+		PluginArtifact:   NewPluginArtifactClient(cfg),
+		PluginAssignment: NewPluginAssignmentClient(cfg),
+		PluginRun:        NewPluginRunClient(cfg),
+		PluginVersion:    NewPluginVersionClient(cfg),
+		Pool:             NewPoolClient(cfg),
+		Process:          NewProcessClient(cfg),
+		ProcessEdit:      NewProcessEditClient(cfg),
+		ProcessVersion:   NewProcessVersionClient(cfg),
+		Qualification:    NewQualificationClient(cfg),
+		Region:           NewRegionClient(cfg),
+		RoleAssignment:   NewRoleAssignmentClient(cfg),
+		ServiceCase:      NewServiceCaseClient(cfg),
+		Staff:            NewStaffClient(cfg),
+		StageVisit:       NewStageVisitClient(cfg),
+		Standard:         NewStandardClient(cfg),
+		StandardVersion:  NewStandardVersionClient(cfg),
+		SurveyResponse:   NewSurveyResponseClient(cfg),
+		Task:             NewTaskClient(cfg),
+		TaskAction:       NewTaskActionClient(cfg),
+		TaskSigner:       NewTaskSignerClient(cfg),
+		TimerRow:         NewTimerRowClient(cfg),
+		Token:            NewTokenClient(cfg),
 	}, nil
 }
 
@@ -319,43 +344,48 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:             ctx,
-		config:          cfg,
-		APIToken:        NewAPITokenClient(cfg),
-		Absence:         NewAbsenceClient(cfg),
-		AuditEntry:      NewAuditEntryClient(cfg),
-		Binding:         NewBindingClient(cfg),
-		Breach:          NewBreachClient(cfg),
-		Calendar:        NewCalendarClient(cfg),
-		CaseAttribute:   NewCaseAttributeClient(cfg),
-		CaseEvent:       NewCaseEventClient(cfg),
-		Clause:          NewClauseClient(cfg),
-		Clock:           NewClockClient(cfg),
-		Evidence:        NewEvidenceClient(cfg),
-		Failure:         NewFailureClient(cfg),
-		IdempotencyKey:  NewIdempotencyKeyClient(cfg),
-		Indicator:       NewIndicatorClient(cfg),
-		Job:             NewJobClient(cfg),
-		OrgUnit:         NewOrgUnitClient(cfg),
-		Pause:           NewPauseClient(cfg),
-		Pool:            NewPoolClient(cfg),
-		Process:         NewProcessClient(cfg),
-		ProcessEdit:     NewProcessEditClient(cfg),
-		ProcessVersion:  NewProcessVersionClient(cfg),
-		Qualification:   NewQualificationClient(cfg),
-		Region:          NewRegionClient(cfg),
-		RoleAssignment:  NewRoleAssignmentClient(cfg),
-		ServiceCase:     NewServiceCaseClient(cfg),
-		Staff:           NewStaffClient(cfg),
-		StageVisit:      NewStageVisitClient(cfg),
-		Standard:        NewStandardClient(cfg),
-		StandardVersion: NewStandardVersionClient(cfg),
-		SurveyResponse:  NewSurveyResponseClient(cfg),
-		Task:            NewTaskClient(cfg),
-		TaskAction:      NewTaskActionClient(cfg),
-		TaskSigner:      NewTaskSignerClient(cfg),
-		TimerRow:        NewTimerRowClient(cfg),
-		Token:           NewTokenClient(cfg),
+		ctx:              ctx,
+		config:           cfg,
+		APIToken:         NewAPITokenClient(cfg),
+		Absence:          NewAbsenceClient(cfg),
+		AuditEntry:       NewAuditEntryClient(cfg),
+		Binding:          NewBindingClient(cfg),
+		Breach:           NewBreachClient(cfg),
+		Calendar:         NewCalendarClient(cfg),
+		CaseAttribute:    NewCaseAttributeClient(cfg),
+		CaseEvent:        NewCaseEventClient(cfg),
+		Clause:           NewClauseClient(cfg),
+		Clock:            NewClockClient(cfg),
+		Evidence:         NewEvidenceClient(cfg),
+		Failure:          NewFailureClient(cfg),
+		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
+		Indicator:        NewIndicatorClient(cfg),
+		Job:              NewJobClient(cfg),
+		OrgUnit:          NewOrgUnitClient(cfg),
+		Pause:            NewPauseClient(cfg),
+		Plugin:           NewPluginClient(cfg),
+		PluginArtifact:   NewPluginArtifactClient(cfg),
+		PluginAssignment: NewPluginAssignmentClient(cfg),
+		PluginRun:        NewPluginRunClient(cfg),
+		PluginVersion:    NewPluginVersionClient(cfg),
+		Pool:             NewPoolClient(cfg),
+		Process:          NewProcessClient(cfg),
+		ProcessEdit:      NewProcessEditClient(cfg),
+		ProcessVersion:   NewProcessVersionClient(cfg),
+		Qualification:    NewQualificationClient(cfg),
+		Region:           NewRegionClient(cfg),
+		RoleAssignment:   NewRoleAssignmentClient(cfg),
+		ServiceCase:      NewServiceCaseClient(cfg),
+		Staff:            NewStaffClient(cfg),
+		StageVisit:       NewStageVisitClient(cfg),
+		Standard:         NewStandardClient(cfg),
+		StandardVersion:  NewStandardVersionClient(cfg),
+		SurveyResponse:   NewSurveyResponseClient(cfg),
+		Task:             NewTaskClient(cfg),
+		TaskAction:       NewTaskActionClient(cfg),
+		TaskSigner:       NewTaskSignerClient(cfg),
+		TimerRow:         NewTimerRowClient(cfg),
+		Token:            NewTokenClient(cfg),
 	}, nil
 }
 
@@ -387,10 +417,12 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Pool, c.Process,
-		c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region, c.RoleAssignment,
-		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
-		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Plugin,
+		c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion, c.Pool,
+		c.Process, c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region,
+		c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
+		c.StandardVersion, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner,
+		c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -402,10 +434,12 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Pool, c.Process,
-		c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region, c.RoleAssignment,
-		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
-		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Plugin,
+		c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion, c.Pool,
+		c.Process, c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region,
+		c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
+		c.StandardVersion, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner,
+		c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -448,6 +482,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrgUnit.mutate(ctx, m)
 	case *PauseMutation:
 		return c.Pause.mutate(ctx, m)
+	case *PluginMutation:
+		return c.Plugin.mutate(ctx, m)
+	case *PluginArtifactMutation:
+		return c.PluginArtifact.mutate(ctx, m)
+	case *PluginAssignmentMutation:
+		return c.PluginAssignment.mutate(ctx, m)
+	case *PluginRunMutation:
+		return c.PluginRun.mutate(ctx, m)
+	case *PluginVersionMutation:
+		return c.PluginVersion.mutate(ctx, m)
 	case *PoolMutation:
 		return c.Pool.mutate(ctx, m)
 	case *ProcessMutation:
@@ -3371,6 +3415,911 @@ func (c *PauseClient) mutate(ctx context.Context, m *PauseMutation) (Value, erro
 		return (&PauseDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Pause mutation op: %q", m.Op())
+	}
+}
+
+// PluginClient is a client for the Plugin schema.
+type PluginClient struct {
+	config
+}
+
+// NewPluginClient returns a client for the Plugin from the given config.
+func NewPluginClient(c config) *PluginClient {
+	return &PluginClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `plugin.Hooks(f(g(h())))`.
+func (c *PluginClient) Use(hooks ...Hook) {
+	c.hooks.Plugin = append(c.hooks.Plugin, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `plugin.Intercept(f(g(h())))`.
+func (c *PluginClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Plugin = append(c.inters.Plugin, interceptors...)
+}
+
+// Create returns a builder for creating a Plugin entity.
+func (c *PluginClient) Create() *PluginCreate {
+	mutation := newPluginMutation(c.config, OpCreate)
+	return &PluginCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Plugin entities.
+func (c *PluginClient) CreateBulk(builders ...*PluginCreate) *PluginCreateBulk {
+	return &PluginCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PluginClient) MapCreateBulk(slice any, setFunc func(*PluginCreate, int)) *PluginCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PluginCreateBulk{err: fmt.Errorf("calling to PluginClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PluginCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PluginCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Plugin.
+func (c *PluginClient) Update() *PluginUpdate {
+	mutation := newPluginMutation(c.config, OpUpdate)
+	return &PluginUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PluginClient) UpdateOne(_m *Plugin) *PluginUpdateOne {
+	mutation := newPluginMutation(c.config, OpUpdateOne, withPlugin(_m))
+	return &PluginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PluginClient) UpdateOneID(id string) *PluginUpdateOne {
+	mutation := newPluginMutation(c.config, OpUpdateOne, withPluginID(id))
+	return &PluginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Plugin.
+func (c *PluginClient) Delete() *PluginDelete {
+	mutation := newPluginMutation(c.config, OpDelete)
+	return &PluginDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PluginClient) DeleteOne(_m *Plugin) *PluginDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PluginClient) DeleteOneID(id string) *PluginDeleteOne {
+	builder := c.Delete().Where(plugin.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PluginDeleteOne{builder}
+}
+
+// Query returns a query builder for Plugin.
+func (c *PluginClient) Query() *PluginQuery {
+	return &PluginQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePlugin},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Plugin entity by its id.
+func (c *PluginClient) Get(ctx context.Context, id string) (*Plugin, error) {
+	return c.Query().Where(plugin.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PluginClient) GetX(ctx context.Context, id string) *Plugin {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a Plugin.
+func (c *PluginClient) QueryRegion(_m *Plugin) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(plugin.Table, plugin.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, plugin.RegionTable, plugin.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVersions queries the versions edge of a Plugin.
+func (c *PluginClient) QueryVersions(_m *Plugin) *PluginVersionQuery {
+	query := (&PluginVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(plugin.Table, plugin.FieldID, id),
+			sqlgraph.To(pluginversion.Table, pluginversion.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, plugin.VersionsTable, plugin.VersionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAssignments queries the assignments edge of a Plugin.
+func (c *PluginClient) QueryAssignments(_m *Plugin) *PluginAssignmentQuery {
+	query := (&PluginAssignmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(plugin.Table, plugin.FieldID, id),
+			sqlgraph.To(pluginassignment.Table, pluginassignment.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, plugin.AssignmentsTable, plugin.AssignmentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PluginClient) Hooks() []Hook {
+	return c.hooks.Plugin
+}
+
+// Interceptors returns the client interceptors.
+func (c *PluginClient) Interceptors() []Interceptor {
+	return c.inters.Plugin
+}
+
+func (c *PluginClient) mutate(ctx context.Context, m *PluginMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PluginCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PluginUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PluginUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PluginDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Plugin mutation op: %q", m.Op())
+	}
+}
+
+// PluginArtifactClient is a client for the PluginArtifact schema.
+type PluginArtifactClient struct {
+	config
+}
+
+// NewPluginArtifactClient returns a client for the PluginArtifact from the given config.
+func NewPluginArtifactClient(c config) *PluginArtifactClient {
+	return &PluginArtifactClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pluginartifact.Hooks(f(g(h())))`.
+func (c *PluginArtifactClient) Use(hooks ...Hook) {
+	c.hooks.PluginArtifact = append(c.hooks.PluginArtifact, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pluginartifact.Intercept(f(g(h())))`.
+func (c *PluginArtifactClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PluginArtifact = append(c.inters.PluginArtifact, interceptors...)
+}
+
+// Create returns a builder for creating a PluginArtifact entity.
+func (c *PluginArtifactClient) Create() *PluginArtifactCreate {
+	mutation := newPluginArtifactMutation(c.config, OpCreate)
+	return &PluginArtifactCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PluginArtifact entities.
+func (c *PluginArtifactClient) CreateBulk(builders ...*PluginArtifactCreate) *PluginArtifactCreateBulk {
+	return &PluginArtifactCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PluginArtifactClient) MapCreateBulk(slice any, setFunc func(*PluginArtifactCreate, int)) *PluginArtifactCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PluginArtifactCreateBulk{err: fmt.Errorf("calling to PluginArtifactClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PluginArtifactCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PluginArtifactCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PluginArtifact.
+func (c *PluginArtifactClient) Update() *PluginArtifactUpdate {
+	mutation := newPluginArtifactMutation(c.config, OpUpdate)
+	return &PluginArtifactUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PluginArtifactClient) UpdateOne(_m *PluginArtifact) *PluginArtifactUpdateOne {
+	mutation := newPluginArtifactMutation(c.config, OpUpdateOne, withPluginArtifact(_m))
+	return &PluginArtifactUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PluginArtifactClient) UpdateOneID(id string) *PluginArtifactUpdateOne {
+	mutation := newPluginArtifactMutation(c.config, OpUpdateOne, withPluginArtifactID(id))
+	return &PluginArtifactUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PluginArtifact.
+func (c *PluginArtifactClient) Delete() *PluginArtifactDelete {
+	mutation := newPluginArtifactMutation(c.config, OpDelete)
+	return &PluginArtifactDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PluginArtifactClient) DeleteOne(_m *PluginArtifact) *PluginArtifactDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PluginArtifactClient) DeleteOneID(id string) *PluginArtifactDeleteOne {
+	builder := c.Delete().Where(pluginartifact.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PluginArtifactDeleteOne{builder}
+}
+
+// Query returns a query builder for PluginArtifact.
+func (c *PluginArtifactClient) Query() *PluginArtifactQuery {
+	return &PluginArtifactQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePluginArtifact},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PluginArtifact entity by its id.
+func (c *PluginArtifactClient) Get(ctx context.Context, id string) (*PluginArtifact, error) {
+	return c.Query().Where(pluginartifact.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PluginArtifactClient) GetX(ctx context.Context, id string) *PluginArtifact {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *PluginArtifactClient) Hooks() []Hook {
+	return c.hooks.PluginArtifact
+}
+
+// Interceptors returns the client interceptors.
+func (c *PluginArtifactClient) Interceptors() []Interceptor {
+	return c.inters.PluginArtifact
+}
+
+func (c *PluginArtifactClient) mutate(ctx context.Context, m *PluginArtifactMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PluginArtifactCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PluginArtifactUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PluginArtifactUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PluginArtifactDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PluginArtifact mutation op: %q", m.Op())
+	}
+}
+
+// PluginAssignmentClient is a client for the PluginAssignment schema.
+type PluginAssignmentClient struct {
+	config
+}
+
+// NewPluginAssignmentClient returns a client for the PluginAssignment from the given config.
+func NewPluginAssignmentClient(c config) *PluginAssignmentClient {
+	return &PluginAssignmentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pluginassignment.Hooks(f(g(h())))`.
+func (c *PluginAssignmentClient) Use(hooks ...Hook) {
+	c.hooks.PluginAssignment = append(c.hooks.PluginAssignment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pluginassignment.Intercept(f(g(h())))`.
+func (c *PluginAssignmentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PluginAssignment = append(c.inters.PluginAssignment, interceptors...)
+}
+
+// Create returns a builder for creating a PluginAssignment entity.
+func (c *PluginAssignmentClient) Create() *PluginAssignmentCreate {
+	mutation := newPluginAssignmentMutation(c.config, OpCreate)
+	return &PluginAssignmentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PluginAssignment entities.
+func (c *PluginAssignmentClient) CreateBulk(builders ...*PluginAssignmentCreate) *PluginAssignmentCreateBulk {
+	return &PluginAssignmentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PluginAssignmentClient) MapCreateBulk(slice any, setFunc func(*PluginAssignmentCreate, int)) *PluginAssignmentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PluginAssignmentCreateBulk{err: fmt.Errorf("calling to PluginAssignmentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PluginAssignmentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PluginAssignmentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PluginAssignment.
+func (c *PluginAssignmentClient) Update() *PluginAssignmentUpdate {
+	mutation := newPluginAssignmentMutation(c.config, OpUpdate)
+	return &PluginAssignmentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PluginAssignmentClient) UpdateOne(_m *PluginAssignment) *PluginAssignmentUpdateOne {
+	mutation := newPluginAssignmentMutation(c.config, OpUpdateOne, withPluginAssignment(_m))
+	return &PluginAssignmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PluginAssignmentClient) UpdateOneID(id string) *PluginAssignmentUpdateOne {
+	mutation := newPluginAssignmentMutation(c.config, OpUpdateOne, withPluginAssignmentID(id))
+	return &PluginAssignmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PluginAssignment.
+func (c *PluginAssignmentClient) Delete() *PluginAssignmentDelete {
+	mutation := newPluginAssignmentMutation(c.config, OpDelete)
+	return &PluginAssignmentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PluginAssignmentClient) DeleteOne(_m *PluginAssignment) *PluginAssignmentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PluginAssignmentClient) DeleteOneID(id string) *PluginAssignmentDeleteOne {
+	builder := c.Delete().Where(pluginassignment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PluginAssignmentDeleteOne{builder}
+}
+
+// Query returns a query builder for PluginAssignment.
+func (c *PluginAssignmentClient) Query() *PluginAssignmentQuery {
+	return &PluginAssignmentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePluginAssignment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PluginAssignment entity by its id.
+func (c *PluginAssignmentClient) Get(ctx context.Context, id string) (*PluginAssignment, error) {
+	return c.Query().Where(pluginassignment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PluginAssignmentClient) GetX(ctx context.Context, id string) *PluginAssignment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a PluginAssignment.
+func (c *PluginAssignmentClient) QueryRegion(_m *PluginAssignment) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginassignment.Table, pluginassignment.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginassignment.RegionTable, pluginassignment.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPlugin queries the plugin edge of a PluginAssignment.
+func (c *PluginAssignmentClient) QueryPlugin(_m *PluginAssignment) *PluginQuery {
+	query := (&PluginClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginassignment.Table, pluginassignment.FieldID, id),
+			sqlgraph.To(plugin.Table, plugin.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginassignment.PluginTable, pluginassignment.PluginColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVersion queries the version edge of a PluginAssignment.
+func (c *PluginAssignmentClient) QueryVersion(_m *PluginAssignment) *PluginVersionQuery {
+	query := (&PluginVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginassignment.Table, pluginassignment.FieldID, id),
+			sqlgraph.To(pluginversion.Table, pluginversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginassignment.VersionTable, pluginassignment.VersionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRuns queries the runs edge of a PluginAssignment.
+func (c *PluginAssignmentClient) QueryRuns(_m *PluginAssignment) *PluginRunQuery {
+	query := (&PluginRunClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginassignment.Table, pluginassignment.FieldID, id),
+			sqlgraph.To(pluginrun.Table, pluginrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pluginassignment.RunsTable, pluginassignment.RunsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PluginAssignmentClient) Hooks() []Hook {
+	return c.hooks.PluginAssignment
+}
+
+// Interceptors returns the client interceptors.
+func (c *PluginAssignmentClient) Interceptors() []Interceptor {
+	return c.inters.PluginAssignment
+}
+
+func (c *PluginAssignmentClient) mutate(ctx context.Context, m *PluginAssignmentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PluginAssignmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PluginAssignmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PluginAssignmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PluginAssignmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PluginAssignment mutation op: %q", m.Op())
+	}
+}
+
+// PluginRunClient is a client for the PluginRun schema.
+type PluginRunClient struct {
+	config
+}
+
+// NewPluginRunClient returns a client for the PluginRun from the given config.
+func NewPluginRunClient(c config) *PluginRunClient {
+	return &PluginRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pluginrun.Hooks(f(g(h())))`.
+func (c *PluginRunClient) Use(hooks ...Hook) {
+	c.hooks.PluginRun = append(c.hooks.PluginRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pluginrun.Intercept(f(g(h())))`.
+func (c *PluginRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PluginRun = append(c.inters.PluginRun, interceptors...)
+}
+
+// Create returns a builder for creating a PluginRun entity.
+func (c *PluginRunClient) Create() *PluginRunCreate {
+	mutation := newPluginRunMutation(c.config, OpCreate)
+	return &PluginRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PluginRun entities.
+func (c *PluginRunClient) CreateBulk(builders ...*PluginRunCreate) *PluginRunCreateBulk {
+	return &PluginRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PluginRunClient) MapCreateBulk(slice any, setFunc func(*PluginRunCreate, int)) *PluginRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PluginRunCreateBulk{err: fmt.Errorf("calling to PluginRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PluginRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PluginRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PluginRun.
+func (c *PluginRunClient) Update() *PluginRunUpdate {
+	mutation := newPluginRunMutation(c.config, OpUpdate)
+	return &PluginRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PluginRunClient) UpdateOne(_m *PluginRun) *PluginRunUpdateOne {
+	mutation := newPluginRunMutation(c.config, OpUpdateOne, withPluginRun(_m))
+	return &PluginRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PluginRunClient) UpdateOneID(id string) *PluginRunUpdateOne {
+	mutation := newPluginRunMutation(c.config, OpUpdateOne, withPluginRunID(id))
+	return &PluginRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PluginRun.
+func (c *PluginRunClient) Delete() *PluginRunDelete {
+	mutation := newPluginRunMutation(c.config, OpDelete)
+	return &PluginRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PluginRunClient) DeleteOne(_m *PluginRun) *PluginRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PluginRunClient) DeleteOneID(id string) *PluginRunDeleteOne {
+	builder := c.Delete().Where(pluginrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PluginRunDeleteOne{builder}
+}
+
+// Query returns a query builder for PluginRun.
+func (c *PluginRunClient) Query() *PluginRunQuery {
+	return &PluginRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePluginRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PluginRun entity by its id.
+func (c *PluginRunClient) Get(ctx context.Context, id string) (*PluginRun, error) {
+	return c.Query().Where(pluginrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PluginRunClient) GetX(ctx context.Context, id string) *PluginRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a PluginRun.
+func (c *PluginRunClient) QueryRegion(_m *PluginRun) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginrun.Table, pluginrun.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginrun.RegionTable, pluginrun.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAssignment queries the assignment edge of a PluginRun.
+func (c *PluginRunClient) QueryAssignment(_m *PluginRun) *PluginAssignmentQuery {
+	query := (&PluginAssignmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginrun.Table, pluginrun.FieldID, id),
+			sqlgraph.To(pluginassignment.Table, pluginassignment.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginrun.AssignmentTable, pluginrun.AssignmentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVersion queries the version edge of a PluginRun.
+func (c *PluginRunClient) QueryVersion(_m *PluginRun) *PluginVersionQuery {
+	query := (&PluginVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginrun.Table, pluginrun.FieldID, id),
+			sqlgraph.To(pluginversion.Table, pluginversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginrun.VersionTable, pluginrun.VersionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCase queries the case edge of a PluginRun.
+func (c *PluginRunClient) QueryCase(_m *PluginRun) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginrun.Table, pluginrun.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginrun.CaseTable, pluginrun.CaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PluginRunClient) Hooks() []Hook {
+	return c.hooks.PluginRun
+}
+
+// Interceptors returns the client interceptors.
+func (c *PluginRunClient) Interceptors() []Interceptor {
+	return c.inters.PluginRun
+}
+
+func (c *PluginRunClient) mutate(ctx context.Context, m *PluginRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PluginRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PluginRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PluginRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PluginRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PluginRun mutation op: %q", m.Op())
+	}
+}
+
+// PluginVersionClient is a client for the PluginVersion schema.
+type PluginVersionClient struct {
+	config
+}
+
+// NewPluginVersionClient returns a client for the PluginVersion from the given config.
+func NewPluginVersionClient(c config) *PluginVersionClient {
+	return &PluginVersionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pluginversion.Hooks(f(g(h())))`.
+func (c *PluginVersionClient) Use(hooks ...Hook) {
+	c.hooks.PluginVersion = append(c.hooks.PluginVersion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pluginversion.Intercept(f(g(h())))`.
+func (c *PluginVersionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PluginVersion = append(c.inters.PluginVersion, interceptors...)
+}
+
+// Create returns a builder for creating a PluginVersion entity.
+func (c *PluginVersionClient) Create() *PluginVersionCreate {
+	mutation := newPluginVersionMutation(c.config, OpCreate)
+	return &PluginVersionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PluginVersion entities.
+func (c *PluginVersionClient) CreateBulk(builders ...*PluginVersionCreate) *PluginVersionCreateBulk {
+	return &PluginVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PluginVersionClient) MapCreateBulk(slice any, setFunc func(*PluginVersionCreate, int)) *PluginVersionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PluginVersionCreateBulk{err: fmt.Errorf("calling to PluginVersionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PluginVersionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PluginVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PluginVersion.
+func (c *PluginVersionClient) Update() *PluginVersionUpdate {
+	mutation := newPluginVersionMutation(c.config, OpUpdate)
+	return &PluginVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PluginVersionClient) UpdateOne(_m *PluginVersion) *PluginVersionUpdateOne {
+	mutation := newPluginVersionMutation(c.config, OpUpdateOne, withPluginVersion(_m))
+	return &PluginVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PluginVersionClient) UpdateOneID(id string) *PluginVersionUpdateOne {
+	mutation := newPluginVersionMutation(c.config, OpUpdateOne, withPluginVersionID(id))
+	return &PluginVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PluginVersion.
+func (c *PluginVersionClient) Delete() *PluginVersionDelete {
+	mutation := newPluginVersionMutation(c.config, OpDelete)
+	return &PluginVersionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PluginVersionClient) DeleteOne(_m *PluginVersion) *PluginVersionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PluginVersionClient) DeleteOneID(id string) *PluginVersionDeleteOne {
+	builder := c.Delete().Where(pluginversion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PluginVersionDeleteOne{builder}
+}
+
+// Query returns a query builder for PluginVersion.
+func (c *PluginVersionClient) Query() *PluginVersionQuery {
+	return &PluginVersionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePluginVersion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PluginVersion entity by its id.
+func (c *PluginVersionClient) Get(ctx context.Context, id string) (*PluginVersion, error) {
+	return c.Query().Where(pluginversion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PluginVersionClient) GetX(ctx context.Context, id string) *PluginVersion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a PluginVersion.
+func (c *PluginVersionClient) QueryRegion(_m *PluginVersion) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginversion.RegionTable, pluginversion.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPlugin queries the plugin edge of a PluginVersion.
+func (c *PluginVersionClient) QueryPlugin(_m *PluginVersion) *PluginQuery {
+	query := (&PluginClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, id),
+			sqlgraph.To(plugin.Table, plugin.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pluginversion.PluginTable, pluginversion.PluginColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAssignments queries the assignments edge of a PluginVersion.
+func (c *PluginVersionClient) QueryAssignments(_m *PluginVersion) *PluginAssignmentQuery {
+	query := (&PluginAssignmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, id),
+			sqlgraph.To(pluginassignment.Table, pluginassignment.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pluginversion.AssignmentsTable, pluginversion.AssignmentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRuns queries the runs edge of a PluginVersion.
+func (c *PluginVersionClient) QueryRuns(_m *PluginVersion) *PluginRunQuery {
+	query := (&PluginRunClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, id),
+			sqlgraph.To(pluginrun.Table, pluginrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pluginversion.RunsTable, pluginversion.RunsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PluginVersionClient) Hooks() []Hook {
+	return c.hooks.PluginVersion
+}
+
+// Interceptors returns the client interceptors.
+func (c *PluginVersionClient) Interceptors() []Interceptor {
+	return c.inters.PluginVersion
+}
+
+func (c *PluginVersionClient) mutate(ctx context.Context, m *PluginVersionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PluginVersionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PluginVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PluginVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PluginVersionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PluginVersion mutation op: %q", m.Op())
 	}
 }
 
@@ -6813,7 +7762,8 @@ type (
 	hooks struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OrgUnit, Pause, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
+		OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment, PluginRun,
+		PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
 		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
 		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
 		Token []ent.Hook
@@ -6821,7 +7771,8 @@ type (
 	inters struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OrgUnit, Pause, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
+		OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment, PluginRun,
+		PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
 		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
 		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
 		Token []ent.Interceptor

@@ -29,6 +29,11 @@ import (
 	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
@@ -107,41 +112,46 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			apitoken.Table:        apitoken.ValidColumn,
-			absence.Table:         absence.ValidColumn,
-			auditentry.Table:      auditentry.ValidColumn,
-			binding.Table:         binding.ValidColumn,
-			breach.Table:          breach.ValidColumn,
-			calendar.Table:        calendar.ValidColumn,
-			caseattribute.Table:   caseattribute.ValidColumn,
-			caseevent.Table:       caseevent.ValidColumn,
-			clause.Table:          clause.ValidColumn,
-			clock.Table:           clock.ValidColumn,
-			evidence.Table:        evidence.ValidColumn,
-			failure.Table:         failure.ValidColumn,
-			idempotencykey.Table:  idempotencykey.ValidColumn,
-			indicator.Table:       indicator.ValidColumn,
-			job.Table:             job.ValidColumn,
-			orgunit.Table:         orgunit.ValidColumn,
-			pause.Table:           pause.ValidColumn,
-			pool.Table:            pool.ValidColumn,
-			process.Table:         process.ValidColumn,
-			processedit.Table:     processedit.ValidColumn,
-			processversion.Table:  processversion.ValidColumn,
-			qualification.Table:   qualification.ValidColumn,
-			region.Table:          region.ValidColumn,
-			roleassignment.Table:  roleassignment.ValidColumn,
-			servicecase.Table:     servicecase.ValidColumn,
-			staff.Table:           staff.ValidColumn,
-			stagevisit.Table:      stagevisit.ValidColumn,
-			standard.Table:        standard.ValidColumn,
-			standardversion.Table: standardversion.ValidColumn,
-			surveyresponse.Table:  surveyresponse.ValidColumn,
-			task.Table:            task.ValidColumn,
-			taskaction.Table:      taskaction.ValidColumn,
-			tasksigner.Table:      tasksigner.ValidColumn,
-			timerrow.Table:        timerrow.ValidColumn,
-			token.Table:           token.ValidColumn,
+			apitoken.Table:         apitoken.ValidColumn,
+			absence.Table:          absence.ValidColumn,
+			auditentry.Table:       auditentry.ValidColumn,
+			binding.Table:          binding.ValidColumn,
+			breach.Table:           breach.ValidColumn,
+			calendar.Table:         calendar.ValidColumn,
+			caseattribute.Table:    caseattribute.ValidColumn,
+			caseevent.Table:        caseevent.ValidColumn,
+			clause.Table:           clause.ValidColumn,
+			clock.Table:            clock.ValidColumn,
+			evidence.Table:         evidence.ValidColumn,
+			failure.Table:          failure.ValidColumn,
+			idempotencykey.Table:   idempotencykey.ValidColumn,
+			indicator.Table:        indicator.ValidColumn,
+			job.Table:              job.ValidColumn,
+			orgunit.Table:          orgunit.ValidColumn,
+			pause.Table:            pause.ValidColumn,
+			plugin.Table:           plugin.ValidColumn,
+			pluginartifact.Table:   pluginartifact.ValidColumn,
+			pluginassignment.Table: pluginassignment.ValidColumn,
+			pluginrun.Table:        pluginrun.ValidColumn,
+			pluginversion.Table:    pluginversion.ValidColumn,
+			pool.Table:             pool.ValidColumn,
+			process.Table:          process.ValidColumn,
+			processedit.Table:      processedit.ValidColumn,
+			processversion.Table:   processversion.ValidColumn,
+			qualification.Table:    qualification.ValidColumn,
+			region.Table:           region.ValidColumn,
+			roleassignment.Table:   roleassignment.ValidColumn,
+			servicecase.Table:      servicecase.ValidColumn,
+			staff.Table:            staff.ValidColumn,
+			stagevisit.Table:       stagevisit.ValidColumn,
+			standard.Table:         standard.ValidColumn,
+			standardversion.Table:  standardversion.ValidColumn,
+			surveyresponse.Table:   surveyresponse.ValidColumn,
+			task.Table:             task.ValidColumn,
+			taskaction.Table:       taskaction.ValidColumn,
+			tasksigner.Table:       tasksigner.ValidColumn,
+			timerrow.Table:         timerrow.ValidColumn,
+			token.Table:            token.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

@@ -24,6 +24,10 @@ import (
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
@@ -3258,6 +3262,1341 @@ func newPausePaginateArgs(rv map[string]any) *pausePaginateArgs {
 	}
 	if v, ok := rv[whereField].(*PauseWhereInput); ok {
 		args.opts = append(args.opts, WithPauseFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *PluginQuery) CollectFields(ctx context.Context, satisfies ...string) (*PluginQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *PluginQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(plugin.Columns))
+		selectedFields = []string{plugin.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[plugin.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldRegionID)
+				fieldSeen[plugin.FieldRegionID] = struct{}{}
+			}
+
+		case "versions":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginVersionClient{config: _q.config}).Query()
+			)
+			args := newPluginVersionPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newPluginVersionPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Plugin) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"plugin_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(plugin.VersionsColumn), ids...))
+						})
+						if err := query.GroupBy(plugin.VersionsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[1] == nil {
+								nodes[i].Edges.totalCount[1] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[1][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Plugin) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Versions)
+							if nodes[i].Edges.totalCount[1] == nil {
+								nodes[i].Edges.totalCount[1] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[1][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, pluginversionImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(plugin.VersionsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedVersions(alias, func(wq *PluginVersionQuery) {
+				*wq = *query
+			})
+
+		case "assignments":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginAssignmentClient{config: _q.config}).Query()
+			)
+			args := newPluginAssignmentPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newPluginAssignmentPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Plugin) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"plugin_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(plugin.AssignmentsColumn), ids...))
+						})
+						if err := query.GroupBy(plugin.AssignmentsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[2] == nil {
+								nodes[i].Edges.totalCount[2] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[2][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Plugin) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Assignments)
+							if nodes[i].Edges.totalCount[2] == nil {
+								nodes[i].Edges.totalCount[2] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[2][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, pluginassignmentImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(plugin.AssignmentsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedAssignments(alias, func(wq *PluginAssignmentQuery) {
+				*wq = *query
+			})
+		case "regionID":
+			if _, ok := fieldSeen[plugin.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldRegionID)
+				fieldSeen[plugin.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[plugin.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldRegionPath)
+				fieldSeen[plugin.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[plugin.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldCreatedAt)
+				fieldSeen[plugin.FieldCreatedAt] = struct{}{}
+			}
+		case "name":
+			if _, ok := fieldSeen[plugin.FieldName]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldName)
+				fieldSeen[plugin.FieldName] = struct{}{}
+			}
+		case "nameZh":
+			if _, ok := fieldSeen[plugin.FieldNameZh]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldNameZh)
+				fieldSeen[plugin.FieldNameZh] = struct{}{}
+			}
+		case "nameEn":
+			if _, ok := fieldSeen[plugin.FieldNameEn]; !ok {
+				selectedFields = append(selectedFields, plugin.FieldNameEn)
+				fieldSeen[plugin.FieldNameEn] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type pluginPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []PluginPaginateOption
+}
+
+func newPluginPaginateArgs(rv map[string]any) *pluginPaginateArgs {
+	args := &pluginPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*PluginOrder:
+			args.opts = append(args.opts, WithPluginOrder(v))
+		case []any:
+			var orders []*PluginOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &PluginOrder{Field: &PluginOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithPluginOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*PluginWhereInput); ok {
+		args.opts = append(args.opts, WithPluginFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *PluginAssignmentQuery) CollectFields(ctx context.Context, satisfies ...string) (*PluginAssignmentQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *PluginAssignmentQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(pluginassignment.Columns))
+		selectedFields = []string{pluginassignment.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[pluginassignment.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldRegionID)
+				fieldSeen[pluginassignment.FieldRegionID] = struct{}{}
+			}
+
+		case "plugin":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginImplementors)...); err != nil {
+				return err
+			}
+			_q.withPlugin = query
+			if _, ok := fieldSeen[pluginassignment.FieldPluginID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldPluginID)
+				fieldSeen[pluginassignment.FieldPluginID] = struct{}{}
+			}
+
+		case "version":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginVersionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginversionImplementors)...); err != nil {
+				return err
+			}
+			_q.withVersion = query
+			if _, ok := fieldSeen[pluginassignment.FieldVersionID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldVersionID)
+				fieldSeen[pluginassignment.FieldVersionID] = struct{}{}
+			}
+
+		case "runs":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginRunClient{config: _q.config}).Query()
+			)
+			args := newPluginRunPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newPluginRunPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*PluginAssignment) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"assignment_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(pluginassignment.RunsColumn), ids...))
+						})
+						if err := query.GroupBy(pluginassignment.RunsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*PluginAssignment) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Runs)
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, pluginrunImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(pluginassignment.RunsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedRuns(alias, func(wq *PluginRunQuery) {
+				*wq = *query
+			})
+		case "regionID":
+			if _, ok := fieldSeen[pluginassignment.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldRegionID)
+				fieldSeen[pluginassignment.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[pluginassignment.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldRegionPath)
+				fieldSeen[pluginassignment.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[pluginassignment.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldCreatedAt)
+				fieldSeen[pluginassignment.FieldCreatedAt] = struct{}{}
+			}
+		case "pluginID":
+			if _, ok := fieldSeen[pluginassignment.FieldPluginID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldPluginID)
+				fieldSeen[pluginassignment.FieldPluginID] = struct{}{}
+			}
+		case "versionID":
+			if _, ok := fieldSeen[pluginassignment.FieldVersionID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldVersionID)
+				fieldSeen[pluginassignment.FieldVersionID] = struct{}{}
+			}
+		case "topic":
+			if _, ok := fieldSeen[pluginassignment.FieldTopic]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldTopic)
+				fieldSeen[pluginassignment.FieldTopic] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[pluginassignment.FieldState]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldState)
+				fieldSeen[pluginassignment.FieldState] = struct{}{}
+			}
+		case "mode":
+			if _, ok := fieldSeen[pluginassignment.FieldMode]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldMode)
+				fieldSeen[pluginassignment.FieldMode] = struct{}{}
+			}
+		case "sharePermille":
+			if _, ok := fieldSeen[pluginassignment.FieldSharePermille]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldSharePermille)
+				fieldSeen[pluginassignment.FieldSharePermille] = struct{}{}
+			}
+		case "cohort":
+			if _, ok := fieldSeen[pluginassignment.FieldCohort]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldCohort)
+				fieldSeen[pluginassignment.FieldCohort] = struct{}{}
+			}
+		case "config":
+			if _, ok := fieldSeen[pluginassignment.FieldConfig]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldConfig)
+				fieldSeen[pluginassignment.FieldConfig] = struct{}{}
+			}
+		case "inputs":
+			if _, ok := fieldSeen[pluginassignment.FieldInputs]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldInputs)
+				fieldSeen[pluginassignment.FieldInputs] = struct{}{}
+			}
+		case "outputs":
+			if _, ok := fieldSeen[pluginassignment.FieldOutputs]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldOutputs)
+				fieldSeen[pluginassignment.FieldOutputs] = struct{}{}
+			}
+		case "generation":
+			if _, ok := fieldSeen[pluginassignment.FieldGeneration]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldGeneration)
+				fieldSeen[pluginassignment.FieldGeneration] = struct{}{}
+			}
+		case "previousVersionID":
+			if _, ok := fieldSeen[pluginassignment.FieldPreviousVersionID]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldPreviousVersionID)
+				fieldSeen[pluginassignment.FieldPreviousVersionID] = struct{}{}
+			}
+		case "previousConfig":
+			if _, ok := fieldSeen[pluginassignment.FieldPreviousConfig]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldPreviousConfig)
+				fieldSeen[pluginassignment.FieldPreviousConfig] = struct{}{}
+			}
+		case "previousMode":
+			if _, ok := fieldSeen[pluginassignment.FieldPreviousMode]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldPreviousMode)
+				fieldSeen[pluginassignment.FieldPreviousMode] = struct{}{}
+			}
+		case "fallback":
+			if _, ok := fieldSeen[pluginassignment.FieldFallback]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldFallback)
+				fieldSeen[pluginassignment.FieldFallback] = struct{}{}
+			}
+		case "fallbackRole":
+			if _, ok := fieldSeen[pluginassignment.FieldFallbackRole]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldFallbackRole)
+				fieldSeen[pluginassignment.FieldFallbackRole] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[pluginassignment.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldAttempts)
+				fieldSeen[pluginassignment.FieldAttempts] = struct{}{}
+			}
+		case "timeoutSeconds":
+			if _, ok := fieldSeen[pluginassignment.FieldTimeoutSeconds]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldTimeoutSeconds)
+				fieldSeen[pluginassignment.FieldTimeoutSeconds] = struct{}{}
+			}
+		case "guardPermille":
+			if _, ok := fieldSeen[pluginassignment.FieldGuardPermille]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldGuardPermille)
+				fieldSeen[pluginassignment.FieldGuardPermille] = struct{}{}
+			}
+		case "guardRuns":
+			if _, ok := fieldSeen[pluginassignment.FieldGuardRuns]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldGuardRuns)
+				fieldSeen[pluginassignment.FieldGuardRuns] = struct{}{}
+			}
+		case "assignedBy":
+			if _, ok := fieldSeen[pluginassignment.FieldAssignedBy]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldAssignedBy)
+				fieldSeen[pluginassignment.FieldAssignedBy] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[pluginassignment.FieldReason]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldReason)
+				fieldSeen[pluginassignment.FieldReason] = struct{}{}
+			}
+		case "changedAt":
+			if _, ok := fieldSeen[pluginassignment.FieldChangedAt]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldChangedAt)
+				fieldSeen[pluginassignment.FieldChangedAt] = struct{}{}
+			}
+		case "endedAt":
+			if _, ok := fieldSeen[pluginassignment.FieldEndedAt]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldEndedAt)
+				fieldSeen[pluginassignment.FieldEndedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type pluginassignmentPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []PluginAssignmentPaginateOption
+}
+
+func newPluginAssignmentPaginateArgs(rv map[string]any) *pluginassignmentPaginateArgs {
+	args := &pluginassignmentPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*PluginAssignmentOrder:
+			args.opts = append(args.opts, WithPluginAssignmentOrder(v))
+		case []any:
+			var orders []*PluginAssignmentOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &PluginAssignmentOrder{Field: &PluginAssignmentOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithPluginAssignmentOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*PluginAssignmentWhereInput); ok {
+		args.opts = append(args.opts, WithPluginAssignmentFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *PluginRunQuery) CollectFields(ctx context.Context, satisfies ...string) (*PluginRunQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *PluginRunQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(pluginrun.Columns))
+		selectedFields = []string{pluginrun.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[pluginrun.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldRegionID)
+				fieldSeen[pluginrun.FieldRegionID] = struct{}{}
+			}
+
+		case "assignment":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginAssignmentClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginassignmentImplementors)...); err != nil {
+				return err
+			}
+			_q.withAssignment = query
+			if _, ok := fieldSeen[pluginrun.FieldAssignmentID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldAssignmentID)
+				fieldSeen[pluginrun.FieldAssignmentID] = struct{}{}
+			}
+
+		case "version":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginVersionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginversionImplementors)...); err != nil {
+				return err
+			}
+			_q.withVersion = query
+			if _, ok := fieldSeen[pluginrun.FieldVersionID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldVersionID)
+				fieldSeen[pluginrun.FieldVersionID] = struct{}{}
+			}
+
+		case "case":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCase = query
+			if _, ok := fieldSeen[pluginrun.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldCaseID)
+				fieldSeen[pluginrun.FieldCaseID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[pluginrun.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldRegionID)
+				fieldSeen[pluginrun.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[pluginrun.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldRegionPath)
+				fieldSeen[pluginrun.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[pluginrun.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldCreatedAt)
+				fieldSeen[pluginrun.FieldCreatedAt] = struct{}{}
+			}
+		case "assignmentID":
+			if _, ok := fieldSeen[pluginrun.FieldAssignmentID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldAssignmentID)
+				fieldSeen[pluginrun.FieldAssignmentID] = struct{}{}
+			}
+		case "versionID":
+			if _, ok := fieldSeen[pluginrun.FieldVersionID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldVersionID)
+				fieldSeen[pluginrun.FieldVersionID] = struct{}{}
+			}
+		case "caseID":
+			if _, ok := fieldSeen[pluginrun.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldCaseID)
+				fieldSeen[pluginrun.FieldCaseID] = struct{}{}
+			}
+		case "taskID":
+			if _, ok := fieldSeen[pluginrun.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldTaskID)
+				fieldSeen[pluginrun.FieldTaskID] = struct{}{}
+			}
+		case "mode":
+			if _, ok := fieldSeen[pluginrun.FieldMode]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldMode)
+				fieldSeen[pluginrun.FieldMode] = struct{}{}
+			}
+		case "attempt":
+			if _, ok := fieldSeen[pluginrun.FieldAttempt]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldAttempt)
+				fieldSeen[pluginrun.FieldAttempt] = struct{}{}
+			}
+		case "generation":
+			if _, ok := fieldSeen[pluginrun.FieldGeneration]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldGeneration)
+				fieldSeen[pluginrun.FieldGeneration] = struct{}{}
+			}
+		case "inputDigest":
+			if _, ok := fieldSeen[pluginrun.FieldInputDigest]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldInputDigest)
+				fieldSeen[pluginrun.FieldInputDigest] = struct{}{}
+			}
+		case "configDigest":
+			if _, ok := fieldSeen[pluginrun.FieldConfigDigest]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldConfigDigest)
+				fieldSeen[pluginrun.FieldConfigDigest] = struct{}{}
+			}
+		case "outputDigest":
+			if _, ok := fieldSeen[pluginrun.FieldOutputDigest]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldOutputDigest)
+				fieldSeen[pluginrun.FieldOutputDigest] = struct{}{}
+			}
+		case "isolation":
+			if _, ok := fieldSeen[pluginrun.FieldIsolation]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldIsolation)
+				fieldSeen[pluginrun.FieldIsolation] = struct{}{}
+			}
+		case "outcome":
+			if _, ok := fieldSeen[pluginrun.FieldOutcome]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldOutcome)
+				fieldSeen[pluginrun.FieldOutcome] = struct{}{}
+			}
+		case "code":
+			if _, ok := fieldSeen[pluginrun.FieldCode]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldCode)
+				fieldSeen[pluginrun.FieldCode] = struct{}{}
+			}
+		case "detail":
+			if _, ok := fieldSeen[pluginrun.FieldDetail]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldDetail)
+				fieldSeen[pluginrun.FieldDetail] = struct{}{}
+			}
+		case "metrics":
+			if _, ok := fieldSeen[pluginrun.FieldMetrics]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldMetrics)
+				fieldSeen[pluginrun.FieldMetrics] = struct{}{}
+			}
+		case "micros":
+			if _, ok := fieldSeen[pluginrun.FieldMicros]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldMicros)
+				fieldSeen[pluginrun.FieldMicros] = struct{}{}
+			}
+		case "endedAt":
+			if _, ok := fieldSeen[pluginrun.FieldEndedAt]; !ok {
+				selectedFields = append(selectedFields, pluginrun.FieldEndedAt)
+				fieldSeen[pluginrun.FieldEndedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type pluginrunPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []PluginRunPaginateOption
+}
+
+func newPluginRunPaginateArgs(rv map[string]any) *pluginrunPaginateArgs {
+	args := &pluginrunPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*PluginRunOrder:
+			args.opts = append(args.opts, WithPluginRunOrder(v))
+		case []any:
+			var orders []*PluginRunOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &PluginRunOrder{Field: &PluginRunOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithPluginRunOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*PluginRunWhereInput); ok {
+		args.opts = append(args.opts, WithPluginRunFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *PluginVersionQuery) CollectFields(ctx context.Context, satisfies ...string) (*PluginVersionQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(pluginversion.Columns))
+		selectedFields = []string{pluginversion.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[pluginversion.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldRegionID)
+				fieldSeen[pluginversion.FieldRegionID] = struct{}{}
+			}
+
+		case "plugin":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginImplementors)...); err != nil {
+				return err
+			}
+			_q.withPlugin = query
+			if _, ok := fieldSeen[pluginversion.FieldPluginID]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldPluginID)
+				fieldSeen[pluginversion.FieldPluginID] = struct{}{}
+			}
+
+		case "assignments":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginAssignmentClient{config: _q.config}).Query()
+			)
+			args := newPluginAssignmentPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newPluginAssignmentPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*PluginVersion) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"version_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(pluginversion.AssignmentsColumn), ids...))
+						})
+						if err := query.GroupBy(pluginversion.AssignmentsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[2] == nil {
+								nodes[i].Edges.totalCount[2] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[2][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*PluginVersion) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Assignments)
+							if nodes[i].Edges.totalCount[2] == nil {
+								nodes[i].Edges.totalCount[2] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[2][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, pluginassignmentImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(pluginversion.AssignmentsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedAssignments(alias, func(wq *PluginAssignmentQuery) {
+				*wq = *query
+			})
+
+		case "runs":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginRunClient{config: _q.config}).Query()
+			)
+			args := newPluginRunPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newPluginRunPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*PluginVersion) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"version_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(pluginversion.RunsColumn), ids...))
+						})
+						if err := query.GroupBy(pluginversion.RunsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*PluginVersion) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Runs)
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, pluginrunImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(pluginversion.RunsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedRuns(alias, func(wq *PluginRunQuery) {
+				*wq = *query
+			})
+		case "regionID":
+			if _, ok := fieldSeen[pluginversion.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldRegionID)
+				fieldSeen[pluginversion.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[pluginversion.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldRegionPath)
+				fieldSeen[pluginversion.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[pluginversion.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldCreatedAt)
+				fieldSeen[pluginversion.FieldCreatedAt] = struct{}{}
+			}
+		case "pluginID":
+			if _, ok := fieldSeen[pluginversion.FieldPluginID]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldPluginID)
+				fieldSeen[pluginversion.FieldPluginID] = struct{}{}
+			}
+		case "version":
+			if _, ok := fieldSeen[pluginversion.FieldVersion]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldVersion)
+				fieldSeen[pluginversion.FieldVersion] = struct{}{}
+			}
+		case "digest":
+			if _, ok := fieldSeen[pluginversion.FieldDigest]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldDigest)
+				fieldSeen[pluginversion.FieldDigest] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[pluginversion.FieldState]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldState)
+				fieldSeen[pluginversion.FieldState] = struct{}{}
+			}
+		case "kinds":
+			if _, ok := fieldSeen[pluginversion.FieldKinds]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldKinds)
+				fieldSeen[pluginversion.FieldKinds] = struct{}{}
+			}
+		case "topics":
+			if _, ok := fieldSeen[pluginversion.FieldTopics]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTopics)
+				fieldSeen[pluginversion.FieldTopics] = struct{}{}
+			}
+		case "attributes":
+			if _, ok := fieldSeen[pluginversion.FieldAttributes]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldAttributes)
+				fieldSeen[pluginversion.FieldAttributes] = struct{}{}
+			}
+		case "configSchema":
+			if _, ok := fieldSeen[pluginversion.FieldConfigSchema]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldConfigSchema)
+				fieldSeen[pluginversion.FieldConfigSchema] = struct{}{}
+			}
+		case "manifest":
+			if _, ok := fieldSeen[pluginversion.FieldManifest]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldManifest)
+				fieldSeen[pluginversion.FieldManifest] = struct{}{}
+			}
+		case "keyID":
+			if _, ok := fieldSeen[pluginversion.FieldKeyID]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldKeyID)
+				fieldSeen[pluginversion.FieldKeyID] = struct{}{}
+			}
+		case "size":
+			if _, ok := fieldSeen[pluginversion.FieldSize]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldSize)
+				fieldSeen[pluginversion.FieldSize] = struct{}{}
+			}
+		case "uploadedBy":
+			if _, ok := fieldSeen[pluginversion.FieldUploadedBy]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldUploadedBy)
+				fieldSeen[pluginversion.FieldUploadedBy] = struct{}{}
+			}
+		case "conforms":
+			if _, ok := fieldSeen[pluginversion.FieldConforms]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldConforms)
+				fieldSeen[pluginversion.FieldConforms] = struct{}{}
+			}
+		case "report":
+			if _, ok := fieldSeen[pluginversion.FieldReport]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldReport)
+				fieldSeen[pluginversion.FieldReport] = struct{}{}
+			}
+		case "isolation":
+			if _, ok := fieldSeen[pluginversion.FieldIsolation]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldIsolation)
+				fieldSeen[pluginversion.FieldIsolation] = struct{}{}
+			}
+		case "testedAt":
+			if _, ok := fieldSeen[pluginversion.FieldTestedAt]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestedAt)
+				fieldSeen[pluginversion.FieldTestedAt] = struct{}{}
+			}
+		case "testedBy":
+			if _, ok := fieldSeen[pluginversion.FieldTestedBy]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestedBy)
+				fieldSeen[pluginversion.FieldTestedBy] = struct{}{}
+			}
+		case "approvedBy":
+			if _, ok := fieldSeen[pluginversion.FieldApprovedBy]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldApprovedBy)
+				fieldSeen[pluginversion.FieldApprovedBy] = struct{}{}
+			}
+		case "approvedAt":
+			if _, ok := fieldSeen[pluginversion.FieldApprovedAt]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldApprovedAt)
+				fieldSeen[pluginversion.FieldApprovedAt] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[pluginversion.FieldReason]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldReason)
+				fieldSeen[pluginversion.FieldReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type pluginversionPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []PluginVersionPaginateOption
+}
+
+func newPluginVersionPaginateArgs(rv map[string]any) *pluginversionPaginateArgs {
+	args := &pluginversionPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*PluginVersionOrder:
+			args.opts = append(args.opts, WithPluginVersionOrder(v))
+		case []any:
+			var orders []*PluginVersionOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &PluginVersionOrder{Field: &PluginVersionOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithPluginVersionOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*PluginVersionWhereInput); ok {
+		args.opts = append(args.opts, WithPluginVersionFilter(v.Filter))
 	}
 	return args
 }
@@ -8029,6 +9368,21 @@ func (_q *TaskQuery) collectField(ctx context.Context, oneNode bool, opCtx *grap
 			if _, ok := fieldSeen[task.FieldEscalatedTo]; !ok {
 				selectedFields = append(selectedFields, task.FieldEscalatedTo)
 				fieldSeen[task.FieldEscalatedTo] = struct{}{}
+			}
+		case "waitMessage":
+			if _, ok := fieldSeen[task.FieldWaitMessage]; !ok {
+				selectedFields = append(selectedFields, task.FieldWaitMessage)
+				fieldSeen[task.FieldWaitMessage] = struct{}{}
+			}
+		case "waitKey":
+			if _, ok := fieldSeen[task.FieldWaitKey]; !ok {
+				selectedFields = append(selectedFields, task.FieldWaitKey)
+				fieldSeen[task.FieldWaitKey] = struct{}{}
+			}
+		case "waitPayload":
+			if _, ok := fieldSeen[task.FieldWaitPayload]; !ok {
+				selectedFields = append(selectedFields, task.FieldWaitPayload)
+				fieldSeen[task.FieldWaitPayload] = struct{}{}
 			}
 		case "urges":
 			if _, ok := fieldSeen[task.FieldUrges]; !ok {

@@ -384,6 +384,186 @@ func (_m *Pause) Clock(ctx context.Context) (*Clock, error) {
 	return result, err
 }
 
+func (_m *Plugin) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Plugin) Versions(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginVersionOrder,
+) (*PluginVersionConnection, error) {
+	opts := []PluginVersionPaginateOption{
+		WithPluginVersionOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[1][alias]
+	if nodes, err := _m.NamedVersions(alias); err == nil || hasTotalCount {
+		pager, err := newPluginVersionPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &PluginVersionConnection{Edges: []*PluginVersionEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryVersions().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *Plugin) Assignments(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginAssignmentOrder,
+) (*PluginAssignmentConnection, error) {
+	opts := []PluginAssignmentPaginateOption{
+		WithPluginAssignmentOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
+	if nodes, err := _m.NamedAssignments(alias); err == nil || hasTotalCount {
+		pager, err := newPluginAssignmentPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &PluginAssignmentConnection{Edges: []*PluginAssignmentEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryAssignments().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *PluginAssignment) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginAssignment) Plugin(ctx context.Context) (*Plugin, error) {
+	result, err := _m.Edges.PluginOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPlugin().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginAssignment) Version(ctx context.Context) (*PluginVersion, error) {
+	result, err := _m.Edges.VersionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryVersion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginAssignment) Runs(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginRunOrder,
+) (*PluginRunConnection, error) {
+	opts := []PluginRunPaginateOption{
+		WithPluginRunOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedRuns(alias); err == nil || hasTotalCount {
+		pager, err := newPluginRunPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &PluginRunConnection{Edges: []*PluginRunEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryRuns().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *PluginRun) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginRun) Assignment(ctx context.Context) (*PluginAssignment, error) {
+	result, err := _m.Edges.AssignmentOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryAssignment().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginRun) Version(ctx context.Context) (*PluginVersion, error) {
+	result, err := _m.Edges.VersionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryVersion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginRun) Case(ctx context.Context) (*ServiceCase, error) {
+	result, err := _m.Edges.CaseOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCase().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginVersion) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginVersion) Plugin(ctx context.Context) (*Plugin, error) {
+	result, err := _m.Edges.PluginOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPlugin().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *PluginVersion) Assignments(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginAssignmentOrder,
+) (*PluginAssignmentConnection, error) {
+	opts := []PluginAssignmentPaginateOption{
+		WithPluginAssignmentOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[2][alias]
+	if nodes, err := _m.NamedAssignments(alias); err == nil || hasTotalCount {
+		pager, err := newPluginAssignmentPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &PluginAssignmentConnection{Edges: []*PluginAssignmentEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryAssignments().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *PluginVersion) Runs(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginRunOrder,
+) (*PluginRunConnection, error) {
+	opts := []PluginRunPaginateOption{
+		WithPluginRunOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedRuns(alias); err == nil || hasTotalCount {
+		pager, err := newPluginRunPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &PluginRunConnection{Edges: []*PluginRunEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryRuns().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *Pool) Region(ctx context.Context) (*Region, error) {
 	result, err := _m.Edges.RegionOrErr()
 	if IsNotLoaded(err) {

@@ -23,6 +23,10 @@ import (
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
@@ -116,6 +120,26 @@ var pauseImplementors = []string{"Pause", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Pause) IsNode() {}
+
+var pluginImplementors = []string{"Plugin", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Plugin) IsNode() {}
+
+var pluginassignmentImplementors = []string{"PluginAssignment", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*PluginAssignment) IsNode() {}
+
+var pluginrunImplementors = []string{"PluginRun", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*PluginRun) IsNode() {}
+
+var pluginversionImplementors = []string{"PluginVersion", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*PluginVersion) IsNode() {}
 
 var poolImplementors = []string{"Pool", "Node"}
 
@@ -382,6 +406,42 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(pause.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, pauseImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case plugin.Table:
+		query := c.Plugin.Query().
+			Where(plugin.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, pluginImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case pluginassignment.Table:
+		query := c.PluginAssignment.Query().
+			Where(pluginassignment.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, pluginassignmentImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case pluginrun.Table:
+		query := c.PluginRun.Query().
+			Where(pluginrun.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, pluginrunImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case pluginversion.Table:
+		query := c.PluginVersion.Query().
+			Where(pluginversion.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, pluginversionImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -824,6 +884,70 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Pause.Query().
 			Where(pause.IDIn(ids...))
 		query, err := query.CollectFields(ctx, pauseImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case plugin.Table:
+		query := c.Plugin.Query().
+			Where(plugin.IDIn(ids...))
+		query, err := query.CollectFields(ctx, pluginImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case pluginassignment.Table:
+		query := c.PluginAssignment.Query().
+			Where(pluginassignment.IDIn(ids...))
+		query, err := query.CollectFields(ctx, pluginassignmentImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case pluginrun.Table:
+		query := c.PluginRun.Query().
+			Where(pluginrun.IDIn(ids...))
+		query, err := query.CollectFields(ctx, pluginrunImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case pluginversion.Table:
+		query := c.PluginVersion.Query().
+			Where(pluginversion.IDIn(ids...))
+		query, err := query.CollectFields(ctx, pluginversionImplementors...)
 		if err != nil {
 			return nil, err
 		}

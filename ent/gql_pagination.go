@@ -28,6 +28,10 @@ import (
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
@@ -4843,6 +4847,1352 @@ func (_m *Pause) ToEdge(order *PauseOrder) *PauseEdge {
 		order = DefaultPauseOrder
 	}
 	return &PauseEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// PluginEdge is the edge representation of Plugin.
+type PluginEdge struct {
+	Node   *Plugin `json:"node"`
+	Cursor Cursor  `json:"cursor"`
+}
+
+// PluginConnection is the connection containing edges to Plugin.
+type PluginConnection struct {
+	Edges      []*PluginEdge `json:"edges"`
+	PageInfo   PageInfo      `json:"pageInfo"`
+	TotalCount int           `json:"totalCount"`
+}
+
+func (c *PluginConnection) build(nodes []*Plugin, pager *pluginPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *Plugin
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *Plugin {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *Plugin {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*PluginEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &PluginEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// PluginPaginateOption enables pagination customization.
+type PluginPaginateOption func(*pluginPager) error
+
+// WithPluginOrder configures pagination ordering.
+func WithPluginOrder(order []*PluginOrder) PluginPaginateOption {
+	return func(pager *pluginPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithPluginFilter configures pagination filter.
+func WithPluginFilter(filter func(*PluginQuery) (*PluginQuery, error)) PluginPaginateOption {
+	return func(pager *pluginPager) error {
+		if filter == nil {
+			return errors.New("PluginQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type pluginPager struct {
+	reverse bool
+	order   []*PluginOrder
+	filter  func(*PluginQuery) (*PluginQuery, error)
+}
+
+func newPluginPager(opts []PluginPaginateOption, reverse bool) (*pluginPager, error) {
+	pager := &pluginPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *pluginPager) applyFilter(query *PluginQuery) (*PluginQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *pluginPager) toCursor(_m *Plugin) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *pluginPager) applyCursors(query *PluginQuery, after, before *Cursor) (*PluginQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultPluginOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *pluginPager) applyOrder(query *PluginQuery) *PluginQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultPluginOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultPluginOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *pluginPager) orderExpr(query *PluginQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultPluginOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to Plugin.
+func (_m *PluginQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...PluginPaginateOption,
+) (*PluginConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newPluginPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &PluginConnection{Edges: []*PluginEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// PluginOrderFieldCreatedAt orders Plugin by created_at.
+	PluginOrderFieldCreatedAt = &PluginOrderField{
+		Value: func(_m *Plugin) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: plugin.FieldCreatedAt,
+		toTerm: plugin.ByCreatedAt,
+		toCursor: func(_m *Plugin) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+	// PluginOrderFieldName orders Plugin by name.
+	PluginOrderFieldName = &PluginOrderField{
+		Value: func(_m *Plugin) (ent.Value, error) {
+			return _m.Name, nil
+		},
+		column: plugin.FieldName,
+		toTerm: plugin.ByName,
+		toCursor: func(_m *Plugin) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.Name,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PluginOrderField) String() string {
+	var str string
+	switch f.column {
+	case PluginOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	case PluginOrderFieldName.column:
+		str = "NAME"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PluginOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PluginOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PluginOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PluginOrderFieldCreatedAt
+	case "NAME":
+		*f = *PluginOrderFieldName
+	default:
+		return fmt.Errorf("%s is not a valid PluginOrderField", str)
+	}
+	return nil
+}
+
+// PluginOrderField defines the ordering field of Plugin.
+type PluginOrderField struct {
+	// Value extracts the ordering value from the given Plugin.
+	Value    func(*Plugin) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) plugin.OrderOption
+	toCursor func(*Plugin) Cursor
+}
+
+// PluginOrder defines the ordering of Plugin.
+type PluginOrder struct {
+	Direction OrderDirection    `json:"direction"`
+	Field     *PluginOrderField `json:"field"`
+}
+
+// DefaultPluginOrder is the default ordering of Plugin.
+var DefaultPluginOrder = &PluginOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &PluginOrderField{
+		Value: func(_m *Plugin) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: plugin.FieldID,
+		toTerm: plugin.ByID,
+		toCursor: func(_m *Plugin) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts Plugin into PluginEdge.
+func (_m *Plugin) ToEdge(order *PluginOrder) *PluginEdge {
+	if order == nil {
+		order = DefaultPluginOrder
+	}
+	return &PluginEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// PluginAssignmentEdge is the edge representation of PluginAssignment.
+type PluginAssignmentEdge struct {
+	Node   *PluginAssignment `json:"node"`
+	Cursor Cursor            `json:"cursor"`
+}
+
+// PluginAssignmentConnection is the connection containing edges to PluginAssignment.
+type PluginAssignmentConnection struct {
+	Edges      []*PluginAssignmentEdge `json:"edges"`
+	PageInfo   PageInfo                `json:"pageInfo"`
+	TotalCount int                     `json:"totalCount"`
+}
+
+func (c *PluginAssignmentConnection) build(nodes []*PluginAssignment, pager *pluginassignmentPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *PluginAssignment
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *PluginAssignment {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *PluginAssignment {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*PluginAssignmentEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &PluginAssignmentEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// PluginAssignmentPaginateOption enables pagination customization.
+type PluginAssignmentPaginateOption func(*pluginassignmentPager) error
+
+// WithPluginAssignmentOrder configures pagination ordering.
+func WithPluginAssignmentOrder(order []*PluginAssignmentOrder) PluginAssignmentPaginateOption {
+	return func(pager *pluginassignmentPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithPluginAssignmentFilter configures pagination filter.
+func WithPluginAssignmentFilter(filter func(*PluginAssignmentQuery) (*PluginAssignmentQuery, error)) PluginAssignmentPaginateOption {
+	return func(pager *pluginassignmentPager) error {
+		if filter == nil {
+			return errors.New("PluginAssignmentQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type pluginassignmentPager struct {
+	reverse bool
+	order   []*PluginAssignmentOrder
+	filter  func(*PluginAssignmentQuery) (*PluginAssignmentQuery, error)
+}
+
+func newPluginAssignmentPager(opts []PluginAssignmentPaginateOption, reverse bool) (*pluginassignmentPager, error) {
+	pager := &pluginassignmentPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *pluginassignmentPager) applyFilter(query *PluginAssignmentQuery) (*PluginAssignmentQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *pluginassignmentPager) toCursor(_m *PluginAssignment) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *pluginassignmentPager) applyCursors(query *PluginAssignmentQuery, after, before *Cursor) (*PluginAssignmentQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultPluginAssignmentOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *pluginassignmentPager) applyOrder(query *PluginAssignmentQuery) *PluginAssignmentQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultPluginAssignmentOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultPluginAssignmentOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *pluginassignmentPager) orderExpr(query *PluginAssignmentQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultPluginAssignmentOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to PluginAssignment.
+func (_m *PluginAssignmentQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...PluginAssignmentPaginateOption,
+) (*PluginAssignmentConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newPluginAssignmentPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &PluginAssignmentConnection{Edges: []*PluginAssignmentEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// PluginAssignmentOrderFieldCreatedAt orders PluginAssignment by created_at.
+	PluginAssignmentOrderFieldCreatedAt = &PluginAssignmentOrderField{
+		Value: func(_m *PluginAssignment) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: pluginassignment.FieldCreatedAt,
+		toTerm: pluginassignment.ByCreatedAt,
+		toCursor: func(_m *PluginAssignment) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PluginAssignmentOrderField) String() string {
+	var str string
+	switch f.column {
+	case PluginAssignmentOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PluginAssignmentOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PluginAssignmentOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PluginAssignmentOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PluginAssignmentOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid PluginAssignmentOrderField", str)
+	}
+	return nil
+}
+
+// PluginAssignmentOrderField defines the ordering field of PluginAssignment.
+type PluginAssignmentOrderField struct {
+	// Value extracts the ordering value from the given PluginAssignment.
+	Value    func(*PluginAssignment) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) pluginassignment.OrderOption
+	toCursor func(*PluginAssignment) Cursor
+}
+
+// PluginAssignmentOrder defines the ordering of PluginAssignment.
+type PluginAssignmentOrder struct {
+	Direction OrderDirection              `json:"direction"`
+	Field     *PluginAssignmentOrderField `json:"field"`
+}
+
+// DefaultPluginAssignmentOrder is the default ordering of PluginAssignment.
+var DefaultPluginAssignmentOrder = &PluginAssignmentOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &PluginAssignmentOrderField{
+		Value: func(_m *PluginAssignment) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: pluginassignment.FieldID,
+		toTerm: pluginassignment.ByID,
+		toCursor: func(_m *PluginAssignment) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts PluginAssignment into PluginAssignmentEdge.
+func (_m *PluginAssignment) ToEdge(order *PluginAssignmentOrder) *PluginAssignmentEdge {
+	if order == nil {
+		order = DefaultPluginAssignmentOrder
+	}
+	return &PluginAssignmentEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// PluginRunEdge is the edge representation of PluginRun.
+type PluginRunEdge struct {
+	Node   *PluginRun `json:"node"`
+	Cursor Cursor     `json:"cursor"`
+}
+
+// PluginRunConnection is the connection containing edges to PluginRun.
+type PluginRunConnection struct {
+	Edges      []*PluginRunEdge `json:"edges"`
+	PageInfo   PageInfo         `json:"pageInfo"`
+	TotalCount int              `json:"totalCount"`
+}
+
+func (c *PluginRunConnection) build(nodes []*PluginRun, pager *pluginrunPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *PluginRun
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *PluginRun {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *PluginRun {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*PluginRunEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &PluginRunEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// PluginRunPaginateOption enables pagination customization.
+type PluginRunPaginateOption func(*pluginrunPager) error
+
+// WithPluginRunOrder configures pagination ordering.
+func WithPluginRunOrder(order []*PluginRunOrder) PluginRunPaginateOption {
+	return func(pager *pluginrunPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithPluginRunFilter configures pagination filter.
+func WithPluginRunFilter(filter func(*PluginRunQuery) (*PluginRunQuery, error)) PluginRunPaginateOption {
+	return func(pager *pluginrunPager) error {
+		if filter == nil {
+			return errors.New("PluginRunQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type pluginrunPager struct {
+	reverse bool
+	order   []*PluginRunOrder
+	filter  func(*PluginRunQuery) (*PluginRunQuery, error)
+}
+
+func newPluginRunPager(opts []PluginRunPaginateOption, reverse bool) (*pluginrunPager, error) {
+	pager := &pluginrunPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *pluginrunPager) applyFilter(query *PluginRunQuery) (*PluginRunQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *pluginrunPager) toCursor(_m *PluginRun) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *pluginrunPager) applyCursors(query *PluginRunQuery, after, before *Cursor) (*PluginRunQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultPluginRunOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *pluginrunPager) applyOrder(query *PluginRunQuery) *PluginRunQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultPluginRunOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultPluginRunOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *pluginrunPager) orderExpr(query *PluginRunQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultPluginRunOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to PluginRun.
+func (_m *PluginRunQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...PluginRunPaginateOption,
+) (*PluginRunConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newPluginRunPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &PluginRunConnection{Edges: []*PluginRunEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// PluginRunOrderFieldCreatedAt orders PluginRun by created_at.
+	PluginRunOrderFieldCreatedAt = &PluginRunOrderField{
+		Value: func(_m *PluginRun) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: pluginrun.FieldCreatedAt,
+		toTerm: pluginrun.ByCreatedAt,
+		toCursor: func(_m *PluginRun) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PluginRunOrderField) String() string {
+	var str string
+	switch f.column {
+	case PluginRunOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PluginRunOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PluginRunOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PluginRunOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PluginRunOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid PluginRunOrderField", str)
+	}
+	return nil
+}
+
+// PluginRunOrderField defines the ordering field of PluginRun.
+type PluginRunOrderField struct {
+	// Value extracts the ordering value from the given PluginRun.
+	Value    func(*PluginRun) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) pluginrun.OrderOption
+	toCursor func(*PluginRun) Cursor
+}
+
+// PluginRunOrder defines the ordering of PluginRun.
+type PluginRunOrder struct {
+	Direction OrderDirection       `json:"direction"`
+	Field     *PluginRunOrderField `json:"field"`
+}
+
+// DefaultPluginRunOrder is the default ordering of PluginRun.
+var DefaultPluginRunOrder = &PluginRunOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &PluginRunOrderField{
+		Value: func(_m *PluginRun) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: pluginrun.FieldID,
+		toTerm: pluginrun.ByID,
+		toCursor: func(_m *PluginRun) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts PluginRun into PluginRunEdge.
+func (_m *PluginRun) ToEdge(order *PluginRunOrder) *PluginRunEdge {
+	if order == nil {
+		order = DefaultPluginRunOrder
+	}
+	return &PluginRunEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// PluginVersionEdge is the edge representation of PluginVersion.
+type PluginVersionEdge struct {
+	Node   *PluginVersion `json:"node"`
+	Cursor Cursor         `json:"cursor"`
+}
+
+// PluginVersionConnection is the connection containing edges to PluginVersion.
+type PluginVersionConnection struct {
+	Edges      []*PluginVersionEdge `json:"edges"`
+	PageInfo   PageInfo             `json:"pageInfo"`
+	TotalCount int                  `json:"totalCount"`
+}
+
+func (c *PluginVersionConnection) build(nodes []*PluginVersion, pager *pluginversionPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *PluginVersion
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *PluginVersion {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *PluginVersion {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*PluginVersionEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &PluginVersionEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// PluginVersionPaginateOption enables pagination customization.
+type PluginVersionPaginateOption func(*pluginversionPager) error
+
+// WithPluginVersionOrder configures pagination ordering.
+func WithPluginVersionOrder(order []*PluginVersionOrder) PluginVersionPaginateOption {
+	return func(pager *pluginversionPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithPluginVersionFilter configures pagination filter.
+func WithPluginVersionFilter(filter func(*PluginVersionQuery) (*PluginVersionQuery, error)) PluginVersionPaginateOption {
+	return func(pager *pluginversionPager) error {
+		if filter == nil {
+			return errors.New("PluginVersionQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type pluginversionPager struct {
+	reverse bool
+	order   []*PluginVersionOrder
+	filter  func(*PluginVersionQuery) (*PluginVersionQuery, error)
+}
+
+func newPluginVersionPager(opts []PluginVersionPaginateOption, reverse bool) (*pluginversionPager, error) {
+	pager := &pluginversionPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *pluginversionPager) applyFilter(query *PluginVersionQuery) (*PluginVersionQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *pluginversionPager) toCursor(_m *PluginVersion) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *pluginversionPager) applyCursors(query *PluginVersionQuery, after, before *Cursor) (*PluginVersionQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultPluginVersionOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *pluginversionPager) applyOrder(query *PluginVersionQuery) *PluginVersionQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultPluginVersionOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultPluginVersionOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *pluginversionPager) orderExpr(query *PluginVersionQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultPluginVersionOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to PluginVersion.
+func (_m *PluginVersionQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...PluginVersionPaginateOption,
+) (*PluginVersionConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newPluginVersionPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &PluginVersionConnection{Edges: []*PluginVersionEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// PluginVersionOrderFieldCreatedAt orders PluginVersion by created_at.
+	PluginVersionOrderFieldCreatedAt = &PluginVersionOrderField{
+		Value: func(_m *PluginVersion) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: pluginversion.FieldCreatedAt,
+		toTerm: pluginversion.ByCreatedAt,
+		toCursor: func(_m *PluginVersion) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f PluginVersionOrderField) String() string {
+	var str string
+	switch f.column {
+	case PluginVersionOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f PluginVersionOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *PluginVersionOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("PluginVersionOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *PluginVersionOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid PluginVersionOrderField", str)
+	}
+	return nil
+}
+
+// PluginVersionOrderField defines the ordering field of PluginVersion.
+type PluginVersionOrderField struct {
+	// Value extracts the ordering value from the given PluginVersion.
+	Value    func(*PluginVersion) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) pluginversion.OrderOption
+	toCursor func(*PluginVersion) Cursor
+}
+
+// PluginVersionOrder defines the ordering of PluginVersion.
+type PluginVersionOrder struct {
+	Direction OrderDirection           `json:"direction"`
+	Field     *PluginVersionOrderField `json:"field"`
+}
+
+// DefaultPluginVersionOrder is the default ordering of PluginVersion.
+var DefaultPluginVersionOrder = &PluginVersionOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &PluginVersionOrderField{
+		Value: func(_m *PluginVersion) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: pluginversion.FieldID,
+		toTerm: pluginversion.ByID,
+		toCursor: func(_m *PluginVersion) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts PluginVersion into PluginVersionEdge.
+func (_m *PluginVersion) ToEdge(order *PluginVersionOrder) *PluginVersionEdge {
+	if order == nil {
+		order = DefaultPluginVersionOrder
+	}
+	return &PluginVersionEdge{
 		Node:   _m,
 		Cursor: order.Field.toCursor(_m),
 	}

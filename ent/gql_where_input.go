@@ -21,6 +21,10 @@ import (
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
@@ -4702,6 +4706,1344 @@ func (i *PauseWhereInput) P() (predicate.Pause, error) {
 		return predicates[0], nil
 	default:
 		return pause.And(predicates...), nil
+	}
+}
+
+// PluginWhereInput represents a where input for filtering Plugin queries.
+type PluginWhereInput struct {
+	Predicates []predicate.Plugin  `json:"-"`
+	Not        *PluginWhereInput   `json:"not,omitempty"`
+	Or         []*PluginWhereInput `json:"or,omitempty"`
+	And        []*PluginWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "name" field predicates.
+	Name             *string  `json:"name,omitempty"`
+	NameNEQ          *string  `json:"nameNEQ,omitempty"`
+	NameIn           []string `json:"nameIn,omitempty"`
+	NameNotIn        []string `json:"nameNotIn,omitempty"`
+	NameGT           *string  `json:"nameGT,omitempty"`
+	NameGTE          *string  `json:"nameGTE,omitempty"`
+	NameLT           *string  `json:"nameLT,omitempty"`
+	NameLTE          *string  `json:"nameLTE,omitempty"`
+	NameContains     *string  `json:"nameContains,omitempty"`
+	NameHasPrefix    *string  `json:"nameHasPrefix,omitempty"`
+	NameHasSuffix    *string  `json:"nameHasSuffix,omitempty"`
+	NameEqualFold    *string  `json:"nameEqualFold,omitempty"`
+	NameContainsFold *string  `json:"nameContainsFold,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *PluginWhereInput) AddPredicates(predicates ...predicate.Plugin) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the PluginWhereInput filter on the PluginQuery builder.
+func (i *PluginWhereInput) Filter(q *PluginQuery) (*PluginQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyPluginWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyPluginWhereInput is returned in case the PluginWhereInput is empty.
+var ErrEmptyPluginWhereInput = errors.New("ent: empty predicate PluginWhereInput")
+
+// P returns a predicate for filtering plugins.
+// An error is returned if the input is empty or invalid.
+func (i *PluginWhereInput) P() (predicate.Plugin, error) {
+	var predicates []predicate.Plugin
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, plugin.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Plugin, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, plugin.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Plugin, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, plugin.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, plugin.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, plugin.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, plugin.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, plugin.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, plugin.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, plugin.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, plugin.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, plugin.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, plugin.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, plugin.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, plugin.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, plugin.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, plugin.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, plugin.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, plugin.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, plugin.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, plugin.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, plugin.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, plugin.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, plugin.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, plugin.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, plugin.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, plugin.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.Name != nil {
+		predicates = append(predicates, plugin.NameEQ(*i.Name))
+	}
+	if i.NameNEQ != nil {
+		predicates = append(predicates, plugin.NameNEQ(*i.NameNEQ))
+	}
+	if len(i.NameIn) > 0 {
+		predicates = append(predicates, plugin.NameIn(i.NameIn...))
+	}
+	if len(i.NameNotIn) > 0 {
+		predicates = append(predicates, plugin.NameNotIn(i.NameNotIn...))
+	}
+	if i.NameGT != nil {
+		predicates = append(predicates, plugin.NameGT(*i.NameGT))
+	}
+	if i.NameGTE != nil {
+		predicates = append(predicates, plugin.NameGTE(*i.NameGTE))
+	}
+	if i.NameLT != nil {
+		predicates = append(predicates, plugin.NameLT(*i.NameLT))
+	}
+	if i.NameLTE != nil {
+		predicates = append(predicates, plugin.NameLTE(*i.NameLTE))
+	}
+	if i.NameContains != nil {
+		predicates = append(predicates, plugin.NameContains(*i.NameContains))
+	}
+	if i.NameHasPrefix != nil {
+		predicates = append(predicates, plugin.NameHasPrefix(*i.NameHasPrefix))
+	}
+	if i.NameHasSuffix != nil {
+		predicates = append(predicates, plugin.NameHasSuffix(*i.NameHasSuffix))
+	}
+	if i.NameEqualFold != nil {
+		predicates = append(predicates, plugin.NameEqualFold(*i.NameEqualFold))
+	}
+	if i.NameContainsFold != nil {
+		predicates = append(predicates, plugin.NameContainsFold(*i.NameContainsFold))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyPluginWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return plugin.And(predicates...), nil
+	}
+}
+
+// PluginAssignmentWhereInput represents a where input for filtering PluginAssignment queries.
+type PluginAssignmentWhereInput struct {
+	Predicates []predicate.PluginAssignment  `json:"-"`
+	Not        *PluginAssignmentWhereInput   `json:"not,omitempty"`
+	Or         []*PluginAssignmentWhereInput `json:"or,omitempty"`
+	And        []*PluginAssignmentWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "plugin_id" field predicates.
+	PluginID             *string  `json:"pluginID,omitempty"`
+	PluginIDNEQ          *string  `json:"pluginIDNEQ,omitempty"`
+	PluginIDIn           []string `json:"pluginIDIn,omitempty"`
+	PluginIDNotIn        []string `json:"pluginIDNotIn,omitempty"`
+	PluginIDGT           *string  `json:"pluginIDGT,omitempty"`
+	PluginIDGTE          *string  `json:"pluginIDGTE,omitempty"`
+	PluginIDLT           *string  `json:"pluginIDLT,omitempty"`
+	PluginIDLTE          *string  `json:"pluginIDLTE,omitempty"`
+	PluginIDContains     *string  `json:"pluginIDContains,omitempty"`
+	PluginIDHasPrefix    *string  `json:"pluginIDHasPrefix,omitempty"`
+	PluginIDHasSuffix    *string  `json:"pluginIDHasSuffix,omitempty"`
+	PluginIDEqualFold    *string  `json:"pluginIDEqualFold,omitempty"`
+	PluginIDContainsFold *string  `json:"pluginIDContainsFold,omitempty"`
+
+	// "version_id" field predicates.
+	VersionID             *string  `json:"versionID,omitempty"`
+	VersionIDNEQ          *string  `json:"versionIDNEQ,omitempty"`
+	VersionIDIn           []string `json:"versionIDIn,omitempty"`
+	VersionIDNotIn        []string `json:"versionIDNotIn,omitempty"`
+	VersionIDGT           *string  `json:"versionIDGT,omitempty"`
+	VersionIDGTE          *string  `json:"versionIDGTE,omitempty"`
+	VersionIDLT           *string  `json:"versionIDLT,omitempty"`
+	VersionIDLTE          *string  `json:"versionIDLTE,omitempty"`
+	VersionIDContains     *string  `json:"versionIDContains,omitempty"`
+	VersionIDHasPrefix    *string  `json:"versionIDHasPrefix,omitempty"`
+	VersionIDHasSuffix    *string  `json:"versionIDHasSuffix,omitempty"`
+	VersionIDEqualFold    *string  `json:"versionIDEqualFold,omitempty"`
+	VersionIDContainsFold *string  `json:"versionIDContainsFold,omitempty"`
+
+	// "topic" field predicates.
+	Topic             *string  `json:"topic,omitempty"`
+	TopicNEQ          *string  `json:"topicNEQ,omitempty"`
+	TopicIn           []string `json:"topicIn,omitempty"`
+	TopicNotIn        []string `json:"topicNotIn,omitempty"`
+	TopicGT           *string  `json:"topicGT,omitempty"`
+	TopicGTE          *string  `json:"topicGTE,omitempty"`
+	TopicLT           *string  `json:"topicLT,omitempty"`
+	TopicLTE          *string  `json:"topicLTE,omitempty"`
+	TopicContains     *string  `json:"topicContains,omitempty"`
+	TopicHasPrefix    *string  `json:"topicHasPrefix,omitempty"`
+	TopicHasSuffix    *string  `json:"topicHasSuffix,omitempty"`
+	TopicEqualFold    *string  `json:"topicEqualFold,omitempty"`
+	TopicContainsFold *string  `json:"topicContainsFold,omitempty"`
+
+	// "state" field predicates.
+	State      *pluginassignment.State  `json:"state,omitempty"`
+	StateNEQ   *pluginassignment.State  `json:"stateNEQ,omitempty"`
+	StateIn    []pluginassignment.State `json:"stateIn,omitempty"`
+	StateNotIn []pluginassignment.State `json:"stateNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *PluginAssignmentWhereInput) AddPredicates(predicates ...predicate.PluginAssignment) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the PluginAssignmentWhereInput filter on the PluginAssignmentQuery builder.
+func (i *PluginAssignmentWhereInput) Filter(q *PluginAssignmentQuery) (*PluginAssignmentQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyPluginAssignmentWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyPluginAssignmentWhereInput is returned in case the PluginAssignmentWhereInput is empty.
+var ErrEmptyPluginAssignmentWhereInput = errors.New("ent: empty predicate PluginAssignmentWhereInput")
+
+// P returns a predicate for filtering pluginassignments.
+// An error is returned if the input is empty or invalid.
+func (i *PluginAssignmentWhereInput) P() (predicate.PluginAssignment, error) {
+	var predicates []predicate.PluginAssignment
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, pluginassignment.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.PluginAssignment, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, pluginassignment.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.PluginAssignment, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, pluginassignment.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, pluginassignment.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, pluginassignment.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, pluginassignment.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, pluginassignment.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, pluginassignment.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, pluginassignment.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, pluginassignment.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, pluginassignment.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, pluginassignment.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, pluginassignment.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, pluginassignment.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, pluginassignment.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, pluginassignment.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, pluginassignment.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, pluginassignment.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, pluginassignment.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, pluginassignment.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, pluginassignment.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, pluginassignment.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, pluginassignment.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, pluginassignment.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.PluginID != nil {
+		predicates = append(predicates, pluginassignment.PluginIDEQ(*i.PluginID))
+	}
+	if i.PluginIDNEQ != nil {
+		predicates = append(predicates, pluginassignment.PluginIDNEQ(*i.PluginIDNEQ))
+	}
+	if len(i.PluginIDIn) > 0 {
+		predicates = append(predicates, pluginassignment.PluginIDIn(i.PluginIDIn...))
+	}
+	if len(i.PluginIDNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.PluginIDNotIn(i.PluginIDNotIn...))
+	}
+	if i.PluginIDGT != nil {
+		predicates = append(predicates, pluginassignment.PluginIDGT(*i.PluginIDGT))
+	}
+	if i.PluginIDGTE != nil {
+		predicates = append(predicates, pluginassignment.PluginIDGTE(*i.PluginIDGTE))
+	}
+	if i.PluginIDLT != nil {
+		predicates = append(predicates, pluginassignment.PluginIDLT(*i.PluginIDLT))
+	}
+	if i.PluginIDLTE != nil {
+		predicates = append(predicates, pluginassignment.PluginIDLTE(*i.PluginIDLTE))
+	}
+	if i.PluginIDContains != nil {
+		predicates = append(predicates, pluginassignment.PluginIDContains(*i.PluginIDContains))
+	}
+	if i.PluginIDHasPrefix != nil {
+		predicates = append(predicates, pluginassignment.PluginIDHasPrefix(*i.PluginIDHasPrefix))
+	}
+	if i.PluginIDHasSuffix != nil {
+		predicates = append(predicates, pluginassignment.PluginIDHasSuffix(*i.PluginIDHasSuffix))
+	}
+	if i.PluginIDEqualFold != nil {
+		predicates = append(predicates, pluginassignment.PluginIDEqualFold(*i.PluginIDEqualFold))
+	}
+	if i.PluginIDContainsFold != nil {
+		predicates = append(predicates, pluginassignment.PluginIDContainsFold(*i.PluginIDContainsFold))
+	}
+	if i.VersionID != nil {
+		predicates = append(predicates, pluginassignment.VersionIDEQ(*i.VersionID))
+	}
+	if i.VersionIDNEQ != nil {
+		predicates = append(predicates, pluginassignment.VersionIDNEQ(*i.VersionIDNEQ))
+	}
+	if len(i.VersionIDIn) > 0 {
+		predicates = append(predicates, pluginassignment.VersionIDIn(i.VersionIDIn...))
+	}
+	if len(i.VersionIDNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.VersionIDNotIn(i.VersionIDNotIn...))
+	}
+	if i.VersionIDGT != nil {
+		predicates = append(predicates, pluginassignment.VersionIDGT(*i.VersionIDGT))
+	}
+	if i.VersionIDGTE != nil {
+		predicates = append(predicates, pluginassignment.VersionIDGTE(*i.VersionIDGTE))
+	}
+	if i.VersionIDLT != nil {
+		predicates = append(predicates, pluginassignment.VersionIDLT(*i.VersionIDLT))
+	}
+	if i.VersionIDLTE != nil {
+		predicates = append(predicates, pluginassignment.VersionIDLTE(*i.VersionIDLTE))
+	}
+	if i.VersionIDContains != nil {
+		predicates = append(predicates, pluginassignment.VersionIDContains(*i.VersionIDContains))
+	}
+	if i.VersionIDHasPrefix != nil {
+		predicates = append(predicates, pluginassignment.VersionIDHasPrefix(*i.VersionIDHasPrefix))
+	}
+	if i.VersionIDHasSuffix != nil {
+		predicates = append(predicates, pluginassignment.VersionIDHasSuffix(*i.VersionIDHasSuffix))
+	}
+	if i.VersionIDEqualFold != nil {
+		predicates = append(predicates, pluginassignment.VersionIDEqualFold(*i.VersionIDEqualFold))
+	}
+	if i.VersionIDContainsFold != nil {
+		predicates = append(predicates, pluginassignment.VersionIDContainsFold(*i.VersionIDContainsFold))
+	}
+	if i.Topic != nil {
+		predicates = append(predicates, pluginassignment.TopicEQ(*i.Topic))
+	}
+	if i.TopicNEQ != nil {
+		predicates = append(predicates, pluginassignment.TopicNEQ(*i.TopicNEQ))
+	}
+	if len(i.TopicIn) > 0 {
+		predicates = append(predicates, pluginassignment.TopicIn(i.TopicIn...))
+	}
+	if len(i.TopicNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.TopicNotIn(i.TopicNotIn...))
+	}
+	if i.TopicGT != nil {
+		predicates = append(predicates, pluginassignment.TopicGT(*i.TopicGT))
+	}
+	if i.TopicGTE != nil {
+		predicates = append(predicates, pluginassignment.TopicGTE(*i.TopicGTE))
+	}
+	if i.TopicLT != nil {
+		predicates = append(predicates, pluginassignment.TopicLT(*i.TopicLT))
+	}
+	if i.TopicLTE != nil {
+		predicates = append(predicates, pluginassignment.TopicLTE(*i.TopicLTE))
+	}
+	if i.TopicContains != nil {
+		predicates = append(predicates, pluginassignment.TopicContains(*i.TopicContains))
+	}
+	if i.TopicHasPrefix != nil {
+		predicates = append(predicates, pluginassignment.TopicHasPrefix(*i.TopicHasPrefix))
+	}
+	if i.TopicHasSuffix != nil {
+		predicates = append(predicates, pluginassignment.TopicHasSuffix(*i.TopicHasSuffix))
+	}
+	if i.TopicEqualFold != nil {
+		predicates = append(predicates, pluginassignment.TopicEqualFold(*i.TopicEqualFold))
+	}
+	if i.TopicContainsFold != nil {
+		predicates = append(predicates, pluginassignment.TopicContainsFold(*i.TopicContainsFold))
+	}
+	if i.State != nil {
+		predicates = append(predicates, pluginassignment.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, pluginassignment.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, pluginassignment.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, pluginassignment.StateNotIn(i.StateNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyPluginAssignmentWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return pluginassignment.And(predicates...), nil
+	}
+}
+
+// PluginRunWhereInput represents a where input for filtering PluginRun queries.
+type PluginRunWhereInput struct {
+	Predicates []predicate.PluginRun  `json:"-"`
+	Not        *PluginRunWhereInput   `json:"not,omitempty"`
+	Or         []*PluginRunWhereInput `json:"or,omitempty"`
+	And        []*PluginRunWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "assignment_id" field predicates.
+	AssignmentID             *string  `json:"assignmentID,omitempty"`
+	AssignmentIDNEQ          *string  `json:"assignmentIDNEQ,omitempty"`
+	AssignmentIDIn           []string `json:"assignmentIDIn,omitempty"`
+	AssignmentIDNotIn        []string `json:"assignmentIDNotIn,omitempty"`
+	AssignmentIDGT           *string  `json:"assignmentIDGT,omitempty"`
+	AssignmentIDGTE          *string  `json:"assignmentIDGTE,omitempty"`
+	AssignmentIDLT           *string  `json:"assignmentIDLT,omitempty"`
+	AssignmentIDLTE          *string  `json:"assignmentIDLTE,omitempty"`
+	AssignmentIDContains     *string  `json:"assignmentIDContains,omitempty"`
+	AssignmentIDHasPrefix    *string  `json:"assignmentIDHasPrefix,omitempty"`
+	AssignmentIDHasSuffix    *string  `json:"assignmentIDHasSuffix,omitempty"`
+	AssignmentIDEqualFold    *string  `json:"assignmentIDEqualFold,omitempty"`
+	AssignmentIDContainsFold *string  `json:"assignmentIDContainsFold,omitempty"`
+
+	// "version_id" field predicates.
+	VersionID             *string  `json:"versionID,omitempty"`
+	VersionIDNEQ          *string  `json:"versionIDNEQ,omitempty"`
+	VersionIDIn           []string `json:"versionIDIn,omitempty"`
+	VersionIDNotIn        []string `json:"versionIDNotIn,omitempty"`
+	VersionIDGT           *string  `json:"versionIDGT,omitempty"`
+	VersionIDGTE          *string  `json:"versionIDGTE,omitempty"`
+	VersionIDLT           *string  `json:"versionIDLT,omitempty"`
+	VersionIDLTE          *string  `json:"versionIDLTE,omitempty"`
+	VersionIDContains     *string  `json:"versionIDContains,omitempty"`
+	VersionIDHasPrefix    *string  `json:"versionIDHasPrefix,omitempty"`
+	VersionIDHasSuffix    *string  `json:"versionIDHasSuffix,omitempty"`
+	VersionIDEqualFold    *string  `json:"versionIDEqualFold,omitempty"`
+	VersionIDContainsFold *string  `json:"versionIDContainsFold,omitempty"`
+
+	// "case_id" field predicates.
+	CaseID             *string  `json:"caseID,omitempty"`
+	CaseIDNEQ          *string  `json:"caseIDNEQ,omitempty"`
+	CaseIDIn           []string `json:"caseIDIn,omitempty"`
+	CaseIDNotIn        []string `json:"caseIDNotIn,omitempty"`
+	CaseIDGT           *string  `json:"caseIDGT,omitempty"`
+	CaseIDGTE          *string  `json:"caseIDGTE,omitempty"`
+	CaseIDLT           *string  `json:"caseIDLT,omitempty"`
+	CaseIDLTE          *string  `json:"caseIDLTE,omitempty"`
+	CaseIDContains     *string  `json:"caseIDContains,omitempty"`
+	CaseIDHasPrefix    *string  `json:"caseIDHasPrefix,omitempty"`
+	CaseIDHasSuffix    *string  `json:"caseIDHasSuffix,omitempty"`
+	CaseIDEqualFold    *string  `json:"caseIDEqualFold,omitempty"`
+	CaseIDContainsFold *string  `json:"caseIDContainsFold,omitempty"`
+
+	// "task_id" field predicates.
+	TaskID             *string  `json:"taskID,omitempty"`
+	TaskIDNEQ          *string  `json:"taskIDNEQ,omitempty"`
+	TaskIDIn           []string `json:"taskIDIn,omitempty"`
+	TaskIDNotIn        []string `json:"taskIDNotIn,omitempty"`
+	TaskIDGT           *string  `json:"taskIDGT,omitempty"`
+	TaskIDGTE          *string  `json:"taskIDGTE,omitempty"`
+	TaskIDLT           *string  `json:"taskIDLT,omitempty"`
+	TaskIDLTE          *string  `json:"taskIDLTE,omitempty"`
+	TaskIDContains     *string  `json:"taskIDContains,omitempty"`
+	TaskIDHasPrefix    *string  `json:"taskIDHasPrefix,omitempty"`
+	TaskIDHasSuffix    *string  `json:"taskIDHasSuffix,omitempty"`
+	TaskIDEqualFold    *string  `json:"taskIDEqualFold,omitempty"`
+	TaskIDContainsFold *string  `json:"taskIDContainsFold,omitempty"`
+
+	// "outcome" field predicates.
+	Outcome      *pluginrun.Outcome  `json:"outcome,omitempty"`
+	OutcomeNEQ   *pluginrun.Outcome  `json:"outcomeNEQ,omitempty"`
+	OutcomeIn    []pluginrun.Outcome `json:"outcomeIn,omitempty"`
+	OutcomeNotIn []pluginrun.Outcome `json:"outcomeNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *PluginRunWhereInput) AddPredicates(predicates ...predicate.PluginRun) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the PluginRunWhereInput filter on the PluginRunQuery builder.
+func (i *PluginRunWhereInput) Filter(q *PluginRunQuery) (*PluginRunQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyPluginRunWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyPluginRunWhereInput is returned in case the PluginRunWhereInput is empty.
+var ErrEmptyPluginRunWhereInput = errors.New("ent: empty predicate PluginRunWhereInput")
+
+// P returns a predicate for filtering pluginruns.
+// An error is returned if the input is empty or invalid.
+func (i *PluginRunWhereInput) P() (predicate.PluginRun, error) {
+	var predicates []predicate.PluginRun
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, pluginrun.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.PluginRun, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, pluginrun.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.PluginRun, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, pluginrun.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, pluginrun.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, pluginrun.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, pluginrun.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, pluginrun.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, pluginrun.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, pluginrun.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, pluginrun.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, pluginrun.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, pluginrun.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, pluginrun.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, pluginrun.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, pluginrun.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, pluginrun.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, pluginrun.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, pluginrun.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, pluginrun.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, pluginrun.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, pluginrun.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, pluginrun.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, pluginrun.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, pluginrun.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.AssignmentID != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDEQ(*i.AssignmentID))
+	}
+	if i.AssignmentIDNEQ != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDNEQ(*i.AssignmentIDNEQ))
+	}
+	if len(i.AssignmentIDIn) > 0 {
+		predicates = append(predicates, pluginrun.AssignmentIDIn(i.AssignmentIDIn...))
+	}
+	if len(i.AssignmentIDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.AssignmentIDNotIn(i.AssignmentIDNotIn...))
+	}
+	if i.AssignmentIDGT != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDGT(*i.AssignmentIDGT))
+	}
+	if i.AssignmentIDGTE != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDGTE(*i.AssignmentIDGTE))
+	}
+	if i.AssignmentIDLT != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDLT(*i.AssignmentIDLT))
+	}
+	if i.AssignmentIDLTE != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDLTE(*i.AssignmentIDLTE))
+	}
+	if i.AssignmentIDContains != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDContains(*i.AssignmentIDContains))
+	}
+	if i.AssignmentIDHasPrefix != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDHasPrefix(*i.AssignmentIDHasPrefix))
+	}
+	if i.AssignmentIDHasSuffix != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDHasSuffix(*i.AssignmentIDHasSuffix))
+	}
+	if i.AssignmentIDEqualFold != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDEqualFold(*i.AssignmentIDEqualFold))
+	}
+	if i.AssignmentIDContainsFold != nil {
+		predicates = append(predicates, pluginrun.AssignmentIDContainsFold(*i.AssignmentIDContainsFold))
+	}
+	if i.VersionID != nil {
+		predicates = append(predicates, pluginrun.VersionIDEQ(*i.VersionID))
+	}
+	if i.VersionIDNEQ != nil {
+		predicates = append(predicates, pluginrun.VersionIDNEQ(*i.VersionIDNEQ))
+	}
+	if len(i.VersionIDIn) > 0 {
+		predicates = append(predicates, pluginrun.VersionIDIn(i.VersionIDIn...))
+	}
+	if len(i.VersionIDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.VersionIDNotIn(i.VersionIDNotIn...))
+	}
+	if i.VersionIDGT != nil {
+		predicates = append(predicates, pluginrun.VersionIDGT(*i.VersionIDGT))
+	}
+	if i.VersionIDGTE != nil {
+		predicates = append(predicates, pluginrun.VersionIDGTE(*i.VersionIDGTE))
+	}
+	if i.VersionIDLT != nil {
+		predicates = append(predicates, pluginrun.VersionIDLT(*i.VersionIDLT))
+	}
+	if i.VersionIDLTE != nil {
+		predicates = append(predicates, pluginrun.VersionIDLTE(*i.VersionIDLTE))
+	}
+	if i.VersionIDContains != nil {
+		predicates = append(predicates, pluginrun.VersionIDContains(*i.VersionIDContains))
+	}
+	if i.VersionIDHasPrefix != nil {
+		predicates = append(predicates, pluginrun.VersionIDHasPrefix(*i.VersionIDHasPrefix))
+	}
+	if i.VersionIDHasSuffix != nil {
+		predicates = append(predicates, pluginrun.VersionIDHasSuffix(*i.VersionIDHasSuffix))
+	}
+	if i.VersionIDEqualFold != nil {
+		predicates = append(predicates, pluginrun.VersionIDEqualFold(*i.VersionIDEqualFold))
+	}
+	if i.VersionIDContainsFold != nil {
+		predicates = append(predicates, pluginrun.VersionIDContainsFold(*i.VersionIDContainsFold))
+	}
+	if i.CaseID != nil {
+		predicates = append(predicates, pluginrun.CaseIDEQ(*i.CaseID))
+	}
+	if i.CaseIDNEQ != nil {
+		predicates = append(predicates, pluginrun.CaseIDNEQ(*i.CaseIDNEQ))
+	}
+	if len(i.CaseIDIn) > 0 {
+		predicates = append(predicates, pluginrun.CaseIDIn(i.CaseIDIn...))
+	}
+	if len(i.CaseIDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.CaseIDNotIn(i.CaseIDNotIn...))
+	}
+	if i.CaseIDGT != nil {
+		predicates = append(predicates, pluginrun.CaseIDGT(*i.CaseIDGT))
+	}
+	if i.CaseIDGTE != nil {
+		predicates = append(predicates, pluginrun.CaseIDGTE(*i.CaseIDGTE))
+	}
+	if i.CaseIDLT != nil {
+		predicates = append(predicates, pluginrun.CaseIDLT(*i.CaseIDLT))
+	}
+	if i.CaseIDLTE != nil {
+		predicates = append(predicates, pluginrun.CaseIDLTE(*i.CaseIDLTE))
+	}
+	if i.CaseIDContains != nil {
+		predicates = append(predicates, pluginrun.CaseIDContains(*i.CaseIDContains))
+	}
+	if i.CaseIDHasPrefix != nil {
+		predicates = append(predicates, pluginrun.CaseIDHasPrefix(*i.CaseIDHasPrefix))
+	}
+	if i.CaseIDHasSuffix != nil {
+		predicates = append(predicates, pluginrun.CaseIDHasSuffix(*i.CaseIDHasSuffix))
+	}
+	if i.CaseIDEqualFold != nil {
+		predicates = append(predicates, pluginrun.CaseIDEqualFold(*i.CaseIDEqualFold))
+	}
+	if i.CaseIDContainsFold != nil {
+		predicates = append(predicates, pluginrun.CaseIDContainsFold(*i.CaseIDContainsFold))
+	}
+	if i.TaskID != nil {
+		predicates = append(predicates, pluginrun.TaskIDEQ(*i.TaskID))
+	}
+	if i.TaskIDNEQ != nil {
+		predicates = append(predicates, pluginrun.TaskIDNEQ(*i.TaskIDNEQ))
+	}
+	if len(i.TaskIDIn) > 0 {
+		predicates = append(predicates, pluginrun.TaskIDIn(i.TaskIDIn...))
+	}
+	if len(i.TaskIDNotIn) > 0 {
+		predicates = append(predicates, pluginrun.TaskIDNotIn(i.TaskIDNotIn...))
+	}
+	if i.TaskIDGT != nil {
+		predicates = append(predicates, pluginrun.TaskIDGT(*i.TaskIDGT))
+	}
+	if i.TaskIDGTE != nil {
+		predicates = append(predicates, pluginrun.TaskIDGTE(*i.TaskIDGTE))
+	}
+	if i.TaskIDLT != nil {
+		predicates = append(predicates, pluginrun.TaskIDLT(*i.TaskIDLT))
+	}
+	if i.TaskIDLTE != nil {
+		predicates = append(predicates, pluginrun.TaskIDLTE(*i.TaskIDLTE))
+	}
+	if i.TaskIDContains != nil {
+		predicates = append(predicates, pluginrun.TaskIDContains(*i.TaskIDContains))
+	}
+	if i.TaskIDHasPrefix != nil {
+		predicates = append(predicates, pluginrun.TaskIDHasPrefix(*i.TaskIDHasPrefix))
+	}
+	if i.TaskIDHasSuffix != nil {
+		predicates = append(predicates, pluginrun.TaskIDHasSuffix(*i.TaskIDHasSuffix))
+	}
+	if i.TaskIDEqualFold != nil {
+		predicates = append(predicates, pluginrun.TaskIDEqualFold(*i.TaskIDEqualFold))
+	}
+	if i.TaskIDContainsFold != nil {
+		predicates = append(predicates, pluginrun.TaskIDContainsFold(*i.TaskIDContainsFold))
+	}
+	if i.Outcome != nil {
+		predicates = append(predicates, pluginrun.OutcomeEQ(*i.Outcome))
+	}
+	if i.OutcomeNEQ != nil {
+		predicates = append(predicates, pluginrun.OutcomeNEQ(*i.OutcomeNEQ))
+	}
+	if len(i.OutcomeIn) > 0 {
+		predicates = append(predicates, pluginrun.OutcomeIn(i.OutcomeIn...))
+	}
+	if len(i.OutcomeNotIn) > 0 {
+		predicates = append(predicates, pluginrun.OutcomeNotIn(i.OutcomeNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyPluginRunWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return pluginrun.And(predicates...), nil
+	}
+}
+
+// PluginVersionWhereInput represents a where input for filtering PluginVersion queries.
+type PluginVersionWhereInput struct {
+	Predicates []predicate.PluginVersion  `json:"-"`
+	Not        *PluginVersionWhereInput   `json:"not,omitempty"`
+	Or         []*PluginVersionWhereInput `json:"or,omitempty"`
+	And        []*PluginVersionWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "plugin_id" field predicates.
+	PluginID             *string  `json:"pluginID,omitempty"`
+	PluginIDNEQ          *string  `json:"pluginIDNEQ,omitempty"`
+	PluginIDIn           []string `json:"pluginIDIn,omitempty"`
+	PluginIDNotIn        []string `json:"pluginIDNotIn,omitempty"`
+	PluginIDGT           *string  `json:"pluginIDGT,omitempty"`
+	PluginIDGTE          *string  `json:"pluginIDGTE,omitempty"`
+	PluginIDLT           *string  `json:"pluginIDLT,omitempty"`
+	PluginIDLTE          *string  `json:"pluginIDLTE,omitempty"`
+	PluginIDContains     *string  `json:"pluginIDContains,omitempty"`
+	PluginIDHasPrefix    *string  `json:"pluginIDHasPrefix,omitempty"`
+	PluginIDHasSuffix    *string  `json:"pluginIDHasSuffix,omitempty"`
+	PluginIDEqualFold    *string  `json:"pluginIDEqualFold,omitempty"`
+	PluginIDContainsFold *string  `json:"pluginIDContainsFold,omitempty"`
+
+	// "digest" field predicates.
+	Digest             *string  `json:"digest,omitempty"`
+	DigestNEQ          *string  `json:"digestNEQ,omitempty"`
+	DigestIn           []string `json:"digestIn,omitempty"`
+	DigestNotIn        []string `json:"digestNotIn,omitempty"`
+	DigestGT           *string  `json:"digestGT,omitempty"`
+	DigestGTE          *string  `json:"digestGTE,omitempty"`
+	DigestLT           *string  `json:"digestLT,omitempty"`
+	DigestLTE          *string  `json:"digestLTE,omitempty"`
+	DigestContains     *string  `json:"digestContains,omitempty"`
+	DigestHasPrefix    *string  `json:"digestHasPrefix,omitempty"`
+	DigestHasSuffix    *string  `json:"digestHasSuffix,omitempty"`
+	DigestEqualFold    *string  `json:"digestEqualFold,omitempty"`
+	DigestContainsFold *string  `json:"digestContainsFold,omitempty"`
+
+	// "state" field predicates.
+	State      *pluginversion.State  `json:"state,omitempty"`
+	StateNEQ   *pluginversion.State  `json:"stateNEQ,omitempty"`
+	StateIn    []pluginversion.State `json:"stateIn,omitempty"`
+	StateNotIn []pluginversion.State `json:"stateNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *PluginVersionWhereInput) AddPredicates(predicates ...predicate.PluginVersion) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the PluginVersionWhereInput filter on the PluginVersionQuery builder.
+func (i *PluginVersionWhereInput) Filter(q *PluginVersionQuery) (*PluginVersionQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyPluginVersionWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyPluginVersionWhereInput is returned in case the PluginVersionWhereInput is empty.
+var ErrEmptyPluginVersionWhereInput = errors.New("ent: empty predicate PluginVersionWhereInput")
+
+// P returns a predicate for filtering pluginversions.
+// An error is returned if the input is empty or invalid.
+func (i *PluginVersionWhereInput) P() (predicate.PluginVersion, error) {
+	var predicates []predicate.PluginVersion
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, pluginversion.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.PluginVersion, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, pluginversion.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.PluginVersion, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, pluginversion.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, pluginversion.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, pluginversion.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, pluginversion.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, pluginversion.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, pluginversion.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, pluginversion.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, pluginversion.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, pluginversion.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, pluginversion.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, pluginversion.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, pluginversion.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, pluginversion.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, pluginversion.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, pluginversion.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, pluginversion.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, pluginversion.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, pluginversion.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, pluginversion.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, pluginversion.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, pluginversion.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, pluginversion.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, pluginversion.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, pluginversion.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.PluginID != nil {
+		predicates = append(predicates, pluginversion.PluginIDEQ(*i.PluginID))
+	}
+	if i.PluginIDNEQ != nil {
+		predicates = append(predicates, pluginversion.PluginIDNEQ(*i.PluginIDNEQ))
+	}
+	if len(i.PluginIDIn) > 0 {
+		predicates = append(predicates, pluginversion.PluginIDIn(i.PluginIDIn...))
+	}
+	if len(i.PluginIDNotIn) > 0 {
+		predicates = append(predicates, pluginversion.PluginIDNotIn(i.PluginIDNotIn...))
+	}
+	if i.PluginIDGT != nil {
+		predicates = append(predicates, pluginversion.PluginIDGT(*i.PluginIDGT))
+	}
+	if i.PluginIDGTE != nil {
+		predicates = append(predicates, pluginversion.PluginIDGTE(*i.PluginIDGTE))
+	}
+	if i.PluginIDLT != nil {
+		predicates = append(predicates, pluginversion.PluginIDLT(*i.PluginIDLT))
+	}
+	if i.PluginIDLTE != nil {
+		predicates = append(predicates, pluginversion.PluginIDLTE(*i.PluginIDLTE))
+	}
+	if i.PluginIDContains != nil {
+		predicates = append(predicates, pluginversion.PluginIDContains(*i.PluginIDContains))
+	}
+	if i.PluginIDHasPrefix != nil {
+		predicates = append(predicates, pluginversion.PluginIDHasPrefix(*i.PluginIDHasPrefix))
+	}
+	if i.PluginIDHasSuffix != nil {
+		predicates = append(predicates, pluginversion.PluginIDHasSuffix(*i.PluginIDHasSuffix))
+	}
+	if i.PluginIDEqualFold != nil {
+		predicates = append(predicates, pluginversion.PluginIDEqualFold(*i.PluginIDEqualFold))
+	}
+	if i.PluginIDContainsFold != nil {
+		predicates = append(predicates, pluginversion.PluginIDContainsFold(*i.PluginIDContainsFold))
+	}
+	if i.Digest != nil {
+		predicates = append(predicates, pluginversion.DigestEQ(*i.Digest))
+	}
+	if i.DigestNEQ != nil {
+		predicates = append(predicates, pluginversion.DigestNEQ(*i.DigestNEQ))
+	}
+	if len(i.DigestIn) > 0 {
+		predicates = append(predicates, pluginversion.DigestIn(i.DigestIn...))
+	}
+	if len(i.DigestNotIn) > 0 {
+		predicates = append(predicates, pluginversion.DigestNotIn(i.DigestNotIn...))
+	}
+	if i.DigestGT != nil {
+		predicates = append(predicates, pluginversion.DigestGT(*i.DigestGT))
+	}
+	if i.DigestGTE != nil {
+		predicates = append(predicates, pluginversion.DigestGTE(*i.DigestGTE))
+	}
+	if i.DigestLT != nil {
+		predicates = append(predicates, pluginversion.DigestLT(*i.DigestLT))
+	}
+	if i.DigestLTE != nil {
+		predicates = append(predicates, pluginversion.DigestLTE(*i.DigestLTE))
+	}
+	if i.DigestContains != nil {
+		predicates = append(predicates, pluginversion.DigestContains(*i.DigestContains))
+	}
+	if i.DigestHasPrefix != nil {
+		predicates = append(predicates, pluginversion.DigestHasPrefix(*i.DigestHasPrefix))
+	}
+	if i.DigestHasSuffix != nil {
+		predicates = append(predicates, pluginversion.DigestHasSuffix(*i.DigestHasSuffix))
+	}
+	if i.DigestEqualFold != nil {
+		predicates = append(predicates, pluginversion.DigestEqualFold(*i.DigestEqualFold))
+	}
+	if i.DigestContainsFold != nil {
+		predicates = append(predicates, pluginversion.DigestContainsFold(*i.DigestContainsFold))
+	}
+	if i.State != nil {
+		predicates = append(predicates, pluginversion.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, pluginversion.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, pluginversion.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, pluginversion.StateNotIn(i.StateNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyPluginVersionWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return pluginversion.And(predicates...), nil
 	}
 }
 

@@ -29,6 +29,11 @@ import (
 	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
@@ -60,41 +65,46 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAPIToken        = "APIToken"
-	TypeAbsence         = "Absence"
-	TypeAuditEntry      = "AuditEntry"
-	TypeBinding         = "Binding"
-	TypeBreach          = "Breach"
-	TypeCalendar        = "Calendar"
-	TypeCaseAttribute   = "CaseAttribute"
-	TypeCaseEvent       = "CaseEvent"
-	TypeClause          = "Clause"
-	TypeClock           = "Clock"
-	TypeEvidence        = "Evidence"
-	TypeFailure         = "Failure"
-	TypeIdempotencyKey  = "IdempotencyKey"
-	TypeIndicator       = "Indicator"
-	TypeJob             = "Job"
-	TypeOrgUnit         = "OrgUnit"
-	TypePause           = "Pause"
-	TypePool            = "Pool"
-	TypeProcess         = "Process"
-	TypeProcessEdit     = "ProcessEdit"
-	TypeProcessVersion  = "ProcessVersion"
-	TypeQualification   = "Qualification"
-	TypeRegion          = "Region"
-	TypeRoleAssignment  = "RoleAssignment"
-	TypeServiceCase     = "ServiceCase"
-	TypeStaff           = "Staff"
-	TypeStageVisit      = "StageVisit"
-	TypeStandard        = "Standard"
-	TypeStandardVersion = "StandardVersion"
-	TypeSurveyResponse  = "SurveyResponse"
-	TypeTask            = "Task"
-	TypeTaskAction      = "TaskAction"
-	TypeTaskSigner      = "TaskSigner"
-	TypeTimerRow        = "TimerRow"
-	TypeToken           = "Token"
+	TypeAPIToken         = "APIToken"
+	TypeAbsence          = "Absence"
+	TypeAuditEntry       = "AuditEntry"
+	TypeBinding          = "Binding"
+	TypeBreach           = "Breach"
+	TypeCalendar         = "Calendar"
+	TypeCaseAttribute    = "CaseAttribute"
+	TypeCaseEvent        = "CaseEvent"
+	TypeClause           = "Clause"
+	TypeClock            = "Clock"
+	TypeEvidence         = "Evidence"
+	TypeFailure          = "Failure"
+	TypeIdempotencyKey   = "IdempotencyKey"
+	TypeIndicator        = "Indicator"
+	TypeJob              = "Job"
+	TypeOrgUnit          = "OrgUnit"
+	TypePause            = "Pause"
+	TypePlugin           = "Plugin"
+	TypePluginArtifact   = "PluginArtifact"
+	TypePluginAssignment = "PluginAssignment"
+	TypePluginRun        = "PluginRun"
+	TypePluginVersion    = "PluginVersion"
+	TypePool             = "Pool"
+	TypeProcess          = "Process"
+	TypeProcessEdit      = "ProcessEdit"
+	TypeProcessVersion   = "ProcessVersion"
+	TypeQualification    = "Qualification"
+	TypeRegion           = "Region"
+	TypeRoleAssignment   = "RoleAssignment"
+	TypeServiceCase      = "ServiceCase"
+	TypeStaff            = "Staff"
+	TypeStageVisit       = "StageVisit"
+	TypeStandard         = "Standard"
+	TypeStandardVersion  = "StandardVersion"
+	TypeSurveyResponse   = "SurveyResponse"
+	TypeTask             = "Task"
+	TypeTaskAction       = "TaskAction"
+	TypeTaskSigner       = "TaskSigner"
+	TypeTimerRow         = "TimerRow"
+	TypeToken            = "Token"
 )
 
 // APITokenMutation represents an operation that mutates the APIToken nodes in the graph.
@@ -19312,6 +19322,7079 @@ func (m *PauseMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Pause edge %s", name)
 }
 
+// PluginMutation represents an operation that mutates the Plugin nodes in the graph.
+type PluginMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *string
+	region_path        *string
+	created_at         *time.Time
+	name               *string
+	name_zh            *string
+	name_en            *string
+	clearedFields      map[string]struct{}
+	region             *string
+	clearedregion      bool
+	versions           map[string]struct{}
+	removedversions    map[string]struct{}
+	clearedversions    bool
+	assignments        map[string]struct{}
+	removedassignments map[string]struct{}
+	clearedassignments bool
+	done               bool
+	oldValue           func(context.Context) (*Plugin, error)
+	predicates         []predicate.Plugin
+}
+
+var _ ent.Mutation = (*PluginMutation)(nil)
+
+// pluginOption allows management of the mutation configuration using functional options.
+type pluginOption func(*PluginMutation)
+
+// newPluginMutation creates new mutation for the Plugin entity.
+func newPluginMutation(c config, op Op, opts ...pluginOption) *PluginMutation {
+	m := &PluginMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePlugin,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPluginID sets the ID field of the mutation.
+func withPluginID(id string) pluginOption {
+	return func(m *PluginMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Plugin
+		)
+		m.oldValue = func(ctx context.Context) (*Plugin, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Plugin.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPlugin sets the old Plugin of the mutation.
+func withPlugin(node *Plugin) pluginOption {
+	return func(m *PluginMutation) {
+		m.oldValue = func(context.Context) (*Plugin, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PluginMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PluginMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Plugin entities.
+func (m *PluginMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PluginMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PluginMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Plugin.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *PluginMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *PluginMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *PluginMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *PluginMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *PluginMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *PluginMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PluginMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PluginMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PluginMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetName sets the "name" field.
+func (m *PluginMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *PluginMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *PluginMutation) ResetName() {
+	m.name = nil
+}
+
+// SetNameZh sets the "name_zh" field.
+func (m *PluginMutation) SetNameZh(s string) {
+	m.name_zh = &s
+}
+
+// NameZh returns the value of the "name_zh" field in the mutation.
+func (m *PluginMutation) NameZh() (r string, exists bool) {
+	v := m.name_zh
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameZh returns the old "name_zh" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldNameZh(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameZh is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameZh requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameZh: %w", err)
+	}
+	return oldValue.NameZh, nil
+}
+
+// ResetNameZh resets all changes to the "name_zh" field.
+func (m *PluginMutation) ResetNameZh() {
+	m.name_zh = nil
+}
+
+// SetNameEn sets the "name_en" field.
+func (m *PluginMutation) SetNameEn(s string) {
+	m.name_en = &s
+}
+
+// NameEn returns the value of the "name_en" field in the mutation.
+func (m *PluginMutation) NameEn() (r string, exists bool) {
+	v := m.name_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameEn returns the old "name_en" field's value of the Plugin entity.
+// If the Plugin object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginMutation) OldNameEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameEn: %w", err)
+	}
+	return oldValue.NameEn, nil
+}
+
+// ResetNameEn resets all changes to the "name_en" field.
+func (m *PluginMutation) ResetNameEn() {
+	m.name_en = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *PluginMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[plugin.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *PluginMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *PluginMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *PluginMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// AddVersionIDs adds the "versions" edge to the PluginVersion entity by ids.
+func (m *PluginMutation) AddVersionIDs(ids ...string) {
+	if m.versions == nil {
+		m.versions = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.versions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVersions clears the "versions" edge to the PluginVersion entity.
+func (m *PluginMutation) ClearVersions() {
+	m.clearedversions = true
+}
+
+// VersionsCleared reports if the "versions" edge to the PluginVersion entity was cleared.
+func (m *PluginMutation) VersionsCleared() bool {
+	return m.clearedversions
+}
+
+// RemoveVersionIDs removes the "versions" edge to the PluginVersion entity by IDs.
+func (m *PluginMutation) RemoveVersionIDs(ids ...string) {
+	if m.removedversions == nil {
+		m.removedversions = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.versions, ids[i])
+		m.removedversions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVersions returns the removed IDs of the "versions" edge to the PluginVersion entity.
+func (m *PluginMutation) RemovedVersionsIDs() (ids []string) {
+	for id := range m.removedversions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VersionsIDs returns the "versions" edge IDs in the mutation.
+func (m *PluginMutation) VersionsIDs() (ids []string) {
+	for id := range m.versions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVersions resets all changes to the "versions" edge.
+func (m *PluginMutation) ResetVersions() {
+	m.versions = nil
+	m.clearedversions = false
+	m.removedversions = nil
+}
+
+// AddAssignmentIDs adds the "assignments" edge to the PluginAssignment entity by ids.
+func (m *PluginMutation) AddAssignmentIDs(ids ...string) {
+	if m.assignments == nil {
+		m.assignments = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.assignments[ids[i]] = struct{}{}
+	}
+}
+
+// ClearAssignments clears the "assignments" edge to the PluginAssignment entity.
+func (m *PluginMutation) ClearAssignments() {
+	m.clearedassignments = true
+}
+
+// AssignmentsCleared reports if the "assignments" edge to the PluginAssignment entity was cleared.
+func (m *PluginMutation) AssignmentsCleared() bool {
+	return m.clearedassignments
+}
+
+// RemoveAssignmentIDs removes the "assignments" edge to the PluginAssignment entity by IDs.
+func (m *PluginMutation) RemoveAssignmentIDs(ids ...string) {
+	if m.removedassignments == nil {
+		m.removedassignments = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.assignments, ids[i])
+		m.removedassignments[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedAssignments returns the removed IDs of the "assignments" edge to the PluginAssignment entity.
+func (m *PluginMutation) RemovedAssignmentsIDs() (ids []string) {
+	for id := range m.removedassignments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// AssignmentsIDs returns the "assignments" edge IDs in the mutation.
+func (m *PluginMutation) AssignmentsIDs() (ids []string) {
+	for id := range m.assignments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetAssignments resets all changes to the "assignments" edge.
+func (m *PluginMutation) ResetAssignments() {
+	m.assignments = nil
+	m.clearedassignments = false
+	m.removedassignments = nil
+}
+
+// Where appends a list predicates to the PluginMutation builder.
+func (m *PluginMutation) Where(ps ...predicate.Plugin) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PluginMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PluginMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Plugin, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PluginMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PluginMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Plugin).
+func (m *PluginMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PluginMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.region != nil {
+		fields = append(fields, plugin.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, plugin.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, plugin.FieldCreatedAt)
+	}
+	if m.name != nil {
+		fields = append(fields, plugin.FieldName)
+	}
+	if m.name_zh != nil {
+		fields = append(fields, plugin.FieldNameZh)
+	}
+	if m.name_en != nil {
+		fields = append(fields, plugin.FieldNameEn)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PluginMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case plugin.FieldRegionID:
+		return m.RegionID()
+	case plugin.FieldRegionPath:
+		return m.RegionPath()
+	case plugin.FieldCreatedAt:
+		return m.CreatedAt()
+	case plugin.FieldName:
+		return m.Name()
+	case plugin.FieldNameZh:
+		return m.NameZh()
+	case plugin.FieldNameEn:
+		return m.NameEn()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PluginMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case plugin.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case plugin.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case plugin.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case plugin.FieldName:
+		return m.OldName(ctx)
+	case plugin.FieldNameZh:
+		return m.OldNameZh(ctx)
+	case plugin.FieldNameEn:
+		return m.OldNameEn(ctx)
+	}
+	return nil, fmt.Errorf("unknown Plugin field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case plugin.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case plugin.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case plugin.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case plugin.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case plugin.FieldNameZh:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameZh(v)
+		return nil
+	case plugin.FieldNameEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameEn(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Plugin field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PluginMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PluginMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown Plugin numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PluginMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PluginMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PluginMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Plugin nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PluginMutation) ResetField(name string) error {
+	switch name {
+	case plugin.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case plugin.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case plugin.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case plugin.FieldName:
+		m.ResetName()
+		return nil
+	case plugin.FieldNameZh:
+		m.ResetNameZh()
+		return nil
+	case plugin.FieldNameEn:
+		m.ResetNameEn()
+		return nil
+	}
+	return fmt.Errorf("unknown Plugin field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PluginMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.region != nil {
+		edges = append(edges, plugin.EdgeRegion)
+	}
+	if m.versions != nil {
+		edges = append(edges, plugin.EdgeVersions)
+	}
+	if m.assignments != nil {
+		edges = append(edges, plugin.EdgeAssignments)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PluginMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case plugin.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case plugin.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.versions))
+		for id := range m.versions {
+			ids = append(ids, id)
+		}
+		return ids
+	case plugin.EdgeAssignments:
+		ids := make([]ent.Value, 0, len(m.assignments))
+		for id := range m.assignments {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PluginMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.removedversions != nil {
+		edges = append(edges, plugin.EdgeVersions)
+	}
+	if m.removedassignments != nil {
+		edges = append(edges, plugin.EdgeAssignments)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PluginMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case plugin.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.removedversions))
+		for id := range m.removedversions {
+			ids = append(ids, id)
+		}
+		return ids
+	case plugin.EdgeAssignments:
+		ids := make([]ent.Value, 0, len(m.removedassignments))
+		for id := range m.removedassignments {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PluginMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedregion {
+		edges = append(edges, plugin.EdgeRegion)
+	}
+	if m.clearedversions {
+		edges = append(edges, plugin.EdgeVersions)
+	}
+	if m.clearedassignments {
+		edges = append(edges, plugin.EdgeAssignments)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PluginMutation) EdgeCleared(name string) bool {
+	switch name {
+	case plugin.EdgeRegion:
+		return m.clearedregion
+	case plugin.EdgeVersions:
+		return m.clearedversions
+	case plugin.EdgeAssignments:
+		return m.clearedassignments
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PluginMutation) ClearEdge(name string) error {
+	switch name {
+	case plugin.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown Plugin unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PluginMutation) ResetEdge(name string) error {
+	switch name {
+	case plugin.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case plugin.EdgeVersions:
+		m.ResetVersions()
+		return nil
+	case plugin.EdgeAssignments:
+		m.ResetAssignments()
+		return nil
+	}
+	return fmt.Errorf("unknown Plugin edge %s", name)
+}
+
+// PluginArtifactMutation represents an operation that mutates the PluginArtifact nodes in the graph.
+type PluginArtifactMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	created_at    *time.Time
+	digest        *string
+	content       *[]byte
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*PluginArtifact, error)
+	predicates    []predicate.PluginArtifact
+}
+
+var _ ent.Mutation = (*PluginArtifactMutation)(nil)
+
+// pluginartifactOption allows management of the mutation configuration using functional options.
+type pluginartifactOption func(*PluginArtifactMutation)
+
+// newPluginArtifactMutation creates new mutation for the PluginArtifact entity.
+func newPluginArtifactMutation(c config, op Op, opts ...pluginartifactOption) *PluginArtifactMutation {
+	m := &PluginArtifactMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePluginArtifact,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPluginArtifactID sets the ID field of the mutation.
+func withPluginArtifactID(id string) pluginartifactOption {
+	return func(m *PluginArtifactMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PluginArtifact
+		)
+		m.oldValue = func(ctx context.Context) (*PluginArtifact, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PluginArtifact.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPluginArtifact sets the old PluginArtifact of the mutation.
+func withPluginArtifact(node *PluginArtifact) pluginartifactOption {
+	return func(m *PluginArtifactMutation) {
+		m.oldValue = func(context.Context) (*PluginArtifact, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PluginArtifactMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PluginArtifactMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PluginArtifact entities.
+func (m *PluginArtifactMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PluginArtifactMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PluginArtifactMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PluginArtifact.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PluginArtifactMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PluginArtifactMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PluginArtifactMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetDigest sets the "digest" field.
+func (m *PluginArtifactMutation) SetDigest(s string) {
+	m.digest = &s
+}
+
+// Digest returns the value of the "digest" field in the mutation.
+func (m *PluginArtifactMutation) Digest() (r string, exists bool) {
+	v := m.digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDigest returns the old "digest" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDigest: %w", err)
+	}
+	return oldValue.Digest, nil
+}
+
+// ResetDigest resets all changes to the "digest" field.
+func (m *PluginArtifactMutation) ResetDigest() {
+	m.digest = nil
+}
+
+// SetContent sets the "content" field.
+func (m *PluginArtifactMutation) SetContent(b []byte) {
+	m.content = &b
+}
+
+// Content returns the value of the "content" field in the mutation.
+func (m *PluginArtifactMutation) Content() (r []byte, exists bool) {
+	v := m.content
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContent returns the old "content" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldContent(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContent: %w", err)
+	}
+	return oldValue.Content, nil
+}
+
+// ResetContent resets all changes to the "content" field.
+func (m *PluginArtifactMutation) ResetContent() {
+	m.content = nil
+}
+
+// Where appends a list predicates to the PluginArtifactMutation builder.
+func (m *PluginArtifactMutation) Where(ps ...predicate.PluginArtifact) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PluginArtifactMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PluginArtifactMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PluginArtifact, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PluginArtifactMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PluginArtifactMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PluginArtifact).
+func (m *PluginArtifactMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PluginArtifactMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.created_at != nil {
+		fields = append(fields, pluginartifact.FieldCreatedAt)
+	}
+	if m.digest != nil {
+		fields = append(fields, pluginartifact.FieldDigest)
+	}
+	if m.content != nil {
+		fields = append(fields, pluginartifact.FieldContent)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PluginArtifactMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pluginartifact.FieldCreatedAt:
+		return m.CreatedAt()
+	case pluginartifact.FieldDigest:
+		return m.Digest()
+	case pluginartifact.FieldContent:
+		return m.Content()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PluginArtifactMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pluginartifact.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pluginartifact.FieldDigest:
+		return m.OldDigest(ctx)
+	case pluginartifact.FieldContent:
+		return m.OldContent(ctx)
+	}
+	return nil, fmt.Errorf("unknown PluginArtifact field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginArtifactMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pluginartifact.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pluginartifact.FieldDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDigest(v)
+		return nil
+	case pluginartifact.FieldContent:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContent(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginArtifact field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PluginArtifactMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PluginArtifactMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginArtifactMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown PluginArtifact numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PluginArtifactMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PluginArtifactMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PluginArtifactMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PluginArtifact nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PluginArtifactMutation) ResetField(name string) error {
+	switch name {
+	case pluginartifact.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pluginartifact.FieldDigest:
+		m.ResetDigest()
+		return nil
+	case pluginartifact.FieldContent:
+		m.ResetContent()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginArtifact field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PluginArtifactMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PluginArtifactMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PluginArtifactMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PluginArtifactMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PluginArtifactMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PluginArtifactMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PluginArtifactMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown PluginArtifact unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PluginArtifactMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown PluginArtifact edge %s", name)
+}
+
+// PluginAssignmentMutation represents an operation that mutates the PluginAssignment nodes in the graph.
+type PluginAssignmentMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *string
+	region_path         *string
+	created_at          *time.Time
+	topic               *string
+	state               *pluginassignment.State
+	mode                *pluginassignment.Mode
+	share_permille      *int
+	addshare_permille   *int
+	cohort              *string
+	_config             *string
+	inputs              *map[string]interface{}
+	outputs             *map[string]interface{}
+	generation          *int
+	addgeneration       *int
+	previous_version_id *string
+	previous_config     *string
+	previous_mode       *pluginassignment.PreviousMode
+	fallback            *pluginassignment.Fallback
+	fallback_role       *string
+	attempts            *int
+	addattempts         *int
+	timeout_seconds     *int
+	addtimeout_seconds  *int
+	guard_permille      *int
+	addguard_permille   *int
+	guard_runs          *int
+	addguard_runs       *int
+	assigned_by         *string
+	reason              *string
+	changed_at          *time.Time
+	ended_at            *time.Time
+	clearedFields       map[string]struct{}
+	region              *string
+	clearedregion       bool
+	plugin              *string
+	clearedplugin       bool
+	version             *string
+	clearedversion      bool
+	runs                map[string]struct{}
+	removedruns         map[string]struct{}
+	clearedruns         bool
+	done                bool
+	oldValue            func(context.Context) (*PluginAssignment, error)
+	predicates          []predicate.PluginAssignment
+}
+
+var _ ent.Mutation = (*PluginAssignmentMutation)(nil)
+
+// pluginassignmentOption allows management of the mutation configuration using functional options.
+type pluginassignmentOption func(*PluginAssignmentMutation)
+
+// newPluginAssignmentMutation creates new mutation for the PluginAssignment entity.
+func newPluginAssignmentMutation(c config, op Op, opts ...pluginassignmentOption) *PluginAssignmentMutation {
+	m := &PluginAssignmentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePluginAssignment,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPluginAssignmentID sets the ID field of the mutation.
+func withPluginAssignmentID(id string) pluginassignmentOption {
+	return func(m *PluginAssignmentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PluginAssignment
+		)
+		m.oldValue = func(ctx context.Context) (*PluginAssignment, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PluginAssignment.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPluginAssignment sets the old PluginAssignment of the mutation.
+func withPluginAssignment(node *PluginAssignment) pluginassignmentOption {
+	return func(m *PluginAssignmentMutation) {
+		m.oldValue = func(context.Context) (*PluginAssignment, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PluginAssignmentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PluginAssignmentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PluginAssignment entities.
+func (m *PluginAssignmentMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PluginAssignmentMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PluginAssignmentMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PluginAssignment.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *PluginAssignmentMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *PluginAssignmentMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *PluginAssignmentMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *PluginAssignmentMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *PluginAssignmentMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *PluginAssignmentMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PluginAssignmentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PluginAssignmentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PluginAssignmentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetPluginID sets the "plugin_id" field.
+func (m *PluginAssignmentMutation) SetPluginID(s string) {
+	m.plugin = &s
+}
+
+// PluginID returns the value of the "plugin_id" field in the mutation.
+func (m *PluginAssignmentMutation) PluginID() (r string, exists bool) {
+	v := m.plugin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPluginID returns the old "plugin_id" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldPluginID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPluginID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPluginID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPluginID: %w", err)
+	}
+	return oldValue.PluginID, nil
+}
+
+// ResetPluginID resets all changes to the "plugin_id" field.
+func (m *PluginAssignmentMutation) ResetPluginID() {
+	m.plugin = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *PluginAssignmentMutation) SetVersionID(s string) {
+	m.version = &s
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *PluginAssignmentMutation) VersionID() (r string, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *PluginAssignmentMutation) ResetVersionID() {
+	m.version = nil
+}
+
+// SetTopic sets the "topic" field.
+func (m *PluginAssignmentMutation) SetTopic(s string) {
+	m.topic = &s
+}
+
+// Topic returns the value of the "topic" field in the mutation.
+func (m *PluginAssignmentMutation) Topic() (r string, exists bool) {
+	v := m.topic
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopic returns the old "topic" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldTopic(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopic is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopic requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopic: %w", err)
+	}
+	return oldValue.Topic, nil
+}
+
+// ResetTopic resets all changes to the "topic" field.
+func (m *PluginAssignmentMutation) ResetTopic() {
+	m.topic = nil
+}
+
+// SetState sets the "state" field.
+func (m *PluginAssignmentMutation) SetState(pl pluginassignment.State) {
+	m.state = &pl
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *PluginAssignmentMutation) State() (r pluginassignment.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldState(ctx context.Context) (v pluginassignment.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *PluginAssignmentMutation) ResetState() {
+	m.state = nil
+}
+
+// SetMode sets the "mode" field.
+func (m *PluginAssignmentMutation) SetMode(pl pluginassignment.Mode) {
+	m.mode = &pl
+}
+
+// Mode returns the value of the "mode" field in the mutation.
+func (m *PluginAssignmentMutation) Mode() (r pluginassignment.Mode, exists bool) {
+	v := m.mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMode returns the old "mode" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldMode(ctx context.Context) (v pluginassignment.Mode, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMode: %w", err)
+	}
+	return oldValue.Mode, nil
+}
+
+// ResetMode resets all changes to the "mode" field.
+func (m *PluginAssignmentMutation) ResetMode() {
+	m.mode = nil
+}
+
+// SetSharePermille sets the "share_permille" field.
+func (m *PluginAssignmentMutation) SetSharePermille(i int) {
+	m.share_permille = &i
+	m.addshare_permille = nil
+}
+
+// SharePermille returns the value of the "share_permille" field in the mutation.
+func (m *PluginAssignmentMutation) SharePermille() (r int, exists bool) {
+	v := m.share_permille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSharePermille returns the old "share_permille" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldSharePermille(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSharePermille is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSharePermille requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSharePermille: %w", err)
+	}
+	return oldValue.SharePermille, nil
+}
+
+// AddSharePermille adds i to the "share_permille" field.
+func (m *PluginAssignmentMutation) AddSharePermille(i int) {
+	if m.addshare_permille != nil {
+		*m.addshare_permille += i
+	} else {
+		m.addshare_permille = &i
+	}
+}
+
+// AddedSharePermille returns the value that was added to the "share_permille" field in this mutation.
+func (m *PluginAssignmentMutation) AddedSharePermille() (r int, exists bool) {
+	v := m.addshare_permille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSharePermille resets all changes to the "share_permille" field.
+func (m *PluginAssignmentMutation) ResetSharePermille() {
+	m.share_permille = nil
+	m.addshare_permille = nil
+}
+
+// SetCohort sets the "cohort" field.
+func (m *PluginAssignmentMutation) SetCohort(s string) {
+	m.cohort = &s
+}
+
+// Cohort returns the value of the "cohort" field in the mutation.
+func (m *PluginAssignmentMutation) Cohort() (r string, exists bool) {
+	v := m.cohort
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCohort returns the old "cohort" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldCohort(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCohort is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCohort requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCohort: %w", err)
+	}
+	return oldValue.Cohort, nil
+}
+
+// ResetCohort resets all changes to the "cohort" field.
+func (m *PluginAssignmentMutation) ResetCohort() {
+	m.cohort = nil
+}
+
+// SetConfig sets the "config" field.
+func (m *PluginAssignmentMutation) SetConfig(s string) {
+	m._config = &s
+}
+
+// Config returns the value of the "config" field in the mutation.
+func (m *PluginAssignmentMutation) Config() (r string, exists bool) {
+	v := m._config
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfig returns the old "config" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldConfig(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfig is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfig requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfig: %w", err)
+	}
+	return oldValue.Config, nil
+}
+
+// ResetConfig resets all changes to the "config" field.
+func (m *PluginAssignmentMutation) ResetConfig() {
+	m._config = nil
+}
+
+// SetInputs sets the "inputs" field.
+func (m *PluginAssignmentMutation) SetInputs(value map[string]interface{}) {
+	m.inputs = &value
+}
+
+// Inputs returns the value of the "inputs" field in the mutation.
+func (m *PluginAssignmentMutation) Inputs() (r map[string]interface{}, exists bool) {
+	v := m.inputs
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldInputs returns the old "inputs" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldInputs(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldInputs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldInputs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldInputs: %w", err)
+	}
+	return oldValue.Inputs, nil
+}
+
+// ResetInputs resets all changes to the "inputs" field.
+func (m *PluginAssignmentMutation) ResetInputs() {
+	m.inputs = nil
+}
+
+// SetOutputs sets the "outputs" field.
+func (m *PluginAssignmentMutation) SetOutputs(value map[string]interface{}) {
+	m.outputs = &value
+}
+
+// Outputs returns the value of the "outputs" field in the mutation.
+func (m *PluginAssignmentMutation) Outputs() (r map[string]interface{}, exists bool) {
+	v := m.outputs
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutputs returns the old "outputs" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldOutputs(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutputs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutputs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutputs: %w", err)
+	}
+	return oldValue.Outputs, nil
+}
+
+// ResetOutputs resets all changes to the "outputs" field.
+func (m *PluginAssignmentMutation) ResetOutputs() {
+	m.outputs = nil
+}
+
+// SetGeneration sets the "generation" field.
+func (m *PluginAssignmentMutation) SetGeneration(i int) {
+	m.generation = &i
+	m.addgeneration = nil
+}
+
+// Generation returns the value of the "generation" field in the mutation.
+func (m *PluginAssignmentMutation) Generation() (r int, exists bool) {
+	v := m.generation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGeneration returns the old "generation" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldGeneration(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGeneration is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGeneration requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGeneration: %w", err)
+	}
+	return oldValue.Generation, nil
+}
+
+// AddGeneration adds i to the "generation" field.
+func (m *PluginAssignmentMutation) AddGeneration(i int) {
+	if m.addgeneration != nil {
+		*m.addgeneration += i
+	} else {
+		m.addgeneration = &i
+	}
+}
+
+// AddedGeneration returns the value that was added to the "generation" field in this mutation.
+func (m *PluginAssignmentMutation) AddedGeneration() (r int, exists bool) {
+	v := m.addgeneration
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGeneration resets all changes to the "generation" field.
+func (m *PluginAssignmentMutation) ResetGeneration() {
+	m.generation = nil
+	m.addgeneration = nil
+}
+
+// SetPreviousVersionID sets the "previous_version_id" field.
+func (m *PluginAssignmentMutation) SetPreviousVersionID(s string) {
+	m.previous_version_id = &s
+}
+
+// PreviousVersionID returns the value of the "previous_version_id" field in the mutation.
+func (m *PluginAssignmentMutation) PreviousVersionID() (r string, exists bool) {
+	v := m.previous_version_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousVersionID returns the old "previous_version_id" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldPreviousVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousVersionID: %w", err)
+	}
+	return oldValue.PreviousVersionID, nil
+}
+
+// ResetPreviousVersionID resets all changes to the "previous_version_id" field.
+func (m *PluginAssignmentMutation) ResetPreviousVersionID() {
+	m.previous_version_id = nil
+}
+
+// SetPreviousConfig sets the "previous_config" field.
+func (m *PluginAssignmentMutation) SetPreviousConfig(s string) {
+	m.previous_config = &s
+}
+
+// PreviousConfig returns the value of the "previous_config" field in the mutation.
+func (m *PluginAssignmentMutation) PreviousConfig() (r string, exists bool) {
+	v := m.previous_config
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousConfig returns the old "previous_config" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldPreviousConfig(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousConfig is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousConfig requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousConfig: %w", err)
+	}
+	return oldValue.PreviousConfig, nil
+}
+
+// ResetPreviousConfig resets all changes to the "previous_config" field.
+func (m *PluginAssignmentMutation) ResetPreviousConfig() {
+	m.previous_config = nil
+}
+
+// SetPreviousMode sets the "previous_mode" field.
+func (m *PluginAssignmentMutation) SetPreviousMode(pm pluginassignment.PreviousMode) {
+	m.previous_mode = &pm
+}
+
+// PreviousMode returns the value of the "previous_mode" field in the mutation.
+func (m *PluginAssignmentMutation) PreviousMode() (r pluginassignment.PreviousMode, exists bool) {
+	v := m.previous_mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreviousMode returns the old "previous_mode" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldPreviousMode(ctx context.Context) (v pluginassignment.PreviousMode, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreviousMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreviousMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreviousMode: %w", err)
+	}
+	return oldValue.PreviousMode, nil
+}
+
+// ResetPreviousMode resets all changes to the "previous_mode" field.
+func (m *PluginAssignmentMutation) ResetPreviousMode() {
+	m.previous_mode = nil
+}
+
+// SetFallback sets the "fallback" field.
+func (m *PluginAssignmentMutation) SetFallback(pl pluginassignment.Fallback) {
+	m.fallback = &pl
+}
+
+// Fallback returns the value of the "fallback" field in the mutation.
+func (m *PluginAssignmentMutation) Fallback() (r pluginassignment.Fallback, exists bool) {
+	v := m.fallback
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFallback returns the old "fallback" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldFallback(ctx context.Context) (v pluginassignment.Fallback, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFallback is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFallback requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFallback: %w", err)
+	}
+	return oldValue.Fallback, nil
+}
+
+// ResetFallback resets all changes to the "fallback" field.
+func (m *PluginAssignmentMutation) ResetFallback() {
+	m.fallback = nil
+}
+
+// SetFallbackRole sets the "fallback_role" field.
+func (m *PluginAssignmentMutation) SetFallbackRole(s string) {
+	m.fallback_role = &s
+}
+
+// FallbackRole returns the value of the "fallback_role" field in the mutation.
+func (m *PluginAssignmentMutation) FallbackRole() (r string, exists bool) {
+	v := m.fallback_role
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFallbackRole returns the old "fallback_role" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldFallbackRole(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFallbackRole is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFallbackRole requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFallbackRole: %w", err)
+	}
+	return oldValue.FallbackRole, nil
+}
+
+// ResetFallbackRole resets all changes to the "fallback_role" field.
+func (m *PluginAssignmentMutation) ResetFallbackRole() {
+	m.fallback_role = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *PluginAssignmentMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *PluginAssignmentMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *PluginAssignmentMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *PluginAssignmentMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *PluginAssignmentMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetTimeoutSeconds sets the "timeout_seconds" field.
+func (m *PluginAssignmentMutation) SetTimeoutSeconds(i int) {
+	m.timeout_seconds = &i
+	m.addtimeout_seconds = nil
+}
+
+// TimeoutSeconds returns the value of the "timeout_seconds" field in the mutation.
+func (m *PluginAssignmentMutation) TimeoutSeconds() (r int, exists bool) {
+	v := m.timeout_seconds
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTimeoutSeconds returns the old "timeout_seconds" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldTimeoutSeconds(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTimeoutSeconds is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTimeoutSeconds requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTimeoutSeconds: %w", err)
+	}
+	return oldValue.TimeoutSeconds, nil
+}
+
+// AddTimeoutSeconds adds i to the "timeout_seconds" field.
+func (m *PluginAssignmentMutation) AddTimeoutSeconds(i int) {
+	if m.addtimeout_seconds != nil {
+		*m.addtimeout_seconds += i
+	} else {
+		m.addtimeout_seconds = &i
+	}
+}
+
+// AddedTimeoutSeconds returns the value that was added to the "timeout_seconds" field in this mutation.
+func (m *PluginAssignmentMutation) AddedTimeoutSeconds() (r int, exists bool) {
+	v := m.addtimeout_seconds
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTimeoutSeconds resets all changes to the "timeout_seconds" field.
+func (m *PluginAssignmentMutation) ResetTimeoutSeconds() {
+	m.timeout_seconds = nil
+	m.addtimeout_seconds = nil
+}
+
+// SetGuardPermille sets the "guard_permille" field.
+func (m *PluginAssignmentMutation) SetGuardPermille(i int) {
+	m.guard_permille = &i
+	m.addguard_permille = nil
+}
+
+// GuardPermille returns the value of the "guard_permille" field in the mutation.
+func (m *PluginAssignmentMutation) GuardPermille() (r int, exists bool) {
+	v := m.guard_permille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGuardPermille returns the old "guard_permille" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldGuardPermille(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGuardPermille is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGuardPermille requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGuardPermille: %w", err)
+	}
+	return oldValue.GuardPermille, nil
+}
+
+// AddGuardPermille adds i to the "guard_permille" field.
+func (m *PluginAssignmentMutation) AddGuardPermille(i int) {
+	if m.addguard_permille != nil {
+		*m.addguard_permille += i
+	} else {
+		m.addguard_permille = &i
+	}
+}
+
+// AddedGuardPermille returns the value that was added to the "guard_permille" field in this mutation.
+func (m *PluginAssignmentMutation) AddedGuardPermille() (r int, exists bool) {
+	v := m.addguard_permille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGuardPermille resets all changes to the "guard_permille" field.
+func (m *PluginAssignmentMutation) ResetGuardPermille() {
+	m.guard_permille = nil
+	m.addguard_permille = nil
+}
+
+// SetGuardRuns sets the "guard_runs" field.
+func (m *PluginAssignmentMutation) SetGuardRuns(i int) {
+	m.guard_runs = &i
+	m.addguard_runs = nil
+}
+
+// GuardRuns returns the value of the "guard_runs" field in the mutation.
+func (m *PluginAssignmentMutation) GuardRuns() (r int, exists bool) {
+	v := m.guard_runs
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGuardRuns returns the old "guard_runs" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldGuardRuns(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGuardRuns is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGuardRuns requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGuardRuns: %w", err)
+	}
+	return oldValue.GuardRuns, nil
+}
+
+// AddGuardRuns adds i to the "guard_runs" field.
+func (m *PluginAssignmentMutation) AddGuardRuns(i int) {
+	if m.addguard_runs != nil {
+		*m.addguard_runs += i
+	} else {
+		m.addguard_runs = &i
+	}
+}
+
+// AddedGuardRuns returns the value that was added to the "guard_runs" field in this mutation.
+func (m *PluginAssignmentMutation) AddedGuardRuns() (r int, exists bool) {
+	v := m.addguard_runs
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGuardRuns resets all changes to the "guard_runs" field.
+func (m *PluginAssignmentMutation) ResetGuardRuns() {
+	m.guard_runs = nil
+	m.addguard_runs = nil
+}
+
+// SetAssignedBy sets the "assigned_by" field.
+func (m *PluginAssignmentMutation) SetAssignedBy(s string) {
+	m.assigned_by = &s
+}
+
+// AssignedBy returns the value of the "assigned_by" field in the mutation.
+func (m *PluginAssignmentMutation) AssignedBy() (r string, exists bool) {
+	v := m.assigned_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignedBy returns the old "assigned_by" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldAssignedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignedBy: %w", err)
+	}
+	return oldValue.AssignedBy, nil
+}
+
+// ResetAssignedBy resets all changes to the "assigned_by" field.
+func (m *PluginAssignmentMutation) ResetAssignedBy() {
+	m.assigned_by = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *PluginAssignmentMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *PluginAssignmentMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *PluginAssignmentMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetChangedAt sets the "changed_at" field.
+func (m *PluginAssignmentMutation) SetChangedAt(t time.Time) {
+	m.changed_at = &t
+}
+
+// ChangedAt returns the value of the "changed_at" field in the mutation.
+func (m *PluginAssignmentMutation) ChangedAt() (r time.Time, exists bool) {
+	v := m.changed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangedAt returns the old "changed_at" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldChangedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangedAt: %w", err)
+	}
+	return oldValue.ChangedAt, nil
+}
+
+// ResetChangedAt resets all changes to the "changed_at" field.
+func (m *PluginAssignmentMutation) ResetChangedAt() {
+	m.changed_at = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *PluginAssignmentMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *PluginAssignmentMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *PluginAssignmentMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[pluginassignment.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *PluginAssignmentMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[pluginassignment.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *PluginAssignmentMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, pluginassignment.FieldEndedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *PluginAssignmentMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[pluginassignment.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *PluginAssignmentMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *PluginAssignmentMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *PluginAssignmentMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearPlugin clears the "plugin" edge to the Plugin entity.
+func (m *PluginAssignmentMutation) ClearPlugin() {
+	m.clearedplugin = true
+	m.clearedFields[pluginassignment.FieldPluginID] = struct{}{}
+}
+
+// PluginCleared reports if the "plugin" edge to the Plugin entity was cleared.
+func (m *PluginAssignmentMutation) PluginCleared() bool {
+	return m.clearedplugin
+}
+
+// PluginIDs returns the "plugin" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PluginID instead. It exists only for internal usage by the builders.
+func (m *PluginAssignmentMutation) PluginIDs() (ids []string) {
+	if id := m.plugin; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPlugin resets all changes to the "plugin" edge.
+func (m *PluginAssignmentMutation) ResetPlugin() {
+	m.plugin = nil
+	m.clearedplugin = false
+}
+
+// ClearVersion clears the "version" edge to the PluginVersion entity.
+func (m *PluginAssignmentMutation) ClearVersion() {
+	m.clearedversion = true
+	m.clearedFields[pluginassignment.FieldVersionID] = struct{}{}
+}
+
+// VersionCleared reports if the "version" edge to the PluginVersion entity was cleared.
+func (m *PluginAssignmentMutation) VersionCleared() bool {
+	return m.clearedversion
+}
+
+// VersionIDs returns the "version" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VersionID instead. It exists only for internal usage by the builders.
+func (m *PluginAssignmentMutation) VersionIDs() (ids []string) {
+	if id := m.version; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVersion resets all changes to the "version" edge.
+func (m *PluginAssignmentMutation) ResetVersion() {
+	m.version = nil
+	m.clearedversion = false
+}
+
+// AddRunIDs adds the "runs" edge to the PluginRun entity by ids.
+func (m *PluginAssignmentMutation) AddRunIDs(ids ...string) {
+	if m.runs == nil {
+		m.runs = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.runs[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRuns clears the "runs" edge to the PluginRun entity.
+func (m *PluginAssignmentMutation) ClearRuns() {
+	m.clearedruns = true
+}
+
+// RunsCleared reports if the "runs" edge to the PluginRun entity was cleared.
+func (m *PluginAssignmentMutation) RunsCleared() bool {
+	return m.clearedruns
+}
+
+// RemoveRunIDs removes the "runs" edge to the PluginRun entity by IDs.
+func (m *PluginAssignmentMutation) RemoveRunIDs(ids ...string) {
+	if m.removedruns == nil {
+		m.removedruns = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.runs, ids[i])
+		m.removedruns[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRuns returns the removed IDs of the "runs" edge to the PluginRun entity.
+func (m *PluginAssignmentMutation) RemovedRunsIDs() (ids []string) {
+	for id := range m.removedruns {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RunsIDs returns the "runs" edge IDs in the mutation.
+func (m *PluginAssignmentMutation) RunsIDs() (ids []string) {
+	for id := range m.runs {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRuns resets all changes to the "runs" edge.
+func (m *PluginAssignmentMutation) ResetRuns() {
+	m.runs = nil
+	m.clearedruns = false
+	m.removedruns = nil
+}
+
+// Where appends a list predicates to the PluginAssignmentMutation builder.
+func (m *PluginAssignmentMutation) Where(ps ...predicate.PluginAssignment) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PluginAssignmentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PluginAssignmentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PluginAssignment, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PluginAssignmentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PluginAssignmentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PluginAssignment).
+func (m *PluginAssignmentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PluginAssignmentMutation) Fields() []string {
+	fields := make([]string, 0, 27)
+	if m.region != nil {
+		fields = append(fields, pluginassignment.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, pluginassignment.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pluginassignment.FieldCreatedAt)
+	}
+	if m.plugin != nil {
+		fields = append(fields, pluginassignment.FieldPluginID)
+	}
+	if m.version != nil {
+		fields = append(fields, pluginassignment.FieldVersionID)
+	}
+	if m.topic != nil {
+		fields = append(fields, pluginassignment.FieldTopic)
+	}
+	if m.state != nil {
+		fields = append(fields, pluginassignment.FieldState)
+	}
+	if m.mode != nil {
+		fields = append(fields, pluginassignment.FieldMode)
+	}
+	if m.share_permille != nil {
+		fields = append(fields, pluginassignment.FieldSharePermille)
+	}
+	if m.cohort != nil {
+		fields = append(fields, pluginassignment.FieldCohort)
+	}
+	if m._config != nil {
+		fields = append(fields, pluginassignment.FieldConfig)
+	}
+	if m.inputs != nil {
+		fields = append(fields, pluginassignment.FieldInputs)
+	}
+	if m.outputs != nil {
+		fields = append(fields, pluginassignment.FieldOutputs)
+	}
+	if m.generation != nil {
+		fields = append(fields, pluginassignment.FieldGeneration)
+	}
+	if m.previous_version_id != nil {
+		fields = append(fields, pluginassignment.FieldPreviousVersionID)
+	}
+	if m.previous_config != nil {
+		fields = append(fields, pluginassignment.FieldPreviousConfig)
+	}
+	if m.previous_mode != nil {
+		fields = append(fields, pluginassignment.FieldPreviousMode)
+	}
+	if m.fallback != nil {
+		fields = append(fields, pluginassignment.FieldFallback)
+	}
+	if m.fallback_role != nil {
+		fields = append(fields, pluginassignment.FieldFallbackRole)
+	}
+	if m.attempts != nil {
+		fields = append(fields, pluginassignment.FieldAttempts)
+	}
+	if m.timeout_seconds != nil {
+		fields = append(fields, pluginassignment.FieldTimeoutSeconds)
+	}
+	if m.guard_permille != nil {
+		fields = append(fields, pluginassignment.FieldGuardPermille)
+	}
+	if m.guard_runs != nil {
+		fields = append(fields, pluginassignment.FieldGuardRuns)
+	}
+	if m.assigned_by != nil {
+		fields = append(fields, pluginassignment.FieldAssignedBy)
+	}
+	if m.reason != nil {
+		fields = append(fields, pluginassignment.FieldReason)
+	}
+	if m.changed_at != nil {
+		fields = append(fields, pluginassignment.FieldChangedAt)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, pluginassignment.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PluginAssignmentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pluginassignment.FieldRegionID:
+		return m.RegionID()
+	case pluginassignment.FieldRegionPath:
+		return m.RegionPath()
+	case pluginassignment.FieldCreatedAt:
+		return m.CreatedAt()
+	case pluginassignment.FieldPluginID:
+		return m.PluginID()
+	case pluginassignment.FieldVersionID:
+		return m.VersionID()
+	case pluginassignment.FieldTopic:
+		return m.Topic()
+	case pluginassignment.FieldState:
+		return m.State()
+	case pluginassignment.FieldMode:
+		return m.Mode()
+	case pluginassignment.FieldSharePermille:
+		return m.SharePermille()
+	case pluginassignment.FieldCohort:
+		return m.Cohort()
+	case pluginassignment.FieldConfig:
+		return m.Config()
+	case pluginassignment.FieldInputs:
+		return m.Inputs()
+	case pluginassignment.FieldOutputs:
+		return m.Outputs()
+	case pluginassignment.FieldGeneration:
+		return m.Generation()
+	case pluginassignment.FieldPreviousVersionID:
+		return m.PreviousVersionID()
+	case pluginassignment.FieldPreviousConfig:
+		return m.PreviousConfig()
+	case pluginassignment.FieldPreviousMode:
+		return m.PreviousMode()
+	case pluginassignment.FieldFallback:
+		return m.Fallback()
+	case pluginassignment.FieldFallbackRole:
+		return m.FallbackRole()
+	case pluginassignment.FieldAttempts:
+		return m.Attempts()
+	case pluginassignment.FieldTimeoutSeconds:
+		return m.TimeoutSeconds()
+	case pluginassignment.FieldGuardPermille:
+		return m.GuardPermille()
+	case pluginassignment.FieldGuardRuns:
+		return m.GuardRuns()
+	case pluginassignment.FieldAssignedBy:
+		return m.AssignedBy()
+	case pluginassignment.FieldReason:
+		return m.Reason()
+	case pluginassignment.FieldChangedAt:
+		return m.ChangedAt()
+	case pluginassignment.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PluginAssignmentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pluginassignment.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case pluginassignment.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case pluginassignment.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pluginassignment.FieldPluginID:
+		return m.OldPluginID(ctx)
+	case pluginassignment.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case pluginassignment.FieldTopic:
+		return m.OldTopic(ctx)
+	case pluginassignment.FieldState:
+		return m.OldState(ctx)
+	case pluginassignment.FieldMode:
+		return m.OldMode(ctx)
+	case pluginassignment.FieldSharePermille:
+		return m.OldSharePermille(ctx)
+	case pluginassignment.FieldCohort:
+		return m.OldCohort(ctx)
+	case pluginassignment.FieldConfig:
+		return m.OldConfig(ctx)
+	case pluginassignment.FieldInputs:
+		return m.OldInputs(ctx)
+	case pluginassignment.FieldOutputs:
+		return m.OldOutputs(ctx)
+	case pluginassignment.FieldGeneration:
+		return m.OldGeneration(ctx)
+	case pluginassignment.FieldPreviousVersionID:
+		return m.OldPreviousVersionID(ctx)
+	case pluginassignment.FieldPreviousConfig:
+		return m.OldPreviousConfig(ctx)
+	case pluginassignment.FieldPreviousMode:
+		return m.OldPreviousMode(ctx)
+	case pluginassignment.FieldFallback:
+		return m.OldFallback(ctx)
+	case pluginassignment.FieldFallbackRole:
+		return m.OldFallbackRole(ctx)
+	case pluginassignment.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case pluginassignment.FieldTimeoutSeconds:
+		return m.OldTimeoutSeconds(ctx)
+	case pluginassignment.FieldGuardPermille:
+		return m.OldGuardPermille(ctx)
+	case pluginassignment.FieldGuardRuns:
+		return m.OldGuardRuns(ctx)
+	case pluginassignment.FieldAssignedBy:
+		return m.OldAssignedBy(ctx)
+	case pluginassignment.FieldReason:
+		return m.OldReason(ctx)
+	case pluginassignment.FieldChangedAt:
+		return m.OldChangedAt(ctx)
+	case pluginassignment.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PluginAssignment field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginAssignmentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pluginassignment.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case pluginassignment.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case pluginassignment.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pluginassignment.FieldPluginID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPluginID(v)
+		return nil
+	case pluginassignment.FieldVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case pluginassignment.FieldTopic:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopic(v)
+		return nil
+	case pluginassignment.FieldState:
+		v, ok := value.(pluginassignment.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case pluginassignment.FieldMode:
+		v, ok := value.(pluginassignment.Mode)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMode(v)
+		return nil
+	case pluginassignment.FieldSharePermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSharePermille(v)
+		return nil
+	case pluginassignment.FieldCohort:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCohort(v)
+		return nil
+	case pluginassignment.FieldConfig:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfig(v)
+		return nil
+	case pluginassignment.FieldInputs:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetInputs(v)
+		return nil
+	case pluginassignment.FieldOutputs:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutputs(v)
+		return nil
+	case pluginassignment.FieldGeneration:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGeneration(v)
+		return nil
+	case pluginassignment.FieldPreviousVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousVersionID(v)
+		return nil
+	case pluginassignment.FieldPreviousConfig:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousConfig(v)
+		return nil
+	case pluginassignment.FieldPreviousMode:
+		v, ok := value.(pluginassignment.PreviousMode)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreviousMode(v)
+		return nil
+	case pluginassignment.FieldFallback:
+		v, ok := value.(pluginassignment.Fallback)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFallback(v)
+		return nil
+	case pluginassignment.FieldFallbackRole:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFallbackRole(v)
+		return nil
+	case pluginassignment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case pluginassignment.FieldTimeoutSeconds:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTimeoutSeconds(v)
+		return nil
+	case pluginassignment.FieldGuardPermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGuardPermille(v)
+		return nil
+	case pluginassignment.FieldGuardRuns:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGuardRuns(v)
+		return nil
+	case pluginassignment.FieldAssignedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignedBy(v)
+		return nil
+	case pluginassignment.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case pluginassignment.FieldChangedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangedAt(v)
+		return nil
+	case pluginassignment.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PluginAssignmentMutation) AddedFields() []string {
+	var fields []string
+	if m.addshare_permille != nil {
+		fields = append(fields, pluginassignment.FieldSharePermille)
+	}
+	if m.addgeneration != nil {
+		fields = append(fields, pluginassignment.FieldGeneration)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, pluginassignment.FieldAttempts)
+	}
+	if m.addtimeout_seconds != nil {
+		fields = append(fields, pluginassignment.FieldTimeoutSeconds)
+	}
+	if m.addguard_permille != nil {
+		fields = append(fields, pluginassignment.FieldGuardPermille)
+	}
+	if m.addguard_runs != nil {
+		fields = append(fields, pluginassignment.FieldGuardRuns)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PluginAssignmentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pluginassignment.FieldSharePermille:
+		return m.AddedSharePermille()
+	case pluginassignment.FieldGeneration:
+		return m.AddedGeneration()
+	case pluginassignment.FieldAttempts:
+		return m.AddedAttempts()
+	case pluginassignment.FieldTimeoutSeconds:
+		return m.AddedTimeoutSeconds()
+	case pluginassignment.FieldGuardPermille:
+		return m.AddedGuardPermille()
+	case pluginassignment.FieldGuardRuns:
+		return m.AddedGuardRuns()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginAssignmentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pluginassignment.FieldSharePermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSharePermille(v)
+		return nil
+	case pluginassignment.FieldGeneration:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGeneration(v)
+		return nil
+	case pluginassignment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	case pluginassignment.FieldTimeoutSeconds:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTimeoutSeconds(v)
+		return nil
+	case pluginassignment.FieldGuardPermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGuardPermille(v)
+		return nil
+	case pluginassignment.FieldGuardRuns:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGuardRuns(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PluginAssignmentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(pluginassignment.FieldEndedAt) {
+		fields = append(fields, pluginassignment.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PluginAssignmentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PluginAssignmentMutation) ClearField(name string) error {
+	switch name {
+	case pluginassignment.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PluginAssignmentMutation) ResetField(name string) error {
+	switch name {
+	case pluginassignment.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case pluginassignment.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case pluginassignment.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pluginassignment.FieldPluginID:
+		m.ResetPluginID()
+		return nil
+	case pluginassignment.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case pluginassignment.FieldTopic:
+		m.ResetTopic()
+		return nil
+	case pluginassignment.FieldState:
+		m.ResetState()
+		return nil
+	case pluginassignment.FieldMode:
+		m.ResetMode()
+		return nil
+	case pluginassignment.FieldSharePermille:
+		m.ResetSharePermille()
+		return nil
+	case pluginassignment.FieldCohort:
+		m.ResetCohort()
+		return nil
+	case pluginassignment.FieldConfig:
+		m.ResetConfig()
+		return nil
+	case pluginassignment.FieldInputs:
+		m.ResetInputs()
+		return nil
+	case pluginassignment.FieldOutputs:
+		m.ResetOutputs()
+		return nil
+	case pluginassignment.FieldGeneration:
+		m.ResetGeneration()
+		return nil
+	case pluginassignment.FieldPreviousVersionID:
+		m.ResetPreviousVersionID()
+		return nil
+	case pluginassignment.FieldPreviousConfig:
+		m.ResetPreviousConfig()
+		return nil
+	case pluginassignment.FieldPreviousMode:
+		m.ResetPreviousMode()
+		return nil
+	case pluginassignment.FieldFallback:
+		m.ResetFallback()
+		return nil
+	case pluginassignment.FieldFallbackRole:
+		m.ResetFallbackRole()
+		return nil
+	case pluginassignment.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case pluginassignment.FieldTimeoutSeconds:
+		m.ResetTimeoutSeconds()
+		return nil
+	case pluginassignment.FieldGuardPermille:
+		m.ResetGuardPermille()
+		return nil
+	case pluginassignment.FieldGuardRuns:
+		m.ResetGuardRuns()
+		return nil
+	case pluginassignment.FieldAssignedBy:
+		m.ResetAssignedBy()
+		return nil
+	case pluginassignment.FieldReason:
+		m.ResetReason()
+		return nil
+	case pluginassignment.FieldChangedAt:
+		m.ResetChangedAt()
+		return nil
+	case pluginassignment.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PluginAssignmentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.region != nil {
+		edges = append(edges, pluginassignment.EdgeRegion)
+	}
+	if m.plugin != nil {
+		edges = append(edges, pluginassignment.EdgePlugin)
+	}
+	if m.version != nil {
+		edges = append(edges, pluginassignment.EdgeVersion)
+	}
+	if m.runs != nil {
+		edges = append(edges, pluginassignment.EdgeRuns)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PluginAssignmentMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pluginassignment.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginassignment.EdgePlugin:
+		if id := m.plugin; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginassignment.EdgeVersion:
+		if id := m.version; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginassignment.EdgeRuns:
+		ids := make([]ent.Value, 0, len(m.runs))
+		for id := range m.runs {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PluginAssignmentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.removedruns != nil {
+		edges = append(edges, pluginassignment.EdgeRuns)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PluginAssignmentMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case pluginassignment.EdgeRuns:
+		ids := make([]ent.Value, 0, len(m.removedruns))
+		for id := range m.removedruns {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PluginAssignmentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedregion {
+		edges = append(edges, pluginassignment.EdgeRegion)
+	}
+	if m.clearedplugin {
+		edges = append(edges, pluginassignment.EdgePlugin)
+	}
+	if m.clearedversion {
+		edges = append(edges, pluginassignment.EdgeVersion)
+	}
+	if m.clearedruns {
+		edges = append(edges, pluginassignment.EdgeRuns)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PluginAssignmentMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pluginassignment.EdgeRegion:
+		return m.clearedregion
+	case pluginassignment.EdgePlugin:
+		return m.clearedplugin
+	case pluginassignment.EdgeVersion:
+		return m.clearedversion
+	case pluginassignment.EdgeRuns:
+		return m.clearedruns
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PluginAssignmentMutation) ClearEdge(name string) error {
+	switch name {
+	case pluginassignment.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case pluginassignment.EdgePlugin:
+		m.ClearPlugin()
+		return nil
+	case pluginassignment.EdgeVersion:
+		m.ClearVersion()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PluginAssignmentMutation) ResetEdge(name string) error {
+	switch name {
+	case pluginassignment.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case pluginassignment.EdgePlugin:
+		m.ResetPlugin()
+		return nil
+	case pluginassignment.EdgeVersion:
+		m.ResetVersion()
+		return nil
+	case pluginassignment.EdgeRuns:
+		m.ResetRuns()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginAssignment edge %s", name)
+}
+
+// PluginRunMutation represents an operation that mutates the PluginRun nodes in the graph.
+type PluginRunMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *string
+	region_path       *string
+	created_at        *time.Time
+	task_id           *string
+	mode              *pluginrun.Mode
+	attempt           *int
+	addattempt        *int
+	generation        *int
+	addgeneration     *int
+	input_digest      *string
+	config_digest     *string
+	output_digest     *string
+	isolation         *[]string
+	appendisolation   []string
+	outcome           *pluginrun.Outcome
+	code              *string
+	detail            *string
+	metrics           *map[string]interface{}
+	micros            *int64
+	addmicros         *int64
+	ended_at          *time.Time
+	clearedFields     map[string]struct{}
+	region            *string
+	clearedregion     bool
+	assignment        *string
+	clearedassignment bool
+	version           *string
+	clearedversion    bool
+	_case             *string
+	cleared_case      bool
+	done              bool
+	oldValue          func(context.Context) (*PluginRun, error)
+	predicates        []predicate.PluginRun
+}
+
+var _ ent.Mutation = (*PluginRunMutation)(nil)
+
+// pluginrunOption allows management of the mutation configuration using functional options.
+type pluginrunOption func(*PluginRunMutation)
+
+// newPluginRunMutation creates new mutation for the PluginRun entity.
+func newPluginRunMutation(c config, op Op, opts ...pluginrunOption) *PluginRunMutation {
+	m := &PluginRunMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePluginRun,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPluginRunID sets the ID field of the mutation.
+func withPluginRunID(id string) pluginrunOption {
+	return func(m *PluginRunMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PluginRun
+		)
+		m.oldValue = func(ctx context.Context) (*PluginRun, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PluginRun.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPluginRun sets the old PluginRun of the mutation.
+func withPluginRun(node *PluginRun) pluginrunOption {
+	return func(m *PluginRunMutation) {
+		m.oldValue = func(context.Context) (*PluginRun, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PluginRunMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PluginRunMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PluginRun entities.
+func (m *PluginRunMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PluginRunMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PluginRunMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PluginRun.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *PluginRunMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *PluginRunMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *PluginRunMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *PluginRunMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *PluginRunMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *PluginRunMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PluginRunMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PluginRunMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PluginRunMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetAssignmentID sets the "assignment_id" field.
+func (m *PluginRunMutation) SetAssignmentID(s string) {
+	m.assignment = &s
+}
+
+// AssignmentID returns the value of the "assignment_id" field in the mutation.
+func (m *PluginRunMutation) AssignmentID() (r string, exists bool) {
+	v := m.assignment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAssignmentID returns the old "assignment_id" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldAssignmentID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAssignmentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAssignmentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAssignmentID: %w", err)
+	}
+	return oldValue.AssignmentID, nil
+}
+
+// ResetAssignmentID resets all changes to the "assignment_id" field.
+func (m *PluginRunMutation) ResetAssignmentID() {
+	m.assignment = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *PluginRunMutation) SetVersionID(s string) {
+	m.version = &s
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *PluginRunMutation) VersionID() (r string, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *PluginRunMutation) ResetVersionID() {
+	m.version = nil
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *PluginRunMutation) SetCaseID(s string) {
+	m._case = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *PluginRunMutation) CaseID() (r string, exists bool) {
+	v := m._case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldCaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *PluginRunMutation) ResetCaseID() {
+	m._case = nil
+}
+
+// SetTaskID sets the "task_id" field.
+func (m *PluginRunMutation) SetTaskID(s string) {
+	m.task_id = &s
+}
+
+// TaskID returns the value of the "task_id" field in the mutation.
+func (m *PluginRunMutation) TaskID() (r string, exists bool) {
+	v := m.task_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaskID returns the old "task_id" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldTaskID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaskID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaskID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaskID: %w", err)
+	}
+	return oldValue.TaskID, nil
+}
+
+// ResetTaskID resets all changes to the "task_id" field.
+func (m *PluginRunMutation) ResetTaskID() {
+	m.task_id = nil
+}
+
+// SetMode sets the "mode" field.
+func (m *PluginRunMutation) SetMode(pl pluginrun.Mode) {
+	m.mode = &pl
+}
+
+// Mode returns the value of the "mode" field in the mutation.
+func (m *PluginRunMutation) Mode() (r pluginrun.Mode, exists bool) {
+	v := m.mode
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMode returns the old "mode" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldMode(ctx context.Context) (v pluginrun.Mode, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMode: %w", err)
+	}
+	return oldValue.Mode, nil
+}
+
+// ResetMode resets all changes to the "mode" field.
+func (m *PluginRunMutation) ResetMode() {
+	m.mode = nil
+}
+
+// SetAttempt sets the "attempt" field.
+func (m *PluginRunMutation) SetAttempt(i int) {
+	m.attempt = &i
+	m.addattempt = nil
+}
+
+// Attempt returns the value of the "attempt" field in the mutation.
+func (m *PluginRunMutation) Attempt() (r int, exists bool) {
+	v := m.attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempt returns the old "attempt" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldAttempt(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempt: %w", err)
+	}
+	return oldValue.Attempt, nil
+}
+
+// AddAttempt adds i to the "attempt" field.
+func (m *PluginRunMutation) AddAttempt(i int) {
+	if m.addattempt != nil {
+		*m.addattempt += i
+	} else {
+		m.addattempt = &i
+	}
+}
+
+// AddedAttempt returns the value that was added to the "attempt" field in this mutation.
+func (m *PluginRunMutation) AddedAttempt() (r int, exists bool) {
+	v := m.addattempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempt resets all changes to the "attempt" field.
+func (m *PluginRunMutation) ResetAttempt() {
+	m.attempt = nil
+	m.addattempt = nil
+}
+
+// SetGeneration sets the "generation" field.
+func (m *PluginRunMutation) SetGeneration(i int) {
+	m.generation = &i
+	m.addgeneration = nil
+}
+
+// Generation returns the value of the "generation" field in the mutation.
+func (m *PluginRunMutation) Generation() (r int, exists bool) {
+	v := m.generation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGeneration returns the old "generation" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldGeneration(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGeneration is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGeneration requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGeneration: %w", err)
+	}
+	return oldValue.Generation, nil
+}
+
+// AddGeneration adds i to the "generation" field.
+func (m *PluginRunMutation) AddGeneration(i int) {
+	if m.addgeneration != nil {
+		*m.addgeneration += i
+	} else {
+		m.addgeneration = &i
+	}
+}
+
+// AddedGeneration returns the value that was added to the "generation" field in this mutation.
+func (m *PluginRunMutation) AddedGeneration() (r int, exists bool) {
+	v := m.addgeneration
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGeneration resets all changes to the "generation" field.
+func (m *PluginRunMutation) ResetGeneration() {
+	m.generation = nil
+	m.addgeneration = nil
+}
+
+// SetInputDigest sets the "input_digest" field.
+func (m *PluginRunMutation) SetInputDigest(s string) {
+	m.input_digest = &s
+}
+
+// InputDigest returns the value of the "input_digest" field in the mutation.
+func (m *PluginRunMutation) InputDigest() (r string, exists bool) {
+	v := m.input_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldInputDigest returns the old "input_digest" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldInputDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldInputDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldInputDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldInputDigest: %w", err)
+	}
+	return oldValue.InputDigest, nil
+}
+
+// ResetInputDigest resets all changes to the "input_digest" field.
+func (m *PluginRunMutation) ResetInputDigest() {
+	m.input_digest = nil
+}
+
+// SetConfigDigest sets the "config_digest" field.
+func (m *PluginRunMutation) SetConfigDigest(s string) {
+	m.config_digest = &s
+}
+
+// ConfigDigest returns the value of the "config_digest" field in the mutation.
+func (m *PluginRunMutation) ConfigDigest() (r string, exists bool) {
+	v := m.config_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfigDigest returns the old "config_digest" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldConfigDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfigDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfigDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfigDigest: %w", err)
+	}
+	return oldValue.ConfigDigest, nil
+}
+
+// ResetConfigDigest resets all changes to the "config_digest" field.
+func (m *PluginRunMutation) ResetConfigDigest() {
+	m.config_digest = nil
+}
+
+// SetOutputDigest sets the "output_digest" field.
+func (m *PluginRunMutation) SetOutputDigest(s string) {
+	m.output_digest = &s
+}
+
+// OutputDigest returns the value of the "output_digest" field in the mutation.
+func (m *PluginRunMutation) OutputDigest() (r string, exists bool) {
+	v := m.output_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutputDigest returns the old "output_digest" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldOutputDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutputDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutputDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutputDigest: %w", err)
+	}
+	return oldValue.OutputDigest, nil
+}
+
+// ResetOutputDigest resets all changes to the "output_digest" field.
+func (m *PluginRunMutation) ResetOutputDigest() {
+	m.output_digest = nil
+}
+
+// SetIsolation sets the "isolation" field.
+func (m *PluginRunMutation) SetIsolation(s []string) {
+	m.isolation = &s
+	m.appendisolation = nil
+}
+
+// Isolation returns the value of the "isolation" field in the mutation.
+func (m *PluginRunMutation) Isolation() (r []string, exists bool) {
+	v := m.isolation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIsolation returns the old "isolation" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldIsolation(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIsolation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIsolation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIsolation: %w", err)
+	}
+	return oldValue.Isolation, nil
+}
+
+// AppendIsolation adds s to the "isolation" field.
+func (m *PluginRunMutation) AppendIsolation(s []string) {
+	m.appendisolation = append(m.appendisolation, s...)
+}
+
+// AppendedIsolation returns the list of values that were appended to the "isolation" field in this mutation.
+func (m *PluginRunMutation) AppendedIsolation() ([]string, bool) {
+	if len(m.appendisolation) == 0 {
+		return nil, false
+	}
+	return m.appendisolation, true
+}
+
+// ResetIsolation resets all changes to the "isolation" field.
+func (m *PluginRunMutation) ResetIsolation() {
+	m.isolation = nil
+	m.appendisolation = nil
+}
+
+// SetOutcome sets the "outcome" field.
+func (m *PluginRunMutation) SetOutcome(pl pluginrun.Outcome) {
+	m.outcome = &pl
+}
+
+// Outcome returns the value of the "outcome" field in the mutation.
+func (m *PluginRunMutation) Outcome() (r pluginrun.Outcome, exists bool) {
+	v := m.outcome
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcome returns the old "outcome" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldOutcome(ctx context.Context) (v pluginrun.Outcome, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcome requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
+	}
+	return oldValue.Outcome, nil
+}
+
+// ResetOutcome resets all changes to the "outcome" field.
+func (m *PluginRunMutation) ResetOutcome() {
+	m.outcome = nil
+}
+
+// SetCode sets the "code" field.
+func (m *PluginRunMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *PluginRunMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *PluginRunMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetDetail sets the "detail" field.
+func (m *PluginRunMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *PluginRunMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *PluginRunMutation) ResetDetail() {
+	m.detail = nil
+}
+
+// SetMetrics sets the "metrics" field.
+func (m *PluginRunMutation) SetMetrics(value map[string]interface{}) {
+	m.metrics = &value
+}
+
+// Metrics returns the value of the "metrics" field in the mutation.
+func (m *PluginRunMutation) Metrics() (r map[string]interface{}, exists bool) {
+	v := m.metrics
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMetrics returns the old "metrics" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldMetrics(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMetrics is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMetrics requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMetrics: %w", err)
+	}
+	return oldValue.Metrics, nil
+}
+
+// ResetMetrics resets all changes to the "metrics" field.
+func (m *PluginRunMutation) ResetMetrics() {
+	m.metrics = nil
+}
+
+// SetMicros sets the "micros" field.
+func (m *PluginRunMutation) SetMicros(i int64) {
+	m.micros = &i
+	m.addmicros = nil
+}
+
+// Micros returns the value of the "micros" field in the mutation.
+func (m *PluginRunMutation) Micros() (r int64, exists bool) {
+	v := m.micros
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMicros returns the old "micros" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldMicros(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMicros is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMicros requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMicros: %w", err)
+	}
+	return oldValue.Micros, nil
+}
+
+// AddMicros adds i to the "micros" field.
+func (m *PluginRunMutation) AddMicros(i int64) {
+	if m.addmicros != nil {
+		*m.addmicros += i
+	} else {
+		m.addmicros = &i
+	}
+}
+
+// AddedMicros returns the value that was added to the "micros" field in this mutation.
+func (m *PluginRunMutation) AddedMicros() (r int64, exists bool) {
+	v := m.addmicros
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMicros resets all changes to the "micros" field.
+func (m *PluginRunMutation) ResetMicros() {
+	m.micros = nil
+	m.addmicros = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *PluginRunMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *PluginRunMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the PluginRun entity.
+// If the PluginRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginRunMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *PluginRunMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[pluginrun.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *PluginRunMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[pluginrun.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *PluginRunMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, pluginrun.FieldEndedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *PluginRunMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[pluginrun.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *PluginRunMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *PluginRunMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *PluginRunMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearAssignment clears the "assignment" edge to the PluginAssignment entity.
+func (m *PluginRunMutation) ClearAssignment() {
+	m.clearedassignment = true
+	m.clearedFields[pluginrun.FieldAssignmentID] = struct{}{}
+}
+
+// AssignmentCleared reports if the "assignment" edge to the PluginAssignment entity was cleared.
+func (m *PluginRunMutation) AssignmentCleared() bool {
+	return m.clearedassignment
+}
+
+// AssignmentIDs returns the "assignment" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AssignmentID instead. It exists only for internal usage by the builders.
+func (m *PluginRunMutation) AssignmentIDs() (ids []string) {
+	if id := m.assignment; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAssignment resets all changes to the "assignment" edge.
+func (m *PluginRunMutation) ResetAssignment() {
+	m.assignment = nil
+	m.clearedassignment = false
+}
+
+// ClearVersion clears the "version" edge to the PluginVersion entity.
+func (m *PluginRunMutation) ClearVersion() {
+	m.clearedversion = true
+	m.clearedFields[pluginrun.FieldVersionID] = struct{}{}
+}
+
+// VersionCleared reports if the "version" edge to the PluginVersion entity was cleared.
+func (m *PluginRunMutation) VersionCleared() bool {
+	return m.clearedversion
+}
+
+// VersionIDs returns the "version" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VersionID instead. It exists only for internal usage by the builders.
+func (m *PluginRunMutation) VersionIDs() (ids []string) {
+	if id := m.version; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVersion resets all changes to the "version" edge.
+func (m *PluginRunMutation) ResetVersion() {
+	m.version = nil
+	m.clearedversion = false
+}
+
+// ClearCase clears the "case" edge to the ServiceCase entity.
+func (m *PluginRunMutation) ClearCase() {
+	m.cleared_case = true
+	m.clearedFields[pluginrun.FieldCaseID] = struct{}{}
+}
+
+// CaseCleared reports if the "case" edge to the ServiceCase entity was cleared.
+func (m *PluginRunMutation) CaseCleared() bool {
+	return m.cleared_case
+}
+
+// CaseIDs returns the "case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CaseID instead. It exists only for internal usage by the builders.
+func (m *PluginRunMutation) CaseIDs() (ids []string) {
+	if id := m._case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCase resets all changes to the "case" edge.
+func (m *PluginRunMutation) ResetCase() {
+	m._case = nil
+	m.cleared_case = false
+}
+
+// Where appends a list predicates to the PluginRunMutation builder.
+func (m *PluginRunMutation) Where(ps ...predicate.PluginRun) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PluginRunMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PluginRunMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PluginRun, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PluginRunMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PluginRunMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PluginRun).
+func (m *PluginRunMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PluginRunMutation) Fields() []string {
+	fields := make([]string, 0, 20)
+	if m.region != nil {
+		fields = append(fields, pluginrun.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, pluginrun.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pluginrun.FieldCreatedAt)
+	}
+	if m.assignment != nil {
+		fields = append(fields, pluginrun.FieldAssignmentID)
+	}
+	if m.version != nil {
+		fields = append(fields, pluginrun.FieldVersionID)
+	}
+	if m._case != nil {
+		fields = append(fields, pluginrun.FieldCaseID)
+	}
+	if m.task_id != nil {
+		fields = append(fields, pluginrun.FieldTaskID)
+	}
+	if m.mode != nil {
+		fields = append(fields, pluginrun.FieldMode)
+	}
+	if m.attempt != nil {
+		fields = append(fields, pluginrun.FieldAttempt)
+	}
+	if m.generation != nil {
+		fields = append(fields, pluginrun.FieldGeneration)
+	}
+	if m.input_digest != nil {
+		fields = append(fields, pluginrun.FieldInputDigest)
+	}
+	if m.config_digest != nil {
+		fields = append(fields, pluginrun.FieldConfigDigest)
+	}
+	if m.output_digest != nil {
+		fields = append(fields, pluginrun.FieldOutputDigest)
+	}
+	if m.isolation != nil {
+		fields = append(fields, pluginrun.FieldIsolation)
+	}
+	if m.outcome != nil {
+		fields = append(fields, pluginrun.FieldOutcome)
+	}
+	if m.code != nil {
+		fields = append(fields, pluginrun.FieldCode)
+	}
+	if m.detail != nil {
+		fields = append(fields, pluginrun.FieldDetail)
+	}
+	if m.metrics != nil {
+		fields = append(fields, pluginrun.FieldMetrics)
+	}
+	if m.micros != nil {
+		fields = append(fields, pluginrun.FieldMicros)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, pluginrun.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PluginRunMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pluginrun.FieldRegionID:
+		return m.RegionID()
+	case pluginrun.FieldRegionPath:
+		return m.RegionPath()
+	case pluginrun.FieldCreatedAt:
+		return m.CreatedAt()
+	case pluginrun.FieldAssignmentID:
+		return m.AssignmentID()
+	case pluginrun.FieldVersionID:
+		return m.VersionID()
+	case pluginrun.FieldCaseID:
+		return m.CaseID()
+	case pluginrun.FieldTaskID:
+		return m.TaskID()
+	case pluginrun.FieldMode:
+		return m.Mode()
+	case pluginrun.FieldAttempt:
+		return m.Attempt()
+	case pluginrun.FieldGeneration:
+		return m.Generation()
+	case pluginrun.FieldInputDigest:
+		return m.InputDigest()
+	case pluginrun.FieldConfigDigest:
+		return m.ConfigDigest()
+	case pluginrun.FieldOutputDigest:
+		return m.OutputDigest()
+	case pluginrun.FieldIsolation:
+		return m.Isolation()
+	case pluginrun.FieldOutcome:
+		return m.Outcome()
+	case pluginrun.FieldCode:
+		return m.Code()
+	case pluginrun.FieldDetail:
+		return m.Detail()
+	case pluginrun.FieldMetrics:
+		return m.Metrics()
+	case pluginrun.FieldMicros:
+		return m.Micros()
+	case pluginrun.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PluginRunMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pluginrun.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case pluginrun.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case pluginrun.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pluginrun.FieldAssignmentID:
+		return m.OldAssignmentID(ctx)
+	case pluginrun.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case pluginrun.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case pluginrun.FieldTaskID:
+		return m.OldTaskID(ctx)
+	case pluginrun.FieldMode:
+		return m.OldMode(ctx)
+	case pluginrun.FieldAttempt:
+		return m.OldAttempt(ctx)
+	case pluginrun.FieldGeneration:
+		return m.OldGeneration(ctx)
+	case pluginrun.FieldInputDigest:
+		return m.OldInputDigest(ctx)
+	case pluginrun.FieldConfigDigest:
+		return m.OldConfigDigest(ctx)
+	case pluginrun.FieldOutputDigest:
+		return m.OldOutputDigest(ctx)
+	case pluginrun.FieldIsolation:
+		return m.OldIsolation(ctx)
+	case pluginrun.FieldOutcome:
+		return m.OldOutcome(ctx)
+	case pluginrun.FieldCode:
+		return m.OldCode(ctx)
+	case pluginrun.FieldDetail:
+		return m.OldDetail(ctx)
+	case pluginrun.FieldMetrics:
+		return m.OldMetrics(ctx)
+	case pluginrun.FieldMicros:
+		return m.OldMicros(ctx)
+	case pluginrun.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PluginRun field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginRunMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pluginrun.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case pluginrun.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case pluginrun.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pluginrun.FieldAssignmentID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAssignmentID(v)
+		return nil
+	case pluginrun.FieldVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case pluginrun.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case pluginrun.FieldTaskID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaskID(v)
+		return nil
+	case pluginrun.FieldMode:
+		v, ok := value.(pluginrun.Mode)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMode(v)
+		return nil
+	case pluginrun.FieldAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempt(v)
+		return nil
+	case pluginrun.FieldGeneration:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGeneration(v)
+		return nil
+	case pluginrun.FieldInputDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetInputDigest(v)
+		return nil
+	case pluginrun.FieldConfigDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfigDigest(v)
+		return nil
+	case pluginrun.FieldOutputDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutputDigest(v)
+		return nil
+	case pluginrun.FieldIsolation:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIsolation(v)
+		return nil
+	case pluginrun.FieldOutcome:
+		v, ok := value.(pluginrun.Outcome)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcome(v)
+		return nil
+	case pluginrun.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case pluginrun.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
+	case pluginrun.FieldMetrics:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMetrics(v)
+		return nil
+	case pluginrun.FieldMicros:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMicros(v)
+		return nil
+	case pluginrun.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PluginRunMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempt != nil {
+		fields = append(fields, pluginrun.FieldAttempt)
+	}
+	if m.addgeneration != nil {
+		fields = append(fields, pluginrun.FieldGeneration)
+	}
+	if m.addmicros != nil {
+		fields = append(fields, pluginrun.FieldMicros)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PluginRunMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pluginrun.FieldAttempt:
+		return m.AddedAttempt()
+	case pluginrun.FieldGeneration:
+		return m.AddedGeneration()
+	case pluginrun.FieldMicros:
+		return m.AddedMicros()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginRunMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pluginrun.FieldAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempt(v)
+		return nil
+	case pluginrun.FieldGeneration:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGeneration(v)
+		return nil
+	case pluginrun.FieldMicros:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMicros(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PluginRunMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(pluginrun.FieldEndedAt) {
+		fields = append(fields, pluginrun.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PluginRunMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PluginRunMutation) ClearField(name string) error {
+	switch name {
+	case pluginrun.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PluginRunMutation) ResetField(name string) error {
+	switch name {
+	case pluginrun.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case pluginrun.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case pluginrun.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pluginrun.FieldAssignmentID:
+		m.ResetAssignmentID()
+		return nil
+	case pluginrun.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case pluginrun.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case pluginrun.FieldTaskID:
+		m.ResetTaskID()
+		return nil
+	case pluginrun.FieldMode:
+		m.ResetMode()
+		return nil
+	case pluginrun.FieldAttempt:
+		m.ResetAttempt()
+		return nil
+	case pluginrun.FieldGeneration:
+		m.ResetGeneration()
+		return nil
+	case pluginrun.FieldInputDigest:
+		m.ResetInputDigest()
+		return nil
+	case pluginrun.FieldConfigDigest:
+		m.ResetConfigDigest()
+		return nil
+	case pluginrun.FieldOutputDigest:
+		m.ResetOutputDigest()
+		return nil
+	case pluginrun.FieldIsolation:
+		m.ResetIsolation()
+		return nil
+	case pluginrun.FieldOutcome:
+		m.ResetOutcome()
+		return nil
+	case pluginrun.FieldCode:
+		m.ResetCode()
+		return nil
+	case pluginrun.FieldDetail:
+		m.ResetDetail()
+		return nil
+	case pluginrun.FieldMetrics:
+		m.ResetMetrics()
+		return nil
+	case pluginrun.FieldMicros:
+		m.ResetMicros()
+		return nil
+	case pluginrun.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PluginRunMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.region != nil {
+		edges = append(edges, pluginrun.EdgeRegion)
+	}
+	if m.assignment != nil {
+		edges = append(edges, pluginrun.EdgeAssignment)
+	}
+	if m.version != nil {
+		edges = append(edges, pluginrun.EdgeVersion)
+	}
+	if m._case != nil {
+		edges = append(edges, pluginrun.EdgeCase)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PluginRunMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pluginrun.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginrun.EdgeAssignment:
+		if id := m.assignment; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginrun.EdgeVersion:
+		if id := m.version; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginrun.EdgeCase:
+		if id := m._case; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PluginRunMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PluginRunMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PluginRunMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedregion {
+		edges = append(edges, pluginrun.EdgeRegion)
+	}
+	if m.clearedassignment {
+		edges = append(edges, pluginrun.EdgeAssignment)
+	}
+	if m.clearedversion {
+		edges = append(edges, pluginrun.EdgeVersion)
+	}
+	if m.cleared_case {
+		edges = append(edges, pluginrun.EdgeCase)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PluginRunMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pluginrun.EdgeRegion:
+		return m.clearedregion
+	case pluginrun.EdgeAssignment:
+		return m.clearedassignment
+	case pluginrun.EdgeVersion:
+		return m.clearedversion
+	case pluginrun.EdgeCase:
+		return m.cleared_case
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PluginRunMutation) ClearEdge(name string) error {
+	switch name {
+	case pluginrun.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case pluginrun.EdgeAssignment:
+		m.ClearAssignment()
+		return nil
+	case pluginrun.EdgeVersion:
+		m.ClearVersion()
+		return nil
+	case pluginrun.EdgeCase:
+		m.ClearCase()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PluginRunMutation) ResetEdge(name string) error {
+	switch name {
+	case pluginrun.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case pluginrun.EdgeAssignment:
+		m.ResetAssignment()
+		return nil
+	case pluginrun.EdgeVersion:
+		m.ResetVersion()
+		return nil
+	case pluginrun.EdgeCase:
+		m.ResetCase()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginRun edge %s", name)
+}
+
+// PluginVersionMutation represents an operation that mutates the PluginVersion nodes in the graph.
+type PluginVersionMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *string
+	region_path        *string
+	created_at         *time.Time
+	version            *string
+	digest             *string
+	state              *pluginversion.State
+	kinds              *[]string
+	appendkinds        []string
+	topics             *[]string
+	appendtopics       []string
+	attributes         *[]string
+	appendattributes   []string
+	config_schema      *string
+	manifest           *string
+	key_id             *string
+	size               *int
+	addsize            *int
+	uploaded_by        *string
+	conforms           *bool
+	report             *string
+	isolation          *[]string
+	appendisolation    []string
+	tested_at          *time.Time
+	tested_by          *string
+	approved_by        *string
+	approved_at        *time.Time
+	reason             *string
+	clearedFields      map[string]struct{}
+	region             *string
+	clearedregion      bool
+	plugin             *string
+	clearedplugin      bool
+	assignments        map[string]struct{}
+	removedassignments map[string]struct{}
+	clearedassignments bool
+	runs               map[string]struct{}
+	removedruns        map[string]struct{}
+	clearedruns        bool
+	done               bool
+	oldValue           func(context.Context) (*PluginVersion, error)
+	predicates         []predicate.PluginVersion
+}
+
+var _ ent.Mutation = (*PluginVersionMutation)(nil)
+
+// pluginversionOption allows management of the mutation configuration using functional options.
+type pluginversionOption func(*PluginVersionMutation)
+
+// newPluginVersionMutation creates new mutation for the PluginVersion entity.
+func newPluginVersionMutation(c config, op Op, opts ...pluginversionOption) *PluginVersionMutation {
+	m := &PluginVersionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePluginVersion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPluginVersionID sets the ID field of the mutation.
+func withPluginVersionID(id string) pluginversionOption {
+	return func(m *PluginVersionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PluginVersion
+		)
+		m.oldValue = func(ctx context.Context) (*PluginVersion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PluginVersion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPluginVersion sets the old PluginVersion of the mutation.
+func withPluginVersion(node *PluginVersion) pluginversionOption {
+	return func(m *PluginVersionMutation) {
+		m.oldValue = func(context.Context) (*PluginVersion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PluginVersionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PluginVersionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PluginVersion entities.
+func (m *PluginVersionMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PluginVersionMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PluginVersionMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PluginVersion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *PluginVersionMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *PluginVersionMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *PluginVersionMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *PluginVersionMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *PluginVersionMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *PluginVersionMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PluginVersionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PluginVersionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PluginVersionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetPluginID sets the "plugin_id" field.
+func (m *PluginVersionMutation) SetPluginID(s string) {
+	m.plugin = &s
+}
+
+// PluginID returns the value of the "plugin_id" field in the mutation.
+func (m *PluginVersionMutation) PluginID() (r string, exists bool) {
+	v := m.plugin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPluginID returns the old "plugin_id" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldPluginID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPluginID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPluginID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPluginID: %w", err)
+	}
+	return oldValue.PluginID, nil
+}
+
+// ResetPluginID resets all changes to the "plugin_id" field.
+func (m *PluginVersionMutation) ResetPluginID() {
+	m.plugin = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *PluginVersionMutation) SetVersion(s string) {
+	m.version = &s
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *PluginVersionMutation) Version() (r string, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldVersion(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *PluginVersionMutation) ResetVersion() {
+	m.version = nil
+}
+
+// SetDigest sets the "digest" field.
+func (m *PluginVersionMutation) SetDigest(s string) {
+	m.digest = &s
+}
+
+// Digest returns the value of the "digest" field in the mutation.
+func (m *PluginVersionMutation) Digest() (r string, exists bool) {
+	v := m.digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDigest returns the old "digest" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDigest: %w", err)
+	}
+	return oldValue.Digest, nil
+}
+
+// ResetDigest resets all changes to the "digest" field.
+func (m *PluginVersionMutation) ResetDigest() {
+	m.digest = nil
+}
+
+// SetState sets the "state" field.
+func (m *PluginVersionMutation) SetState(pl pluginversion.State) {
+	m.state = &pl
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *PluginVersionMutation) State() (r pluginversion.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldState(ctx context.Context) (v pluginversion.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *PluginVersionMutation) ResetState() {
+	m.state = nil
+}
+
+// SetKinds sets the "kinds" field.
+func (m *PluginVersionMutation) SetKinds(s []string) {
+	m.kinds = &s
+	m.appendkinds = nil
+}
+
+// Kinds returns the value of the "kinds" field in the mutation.
+func (m *PluginVersionMutation) Kinds() (r []string, exists bool) {
+	v := m.kinds
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKinds returns the old "kinds" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldKinds(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKinds is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKinds requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKinds: %w", err)
+	}
+	return oldValue.Kinds, nil
+}
+
+// AppendKinds adds s to the "kinds" field.
+func (m *PluginVersionMutation) AppendKinds(s []string) {
+	m.appendkinds = append(m.appendkinds, s...)
+}
+
+// AppendedKinds returns the list of values that were appended to the "kinds" field in this mutation.
+func (m *PluginVersionMutation) AppendedKinds() ([]string, bool) {
+	if len(m.appendkinds) == 0 {
+		return nil, false
+	}
+	return m.appendkinds, true
+}
+
+// ResetKinds resets all changes to the "kinds" field.
+func (m *PluginVersionMutation) ResetKinds() {
+	m.kinds = nil
+	m.appendkinds = nil
+}
+
+// SetTopics sets the "topics" field.
+func (m *PluginVersionMutation) SetTopics(s []string) {
+	m.topics = &s
+	m.appendtopics = nil
+}
+
+// Topics returns the value of the "topics" field in the mutation.
+func (m *PluginVersionMutation) Topics() (r []string, exists bool) {
+	v := m.topics
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopics returns the old "topics" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTopics(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopics is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopics requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopics: %w", err)
+	}
+	return oldValue.Topics, nil
+}
+
+// AppendTopics adds s to the "topics" field.
+func (m *PluginVersionMutation) AppendTopics(s []string) {
+	m.appendtopics = append(m.appendtopics, s...)
+}
+
+// AppendedTopics returns the list of values that were appended to the "topics" field in this mutation.
+func (m *PluginVersionMutation) AppendedTopics() ([]string, bool) {
+	if len(m.appendtopics) == 0 {
+		return nil, false
+	}
+	return m.appendtopics, true
+}
+
+// ResetTopics resets all changes to the "topics" field.
+func (m *PluginVersionMutation) ResetTopics() {
+	m.topics = nil
+	m.appendtopics = nil
+}
+
+// SetAttributes sets the "attributes" field.
+func (m *PluginVersionMutation) SetAttributes(s []string) {
+	m.attributes = &s
+	m.appendattributes = nil
+}
+
+// Attributes returns the value of the "attributes" field in the mutation.
+func (m *PluginVersionMutation) Attributes() (r []string, exists bool) {
+	v := m.attributes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttributes returns the old "attributes" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldAttributes(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttributes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttributes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttributes: %w", err)
+	}
+	return oldValue.Attributes, nil
+}
+
+// AppendAttributes adds s to the "attributes" field.
+func (m *PluginVersionMutation) AppendAttributes(s []string) {
+	m.appendattributes = append(m.appendattributes, s...)
+}
+
+// AppendedAttributes returns the list of values that were appended to the "attributes" field in this mutation.
+func (m *PluginVersionMutation) AppendedAttributes() ([]string, bool) {
+	if len(m.appendattributes) == 0 {
+		return nil, false
+	}
+	return m.appendattributes, true
+}
+
+// ResetAttributes resets all changes to the "attributes" field.
+func (m *PluginVersionMutation) ResetAttributes() {
+	m.attributes = nil
+	m.appendattributes = nil
+}
+
+// SetConfigSchema sets the "config_schema" field.
+func (m *PluginVersionMutation) SetConfigSchema(s string) {
+	m.config_schema = &s
+}
+
+// ConfigSchema returns the value of the "config_schema" field in the mutation.
+func (m *PluginVersionMutation) ConfigSchema() (r string, exists bool) {
+	v := m.config_schema
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfigSchema returns the old "config_schema" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldConfigSchema(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfigSchema is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfigSchema requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfigSchema: %w", err)
+	}
+	return oldValue.ConfigSchema, nil
+}
+
+// ResetConfigSchema resets all changes to the "config_schema" field.
+func (m *PluginVersionMutation) ResetConfigSchema() {
+	m.config_schema = nil
+}
+
+// SetManifest sets the "manifest" field.
+func (m *PluginVersionMutation) SetManifest(s string) {
+	m.manifest = &s
+}
+
+// Manifest returns the value of the "manifest" field in the mutation.
+func (m *PluginVersionMutation) Manifest() (r string, exists bool) {
+	v := m.manifest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldManifest returns the old "manifest" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldManifest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldManifest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldManifest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldManifest: %w", err)
+	}
+	return oldValue.Manifest, nil
+}
+
+// ResetManifest resets all changes to the "manifest" field.
+func (m *PluginVersionMutation) ResetManifest() {
+	m.manifest = nil
+}
+
+// SetKeyID sets the "key_id" field.
+func (m *PluginVersionMutation) SetKeyID(s string) {
+	m.key_id = &s
+}
+
+// KeyID returns the value of the "key_id" field in the mutation.
+func (m *PluginVersionMutation) KeyID() (r string, exists bool) {
+	v := m.key_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKeyID returns the old "key_id" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldKeyID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKeyID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKeyID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKeyID: %w", err)
+	}
+	return oldValue.KeyID, nil
+}
+
+// ResetKeyID resets all changes to the "key_id" field.
+func (m *PluginVersionMutation) ResetKeyID() {
+	m.key_id = nil
+}
+
+// SetSize sets the "size" field.
+func (m *PluginVersionMutation) SetSize(i int) {
+	m.size = &i
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *PluginVersionMutation) Size() (r int, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldSize(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds i to the "size" field.
+func (m *PluginVersionMutation) AddSize(i int) {
+	if m.addsize != nil {
+		*m.addsize += i
+	} else {
+		m.addsize = &i
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *PluginVersionMutation) AddedSize() (r int, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *PluginVersionMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+}
+
+// SetUploadedBy sets the "uploaded_by" field.
+func (m *PluginVersionMutation) SetUploadedBy(s string) {
+	m.uploaded_by = &s
+}
+
+// UploadedBy returns the value of the "uploaded_by" field in the mutation.
+func (m *PluginVersionMutation) UploadedBy() (r string, exists bool) {
+	v := m.uploaded_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUploadedBy returns the old "uploaded_by" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldUploadedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUploadedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUploadedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUploadedBy: %w", err)
+	}
+	return oldValue.UploadedBy, nil
+}
+
+// ResetUploadedBy resets all changes to the "uploaded_by" field.
+func (m *PluginVersionMutation) ResetUploadedBy() {
+	m.uploaded_by = nil
+}
+
+// SetConforms sets the "conforms" field.
+func (m *PluginVersionMutation) SetConforms(b bool) {
+	m.conforms = &b
+}
+
+// Conforms returns the value of the "conforms" field in the mutation.
+func (m *PluginVersionMutation) Conforms() (r bool, exists bool) {
+	v := m.conforms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConforms returns the old "conforms" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldConforms(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConforms is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConforms requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConforms: %w", err)
+	}
+	return oldValue.Conforms, nil
+}
+
+// ResetConforms resets all changes to the "conforms" field.
+func (m *PluginVersionMutation) ResetConforms() {
+	m.conforms = nil
+}
+
+// SetReport sets the "report" field.
+func (m *PluginVersionMutation) SetReport(s string) {
+	m.report = &s
+}
+
+// Report returns the value of the "report" field in the mutation.
+func (m *PluginVersionMutation) Report() (r string, exists bool) {
+	v := m.report
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReport returns the old "report" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldReport(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReport is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReport requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReport: %w", err)
+	}
+	return oldValue.Report, nil
+}
+
+// ResetReport resets all changes to the "report" field.
+func (m *PluginVersionMutation) ResetReport() {
+	m.report = nil
+}
+
+// SetIsolation sets the "isolation" field.
+func (m *PluginVersionMutation) SetIsolation(s []string) {
+	m.isolation = &s
+	m.appendisolation = nil
+}
+
+// Isolation returns the value of the "isolation" field in the mutation.
+func (m *PluginVersionMutation) Isolation() (r []string, exists bool) {
+	v := m.isolation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIsolation returns the old "isolation" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldIsolation(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIsolation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIsolation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIsolation: %w", err)
+	}
+	return oldValue.Isolation, nil
+}
+
+// AppendIsolation adds s to the "isolation" field.
+func (m *PluginVersionMutation) AppendIsolation(s []string) {
+	m.appendisolation = append(m.appendisolation, s...)
+}
+
+// AppendedIsolation returns the list of values that were appended to the "isolation" field in this mutation.
+func (m *PluginVersionMutation) AppendedIsolation() ([]string, bool) {
+	if len(m.appendisolation) == 0 {
+		return nil, false
+	}
+	return m.appendisolation, true
+}
+
+// ResetIsolation resets all changes to the "isolation" field.
+func (m *PluginVersionMutation) ResetIsolation() {
+	m.isolation = nil
+	m.appendisolation = nil
+}
+
+// SetTestedAt sets the "tested_at" field.
+func (m *PluginVersionMutation) SetTestedAt(t time.Time) {
+	m.tested_at = &t
+}
+
+// TestedAt returns the value of the "tested_at" field in the mutation.
+func (m *PluginVersionMutation) TestedAt() (r time.Time, exists bool) {
+	v := m.tested_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestedAt returns the old "tested_at" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestedAt: %w", err)
+	}
+	return oldValue.TestedAt, nil
+}
+
+// ClearTestedAt clears the value of the "tested_at" field.
+func (m *PluginVersionMutation) ClearTestedAt() {
+	m.tested_at = nil
+	m.clearedFields[pluginversion.FieldTestedAt] = struct{}{}
+}
+
+// TestedAtCleared returns if the "tested_at" field was cleared in this mutation.
+func (m *PluginVersionMutation) TestedAtCleared() bool {
+	_, ok := m.clearedFields[pluginversion.FieldTestedAt]
+	return ok
+}
+
+// ResetTestedAt resets all changes to the "tested_at" field.
+func (m *PluginVersionMutation) ResetTestedAt() {
+	m.tested_at = nil
+	delete(m.clearedFields, pluginversion.FieldTestedAt)
+}
+
+// SetTestedBy sets the "tested_by" field.
+func (m *PluginVersionMutation) SetTestedBy(s string) {
+	m.tested_by = &s
+}
+
+// TestedBy returns the value of the "tested_by" field in the mutation.
+func (m *PluginVersionMutation) TestedBy() (r string, exists bool) {
+	v := m.tested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestedBy returns the old "tested_by" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestedBy: %w", err)
+	}
+	return oldValue.TestedBy, nil
+}
+
+// ResetTestedBy resets all changes to the "tested_by" field.
+func (m *PluginVersionMutation) ResetTestedBy() {
+	m.tested_by = nil
+}
+
+// SetApprovedBy sets the "approved_by" field.
+func (m *PluginVersionMutation) SetApprovedBy(s string) {
+	m.approved_by = &s
+}
+
+// ApprovedBy returns the value of the "approved_by" field in the mutation.
+func (m *PluginVersionMutation) ApprovedBy() (r string, exists bool) {
+	v := m.approved_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApprovedBy returns the old "approved_by" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldApprovedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApprovedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApprovedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApprovedBy: %w", err)
+	}
+	return oldValue.ApprovedBy, nil
+}
+
+// ResetApprovedBy resets all changes to the "approved_by" field.
+func (m *PluginVersionMutation) ResetApprovedBy() {
+	m.approved_by = nil
+}
+
+// SetApprovedAt sets the "approved_at" field.
+func (m *PluginVersionMutation) SetApprovedAt(t time.Time) {
+	m.approved_at = &t
+}
+
+// ApprovedAt returns the value of the "approved_at" field in the mutation.
+func (m *PluginVersionMutation) ApprovedAt() (r time.Time, exists bool) {
+	v := m.approved_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApprovedAt returns the old "approved_at" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldApprovedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApprovedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApprovedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApprovedAt: %w", err)
+	}
+	return oldValue.ApprovedAt, nil
+}
+
+// ClearApprovedAt clears the value of the "approved_at" field.
+func (m *PluginVersionMutation) ClearApprovedAt() {
+	m.approved_at = nil
+	m.clearedFields[pluginversion.FieldApprovedAt] = struct{}{}
+}
+
+// ApprovedAtCleared returns if the "approved_at" field was cleared in this mutation.
+func (m *PluginVersionMutation) ApprovedAtCleared() bool {
+	_, ok := m.clearedFields[pluginversion.FieldApprovedAt]
+	return ok
+}
+
+// ResetApprovedAt resets all changes to the "approved_at" field.
+func (m *PluginVersionMutation) ResetApprovedAt() {
+	m.approved_at = nil
+	delete(m.clearedFields, pluginversion.FieldApprovedAt)
+}
+
+// SetReason sets the "reason" field.
+func (m *PluginVersionMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *PluginVersionMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *PluginVersionMutation) ResetReason() {
+	m.reason = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *PluginVersionMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[pluginversion.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *PluginVersionMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *PluginVersionMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *PluginVersionMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearPlugin clears the "plugin" edge to the Plugin entity.
+func (m *PluginVersionMutation) ClearPlugin() {
+	m.clearedplugin = true
+	m.clearedFields[pluginversion.FieldPluginID] = struct{}{}
+}
+
+// PluginCleared reports if the "plugin" edge to the Plugin entity was cleared.
+func (m *PluginVersionMutation) PluginCleared() bool {
+	return m.clearedplugin
+}
+
+// PluginIDs returns the "plugin" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PluginID instead. It exists only for internal usage by the builders.
+func (m *PluginVersionMutation) PluginIDs() (ids []string) {
+	if id := m.plugin; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPlugin resets all changes to the "plugin" edge.
+func (m *PluginVersionMutation) ResetPlugin() {
+	m.plugin = nil
+	m.clearedplugin = false
+}
+
+// AddAssignmentIDs adds the "assignments" edge to the PluginAssignment entity by ids.
+func (m *PluginVersionMutation) AddAssignmentIDs(ids ...string) {
+	if m.assignments == nil {
+		m.assignments = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.assignments[ids[i]] = struct{}{}
+	}
+}
+
+// ClearAssignments clears the "assignments" edge to the PluginAssignment entity.
+func (m *PluginVersionMutation) ClearAssignments() {
+	m.clearedassignments = true
+}
+
+// AssignmentsCleared reports if the "assignments" edge to the PluginAssignment entity was cleared.
+func (m *PluginVersionMutation) AssignmentsCleared() bool {
+	return m.clearedassignments
+}
+
+// RemoveAssignmentIDs removes the "assignments" edge to the PluginAssignment entity by IDs.
+func (m *PluginVersionMutation) RemoveAssignmentIDs(ids ...string) {
+	if m.removedassignments == nil {
+		m.removedassignments = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.assignments, ids[i])
+		m.removedassignments[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedAssignments returns the removed IDs of the "assignments" edge to the PluginAssignment entity.
+func (m *PluginVersionMutation) RemovedAssignmentsIDs() (ids []string) {
+	for id := range m.removedassignments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// AssignmentsIDs returns the "assignments" edge IDs in the mutation.
+func (m *PluginVersionMutation) AssignmentsIDs() (ids []string) {
+	for id := range m.assignments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetAssignments resets all changes to the "assignments" edge.
+func (m *PluginVersionMutation) ResetAssignments() {
+	m.assignments = nil
+	m.clearedassignments = false
+	m.removedassignments = nil
+}
+
+// AddRunIDs adds the "runs" edge to the PluginRun entity by ids.
+func (m *PluginVersionMutation) AddRunIDs(ids ...string) {
+	if m.runs == nil {
+		m.runs = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.runs[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRuns clears the "runs" edge to the PluginRun entity.
+func (m *PluginVersionMutation) ClearRuns() {
+	m.clearedruns = true
+}
+
+// RunsCleared reports if the "runs" edge to the PluginRun entity was cleared.
+func (m *PluginVersionMutation) RunsCleared() bool {
+	return m.clearedruns
+}
+
+// RemoveRunIDs removes the "runs" edge to the PluginRun entity by IDs.
+func (m *PluginVersionMutation) RemoveRunIDs(ids ...string) {
+	if m.removedruns == nil {
+		m.removedruns = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.runs, ids[i])
+		m.removedruns[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRuns returns the removed IDs of the "runs" edge to the PluginRun entity.
+func (m *PluginVersionMutation) RemovedRunsIDs() (ids []string) {
+	for id := range m.removedruns {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RunsIDs returns the "runs" edge IDs in the mutation.
+func (m *PluginVersionMutation) RunsIDs() (ids []string) {
+	for id := range m.runs {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRuns resets all changes to the "runs" edge.
+func (m *PluginVersionMutation) ResetRuns() {
+	m.runs = nil
+	m.clearedruns = false
+	m.removedruns = nil
+}
+
+// Where appends a list predicates to the PluginVersionMutation builder.
+func (m *PluginVersionMutation) Where(ps ...predicate.PluginVersion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PluginVersionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PluginVersionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PluginVersion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PluginVersionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PluginVersionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PluginVersion).
+func (m *PluginVersionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PluginVersionMutation) Fields() []string {
+	fields := make([]string, 0, 23)
+	if m.region != nil {
+		fields = append(fields, pluginversion.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, pluginversion.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pluginversion.FieldCreatedAt)
+	}
+	if m.plugin != nil {
+		fields = append(fields, pluginversion.FieldPluginID)
+	}
+	if m.version != nil {
+		fields = append(fields, pluginversion.FieldVersion)
+	}
+	if m.digest != nil {
+		fields = append(fields, pluginversion.FieldDigest)
+	}
+	if m.state != nil {
+		fields = append(fields, pluginversion.FieldState)
+	}
+	if m.kinds != nil {
+		fields = append(fields, pluginversion.FieldKinds)
+	}
+	if m.topics != nil {
+		fields = append(fields, pluginversion.FieldTopics)
+	}
+	if m.attributes != nil {
+		fields = append(fields, pluginversion.FieldAttributes)
+	}
+	if m.config_schema != nil {
+		fields = append(fields, pluginversion.FieldConfigSchema)
+	}
+	if m.manifest != nil {
+		fields = append(fields, pluginversion.FieldManifest)
+	}
+	if m.key_id != nil {
+		fields = append(fields, pluginversion.FieldKeyID)
+	}
+	if m.size != nil {
+		fields = append(fields, pluginversion.FieldSize)
+	}
+	if m.uploaded_by != nil {
+		fields = append(fields, pluginversion.FieldUploadedBy)
+	}
+	if m.conforms != nil {
+		fields = append(fields, pluginversion.FieldConforms)
+	}
+	if m.report != nil {
+		fields = append(fields, pluginversion.FieldReport)
+	}
+	if m.isolation != nil {
+		fields = append(fields, pluginversion.FieldIsolation)
+	}
+	if m.tested_at != nil {
+		fields = append(fields, pluginversion.FieldTestedAt)
+	}
+	if m.tested_by != nil {
+		fields = append(fields, pluginversion.FieldTestedBy)
+	}
+	if m.approved_by != nil {
+		fields = append(fields, pluginversion.FieldApprovedBy)
+	}
+	if m.approved_at != nil {
+		fields = append(fields, pluginversion.FieldApprovedAt)
+	}
+	if m.reason != nil {
+		fields = append(fields, pluginversion.FieldReason)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PluginVersionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pluginversion.FieldRegionID:
+		return m.RegionID()
+	case pluginversion.FieldRegionPath:
+		return m.RegionPath()
+	case pluginversion.FieldCreatedAt:
+		return m.CreatedAt()
+	case pluginversion.FieldPluginID:
+		return m.PluginID()
+	case pluginversion.FieldVersion:
+		return m.Version()
+	case pluginversion.FieldDigest:
+		return m.Digest()
+	case pluginversion.FieldState:
+		return m.State()
+	case pluginversion.FieldKinds:
+		return m.Kinds()
+	case pluginversion.FieldTopics:
+		return m.Topics()
+	case pluginversion.FieldAttributes:
+		return m.Attributes()
+	case pluginversion.FieldConfigSchema:
+		return m.ConfigSchema()
+	case pluginversion.FieldManifest:
+		return m.Manifest()
+	case pluginversion.FieldKeyID:
+		return m.KeyID()
+	case pluginversion.FieldSize:
+		return m.Size()
+	case pluginversion.FieldUploadedBy:
+		return m.UploadedBy()
+	case pluginversion.FieldConforms:
+		return m.Conforms()
+	case pluginversion.FieldReport:
+		return m.Report()
+	case pluginversion.FieldIsolation:
+		return m.Isolation()
+	case pluginversion.FieldTestedAt:
+		return m.TestedAt()
+	case pluginversion.FieldTestedBy:
+		return m.TestedBy()
+	case pluginversion.FieldApprovedBy:
+		return m.ApprovedBy()
+	case pluginversion.FieldApprovedAt:
+		return m.ApprovedAt()
+	case pluginversion.FieldReason:
+		return m.Reason()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PluginVersionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pluginversion.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case pluginversion.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case pluginversion.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pluginversion.FieldPluginID:
+		return m.OldPluginID(ctx)
+	case pluginversion.FieldVersion:
+		return m.OldVersion(ctx)
+	case pluginversion.FieldDigest:
+		return m.OldDigest(ctx)
+	case pluginversion.FieldState:
+		return m.OldState(ctx)
+	case pluginversion.FieldKinds:
+		return m.OldKinds(ctx)
+	case pluginversion.FieldTopics:
+		return m.OldTopics(ctx)
+	case pluginversion.FieldAttributes:
+		return m.OldAttributes(ctx)
+	case pluginversion.FieldConfigSchema:
+		return m.OldConfigSchema(ctx)
+	case pluginversion.FieldManifest:
+		return m.OldManifest(ctx)
+	case pluginversion.FieldKeyID:
+		return m.OldKeyID(ctx)
+	case pluginversion.FieldSize:
+		return m.OldSize(ctx)
+	case pluginversion.FieldUploadedBy:
+		return m.OldUploadedBy(ctx)
+	case pluginversion.FieldConforms:
+		return m.OldConforms(ctx)
+	case pluginversion.FieldReport:
+		return m.OldReport(ctx)
+	case pluginversion.FieldIsolation:
+		return m.OldIsolation(ctx)
+	case pluginversion.FieldTestedAt:
+		return m.OldTestedAt(ctx)
+	case pluginversion.FieldTestedBy:
+		return m.OldTestedBy(ctx)
+	case pluginversion.FieldApprovedBy:
+		return m.OldApprovedBy(ctx)
+	case pluginversion.FieldApprovedAt:
+		return m.OldApprovedAt(ctx)
+	case pluginversion.FieldReason:
+		return m.OldReason(ctx)
+	}
+	return nil, fmt.Errorf("unknown PluginVersion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginVersionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pluginversion.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case pluginversion.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case pluginversion.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pluginversion.FieldPluginID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPluginID(v)
+		return nil
+	case pluginversion.FieldVersion:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case pluginversion.FieldDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDigest(v)
+		return nil
+	case pluginversion.FieldState:
+		v, ok := value.(pluginversion.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case pluginversion.FieldKinds:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKinds(v)
+		return nil
+	case pluginversion.FieldTopics:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopics(v)
+		return nil
+	case pluginversion.FieldAttributes:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttributes(v)
+		return nil
+	case pluginversion.FieldConfigSchema:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfigSchema(v)
+		return nil
+	case pluginversion.FieldManifest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetManifest(v)
+		return nil
+	case pluginversion.FieldKeyID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKeyID(v)
+		return nil
+	case pluginversion.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case pluginversion.FieldUploadedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUploadedBy(v)
+		return nil
+	case pluginversion.FieldConforms:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConforms(v)
+		return nil
+	case pluginversion.FieldReport:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReport(v)
+		return nil
+	case pluginversion.FieldIsolation:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIsolation(v)
+		return nil
+	case pluginversion.FieldTestedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestedAt(v)
+		return nil
+	case pluginversion.FieldTestedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestedBy(v)
+		return nil
+	case pluginversion.FieldApprovedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApprovedBy(v)
+		return nil
+	case pluginversion.FieldApprovedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApprovedAt(v)
+		return nil
+	case pluginversion.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PluginVersionMutation) AddedFields() []string {
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, pluginversion.FieldSize)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PluginVersionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pluginversion.FieldSize:
+		return m.AddedSize()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PluginVersionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pluginversion.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PluginVersionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(pluginversion.FieldTestedAt) {
+		fields = append(fields, pluginversion.FieldTestedAt)
+	}
+	if m.FieldCleared(pluginversion.FieldApprovedAt) {
+		fields = append(fields, pluginversion.FieldApprovedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PluginVersionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PluginVersionMutation) ClearField(name string) error {
+	switch name {
+	case pluginversion.FieldTestedAt:
+		m.ClearTestedAt()
+		return nil
+	case pluginversion.FieldApprovedAt:
+		m.ClearApprovedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PluginVersionMutation) ResetField(name string) error {
+	switch name {
+	case pluginversion.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case pluginversion.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case pluginversion.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pluginversion.FieldPluginID:
+		m.ResetPluginID()
+		return nil
+	case pluginversion.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case pluginversion.FieldDigest:
+		m.ResetDigest()
+		return nil
+	case pluginversion.FieldState:
+		m.ResetState()
+		return nil
+	case pluginversion.FieldKinds:
+		m.ResetKinds()
+		return nil
+	case pluginversion.FieldTopics:
+		m.ResetTopics()
+		return nil
+	case pluginversion.FieldAttributes:
+		m.ResetAttributes()
+		return nil
+	case pluginversion.FieldConfigSchema:
+		m.ResetConfigSchema()
+		return nil
+	case pluginversion.FieldManifest:
+		m.ResetManifest()
+		return nil
+	case pluginversion.FieldKeyID:
+		m.ResetKeyID()
+		return nil
+	case pluginversion.FieldSize:
+		m.ResetSize()
+		return nil
+	case pluginversion.FieldUploadedBy:
+		m.ResetUploadedBy()
+		return nil
+	case pluginversion.FieldConforms:
+		m.ResetConforms()
+		return nil
+	case pluginversion.FieldReport:
+		m.ResetReport()
+		return nil
+	case pluginversion.FieldIsolation:
+		m.ResetIsolation()
+		return nil
+	case pluginversion.FieldTestedAt:
+		m.ResetTestedAt()
+		return nil
+	case pluginversion.FieldTestedBy:
+		m.ResetTestedBy()
+		return nil
+	case pluginversion.FieldApprovedBy:
+		m.ResetApprovedBy()
+		return nil
+	case pluginversion.FieldApprovedAt:
+		m.ResetApprovedAt()
+		return nil
+	case pluginversion.FieldReason:
+		m.ResetReason()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PluginVersionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.region != nil {
+		edges = append(edges, pluginversion.EdgeRegion)
+	}
+	if m.plugin != nil {
+		edges = append(edges, pluginversion.EdgePlugin)
+	}
+	if m.assignments != nil {
+		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.runs != nil {
+		edges = append(edges, pluginversion.EdgeRuns)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PluginVersionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pluginversion.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginversion.EdgePlugin:
+		if id := m.plugin; id != nil {
+			return []ent.Value{*id}
+		}
+	case pluginversion.EdgeAssignments:
+		ids := make([]ent.Value, 0, len(m.assignments))
+		for id := range m.assignments {
+			ids = append(ids, id)
+		}
+		return ids
+	case pluginversion.EdgeRuns:
+		ids := make([]ent.Value, 0, len(m.runs))
+		for id := range m.runs {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PluginVersionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.removedassignments != nil {
+		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.removedruns != nil {
+		edges = append(edges, pluginversion.EdgeRuns)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PluginVersionMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case pluginversion.EdgeAssignments:
+		ids := make([]ent.Value, 0, len(m.removedassignments))
+		for id := range m.removedassignments {
+			ids = append(ids, id)
+		}
+		return ids
+	case pluginversion.EdgeRuns:
+		ids := make([]ent.Value, 0, len(m.removedruns))
+		for id := range m.removedruns {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PluginVersionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedregion {
+		edges = append(edges, pluginversion.EdgeRegion)
+	}
+	if m.clearedplugin {
+		edges = append(edges, pluginversion.EdgePlugin)
+	}
+	if m.clearedassignments {
+		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.clearedruns {
+		edges = append(edges, pluginversion.EdgeRuns)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PluginVersionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pluginversion.EdgeRegion:
+		return m.clearedregion
+	case pluginversion.EdgePlugin:
+		return m.clearedplugin
+	case pluginversion.EdgeAssignments:
+		return m.clearedassignments
+	case pluginversion.EdgeRuns:
+		return m.clearedruns
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PluginVersionMutation) ClearEdge(name string) error {
+	switch name {
+	case pluginversion.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case pluginversion.EdgePlugin:
+		m.ClearPlugin()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PluginVersionMutation) ResetEdge(name string) error {
+	switch name {
+	case pluginversion.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case pluginversion.EdgePlugin:
+		m.ResetPlugin()
+		return nil
+	case pluginversion.EdgeAssignments:
+		m.ResetAssignments()
+		return nil
+	case pluginversion.EdgeRuns:
+		m.ResetRuns()
+		return nil
+	}
+	return fmt.Errorf("unknown PluginVersion edge %s", name)
+}
+
 // PoolMutation represents an operation that mutates the Pool nodes in the graph.
 type PoolMutation struct {
 	config
@@ -34165,6 +41248,9 @@ type TaskMutation struct {
 	rejections                    *int
 	addrejections                 *int
 	escalated_to                  *string
+	wait_message                  *string
+	wait_key                      *string
+	wait_payload                  *string
 	urges                         *int
 	addurges                      *int
 	urged_at                      *time.Time
@@ -35402,6 +42488,114 @@ func (m *TaskMutation) ResetEscalatedTo() {
 	m.escalated_to = nil
 }
 
+// SetWaitMessage sets the "wait_message" field.
+func (m *TaskMutation) SetWaitMessage(s string) {
+	m.wait_message = &s
+}
+
+// WaitMessage returns the value of the "wait_message" field in the mutation.
+func (m *TaskMutation) WaitMessage() (r string, exists bool) {
+	v := m.wait_message
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaitMessage returns the old "wait_message" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldWaitMessage(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaitMessage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaitMessage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaitMessage: %w", err)
+	}
+	return oldValue.WaitMessage, nil
+}
+
+// ResetWaitMessage resets all changes to the "wait_message" field.
+func (m *TaskMutation) ResetWaitMessage() {
+	m.wait_message = nil
+}
+
+// SetWaitKey sets the "wait_key" field.
+func (m *TaskMutation) SetWaitKey(s string) {
+	m.wait_key = &s
+}
+
+// WaitKey returns the value of the "wait_key" field in the mutation.
+func (m *TaskMutation) WaitKey() (r string, exists bool) {
+	v := m.wait_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaitKey returns the old "wait_key" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldWaitKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaitKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaitKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaitKey: %w", err)
+	}
+	return oldValue.WaitKey, nil
+}
+
+// ResetWaitKey resets all changes to the "wait_key" field.
+func (m *TaskMutation) ResetWaitKey() {
+	m.wait_key = nil
+}
+
+// SetWaitPayload sets the "wait_payload" field.
+func (m *TaskMutation) SetWaitPayload(s string) {
+	m.wait_payload = &s
+}
+
+// WaitPayload returns the value of the "wait_payload" field in the mutation.
+func (m *TaskMutation) WaitPayload() (r string, exists bool) {
+	v := m.wait_payload
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWaitPayload returns the old "wait_payload" field's value of the Task entity.
+// If the Task object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TaskMutation) OldWaitPayload(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWaitPayload is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWaitPayload requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWaitPayload: %w", err)
+	}
+	return oldValue.WaitPayload, nil
+}
+
+// ResetWaitPayload resets all changes to the "wait_payload" field.
+func (m *TaskMutation) ResetWaitPayload() {
+	m.wait_payload = nil
+}
+
 // SetUrges sets the "urges" field.
 func (m *TaskMutation) SetUrges(i int) {
 	m.urges = &i
@@ -36017,7 +43211,7 @@ func (m *TaskMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TaskMutation) Fields() []string {
-	fields := make([]string, 0, 33)
+	fields := make([]string, 0, 36)
 	if m.region != nil {
 		fields = append(fields, task.FieldRegionID)
 	}
@@ -36095,6 +43289,15 @@ func (m *TaskMutation) Fields() []string {
 	}
 	if m.escalated_to != nil {
 		fields = append(fields, task.FieldEscalatedTo)
+	}
+	if m.wait_message != nil {
+		fields = append(fields, task.FieldWaitMessage)
+	}
+	if m.wait_key != nil {
+		fields = append(fields, task.FieldWaitKey)
+	}
+	if m.wait_payload != nil {
+		fields = append(fields, task.FieldWaitPayload)
 	}
 	if m.urges != nil {
 		fields = append(fields, task.FieldUrges)
@@ -36177,6 +43380,12 @@ func (m *TaskMutation) Field(name string) (ent.Value, bool) {
 		return m.Rejections()
 	case task.FieldEscalatedTo:
 		return m.EscalatedTo()
+	case task.FieldWaitMessage:
+		return m.WaitMessage()
+	case task.FieldWaitKey:
+		return m.WaitKey()
+	case task.FieldWaitPayload:
+		return m.WaitPayload()
 	case task.FieldUrges:
 		return m.Urges()
 	case task.FieldUrgedAt:
@@ -36252,6 +43461,12 @@ func (m *TaskMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldRejections(ctx)
 	case task.FieldEscalatedTo:
 		return m.OldEscalatedTo(ctx)
+	case task.FieldWaitMessage:
+		return m.OldWaitMessage(ctx)
+	case task.FieldWaitKey:
+		return m.OldWaitKey(ctx)
+	case task.FieldWaitPayload:
+		return m.OldWaitPayload(ctx)
 	case task.FieldUrges:
 		return m.OldUrges(ctx)
 	case task.FieldUrgedAt:
@@ -36456,6 +43671,27 @@ func (m *TaskMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetEscalatedTo(v)
+		return nil
+	case task.FieldWaitMessage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaitMessage(v)
+		return nil
+	case task.FieldWaitKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaitKey(v)
+		return nil
+	case task.FieldWaitPayload:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWaitPayload(v)
 		return nil
 	case task.FieldUrges:
 		v, ok := value.(int)
@@ -36746,6 +43982,15 @@ func (m *TaskMutation) ResetField(name string) error {
 		return nil
 	case task.FieldEscalatedTo:
 		m.ResetEscalatedTo()
+		return nil
+	case task.FieldWaitMessage:
+		m.ResetWaitMessage()
+		return nil
+	case task.FieldWaitKey:
+		m.ResetWaitKey()
+		return nil
+	case task.FieldWaitPayload:
+		m.ResetWaitPayload()
 		return nil
 	case task.FieldUrges:
 		m.ResetUrges()

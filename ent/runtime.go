@@ -20,6 +20,11 @@ import (
 	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
@@ -1130,6 +1135,351 @@ func init() {
 			return nil
 		}
 	}()
+	pluginMixin := schema.Plugin{}.Mixin()
+	pluginMixinFields0 := pluginMixin[0].Fields()
+	_ = pluginMixinFields0
+	pluginMixinFields1 := pluginMixin[1].Fields()
+	_ = pluginMixinFields1
+	pluginFields := schema.Plugin{}.Fields()
+	_ = pluginFields
+	// pluginDescRegionPath is the schema descriptor for region_path field.
+	pluginDescRegionPath := pluginMixinFields1[1].Descriptor()
+	// plugin.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	plugin.RegionPathValidator = pluginDescRegionPath.Validators[0].(func(string) error)
+	// pluginDescName is the schema descriptor for name field.
+	pluginDescName := pluginFields[0].Descriptor()
+	// plugin.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	plugin.NameValidator = func() func(string) error {
+		validators := pluginDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pluginDescNameZh is the schema descriptor for name_zh field.
+	pluginDescNameZh := pluginFields[1].Descriptor()
+	// plugin.NameZhValidator is a validator for the "name_zh" field. It is called by the builders before save.
+	plugin.NameZhValidator = pluginDescNameZh.Validators[0].(func(string) error)
+	// pluginDescNameEn is the schema descriptor for name_en field.
+	pluginDescNameEn := pluginFields[2].Descriptor()
+	// plugin.DefaultNameEn holds the default value on creation for the name_en field.
+	plugin.DefaultNameEn = pluginDescNameEn.Default.(string)
+	// pluginDescID is the schema descriptor for id field.
+	pluginDescID := pluginMixinFields0[0].Descriptor()
+	// plugin.DefaultID holds the default value on creation for the id field.
+	plugin.DefaultID = pluginDescID.Default.(func() string)
+	// plugin.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	plugin.IDValidator = func() func(string) error {
+		validators := pluginDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	pluginartifactMixin := schema.PluginArtifact{}.Mixin()
+	pluginartifactMixinFields0 := pluginartifactMixin[0].Fields()
+	_ = pluginartifactMixinFields0
+	pluginartifactFields := schema.PluginArtifact{}.Fields()
+	_ = pluginartifactFields
+	// pluginartifactDescDigest is the schema descriptor for digest field.
+	pluginartifactDescDigest := pluginartifactFields[0].Descriptor()
+	// pluginartifact.DigestValidator is a validator for the "digest" field. It is called by the builders before save.
+	pluginartifact.DigestValidator = pluginartifactDescDigest.Validators[0].(func(string) error)
+	// pluginartifactDescID is the schema descriptor for id field.
+	pluginartifactDescID := pluginartifactMixinFields0[0].Descriptor()
+	// pluginartifact.DefaultID holds the default value on creation for the id field.
+	pluginartifact.DefaultID = pluginartifactDescID.Default.(func() string)
+	// pluginartifact.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	pluginartifact.IDValidator = func() func(string) error {
+		validators := pluginartifactDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	pluginassignmentMixin := schema.PluginAssignment{}.Mixin()
+	pluginassignmentMixinFields0 := pluginassignmentMixin[0].Fields()
+	_ = pluginassignmentMixinFields0
+	pluginassignmentMixinFields1 := pluginassignmentMixin[1].Fields()
+	_ = pluginassignmentMixinFields1
+	pluginassignmentFields := schema.PluginAssignment{}.Fields()
+	_ = pluginassignmentFields
+	// pluginassignmentDescRegionPath is the schema descriptor for region_path field.
+	pluginassignmentDescRegionPath := pluginassignmentMixinFields1[1].Descriptor()
+	// pluginassignment.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	pluginassignment.RegionPathValidator = pluginassignmentDescRegionPath.Validators[0].(func(string) error)
+	// pluginassignmentDescTopic is the schema descriptor for topic field.
+	pluginassignmentDescTopic := pluginassignmentFields[2].Descriptor()
+	// pluginassignment.DefaultTopic holds the default value on creation for the topic field.
+	pluginassignment.DefaultTopic = pluginassignmentDescTopic.Default.(string)
+	// pluginassignmentDescSharePermille is the schema descriptor for share_permille field.
+	pluginassignmentDescSharePermille := pluginassignmentFields[5].Descriptor()
+	// pluginassignment.DefaultSharePermille holds the default value on creation for the share_permille field.
+	pluginassignment.DefaultSharePermille = pluginassignmentDescSharePermille.Default.(int)
+	// pluginassignment.SharePermilleValidator is a validator for the "share_permille" field. It is called by the builders before save.
+	pluginassignment.SharePermilleValidator = pluginassignmentDescSharePermille.Validators[0].(func(int) error)
+	// pluginassignmentDescCohort is the schema descriptor for cohort field.
+	pluginassignmentDescCohort := pluginassignmentFields[6].Descriptor()
+	// pluginassignment.DefaultCohort holds the default value on creation for the cohort field.
+	pluginassignment.DefaultCohort = pluginassignmentDescCohort.Default.(string)
+	// pluginassignmentDescConfig is the schema descriptor for config field.
+	pluginassignmentDescConfig := pluginassignmentFields[7].Descriptor()
+	// pluginassignment.DefaultConfig holds the default value on creation for the config field.
+	pluginassignment.DefaultConfig = pluginassignmentDescConfig.Default.(string)
+	// pluginassignmentDescInputs is the schema descriptor for inputs field.
+	pluginassignmentDescInputs := pluginassignmentFields[8].Descriptor()
+	// pluginassignment.DefaultInputs holds the default value on creation for the inputs field.
+	pluginassignment.DefaultInputs = pluginassignmentDescInputs.Default.(map[string]interface{})
+	// pluginassignmentDescOutputs is the schema descriptor for outputs field.
+	pluginassignmentDescOutputs := pluginassignmentFields[9].Descriptor()
+	// pluginassignment.DefaultOutputs holds the default value on creation for the outputs field.
+	pluginassignment.DefaultOutputs = pluginassignmentDescOutputs.Default.(map[string]interface{})
+	// pluginassignmentDescGeneration is the schema descriptor for generation field.
+	pluginassignmentDescGeneration := pluginassignmentFields[10].Descriptor()
+	// pluginassignment.GenerationValidator is a validator for the "generation" field. It is called by the builders before save.
+	pluginassignment.GenerationValidator = pluginassignmentDescGeneration.Validators[0].(func(int) error)
+	// pluginassignmentDescPreviousVersionID is the schema descriptor for previous_version_id field.
+	pluginassignmentDescPreviousVersionID := pluginassignmentFields[11].Descriptor()
+	// pluginassignment.DefaultPreviousVersionID holds the default value on creation for the previous_version_id field.
+	pluginassignment.DefaultPreviousVersionID = pluginassignmentDescPreviousVersionID.Default.(string)
+	// pluginassignmentDescPreviousConfig is the schema descriptor for previous_config field.
+	pluginassignmentDescPreviousConfig := pluginassignmentFields[12].Descriptor()
+	// pluginassignment.DefaultPreviousConfig holds the default value on creation for the previous_config field.
+	pluginassignment.DefaultPreviousConfig = pluginassignmentDescPreviousConfig.Default.(string)
+	// pluginassignmentDescFallbackRole is the schema descriptor for fallback_role field.
+	pluginassignmentDescFallbackRole := pluginassignmentFields[15].Descriptor()
+	// pluginassignment.DefaultFallbackRole holds the default value on creation for the fallback_role field.
+	pluginassignment.DefaultFallbackRole = pluginassignmentDescFallbackRole.Default.(string)
+	// pluginassignmentDescAttempts is the schema descriptor for attempts field.
+	pluginassignmentDescAttempts := pluginassignmentFields[16].Descriptor()
+	// pluginassignment.DefaultAttempts holds the default value on creation for the attempts field.
+	pluginassignment.DefaultAttempts = pluginassignmentDescAttempts.Default.(int)
+	// pluginassignment.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
+	pluginassignment.AttemptsValidator = pluginassignmentDescAttempts.Validators[0].(func(int) error)
+	// pluginassignmentDescTimeoutSeconds is the schema descriptor for timeout_seconds field.
+	pluginassignmentDescTimeoutSeconds := pluginassignmentFields[17].Descriptor()
+	// pluginassignment.DefaultTimeoutSeconds holds the default value on creation for the timeout_seconds field.
+	pluginassignment.DefaultTimeoutSeconds = pluginassignmentDescTimeoutSeconds.Default.(int)
+	// pluginassignment.TimeoutSecondsValidator is a validator for the "timeout_seconds" field. It is called by the builders before save.
+	pluginassignment.TimeoutSecondsValidator = pluginassignmentDescTimeoutSeconds.Validators[0].(func(int) error)
+	// pluginassignmentDescGuardPermille is the schema descriptor for guard_permille field.
+	pluginassignmentDescGuardPermille := pluginassignmentFields[18].Descriptor()
+	// pluginassignment.DefaultGuardPermille holds the default value on creation for the guard_permille field.
+	pluginassignment.DefaultGuardPermille = pluginassignmentDescGuardPermille.Default.(int)
+	// pluginassignment.GuardPermilleValidator is a validator for the "guard_permille" field. It is called by the builders before save.
+	pluginassignment.GuardPermilleValidator = pluginassignmentDescGuardPermille.Validators[0].(func(int) error)
+	// pluginassignmentDescGuardRuns is the schema descriptor for guard_runs field.
+	pluginassignmentDescGuardRuns := pluginassignmentFields[19].Descriptor()
+	// pluginassignment.DefaultGuardRuns holds the default value on creation for the guard_runs field.
+	pluginassignment.DefaultGuardRuns = pluginassignmentDescGuardRuns.Default.(int)
+	// pluginassignment.GuardRunsValidator is a validator for the "guard_runs" field. It is called by the builders before save.
+	pluginassignment.GuardRunsValidator = pluginassignmentDescGuardRuns.Validators[0].(func(int) error)
+	// pluginassignmentDescReason is the schema descriptor for reason field.
+	pluginassignmentDescReason := pluginassignmentFields[21].Descriptor()
+	// pluginassignment.DefaultReason holds the default value on creation for the reason field.
+	pluginassignment.DefaultReason = pluginassignmentDescReason.Default.(string)
+	// pluginassignment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	pluginassignment.ReasonValidator = pluginassignmentDescReason.Validators[0].(func(string) error)
+	// pluginassignmentDescID is the schema descriptor for id field.
+	pluginassignmentDescID := pluginassignmentMixinFields0[0].Descriptor()
+	// pluginassignment.DefaultID holds the default value on creation for the id field.
+	pluginassignment.DefaultID = pluginassignmentDescID.Default.(func() string)
+	// pluginassignment.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	pluginassignment.IDValidator = func() func(string) error {
+		validators := pluginassignmentDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	pluginrunMixin := schema.PluginRun{}.Mixin()
+	pluginrunMixinFields0 := pluginrunMixin[0].Fields()
+	_ = pluginrunMixinFields0
+	pluginrunMixinFields1 := pluginrunMixin[1].Fields()
+	_ = pluginrunMixinFields1
+	pluginrunFields := schema.PluginRun{}.Fields()
+	_ = pluginrunFields
+	// pluginrunDescRegionPath is the schema descriptor for region_path field.
+	pluginrunDescRegionPath := pluginrunMixinFields1[1].Descriptor()
+	// pluginrun.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	pluginrun.RegionPathValidator = pluginrunDescRegionPath.Validators[0].(func(string) error)
+	// pluginrunDescAttempt is the schema descriptor for attempt field.
+	pluginrunDescAttempt := pluginrunFields[5].Descriptor()
+	// pluginrun.AttemptValidator is a validator for the "attempt" field. It is called by the builders before save.
+	pluginrun.AttemptValidator = pluginrunDescAttempt.Validators[0].(func(int) error)
+	// pluginrunDescGeneration is the schema descriptor for generation field.
+	pluginrunDescGeneration := pluginrunFields[6].Descriptor()
+	// pluginrun.GenerationValidator is a validator for the "generation" field. It is called by the builders before save.
+	pluginrun.GenerationValidator = pluginrunDescGeneration.Validators[0].(func(int) error)
+	// pluginrunDescOutputDigest is the schema descriptor for output_digest field.
+	pluginrunDescOutputDigest := pluginrunFields[9].Descriptor()
+	// pluginrun.DefaultOutputDigest holds the default value on creation for the output_digest field.
+	pluginrun.DefaultOutputDigest = pluginrunDescOutputDigest.Default.(string)
+	// pluginrunDescIsolation is the schema descriptor for isolation field.
+	pluginrunDescIsolation := pluginrunFields[10].Descriptor()
+	// pluginrun.DefaultIsolation holds the default value on creation for the isolation field.
+	pluginrun.DefaultIsolation = pluginrunDescIsolation.Default.([]string)
+	// pluginrunDescCode is the schema descriptor for code field.
+	pluginrunDescCode := pluginrunFields[12].Descriptor()
+	// pluginrun.DefaultCode holds the default value on creation for the code field.
+	pluginrun.DefaultCode = pluginrunDescCode.Default.(string)
+	// pluginrunDescDetail is the schema descriptor for detail field.
+	pluginrunDescDetail := pluginrunFields[13].Descriptor()
+	// pluginrun.DefaultDetail holds the default value on creation for the detail field.
+	pluginrun.DefaultDetail = pluginrunDescDetail.Default.(string)
+	// pluginrun.DetailValidator is a validator for the "detail" field. It is called by the builders before save.
+	pluginrun.DetailValidator = pluginrunDescDetail.Validators[0].(func(string) error)
+	// pluginrunDescMetrics is the schema descriptor for metrics field.
+	pluginrunDescMetrics := pluginrunFields[14].Descriptor()
+	// pluginrun.DefaultMetrics holds the default value on creation for the metrics field.
+	pluginrun.DefaultMetrics = pluginrunDescMetrics.Default.(map[string]interface{})
+	// pluginrunDescMicros is the schema descriptor for micros field.
+	pluginrunDescMicros := pluginrunFields[15].Descriptor()
+	// pluginrun.DefaultMicros holds the default value on creation for the micros field.
+	pluginrun.DefaultMicros = pluginrunDescMicros.Default.(int64)
+	// pluginrunDescID is the schema descriptor for id field.
+	pluginrunDescID := pluginrunMixinFields0[0].Descriptor()
+	// pluginrun.DefaultID holds the default value on creation for the id field.
+	pluginrun.DefaultID = pluginrunDescID.Default.(func() string)
+	// pluginrun.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	pluginrun.IDValidator = func() func(string) error {
+		validators := pluginrunDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	pluginversionMixin := schema.PluginVersion{}.Mixin()
+	pluginversionMixinFields0 := pluginversionMixin[0].Fields()
+	_ = pluginversionMixinFields0
+	pluginversionMixinFields1 := pluginversionMixin[1].Fields()
+	_ = pluginversionMixinFields1
+	pluginversionFields := schema.PluginVersion{}.Fields()
+	_ = pluginversionFields
+	// pluginversionDescRegionPath is the schema descriptor for region_path field.
+	pluginversionDescRegionPath := pluginversionMixinFields1[1].Descriptor()
+	// pluginversion.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	pluginversion.RegionPathValidator = pluginversionDescRegionPath.Validators[0].(func(string) error)
+	// pluginversionDescVersion is the schema descriptor for version field.
+	pluginversionDescVersion := pluginversionFields[1].Descriptor()
+	// pluginversion.VersionValidator is a validator for the "version" field. It is called by the builders before save.
+	pluginversion.VersionValidator = func() func(string) error {
+		validators := pluginversionDescVersion.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(version string) error {
+			for _, fn := range fns {
+				if err := fn(version); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pluginversionDescDigest is the schema descriptor for digest field.
+	pluginversionDescDigest := pluginversionFields[2].Descriptor()
+	// pluginversion.DigestValidator is a validator for the "digest" field. It is called by the builders before save.
+	pluginversion.DigestValidator = pluginversionDescDigest.Validators[0].(func(string) error)
+	// pluginversionDescConfigSchema is the schema descriptor for config_schema field.
+	pluginversionDescConfigSchema := pluginversionFields[7].Descriptor()
+	// pluginversion.DefaultConfigSchema holds the default value on creation for the config_schema field.
+	pluginversion.DefaultConfigSchema = pluginversionDescConfigSchema.Default.(string)
+	// pluginversionDescKeyID is the schema descriptor for key_id field.
+	pluginversionDescKeyID := pluginversionFields[9].Descriptor()
+	// pluginversion.KeyIDValidator is a validator for the "key_id" field. It is called by the builders before save.
+	pluginversion.KeyIDValidator = pluginversionDescKeyID.Validators[0].(func(string) error)
+	// pluginversionDescSize is the schema descriptor for size field.
+	pluginversionDescSize := pluginversionFields[10].Descriptor()
+	// pluginversion.SizeValidator is a validator for the "size" field. It is called by the builders before save.
+	pluginversion.SizeValidator = pluginversionDescSize.Validators[0].(func(int) error)
+	// pluginversionDescConforms is the schema descriptor for conforms field.
+	pluginversionDescConforms := pluginversionFields[12].Descriptor()
+	// pluginversion.DefaultConforms holds the default value on creation for the conforms field.
+	pluginversion.DefaultConforms = pluginversionDescConforms.Default.(bool)
+	// pluginversionDescReport is the schema descriptor for report field.
+	pluginversionDescReport := pluginversionFields[13].Descriptor()
+	// pluginversion.DefaultReport holds the default value on creation for the report field.
+	pluginversion.DefaultReport = pluginversionDescReport.Default.(string)
+	// pluginversionDescIsolation is the schema descriptor for isolation field.
+	pluginversionDescIsolation := pluginversionFields[14].Descriptor()
+	// pluginversion.DefaultIsolation holds the default value on creation for the isolation field.
+	pluginversion.DefaultIsolation = pluginversionDescIsolation.Default.([]string)
+	// pluginversionDescTestedBy is the schema descriptor for tested_by field.
+	pluginversionDescTestedBy := pluginversionFields[16].Descriptor()
+	// pluginversion.DefaultTestedBy holds the default value on creation for the tested_by field.
+	pluginversion.DefaultTestedBy = pluginversionDescTestedBy.Default.(string)
+	// pluginversionDescApprovedBy is the schema descriptor for approved_by field.
+	pluginversionDescApprovedBy := pluginversionFields[17].Descriptor()
+	// pluginversion.DefaultApprovedBy holds the default value on creation for the approved_by field.
+	pluginversion.DefaultApprovedBy = pluginversionDescApprovedBy.Default.(string)
+	// pluginversionDescReason is the schema descriptor for reason field.
+	pluginversionDescReason := pluginversionFields[19].Descriptor()
+	// pluginversion.DefaultReason holds the default value on creation for the reason field.
+	pluginversion.DefaultReason = pluginversionDescReason.Default.(string)
+	// pluginversion.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	pluginversion.ReasonValidator = pluginversionDescReason.Validators[0].(func(string) error)
+	// pluginversionDescID is the schema descriptor for id field.
+	pluginversionDescID := pluginversionMixinFields0[0].Descriptor()
+	// pluginversion.DefaultID holds the default value on creation for the id field.
+	pluginversion.DefaultID = pluginversionDescID.Default.(func() string)
+	// pluginversion.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	pluginversion.IDValidator = func() func(string) error {
+		validators := pluginversionDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	poolMixin := schema.Pool{}.Mixin()
 	poolMixinFields0 := poolMixin[0].Fields()
 	_ = poolMixinFields0
@@ -1946,12 +2296,24 @@ func init() {
 	taskDescEscalatedTo := taskFields[22].Descriptor()
 	// task.DefaultEscalatedTo holds the default value on creation for the escalated_to field.
 	task.DefaultEscalatedTo = taskDescEscalatedTo.Default.(string)
+	// taskDescWaitMessage is the schema descriptor for wait_message field.
+	taskDescWaitMessage := taskFields[23].Descriptor()
+	// task.DefaultWaitMessage holds the default value on creation for the wait_message field.
+	task.DefaultWaitMessage = taskDescWaitMessage.Default.(string)
+	// taskDescWaitKey is the schema descriptor for wait_key field.
+	taskDescWaitKey := taskFields[24].Descriptor()
+	// task.DefaultWaitKey holds the default value on creation for the wait_key field.
+	task.DefaultWaitKey = taskDescWaitKey.Default.(string)
+	// taskDescWaitPayload is the schema descriptor for wait_payload field.
+	taskDescWaitPayload := taskFields[25].Descriptor()
+	// task.DefaultWaitPayload holds the default value on creation for the wait_payload field.
+	task.DefaultWaitPayload = taskDescWaitPayload.Default.(string)
 	// taskDescUrges is the schema descriptor for urges field.
-	taskDescUrges := taskFields[23].Descriptor()
+	taskDescUrges := taskFields[26].Descriptor()
 	// task.DefaultUrges holds the default value on creation for the urges field.
 	task.DefaultUrges = taskDescUrges.Default.(int)
 	// taskDescLeaseBy is the schema descriptor for lease_by field.
-	taskDescLeaseBy := taskFields[26].Descriptor()
+	taskDescLeaseBy := taskFields[29].Descriptor()
 	// task.DefaultLeaseBy holds the default value on creation for the lease_by field.
 	task.DefaultLeaseBy = taskDescLeaseBy.Default.(string)
 	// taskDescID is the schema descriptor for id field.

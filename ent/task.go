@@ -74,6 +74,12 @@ type Task struct {
 	Rejections int `json:"rejections,omitempty"`
 	// The role that is to look after it since a clock was breached; empty without.
 	EscalatedTo string `json:"escalated_to,omitempty"`
+	// A service task whose worker waits: name of the message.
+	WaitMessage string `json:"wait_message,omitempty"`
+	// Key that the message must bring.
+	WaitKey string `json:"wait_key,omitempty"`
+	// The message that came, JSON.
+	WaitPayload string `json:"wait_payload,omitempty"`
 	// How often it was urged (催办).
 	Urges int `json:"urges,omitempty"`
 	// UrgedAt holds the value of the "urged_at" field.
@@ -201,7 +207,7 @@ func (*Task) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case task.FieldTokenSeq, task.FieldPriority, task.FieldRejections, task.FieldUrges:
 			values[i] = new(sql.NullInt64)
-		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy, task.FieldAssignedBy, task.FieldDelegatedBy, task.FieldSigningMode, task.FieldEscalatedTo, task.FieldLeaseBy:
+		case task.FieldID, task.FieldRegionID, task.FieldRegionPath, task.FieldCaseID, task.FieldVersionID, task.FieldNodeID, task.FieldNameZh, task.FieldNameEn, task.FieldKind, task.FieldTopic, task.FieldRole, task.FieldStage, task.FieldState, task.FieldAssigneeID, task.FieldCompletedBy, task.FieldAssignedBy, task.FieldDelegatedBy, task.FieldSigningMode, task.FieldEscalatedTo, task.FieldWaitMessage, task.FieldWaitKey, task.FieldWaitPayload, task.FieldLeaseBy:
 			values[i] = new(sql.NullString)
 		case task.FieldCreatedAt, task.FieldClaimedAt, task.FieldStartedAt, task.FieldCompletedAt, task.FieldUrgedAt, task.FieldFollowUpAt, task.FieldLeaseUntil, task.FieldDueAt, task.FieldDueOrder:
 			values[i] = new(sql.NullTime)
@@ -390,6 +396,24 @@ func (_m *Task) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field escalated_to", values[i])
 			} else if value.Valid {
 				_m.EscalatedTo = value.String
+			}
+		case task.FieldWaitMessage:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field wait_message", values[i])
+			} else if value.Valid {
+				_m.WaitMessage = value.String
+			}
+		case task.FieldWaitKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field wait_key", values[i])
+			} else if value.Valid {
+				_m.WaitKey = value.String
+			}
+		case task.FieldWaitPayload:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field wait_payload", values[i])
+			} else if value.Valid {
+				_m.WaitPayload = value.String
 			}
 		case task.FieldUrges:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -598,6 +622,15 @@ func (_m *Task) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("escalated_to=")
 	builder.WriteString(_m.EscalatedTo)
+	builder.WriteString(", ")
+	builder.WriteString("wait_message=")
+	builder.WriteString(_m.WaitMessage)
+	builder.WriteString(", ")
+	builder.WriteString("wait_key=")
+	builder.WriteString(_m.WaitKey)
+	builder.WriteString(", ")
+	builder.WriteString("wait_payload=")
+	builder.WriteString(_m.WaitPayload)
 	builder.WriteString(", ")
 	builder.WriteString("urges=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Urges))

@@ -311,6 +311,48 @@ func (_c *TaskCreate) SetNillableEscalatedTo(v *string) *TaskCreate {
 	return _c
 }
 
+// SetWaitMessage sets the "wait_message" field.
+func (_c *TaskCreate) SetWaitMessage(v string) *TaskCreate {
+	_c.mutation.SetWaitMessage(v)
+	return _c
+}
+
+// SetNillableWaitMessage sets the "wait_message" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableWaitMessage(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetWaitMessage(*v)
+	}
+	return _c
+}
+
+// SetWaitKey sets the "wait_key" field.
+func (_c *TaskCreate) SetWaitKey(v string) *TaskCreate {
+	_c.mutation.SetWaitKey(v)
+	return _c
+}
+
+// SetNillableWaitKey sets the "wait_key" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableWaitKey(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetWaitKey(*v)
+	}
+	return _c
+}
+
+// SetWaitPayload sets the "wait_payload" field.
+func (_c *TaskCreate) SetWaitPayload(v string) *TaskCreate {
+	_c.mutation.SetWaitPayload(v)
+	return _c
+}
+
+// SetNillableWaitPayload sets the "wait_payload" field if the given value is not nil.
+func (_c *TaskCreate) SetNillableWaitPayload(v *string) *TaskCreate {
+	if v != nil {
+		_c.SetWaitPayload(*v)
+	}
+	return _c
+}
+
 // SetUrges sets the "urges" field.
 func (_c *TaskCreate) SetUrges(v int) *TaskCreate {
 	_c.mutation.SetUrges(v)
@@ -547,6 +589,18 @@ func (_c *TaskCreate) defaults() {
 		v := task.DefaultEscalatedTo
 		_c.mutation.SetEscalatedTo(v)
 	}
+	if _, ok := _c.mutation.WaitMessage(); !ok {
+		v := task.DefaultWaitMessage
+		_c.mutation.SetWaitMessage(v)
+	}
+	if _, ok := _c.mutation.WaitKey(); !ok {
+		v := task.DefaultWaitKey
+		_c.mutation.SetWaitKey(v)
+	}
+	if _, ok := _c.mutation.WaitPayload(); !ok {
+		v := task.DefaultWaitPayload
+		_c.mutation.SetWaitPayload(v)
+	}
 	if _, ok := _c.mutation.Urges(); !ok {
 		v := task.DefaultUrges
 		_c.mutation.SetUrges(v)
@@ -654,6 +708,15 @@ func (_c *TaskCreate) check() error {
 	}
 	if _, ok := _c.mutation.EscalatedTo(); !ok {
 		return &ValidationError{Name: "escalated_to", err: errors.New(`ent: missing required field "Task.escalated_to"`)}
+	}
+	if _, ok := _c.mutation.WaitMessage(); !ok {
+		return &ValidationError{Name: "wait_message", err: errors.New(`ent: missing required field "Task.wait_message"`)}
+	}
+	if _, ok := _c.mutation.WaitKey(); !ok {
+		return &ValidationError{Name: "wait_key", err: errors.New(`ent: missing required field "Task.wait_key"`)}
+	}
+	if _, ok := _c.mutation.WaitPayload(); !ok {
+		return &ValidationError{Name: "wait_payload", err: errors.New(`ent: missing required field "Task.wait_payload"`)}
 	}
 	if _, ok := _c.mutation.Urges(); !ok {
 		return &ValidationError{Name: "urges", err: errors.New(`ent: missing required field "Task.urges"`)}
@@ -803,6 +866,18 @@ func (_c *TaskCreate) createSpec() (*Task, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.EscalatedTo(); ok {
 		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
 		_node.EscalatedTo = value
+	}
+	if value, ok := _c.mutation.WaitMessage(); ok {
+		_spec.SetField(task.FieldWaitMessage, field.TypeString, value)
+		_node.WaitMessage = value
+	}
+	if value, ok := _c.mutation.WaitKey(); ok {
+		_spec.SetField(task.FieldWaitKey, field.TypeString, value)
+		_node.WaitKey = value
+	}
+	if value, ok := _c.mutation.WaitPayload(); ok {
+		_spec.SetField(task.FieldWaitPayload, field.TypeString, value)
+		_node.WaitPayload = value
 	}
 	if value, ok := _c.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)

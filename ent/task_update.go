@@ -91,6 +91,20 @@ func (_u *TaskUpdate) SetNillableNameEn(v *string) *TaskUpdate {
 	return _u
 }
 
+// SetKind sets the "kind" field.
+func (_u *TaskUpdate) SetKind(v task.Kind) *TaskUpdate {
+	_u.mutation.SetKind(v)
+	return _u
+}
+
+// SetNillableKind sets the "kind" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableKind(v *task.Kind) *TaskUpdate {
+	if v != nil {
+		_u.SetKind(*v)
+	}
+	return _u
+}
+
 // SetTopic sets the "topic" field.
 func (_u *TaskUpdate) SetTopic(v string) *TaskUpdate {
 	_u.mutation.SetTopic(v)
@@ -365,6 +379,48 @@ func (_u *TaskUpdate) SetEscalatedTo(v string) *TaskUpdate {
 func (_u *TaskUpdate) SetNillableEscalatedTo(v *string) *TaskUpdate {
 	if v != nil {
 		_u.SetEscalatedTo(*v)
+	}
+	return _u
+}
+
+// SetWaitMessage sets the "wait_message" field.
+func (_u *TaskUpdate) SetWaitMessage(v string) *TaskUpdate {
+	_u.mutation.SetWaitMessage(v)
+	return _u
+}
+
+// SetNillableWaitMessage sets the "wait_message" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableWaitMessage(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetWaitMessage(*v)
+	}
+	return _u
+}
+
+// SetWaitKey sets the "wait_key" field.
+func (_u *TaskUpdate) SetWaitKey(v string) *TaskUpdate {
+	_u.mutation.SetWaitKey(v)
+	return _u
+}
+
+// SetNillableWaitKey sets the "wait_key" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableWaitKey(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetWaitKey(*v)
+	}
+	return _u
+}
+
+// SetWaitPayload sets the "wait_payload" field.
+func (_u *TaskUpdate) SetWaitPayload(v string) *TaskUpdate {
+	_u.mutation.SetWaitPayload(v)
+	return _u
+}
+
+// SetNillableWaitPayload sets the "wait_payload" field if the given value is not nil.
+func (_u *TaskUpdate) SetNillableWaitPayload(v *string) *TaskUpdate {
+	if v != nil {
+		_u.SetWaitPayload(*v)
 	}
 	return _u
 }
@@ -666,6 +722,11 @@ func (_u *TaskUpdate) check() error {
 			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Task.name_zh": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Kind(); ok {
+		if err := task.KindValidator(v); err != nil {
+			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "Task.kind": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := task.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Task.state": %w`, err)}
@@ -714,6 +775,9 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.NameEn(); ok {
 		_spec.SetField(task.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Kind(); ok {
+		_spec.SetField(task.FieldKind, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.Topic(); ok {
 		_spec.SetField(task.FieldTopic, field.TypeString, value)
@@ -788,6 +852,15 @@ func (_u *TaskUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.EscalatedTo(); ok {
 		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitMessage(); ok {
+		_spec.SetField(task.FieldWaitMessage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitKey(); ok {
+		_spec.SetField(task.FieldWaitKey, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitPayload(); ok {
+		_spec.SetField(task.FieldWaitPayload, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)
@@ -1093,6 +1166,20 @@ func (_u *TaskUpdateOne) SetNillableNameEn(v *string) *TaskUpdateOne {
 	return _u
 }
 
+// SetKind sets the "kind" field.
+func (_u *TaskUpdateOne) SetKind(v task.Kind) *TaskUpdateOne {
+	_u.mutation.SetKind(v)
+	return _u
+}
+
+// SetNillableKind sets the "kind" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableKind(v *task.Kind) *TaskUpdateOne {
+	if v != nil {
+		_u.SetKind(*v)
+	}
+	return _u
+}
+
 // SetTopic sets the "topic" field.
 func (_u *TaskUpdateOne) SetTopic(v string) *TaskUpdateOne {
 	_u.mutation.SetTopic(v)
@@ -1367,6 +1454,48 @@ func (_u *TaskUpdateOne) SetEscalatedTo(v string) *TaskUpdateOne {
 func (_u *TaskUpdateOne) SetNillableEscalatedTo(v *string) *TaskUpdateOne {
 	if v != nil {
 		_u.SetEscalatedTo(*v)
+	}
+	return _u
+}
+
+// SetWaitMessage sets the "wait_message" field.
+func (_u *TaskUpdateOne) SetWaitMessage(v string) *TaskUpdateOne {
+	_u.mutation.SetWaitMessage(v)
+	return _u
+}
+
+// SetNillableWaitMessage sets the "wait_message" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableWaitMessage(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetWaitMessage(*v)
+	}
+	return _u
+}
+
+// SetWaitKey sets the "wait_key" field.
+func (_u *TaskUpdateOne) SetWaitKey(v string) *TaskUpdateOne {
+	_u.mutation.SetWaitKey(v)
+	return _u
+}
+
+// SetNillableWaitKey sets the "wait_key" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableWaitKey(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetWaitKey(*v)
+	}
+	return _u
+}
+
+// SetWaitPayload sets the "wait_payload" field.
+func (_u *TaskUpdateOne) SetWaitPayload(v string) *TaskUpdateOne {
+	_u.mutation.SetWaitPayload(v)
+	return _u
+}
+
+// SetNillableWaitPayload sets the "wait_payload" field if the given value is not nil.
+func (_u *TaskUpdateOne) SetNillableWaitPayload(v *string) *TaskUpdateOne {
+	if v != nil {
+		_u.SetWaitPayload(*v)
 	}
 	return _u
 }
@@ -1681,6 +1810,11 @@ func (_u *TaskUpdateOne) check() error {
 			return &ValidationError{Name: "name_zh", err: fmt.Errorf(`ent: validator failed for field "Task.name_zh": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Kind(); ok {
+		if err := task.KindValidator(v); err != nil {
+			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "Task.kind": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.State(); ok {
 		if err := task.StateValidator(v); err != nil {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "Task.state": %w`, err)}
@@ -1746,6 +1880,9 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	}
 	if value, ok := _u.mutation.NameEn(); ok {
 		_spec.SetField(task.FieldNameEn, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Kind(); ok {
+		_spec.SetField(task.FieldKind, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.Topic(); ok {
 		_spec.SetField(task.FieldTopic, field.TypeString, value)
@@ -1820,6 +1957,15 @@ func (_u *TaskUpdateOne) sqlSave(ctx context.Context) (_node *Task, err error) {
 	}
 	if value, ok := _u.mutation.EscalatedTo(); ok {
 		_spec.SetField(task.FieldEscalatedTo, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitMessage(); ok {
+		_spec.SetField(task.FieldWaitMessage, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitKey(); ok {
+		_spec.SetField(task.FieldWaitKey, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.WaitPayload(); ok {
+		_spec.SetField(task.FieldWaitPayload, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Urges(); ok {
 		_spec.SetField(task.FieldUrges, field.TypeInt, value)

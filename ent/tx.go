@@ -48,6 +48,16 @@ type Tx struct {
 	OrgUnit *OrgUnitClient
 	// Pause is the client for interacting with the Pause builders.
 	Pause *PauseClient
+	// Plugin is the client for interacting with the Plugin builders.
+	Plugin *PluginClient
+	// PluginArtifact is the client for interacting with the PluginArtifact builders.
+	PluginArtifact *PluginArtifactClient
+	// PluginAssignment is the client for interacting with the PluginAssignment builders.
+	PluginAssignment *PluginAssignmentClient
+	// PluginRun is the client for interacting with the PluginRun builders.
+	PluginRun *PluginRunClient
+	// PluginVersion is the client for interacting with the PluginVersion builders.
+	PluginVersion *PluginVersionClient
 	// Pool is the client for interacting with the Pool builders.
 	Pool *PoolClient
 	// Process is the client for interacting with the Process builders.
@@ -232,6 +242,11 @@ func (tx *Tx) init() {
 	tx.Job = NewJobClient(tx.config)
 	tx.OrgUnit = NewOrgUnitClient(tx.config)
 	tx.Pause = NewPauseClient(tx.config)
+	tx.Plugin = NewPluginClient(tx.config)
+	tx.PluginArtifact = NewPluginArtifactClient(tx.config)
+	tx.PluginAssignment = NewPluginAssignmentClient(tx.config)
+	tx.PluginRun = NewPluginRunClient(tx.config)
+	tx.PluginVersion = NewPluginVersionClient(tx.config)
 	tx.Pool = NewPoolClient(tx.config)
 	tx.Process = NewProcessClient(tx.config)
 	tx.ProcessEdit = NewProcessEditClient(tx.config)

@@ -161,6 +161,14 @@ func (r *mutationResolver) FailTask(ctx context.Context, input execution.FailTas
 	return r.taskPayload(apply(ctx, input, r.Cases.FailTask))(ctx)
 }
 
+func (r *mutationResolver) ParkTask(ctx context.Context, input execution.ParkTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.ParkTask))(ctx)
+}
+
+func (r *mutationResolver) DivertTask(ctx context.Context, input execution.DivertTask) (*model.TaskPayload, error) {
+	return r.taskPayload(apply(ctx, input, r.Cases.DivertTask))(ctx)
+}
+
 func (r *queryResolver) ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error) {
 	q := r.Store.Client().ServiceCase.Query().Where(execution.WithAttributes(servicecase.FieldID, attributes))
 	if err := under(ctx, r.Store.Client(), regionID, func(p predicateSQL) { q.Where(p) }); err != nil {

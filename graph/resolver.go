@@ -15,6 +15,7 @@ import (
 	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/innovation"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/workforce"
@@ -28,6 +29,7 @@ type Resolver struct {
 	Norms       *standard.Room
 	Definitions *definition.Room
 	Cases       *execution.Room
+	Innovation  *innovation.Room
 }
 
 // Executable returns the schema over r, ready for a transport.

@@ -34,7 +34,7 @@ func (Task) Fields() []ent.Field {
 		field.String("node_id").NotEmpty().Annotations(class.Internal),
 		field.String("name_zh").NotEmpty().Annotations(class.Internal, noFilter),
 		field.String("name_en").Default("").Annotations(class.Internal, noFilter),
-		field.Enum("kind").Values("human", "service").Immutable().Annotations(class.Internal),
+		field.Enum("kind").Values("human", "service").Annotations(class.Internal),
 		field.String("topic").Default("").Annotations(class.Internal).Comment("What the worker of a service task subscribes to."),
 		field.String("role").Default("").Annotations(class.Internal),
 		field.String("stage").Default("").Annotations(class.Internal, noFilter),
@@ -51,6 +51,9 @@ func (Task) Fields() []ent.Field {
 		field.Enum("signing_mode").Values("all", "any").Default("all").Annotations(class.Internal, noFilter).Comment("Whether all signers beside the assignee sign (会签) or one is enough (或签)."),
 		field.Int("rejections").Default(0).Annotations(class.Internal, noFilter).Comment("How often it was given back as wrongly dispatched (退单)."),
 		field.String("escalated_to").Default("").Annotations(class.Internal).Comment("The role that is to look after it since a clock was breached; empty without."),
+		field.String("wait_message").Default("").Annotations(class.Internal, noFilter).Comment("A service task whose worker waits: name of the message."),
+		field.String("wait_key").Default("").Annotations(class.Internal, noFilter).Comment("Key that the message must bring."),
+		field.Text("wait_payload").Default("").Annotations(class.Internal, noFilter).Comment("The message that came, JSON."),
 		field.Int("urges").Default(0).Annotations(class.Internal, noFilter).Comment("How often it was urged (催办)."),
 		field.Time("urged_at").Optional().Nillable().Annotations(class.Internal, noFilter),
 		field.Time("follow_up_at").Optional().Nillable().Annotations(class.Internal, noFilter).Comment("When the assignee wants to look at it again."),
@@ -84,6 +87,7 @@ func (Task) Indexes() []ent.Index {
 		index.Fields("topic", "state", "lease_until"),
 		index.Fields("kind"),
 		index.Fields("escalated_to"),
+		index.Fields("wait_message", "wait_key"),
 		byPath("region_path", "state", "due_order"),
 	}
 }

@@ -14,11 +14,13 @@ import (
 
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/pluginhost/sandbox"
 	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/server"
 )
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	code := m.Run()
 	storetest.DropTemplate()
 	os.Exit(code)

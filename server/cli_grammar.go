@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/privacy"
 )
 
 // grammar is the command line. Values stay strings until config.go has checked
@@ -51,6 +54,8 @@ type serveCmd struct {
 	Sample          string   `default:"on" setting:"SPMS_SAMPLE" placeholder:"on|off" help:"Load the sample data into an empty database. 空库时装入示例数据。"`
 	DrainWait       string   `default:"0s" setting:"SPMS_DRAIN_WAIT" placeholder:"DURATION" help:"At a stop, how long to answer 'not ready' before the listener closes. 停机前排空等待。"`
 	ShutdownTimeout string   `default:"20s" setting:"SPMS_SHUTDOWN_TIMEOUT" placeholder:"DURATION" help:"At a stop, how long running requests may take to finish. 停机时限。"`
+	PluginTrust     []string `setting:"SPMS_PLUGIN_TRUST" placeholder:"FILE" help:"Files with the minisign public keys whose plugins are taken, separated by commas. 受信任的插件签名公钥文件。"`
+	SecretKey       string   `setting:"SPMS_SECRET_KEY" placeholder:"KEY" help:"Key that encrypts secrets of plugin configurations: 32 bytes in base64. 加密插件机密配置的密钥。"`
 	MemoryLimit     string   `default:"2GiB" setting:"SPMS_MEMORY_LIMIT" placeholder:"SIZE" help:"Soft memory limit, such as 512MiB or 2GiB; the collector runs less often below it; 0 for none. 内存软上限。"`
 }
 
@@ -76,8 +81,25 @@ func (f *serveCmd) config() (cfg ServeConfig, err error) {
 	if cfg.ShutdownTimeout, err = parseDuration("shutdown-timeout", f.ShutdownTimeout, 5*time.Minute); err != nil {
 		return cfg, err
 	}
+	if cfg.Plugins, err = f.plugins(cfg.Database); err != nil {
+		return cfg, err
+	}
 	cfg.MemoryLimit, err = parseBytes("memory-limit", f.MemoryLimit)
 	return cfg, err
+}
+
+// plugins says how plugins are run: beside the database, on this machine.
+func (f *serveCmd) plugins(db Database) (PluginConfig, error) {
+	c := PluginConfig{Dir: filepath.Join(db.Dir, "plugins"), Trust: f.PluginTrust}
+	if f.SecretKey == "" {
+		return c, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(f.SecretKey)
+	if err != nil || len(key) != privacy.KeyBytes {
+		return c, refuse("secret-key", "…", "32 bytes in base64")
+	}
+	c.Secret = key
+	return c, nil
 }
 
 // Run of serve.

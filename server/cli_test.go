@@ -51,6 +51,7 @@ var (
 	usual    = server.ServeConfig{
 		Database: embedded, Addr: "localhost:8080", Auth: server.AuthNone, Sample: true,
 		ShutdownTimeout: 20 * time.Second, MemoryLimit: 2 << 30,
+		Plugins: server.PluginConfig{Dir: filepath.Join("data", "plugins")},
 	}
 )
 

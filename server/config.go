@@ -46,6 +46,7 @@ type ServeConfig struct {
 	DrainWait       time.Duration // between "not ready" and closing the listener
 	ShutdownTimeout time.Duration // for requests that are still running
 	MemoryLimit     int64         // soft limit of the process in bytes; 0: none
+	Plugins         PluginConfig
 }
 
 // TuneMemory tells the collector to run less often below the memory limit: with

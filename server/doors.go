@@ -39,6 +39,9 @@ func serve(ctx context.Context, c Console, cfg ServeConfig) error {
 		if err != nil {
 			return Doors{}, err
 		}
+		if err := h.OpenPlugins(cfg.Plugins); err != nil {
+			return Doors{}, closing(h, err)
+		}
 		stop := h.Start(ctx)
 		return Doors{
 			Routes: h.routes(ctx, s, cfg.Auth),
@@ -55,6 +58,7 @@ func (h *House) Start(ctx context.Context) (stop func()) {
 	var running sync.WaitGroup
 	running.Go(func() { h.RunTimers(work) })
 	running.Go(func() { h.WatchCalendars(work) })
+	running.Go(func() { h.RunPlugins(work) })
 	return func() { cancel(); running.Wait() }
 }
 
@@ -100,8 +104,9 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 			Presenter:  problem.Presenter{Logger: h.Log, Explain: store.Explain, Count: func(code string) { told.WithLabelValues(code).Inc() }},
 			Extensions: graph.Extensions(h.resolver()),
 		})),
-		Home:  page,
-		Ready: func(ctx context.Context) error { return h.Store.Ping(ctx) },
+		Bundles: who.wrap(http.HandlerFunc(h.bundles)),
+		Home:    page,
+		Ready:   func(ctx context.Context) error { return h.Store.Ping(ctx) },
 	}
 }
 
@@ -109,14 +114,17 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 func (h *House) resolver() *graph.Resolver {
 	return &graph.Resolver{
 		Store: h.Store, TimeSource: h.Door.Clock, Workforce: h.Workforce, Norms: h.Standards,
-		Definitions: h.Definitions, Cases: h.Cases,
+		Definitions: h.Definitions, Cases: h.Cases, Innovation: h.Innovation,
 	}
 }
 
 // Handler returns the GraphQL door without a shell, for tests and tools.
 func (h *House) Handler(auth Auth) http.Handler {
 	who := identity{house: h, auth: auth}
-	return who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log, Explain: store.Explain}, Extensions: graph.Extensions(h.resolver())}))
+	doors := http.NewServeMux()
+	doors.Handle("PUT /bundles", who.wrap(http.HandlerFunc(h.bundles)))
+	doors.Handle("/", who.wrap(transport.New(graph.Executable(h.resolver()), transport.Options{Init: who.socket, Presenter: problem.Presenter{Logger: h.Log, Explain: store.Explain}, Extensions: graph.Extensions(h.resolver())})))
+	return doors
 }
 
 func migrate(ctx context.Context, c Console, db Database) error { return prepared(ctx, c, db, false) }

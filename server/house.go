@@ -12,6 +12,8 @@ import (
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/innovation"
+	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/workforce"
@@ -26,7 +28,10 @@ type House struct {
 	Standards   *standard.Room
 	Definitions *definition.Room
 	Cases       *execution.Room
+	Innovation  *innovation.Room
 	Log         *slog.Logger
+
+	plugins *pluginhost.Host // nil: no plugin is started
 }
 
 // OpenHouse opens the database of url and the rooms over it. Its tables must be
@@ -42,11 +47,17 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	h.Standards = standard.New(h.Door)
 	h.Definitions = definition.New(h.Door, h.Standards)
 	h.Cases = execution.New(h.Door, h.Definitions, h.Standards, h.Workforce)
+	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{})
 	return h, nil
 }
 
-// Close closes the database.
-func (h *House) Close() error { return h.Store.Close() }
+// Close ends the plugins and closes the database.
+func (h *House) Close() error {
+	if h.plugins != nil {
+		_ = h.plugins.Close() // it never fails
+	}
+	return h.Store.Close()
+}
 
 // Migrate brings the tables up to date.
 func (h *House) Migrate(ctx context.Context) error {

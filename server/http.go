@@ -36,6 +36,7 @@ const (
 // Routes are the doors that the shell opens.
 type Routes struct {
 	GraphQL http.Handler // at /graphql
+	Bundles http.Handler // at /bundles
 	Home    http.Handler // at /, everything that no other door takes
 	// Ready says why the server cannot work now, nil when it can. It is asked
 	// by /readyz once the server is up.
@@ -125,6 +126,9 @@ func (s *Shell) URL() string {
 func (s *Shell) Open(r Routes) {
 	o := &openRoutes{Routes: r, mux: http.NewServeMux()}
 	o.mux.Handle("/graphql", r.GraphQL)
+	if r.Bundles != nil {
+		o.mux.Handle("PUT /bundles", r.Bundles)
+	}
 	o.mux.Handle("/", r.Home)
 	o.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
 	s.routes.Store(o)

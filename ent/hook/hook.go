@@ -213,6 +213,66 @@ func (f PauseFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PauseMutation", m)
 }
 
+// The PluginFunc type is an adapter to allow the use of ordinary
+// function as Plugin mutator.
+type PluginFunc func(context.Context, *ent.PluginMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PluginFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PluginMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PluginMutation", m)
+}
+
+// The PluginArtifactFunc type is an adapter to allow the use of ordinary
+// function as PluginArtifact mutator.
+type PluginArtifactFunc func(context.Context, *ent.PluginArtifactMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PluginArtifactFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PluginArtifactMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PluginArtifactMutation", m)
+}
+
+// The PluginAssignmentFunc type is an adapter to allow the use of ordinary
+// function as PluginAssignment mutator.
+type PluginAssignmentFunc func(context.Context, *ent.PluginAssignmentMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PluginAssignmentFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PluginAssignmentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PluginAssignmentMutation", m)
+}
+
+// The PluginRunFunc type is an adapter to allow the use of ordinary
+// function as PluginRun mutator.
+type PluginRunFunc func(context.Context, *ent.PluginRunMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PluginRunFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PluginRunMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PluginRunMutation", m)
+}
+
+// The PluginVersionFunc type is an adapter to allow the use of ordinary
+// function as PluginVersion mutator.
+type PluginVersionFunc func(context.Context, *ent.PluginVersionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PluginVersionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PluginVersionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PluginVersionMutation", m)
+}
+
 // The PoolFunc type is an adapter to allow the use of ordinary
 // function as Pool mutator.
 type PoolFunc func(context.Context, *ent.PoolMutation) (ent.Value, error)

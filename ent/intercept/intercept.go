@@ -25,6 +25,11 @@ import (
 	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
@@ -561,6 +566,141 @@ func (f TraversePause) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.PauseQuery", q)
 }
 
+// The PluginFunc type is an adapter to allow the use of ordinary function as a Querier.
+type PluginFunc func(context.Context, *ent.PluginQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f PluginFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.PluginQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.PluginQuery", q)
+}
+
+// The TraversePlugin type is an adapter to allow the use of ordinary function as Traverser.
+type TraversePlugin func(context.Context, *ent.PluginQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraversePlugin) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraversePlugin) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.PluginQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.PluginQuery", q)
+}
+
+// The PluginArtifactFunc type is an adapter to allow the use of ordinary function as a Querier.
+type PluginArtifactFunc func(context.Context, *ent.PluginArtifactQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f PluginArtifactFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.PluginArtifactQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.PluginArtifactQuery", q)
+}
+
+// The TraversePluginArtifact type is an adapter to allow the use of ordinary function as Traverser.
+type TraversePluginArtifact func(context.Context, *ent.PluginArtifactQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraversePluginArtifact) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraversePluginArtifact) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.PluginArtifactQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.PluginArtifactQuery", q)
+}
+
+// The PluginAssignmentFunc type is an adapter to allow the use of ordinary function as a Querier.
+type PluginAssignmentFunc func(context.Context, *ent.PluginAssignmentQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f PluginAssignmentFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.PluginAssignmentQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.PluginAssignmentQuery", q)
+}
+
+// The TraversePluginAssignment type is an adapter to allow the use of ordinary function as Traverser.
+type TraversePluginAssignment func(context.Context, *ent.PluginAssignmentQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraversePluginAssignment) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraversePluginAssignment) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.PluginAssignmentQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.PluginAssignmentQuery", q)
+}
+
+// The PluginRunFunc type is an adapter to allow the use of ordinary function as a Querier.
+type PluginRunFunc func(context.Context, *ent.PluginRunQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f PluginRunFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.PluginRunQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.PluginRunQuery", q)
+}
+
+// The TraversePluginRun type is an adapter to allow the use of ordinary function as Traverser.
+type TraversePluginRun func(context.Context, *ent.PluginRunQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraversePluginRun) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraversePluginRun) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.PluginRunQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.PluginRunQuery", q)
+}
+
+// The PluginVersionFunc type is an adapter to allow the use of ordinary function as a Querier.
+type PluginVersionFunc func(context.Context, *ent.PluginVersionQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f PluginVersionFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.PluginVersionQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.PluginVersionQuery", q)
+}
+
+// The TraversePluginVersion type is an adapter to allow the use of ordinary function as Traverser.
+type TraversePluginVersion func(context.Context, *ent.PluginVersionQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraversePluginVersion) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraversePluginVersion) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.PluginVersionQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.PluginVersionQuery", q)
+}
+
 // The PoolFunc type is an adapter to allow the use of ordinary function as a Querier.
 type PoolFunc func(context.Context, *ent.PoolQuery) (ent.Value, error)
 
@@ -1084,6 +1224,16 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.OrgUnitQuery, predicate.OrgUnit, orgunit.OrderOption]{typ: ent.TypeOrgUnit, tq: q}, nil
 	case *ent.PauseQuery:
 		return &query[*ent.PauseQuery, predicate.Pause, pause.OrderOption]{typ: ent.TypePause, tq: q}, nil
+	case *ent.PluginQuery:
+		return &query[*ent.PluginQuery, predicate.Plugin, plugin.OrderOption]{typ: ent.TypePlugin, tq: q}, nil
+	case *ent.PluginArtifactQuery:
+		return &query[*ent.PluginArtifactQuery, predicate.PluginArtifact, pluginartifact.OrderOption]{typ: ent.TypePluginArtifact, tq: q}, nil
+	case *ent.PluginAssignmentQuery:
+		return &query[*ent.PluginAssignmentQuery, predicate.PluginAssignment, pluginassignment.OrderOption]{typ: ent.TypePluginAssignment, tq: q}, nil
+	case *ent.PluginRunQuery:
+		return &query[*ent.PluginRunQuery, predicate.PluginRun, pluginrun.OrderOption]{typ: ent.TypePluginRun, tq: q}, nil
+	case *ent.PluginVersionQuery:
+		return &query[*ent.PluginVersionQuery, predicate.PluginVersion, pluginversion.OrderOption]{typ: ent.TypePluginVersion, tq: q}, nil
 	case *ent.PoolQuery:
 		return &query[*ent.PoolQuery, predicate.Pool, pool.OrderOption]{typ: ent.TypePool, tq: q}, nil
 	case *ent.ProcessQuery:

@@ -1113,6 +1113,316 @@ var (
 			},
 		},
 	}
+	// PluginsColumns holds the columns for the "plugins" table.
+	PluginsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "name", Type: field.TypeString, Unique: true, Size: 64},
+		{Name: "name_zh", Type: field.TypeString},
+		{Name: "name_en", Type: field.TypeString, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+	}
+	// PluginsTable holds the schema information for the "plugins" table.
+	PluginsTable = &schema.Table{
+		Name:       "plugins",
+		Columns:    PluginsColumns,
+		PrimaryKey: []*schema.Column{PluginsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "plugins_regions_region",
+				Columns:    []*schema.Column{PluginsColumns[6]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "plugin_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{PluginsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PluginsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "plugin_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginsColumns[6]},
+			},
+		},
+	}
+	// PluginArtifactsColumns holds the columns for the "plugin_artifacts" table.
+	PluginArtifactsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "digest", Type: field.TypeString, Unique: true},
+		{Name: "content", Type: field.TypeBytes},
+	}
+	// PluginArtifactsTable holds the schema information for the "plugin_artifacts" table.
+	PluginArtifactsTable = &schema.Table{
+		Name:       "plugin_artifacts",
+		Columns:    PluginArtifactsColumns,
+		PrimaryKey: []*schema.Column{PluginArtifactsColumns[0]},
+	}
+	// PluginAssignmentsColumns holds the columns for the "plugin_assignments" table.
+	PluginAssignmentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "topic", Type: field.TypeString, Default: ""},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"active", "ended"}, Default: "active"},
+		{Name: "mode", Type: field.TypeEnum, Enums: []string{"shadow", "pilot", "full"}},
+		{Name: "share_permille", Type: field.TypeInt, Default: 1000},
+		{Name: "cohort", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "config", Type: field.TypeString, Size: 2147483647, Default: "{}"},
+		{Name: "inputs", Type: field.TypeJSON},
+		{Name: "outputs", Type: field.TypeJSON},
+		{Name: "generation", Type: field.TypeInt},
+		{Name: "previous_version_id", Type: field.TypeString, Default: ""},
+		{Name: "previous_config", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "previous_mode", Type: field.TypeEnum, Enums: []string{"none", "shadow", "pilot", "full"}, Default: "none"},
+		{Name: "fallback", Type: field.TypeEnum, Enums: []string{"human", "previous", "fail"}, Default: "human"},
+		{Name: "fallback_role", Type: field.TypeString, Default: ""},
+		{Name: "attempts", Type: field.TypeInt, Default: 3},
+		{Name: "timeout_seconds", Type: field.TypeInt, Default: 30},
+		{Name: "guard_permille", Type: field.TypeInt, Default: 200},
+		{Name: "guard_runs", Type: field.TypeInt, Default: 20},
+		{Name: "assigned_by", Type: field.TypeString},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "changed_at", Type: field.TypeTime},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "plugin_id", Type: field.TypeString, Size: 64},
+		{Name: "version_id", Type: field.TypeString, Size: 64},
+	}
+	// PluginAssignmentsTable holds the schema information for the "plugin_assignments" table.
+	PluginAssignmentsTable = &schema.Table{
+		Name:       "plugin_assignments",
+		Columns:    PluginAssignmentsColumns,
+		PrimaryKey: []*schema.Column{PluginAssignmentsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "plugin_assignments_regions_region",
+				Columns:    []*schema.Column{PluginAssignmentsColumns[25]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_assignments_plugins_plugin",
+				Columns:    []*schema.Column{PluginAssignmentsColumns[26]},
+				RefColumns: []*schema.Column{PluginsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_assignments_plugin_versions_version",
+				Columns:    []*schema.Column{PluginAssignmentsColumns[27]},
+				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pluginassignment_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{PluginAssignmentsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PluginAssignmentsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "pluginassignment_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginAssignmentsColumns[25]},
+			},
+			{
+				Name:    "pluginassignment_plugin_id_region_id_topic",
+				Unique:  false,
+				Columns: []*schema.Column{PluginAssignmentsColumns[26], PluginAssignmentsColumns[25], PluginAssignmentsColumns[3]},
+			},
+			{
+				Name:    "pluginassignment_state_topic",
+				Unique:  false,
+				Columns: []*schema.Column{PluginAssignmentsColumns[4], PluginAssignmentsColumns[3]},
+			},
+			{
+				Name:    "pluginassignment_version_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginAssignmentsColumns[27]},
+			},
+		},
+	}
+	// PluginRunsColumns holds the columns for the "plugin_runs" table.
+	PluginRunsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "task_id", Type: field.TypeString},
+		{Name: "mode", Type: field.TypeEnum, Enums: []string{"shadow", "pilot", "full"}},
+		{Name: "attempt", Type: field.TypeInt},
+		{Name: "generation", Type: field.TypeInt},
+		{Name: "input_digest", Type: field.TypeString},
+		{Name: "config_digest", Type: field.TypeString},
+		{Name: "output_digest", Type: field.TypeString, Default: ""},
+		{Name: "isolation", Type: field.TypeJSON},
+		{Name: "outcome", Type: field.TypeEnum, Enums: []string{"running", "completed", "waiting", "retry", "failed", "violated", "lost"}, Default: "running"},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "detail", Type: field.TypeString, Size: 4000, Default: ""},
+		{Name: "metrics", Type: field.TypeJSON},
+		{Name: "micros", Type: field.TypeInt64, Default: 0},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "assignment_id", Type: field.TypeString, Size: 64},
+		{Name: "version_id", Type: field.TypeString, Size: 64},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+	}
+	// PluginRunsTable holds the schema information for the "plugin_runs" table.
+	PluginRunsTable = &schema.Table{
+		Name:       "plugin_runs",
+		Columns:    PluginRunsColumns,
+		PrimaryKey: []*schema.Column{PluginRunsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "plugin_runs_regions_region",
+				Columns:    []*schema.Column{PluginRunsColumns[17]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_runs_plugin_assignments_assignment",
+				Columns:    []*schema.Column{PluginRunsColumns[18]},
+				RefColumns: []*schema.Column{PluginAssignmentsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_runs_plugin_versions_version",
+				Columns:    []*schema.Column{PluginRunsColumns[19]},
+				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_runs_service_cases_case",
+				Columns:    []*schema.Column{PluginRunsColumns[20]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pluginrun_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PluginRunsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "pluginrun_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[17]},
+			},
+			{
+				Name:    "pluginrun_assignment_id_outcome",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[18], PluginRunsColumns[11]},
+			},
+			{
+				Name:    "pluginrun_task_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[3]},
+			},
+			{
+				Name:    "pluginrun_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[20]},
+			},
+			{
+				Name:    "pluginrun_version_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginRunsColumns[19]},
+			},
+		},
+	}
+	// PluginVersionsColumns holds the columns for the "plugin_versions" table.
+	PluginVersionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeString, Size: 64},
+		{Name: "digest", Type: field.TypeString, Unique: true},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"verified", "tested", "approved", "deprecated", "revoked"}, Default: "verified"},
+		{Name: "kinds", Type: field.TypeJSON},
+		{Name: "topics", Type: field.TypeJSON},
+		{Name: "attributes", Type: field.TypeJSON},
+		{Name: "config_schema", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "manifest", Type: field.TypeString, Size: 2147483647},
+		{Name: "key_id", Type: field.TypeString},
+		{Name: "size", Type: field.TypeInt},
+		{Name: "uploaded_by", Type: field.TypeString},
+		{Name: "conforms", Type: field.TypeBool, Default: false},
+		{Name: "report", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "isolation", Type: field.TypeJSON},
+		{Name: "tested_at", Type: field.TypeTime, Nullable: true},
+		{Name: "tested_by", Type: field.TypeString, Default: ""},
+		{Name: "approved_by", Type: field.TypeString, Default: ""},
+		{Name: "approved_at", Type: field.TypeTime, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "plugin_id", Type: field.TypeString, Size: 64},
+	}
+	// PluginVersionsTable holds the schema information for the "plugin_versions" table.
+	PluginVersionsTable = &schema.Table{
+		Name:       "plugin_versions",
+		Columns:    PluginVersionsColumns,
+		PrimaryKey: []*schema.Column{PluginVersionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "plugin_versions_regions_region",
+				Columns:    []*schema.Column{PluginVersionsColumns[22]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "plugin_versions_plugins_plugin",
+				Columns:    []*schema.Column{PluginVersionsColumns[23]},
+				RefColumns: []*schema.Column{PluginsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pluginversion_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{PluginVersionsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						PluginVersionsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "pluginversion_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{PluginVersionsColumns[22]},
+			},
+			{
+				Name:    "pluginversion_plugin_id_version",
+				Unique:  true,
+				Columns: []*schema.Column{PluginVersionsColumns[23], PluginVersionsColumns[3]},
+			},
+			{
+				Name:    "pluginversion_state",
+				Unique:  false,
+				Columns: []*schema.Column{PluginVersionsColumns[5]},
+			},
+		},
+	}
 	// PoolsColumns holds the columns for the "pools" table.
 	PoolsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -1919,6 +2229,9 @@ var (
 		{Name: "signing_mode", Type: field.TypeEnum, Enums: []string{"all", "any"}, Default: "all"},
 		{Name: "rejections", Type: field.TypeInt, Default: 0},
 		{Name: "escalated_to", Type: field.TypeString, Default: ""},
+		{Name: "wait_message", Type: field.TypeString, Default: ""},
+		{Name: "wait_key", Type: field.TypeString, Default: ""},
+		{Name: "wait_payload", Type: field.TypeString, Size: 2147483647, Default: ""},
 		{Name: "urges", Type: field.TypeInt, Default: 0},
 		{Name: "urged_at", Type: field.TypeTime, Nullable: true},
 		{Name: "follow_up_at", Type: field.TypeTime, Nullable: true},
@@ -1939,25 +2252,25 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "tasks_regions_region",
-				Columns:    []*schema.Column{TasksColumns[30]},
+				Columns:    []*schema.Column{TasksColumns[33]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_service_cases_case",
-				Columns:    []*schema.Column{TasksColumns[31]},
+				Columns:    []*schema.Column{TasksColumns[34]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_process_versions_version",
-				Columns:    []*schema.Column{TasksColumns[32]},
+				Columns:    []*schema.Column{TasksColumns[35]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tasks_staffs_assignee",
-				Columns:    []*schema.Column{TasksColumns[33]},
+				Columns:    []*schema.Column{TasksColumns[36]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1976,27 +2289,27 @@ var (
 			{
 				Name:    "task_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[30]},
+				Columns: []*schema.Column{TasksColumns[33]},
 			},
 			{
 				Name:    "task_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[31]},
+				Columns: []*schema.Column{TasksColumns[34]},
 			},
 			{
 				Name:    "task_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[32]},
+				Columns: []*schema.Column{TasksColumns[35]},
 			},
 			{
 				Name:    "task_assignee_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[33]},
+				Columns: []*schema.Column{TasksColumns[36]},
 			},
 			{
 				Name:    "task_state_role_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[29]},
+				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[32]},
 			},
 			{
 				Name:    "task_node_id",
@@ -2006,7 +2319,7 @@ var (
 			{
 				Name:    "task_topic_state_lease_until",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[27]},
+				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[30]},
 			},
 			{
 				Name:    "task_kind",
@@ -2019,9 +2332,14 @@ var (
 				Columns: []*schema.Column{TasksColumns[22]},
 			},
 			{
+				Name:    "task_wait_message_wait_key",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[23], TasksColumns[24]},
+			},
+			{
 				Name:    "task_region_path_state_due_order",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[29]},
+				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[32]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
@@ -2325,6 +2643,11 @@ var (
 		JobsTable,
 		OrgUnitsTable,
 		PausesTable,
+		PluginsTable,
+		PluginArtifactsTable,
+		PluginAssignmentsTable,
+		PluginRunsTable,
+		PluginVersionsTable,
 		PoolsTable,
 		ProcessesTable,
 		ProcessEditsTable,
@@ -2380,6 +2703,16 @@ func init() {
 	OrgUnitsTable.ForeignKeys[1].RefTable = OrgUnitsTable
 	PausesTable.ForeignKeys[0].RefTable = RegionsTable
 	PausesTable.ForeignKeys[1].RefTable = ClocksTable
+	PluginsTable.ForeignKeys[0].RefTable = RegionsTable
+	PluginAssignmentsTable.ForeignKeys[0].RefTable = RegionsTable
+	PluginAssignmentsTable.ForeignKeys[1].RefTable = PluginsTable
+	PluginAssignmentsTable.ForeignKeys[2].RefTable = PluginVersionsTable
+	PluginRunsTable.ForeignKeys[0].RefTable = RegionsTable
+	PluginRunsTable.ForeignKeys[1].RefTable = PluginAssignmentsTable
+	PluginRunsTable.ForeignKeys[2].RefTable = PluginVersionsTable
+	PluginRunsTable.ForeignKeys[3].RefTable = ServiceCasesTable
+	PluginVersionsTable.ForeignKeys[0].RefTable = RegionsTable
+	PluginVersionsTable.ForeignKeys[1].RefTable = PluginsTable
 	PoolsTable.ForeignKeys[0].RefTable = RegionsTable
 	ProcessesTable.ForeignKeys[0].RefTable = RegionsTable
 	ProcessVersionsTable.ForeignKeys[0].RefTable = RegionsTable

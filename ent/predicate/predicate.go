@@ -57,6 +57,21 @@ type OrgUnit func(*sql.Selector)
 // Pause is the predicate function for pause builders.
 type Pause func(*sql.Selector)
 
+// Plugin is the predicate function for plugin builders.
+type Plugin func(*sql.Selector)
+
+// PluginArtifact is the predicate function for pluginartifact builders.
+type PluginArtifact func(*sql.Selector)
+
+// PluginAssignment is the predicate function for pluginassignment builders.
+type PluginAssignment func(*sql.Selector)
+
+// PluginRun is the predicate function for pluginrun builders.
+type PluginRun func(*sql.Selector)
+
+// PluginVersion is the predicate function for pluginversion builders.
+type PluginVersion func(*sql.Selector)
+
 // Pool is the predicate function for pool builders.
 type Pool func(*sql.Selector)
 

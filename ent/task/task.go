@@ -68,6 +68,12 @@ const (
 	FieldRejections = "rejections"
 	// FieldEscalatedTo holds the string denoting the escalated_to field in the database.
 	FieldEscalatedTo = "escalated_to"
+	// FieldWaitMessage holds the string denoting the wait_message field in the database.
+	FieldWaitMessage = "wait_message"
+	// FieldWaitKey holds the string denoting the wait_key field in the database.
+	FieldWaitKey = "wait_key"
+	// FieldWaitPayload holds the string denoting the wait_payload field in the database.
+	FieldWaitPayload = "wait_payload"
 	// FieldUrges holds the string denoting the urges field in the database.
 	FieldUrges = "urges"
 	// FieldUrgedAt holds the string denoting the urged_at field in the database.
@@ -178,6 +184,9 @@ var Columns = []string{
 	FieldSigningMode,
 	FieldRejections,
 	FieldEscalatedTo,
+	FieldWaitMessage,
+	FieldWaitKey,
+	FieldWaitPayload,
 	FieldUrges,
 	FieldUrgedAt,
 	FieldFollowUpAt,
@@ -222,6 +231,12 @@ var (
 	DefaultRejections int
 	// DefaultEscalatedTo holds the default value on creation for the "escalated_to" field.
 	DefaultEscalatedTo string
+	// DefaultWaitMessage holds the default value on creation for the "wait_message" field.
+	DefaultWaitMessage string
+	// DefaultWaitKey holds the default value on creation for the "wait_key" field.
+	DefaultWaitKey string
+	// DefaultWaitPayload holds the default value on creation for the "wait_payload" field.
+	DefaultWaitPayload string
 	// DefaultUrges holds the default value on creation for the "urges" field.
 	DefaultUrges int
 	// DefaultLeaseBy holds the default value on creation for the "lease_by" field.
@@ -442,6 +457,21 @@ func ByRejections(opts ...sql.OrderTermOption) OrderOption {
 // ByEscalatedTo orders the results by the escalated_to field.
 func ByEscalatedTo(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEscalatedTo, opts...).ToFunc()
+}
+
+// ByWaitMessage orders the results by the wait_message field.
+func ByWaitMessage(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaitMessage, opts...).ToFunc()
+}
+
+// ByWaitKey orders the results by the wait_key field.
+func ByWaitKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaitKey, opts...).ToFunc()
+}
+
+// ByWaitPayload orders the results by the wait_payload field.
+func ByWaitPayload(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWaitPayload, opts...).ToFunc()
 }
 
 // ByUrges orders the results by the urges field.

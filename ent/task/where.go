@@ -175,6 +175,21 @@ func EscalatedTo(v string) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldEscalatedTo, v))
 }
 
+// WaitMessage applies equality check predicate on the "wait_message" field. It's identical to WaitMessageEQ.
+func WaitMessage(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitMessage, v))
+}
+
+// WaitKey applies equality check predicate on the "wait_key" field. It's identical to WaitKeyEQ.
+func WaitKey(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitKey, v))
+}
+
+// WaitPayload applies equality check predicate on the "wait_payload" field. It's identical to WaitPayloadEQ.
+func WaitPayload(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitPayload, v))
+}
+
 // Urges applies equality check predicate on the "urges" field. It's identical to UrgesEQ.
 func Urges(v int) predicate.Task {
 	return predicate.Task(sql.FieldEQ(FieldUrges, v))
@@ -1593,6 +1608,201 @@ func EscalatedToEqualFold(v string) predicate.Task {
 // EscalatedToContainsFold applies the ContainsFold predicate on the "escalated_to" field.
 func EscalatedToContainsFold(v string) predicate.Task {
 	return predicate.Task(sql.FieldContainsFold(FieldEscalatedTo, v))
+}
+
+// WaitMessageEQ applies the EQ predicate on the "wait_message" field.
+func WaitMessageEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitMessage, v))
+}
+
+// WaitMessageNEQ applies the NEQ predicate on the "wait_message" field.
+func WaitMessageNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldWaitMessage, v))
+}
+
+// WaitMessageIn applies the In predicate on the "wait_message" field.
+func WaitMessageIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldWaitMessage, vs...))
+}
+
+// WaitMessageNotIn applies the NotIn predicate on the "wait_message" field.
+func WaitMessageNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldWaitMessage, vs...))
+}
+
+// WaitMessageGT applies the GT predicate on the "wait_message" field.
+func WaitMessageGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldWaitMessage, v))
+}
+
+// WaitMessageGTE applies the GTE predicate on the "wait_message" field.
+func WaitMessageGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldWaitMessage, v))
+}
+
+// WaitMessageLT applies the LT predicate on the "wait_message" field.
+func WaitMessageLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldWaitMessage, v))
+}
+
+// WaitMessageLTE applies the LTE predicate on the "wait_message" field.
+func WaitMessageLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldWaitMessage, v))
+}
+
+// WaitMessageContains applies the Contains predicate on the "wait_message" field.
+func WaitMessageContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldWaitMessage, v))
+}
+
+// WaitMessageHasPrefix applies the HasPrefix predicate on the "wait_message" field.
+func WaitMessageHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldWaitMessage, v))
+}
+
+// WaitMessageHasSuffix applies the HasSuffix predicate on the "wait_message" field.
+func WaitMessageHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldWaitMessage, v))
+}
+
+// WaitMessageEqualFold applies the EqualFold predicate on the "wait_message" field.
+func WaitMessageEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldWaitMessage, v))
+}
+
+// WaitMessageContainsFold applies the ContainsFold predicate on the "wait_message" field.
+func WaitMessageContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldWaitMessage, v))
+}
+
+// WaitKeyEQ applies the EQ predicate on the "wait_key" field.
+func WaitKeyEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitKey, v))
+}
+
+// WaitKeyNEQ applies the NEQ predicate on the "wait_key" field.
+func WaitKeyNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldWaitKey, v))
+}
+
+// WaitKeyIn applies the In predicate on the "wait_key" field.
+func WaitKeyIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldWaitKey, vs...))
+}
+
+// WaitKeyNotIn applies the NotIn predicate on the "wait_key" field.
+func WaitKeyNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldWaitKey, vs...))
+}
+
+// WaitKeyGT applies the GT predicate on the "wait_key" field.
+func WaitKeyGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldWaitKey, v))
+}
+
+// WaitKeyGTE applies the GTE predicate on the "wait_key" field.
+func WaitKeyGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldWaitKey, v))
+}
+
+// WaitKeyLT applies the LT predicate on the "wait_key" field.
+func WaitKeyLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldWaitKey, v))
+}
+
+// WaitKeyLTE applies the LTE predicate on the "wait_key" field.
+func WaitKeyLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldWaitKey, v))
+}
+
+// WaitKeyContains applies the Contains predicate on the "wait_key" field.
+func WaitKeyContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldWaitKey, v))
+}
+
+// WaitKeyHasPrefix applies the HasPrefix predicate on the "wait_key" field.
+func WaitKeyHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldWaitKey, v))
+}
+
+// WaitKeyHasSuffix applies the HasSuffix predicate on the "wait_key" field.
+func WaitKeyHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldWaitKey, v))
+}
+
+// WaitKeyEqualFold applies the EqualFold predicate on the "wait_key" field.
+func WaitKeyEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldWaitKey, v))
+}
+
+// WaitKeyContainsFold applies the ContainsFold predicate on the "wait_key" field.
+func WaitKeyContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldWaitKey, v))
+}
+
+// WaitPayloadEQ applies the EQ predicate on the "wait_payload" field.
+func WaitPayloadEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldEQ(FieldWaitPayload, v))
+}
+
+// WaitPayloadNEQ applies the NEQ predicate on the "wait_payload" field.
+func WaitPayloadNEQ(v string) predicate.Task {
+	return predicate.Task(sql.FieldNEQ(FieldWaitPayload, v))
+}
+
+// WaitPayloadIn applies the In predicate on the "wait_payload" field.
+func WaitPayloadIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldIn(FieldWaitPayload, vs...))
+}
+
+// WaitPayloadNotIn applies the NotIn predicate on the "wait_payload" field.
+func WaitPayloadNotIn(vs ...string) predicate.Task {
+	return predicate.Task(sql.FieldNotIn(FieldWaitPayload, vs...))
+}
+
+// WaitPayloadGT applies the GT predicate on the "wait_payload" field.
+func WaitPayloadGT(v string) predicate.Task {
+	return predicate.Task(sql.FieldGT(FieldWaitPayload, v))
+}
+
+// WaitPayloadGTE applies the GTE predicate on the "wait_payload" field.
+func WaitPayloadGTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldGTE(FieldWaitPayload, v))
+}
+
+// WaitPayloadLT applies the LT predicate on the "wait_payload" field.
+func WaitPayloadLT(v string) predicate.Task {
+	return predicate.Task(sql.FieldLT(FieldWaitPayload, v))
+}
+
+// WaitPayloadLTE applies the LTE predicate on the "wait_payload" field.
+func WaitPayloadLTE(v string) predicate.Task {
+	return predicate.Task(sql.FieldLTE(FieldWaitPayload, v))
+}
+
+// WaitPayloadContains applies the Contains predicate on the "wait_payload" field.
+func WaitPayloadContains(v string) predicate.Task {
+	return predicate.Task(sql.FieldContains(FieldWaitPayload, v))
+}
+
+// WaitPayloadHasPrefix applies the HasPrefix predicate on the "wait_payload" field.
+func WaitPayloadHasPrefix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasPrefix(FieldWaitPayload, v))
+}
+
+// WaitPayloadHasSuffix applies the HasSuffix predicate on the "wait_payload" field.
+func WaitPayloadHasSuffix(v string) predicate.Task {
+	return predicate.Task(sql.FieldHasSuffix(FieldWaitPayload, v))
+}
+
+// WaitPayloadEqualFold applies the EqualFold predicate on the "wait_payload" field.
+func WaitPayloadEqualFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldEqualFold(FieldWaitPayload, v))
+}
+
+// WaitPayloadContainsFold applies the ContainsFold predicate on the "wait_payload" field.
+func WaitPayloadContainsFold(v string) predicate.Task {
+	return predicate.Task(sql.FieldContainsFold(FieldWaitPayload, v))
 }
 
 // UrgesEQ applies the EQ predicate on the "urges" field.

@@ -21,6 +21,9 @@ import (
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/servicecase"
@@ -33,6 +36,7 @@ import (
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/innovation"
 	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/workforce"
@@ -708,7 +712,9 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		AddSigners                func(childComplexity int, input execution.AddSigners) int
+		ApprovePlugin             func(childComplexity int, input innovation.JudgePlugin) int
 		ApproveStandard           func(childComplexity int, input standard.Approve) int
+		AssignPlugin              func(childComplexity int, input innovation.AssignPlugin) int
 		AssignRole                func(childComplexity int, input workforce.AssignRole) int
 		AssignTask                func(childComplexity int, input execution.AssignTask) int
 		BeginTask                 func(childComplexity int, input execution.TaskRef) int
@@ -728,8 +734,11 @@ type ComplexityRoot struct {
 		CreateStandardDraft       func(childComplexity int, input standard.CreateDraft) int
 		CreateToken               func(childComplexity int, input workforce.CreateToken) int
 		DelegateTask              func(childComplexity int, input execution.HandTask) int
+		DeprecatePlugin           func(childComplexity int, input innovation.JudgePlugin) int
+		DivertTask                func(childComplexity int, input execution.DivertTask) int
 		EditProcessDraft          func(childComplexity int, input definition.EditDraft) int
 		EndAbsence                func(childComplexity int, input workforce.EndAbsence) int
+		EndPluginAssignment       func(childComplexity int, input innovation.ChangeAssignment) int
 		EndRole                   func(childComplexity int, input workforce.EndRole) int
 		FailTask                  func(childComplexity int, input execution.FailTask) int
 		FetchTasks                func(childComplexity int, input execution.FetchTasks) int
@@ -738,6 +747,7 @@ type ComplexityRoot struct {
 		ImportStandard            func(childComplexity int, input standard.ImportStandard) int
 		MigrateCases              func(childComplexity int, input execution.MigrateCases) int
 		MoveToken                 func(childComplexity int, input execution.MoveToken) int
+		ParkTask                  func(childComplexity int, input execution.ParkTask) int
 		PauseClock                func(childComplexity int, input execution.PauseClock) int
 		PlanTask                  func(childComplexity int, input execution.PlanTask) int
 		PublishProcess            func(childComplexity int, input definition.Publish) int
@@ -746,6 +756,7 @@ type ComplexityRoot struct {
 		RecordAbsence             func(childComplexity int, input workforce.RecordAbsence) int
 		RedoProcessEdit           func(childComplexity int, input definition.StepEdit) int
 		RejectTask                func(childComplexity int, input execution.ReasonedTask) int
+		ReleasePlugin             func(childComplexity int, input innovation.ReleasePlugin) int
 		ReleaseTask               func(childComplexity int, input execution.TaskRef) int
 		RemoveClause              func(childComplexity int, input standard.RemoveClause) int
 		RemoveIndicator           func(childComplexity int, input standard.RemoveIndicator) int
@@ -758,8 +769,10 @@ type ComplexityRoot struct {
 		ReturnProcess             func(childComplexity int, input definition.Return) int
 		ReturnStandard            func(childComplexity int, input standard.Return) int
 		ReturnTask                func(childComplexity int, input execution.ReturnTask) int
+		RevokePlugin              func(childComplexity int, input innovation.JudgePlugin) int
 		RevokeQualification       func(childComplexity int, input workforce.RevokeQualification) int
 		RevokeToken               func(childComplexity int, input workforce.RevokeToken) int
+		RollBackPlugin            func(childComplexity int, input innovation.ChangeAssignment) int
 		SendMessage               func(childComplexity int, input execution.SendMessage) int
 		SetCaseVariables          func(childComplexity int, input execution.SetCaseVariables) int
 		SetClause                 func(childComplexity int, input standard.SetClause) int
@@ -770,12 +783,14 @@ type ComplexityRoot struct {
 		StartCase                 func(childComplexity int, input execution.StartCase) int
 		SubmitProcess             func(childComplexity int, input definition.Submit) int
 		SubmitStandard            func(childComplexity int, input standard.Submit) int
+		TestPlugin                func(childComplexity int, input innovation.TestPlugin) int
 		TransferTask              func(childComplexity int, input execution.HandTask) int
 		UndoProcessEdit           func(childComplexity int, input definition.StepEdit) int
 		UpdatePool                func(childComplexity int, input workforce.UpdatePool) int
 		UpdateProcessDraft        func(childComplexity int, input definition.UpdateDraft) int
 		UpdateStaff               func(childComplexity int, input workforce.UpdateStaff) int
 		UpdateStandardDraft       func(childComplexity int, input standard.UpdateDraft) int
+		UploadPlugin              func(childComplexity int, input innovation.UploadPlugin) int
 		UrgeTask                  func(childComplexity int, input execution.ReasonedTask) int
 		WithdrawStandard          func(childComplexity int, input standard.Withdraw) int
 		WithdrawTask              func(childComplexity int, input execution.ReasonedTask) int
@@ -844,6 +859,180 @@ type ComplexityRoot struct {
 	PauseEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	Plugin struct {
+		Assignments func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder) int
+		CreatedAt   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Name        func(childComplexity int) int
+		NameEn      func(childComplexity int) int
+		NameZh      func(childComplexity int) int
+		Region      func(childComplexity int) int
+		RegionID    func(childComplexity int) int
+		RegionPath  func(childComplexity int) int
+		Versions    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginVersionOrder) int
+	}
+
+	PluginAssignment struct {
+		AssignedBy        func(childComplexity int) int
+		Attempts          func(childComplexity int) int
+		ChangedAt         func(childComplexity int) int
+		Cohort            func(childComplexity int) int
+		Config            func(childComplexity int) int
+		CreatedAt         func(childComplexity int) int
+		EndedAt           func(childComplexity int) int
+		Fallback          func(childComplexity int) int
+		FallbackRole      func(childComplexity int) int
+		Generation        func(childComplexity int) int
+		GuardPermille     func(childComplexity int) int
+		GuardRuns         func(childComplexity int) int
+		ID                func(childComplexity int) int
+		Inputs            func(childComplexity int) int
+		Mode              func(childComplexity int) int
+		Outputs           func(childComplexity int) int
+		Plugin            func(childComplexity int) int
+		PluginID          func(childComplexity int) int
+		PreviousConfig    func(childComplexity int) int
+		PreviousMode      func(childComplexity int) int
+		PreviousVersionID func(childComplexity int) int
+		Reason            func(childComplexity int) int
+		Region            func(childComplexity int) int
+		RegionID          func(childComplexity int) int
+		RegionPath        func(childComplexity int) int
+		Runs              func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder) int
+		SharePermille     func(childComplexity int) int
+		State             func(childComplexity int) int
+		TimeoutSeconds    func(childComplexity int) int
+		Topic             func(childComplexity int) int
+		Version           func(childComplexity int) int
+		VersionID         func(childComplexity int) int
+	}
+
+	PluginAssignmentConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PluginAssignmentEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PluginAssignmentPayload struct {
+		Assignment func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	PluginConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PluginEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PluginRun struct {
+		Assignment   func(childComplexity int) int
+		AssignmentID func(childComplexity int) int
+		Attempt      func(childComplexity int) int
+		Case         func(childComplexity int) int
+		CaseID       func(childComplexity int) int
+		Code         func(childComplexity int) int
+		ConfigDigest func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		Detail       func(childComplexity int) int
+		EndedAt      func(childComplexity int) int
+		Generation   func(childComplexity int) int
+		ID           func(childComplexity int) int
+		InputDigest  func(childComplexity int) int
+		Isolation    func(childComplexity int) int
+		Metrics      func(childComplexity int) int
+		Micros       func(childComplexity int) int
+		Mode         func(childComplexity int) int
+		Outcome      func(childComplexity int) int
+		OutputDigest func(childComplexity int) int
+		Region       func(childComplexity int) int
+		RegionID     func(childComplexity int) int
+		RegionPath   func(childComplexity int) int
+		TaskID       func(childComplexity int) int
+		Version      func(childComplexity int) int
+		VersionID    func(childComplexity int) int
+	}
+
+	PluginRunConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PluginRunEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PluginStatus struct {
+		Calls     func(childComplexity int) int
+		Crashes   func(childComplexity int) int
+		Digest    func(childComplexity int) int
+		Failures  func(childComplexity int) int
+		Isolation func(childComplexity int) int
+		LastExit  func(childComplexity int) int
+		LastLog   func(childComplexity int) int
+		Name      func(childComplexity int) int
+		State     func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
+	PluginVersion struct {
+		ApprovedAt   func(childComplexity int) int
+		ApprovedBy   func(childComplexity int) int
+		Assignments  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder) int
+		Attributes   func(childComplexity int) int
+		ConfigSchema func(childComplexity int) int
+		Conforms     func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		Digest       func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Isolation    func(childComplexity int) int
+		KeyID        func(childComplexity int) int
+		Kinds        func(childComplexity int) int
+		Manifest     func(childComplexity int) int
+		Plugin       func(childComplexity int) int
+		PluginID     func(childComplexity int) int
+		Reason       func(childComplexity int) int
+		Region       func(childComplexity int) int
+		RegionID     func(childComplexity int) int
+		RegionPath   func(childComplexity int) int
+		Report       func(childComplexity int) int
+		Runs         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder) int
+		Size         func(childComplexity int) int
+		State        func(childComplexity int) int
+		TestedAt     func(childComplexity int) int
+		TestedBy     func(childComplexity int) int
+		Topics       func(childComplexity int) int
+		UploadedBy   func(childComplexity int) int
+		Version      func(childComplexity int) int
+	}
+
+	PluginVersionConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PluginVersionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	PluginVersionPayload struct {
+		UserErrors func(childComplexity int) int
+		Version    func(childComplexity int) int
 	}
 
 	Pool struct {
@@ -1019,38 +1208,43 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		APITokens       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) int
-		AuditEntries    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AuditEntryOrder, where *ent.AuditEntryWhereInput) int
-		Calendars       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) int
-		CaseCounts      func(childComplexity int, regionID *string, processKey *string) int
-		CheckProcess    func(childComplexity int, bpmn string, regionID string) int
-		Clocks          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) int
-		Coverage        func(childComplexity int, regionID string) int
-		ErrorCodes      func(childComplexity int) int
-		ExportStandard  func(childComplexity int, code string) int
-		IndicatorValues func(childComplexity int, indicatorID string, regionID string, service *string, from time.Time, to time.Time) int
-		Labels          func(childComplexity int, list *string) int
-		Node            func(childComplexity int, id string) int
-		Nodes           func(childComplexity int, ids []string) int
-		OrgUnits        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
-		Pools           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) int
-		Process         func(childComplexity int, key string) int
-		ProcessDiff     func(childComplexity int, from string, to string) int
-		ProcessMapping  func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
-		Processes       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
-		Regions         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
-		ReturnTargets   func(childComplexity int, taskID string) int
-		RoleDefinitions func(childComplexity int) int
-		ServiceCase     func(childComplexity int, id *string, number *string) int
-		ServiceCases    func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) int
-		Staff           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) int
-		Standard        func(childComplexity int, code string, at *time.Time) int
-		StandardDiff    func(childComplexity int, fromVersionID string, toVersionID string) int
-		StandardImpact  func(childComplexity int, versionID string) int
-		Standards       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) int
-		TaskCandidates  func(childComplexity int, taskID string) int
-		Viewer          func(childComplexity int) int
-		Worklist        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) int
+		APITokens         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.APITokenOrder, where *ent.APITokenWhereInput) int
+		AuditEntries      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.AuditEntryOrder, where *ent.AuditEntryWhereInput) int
+		Calendars         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.CalendarOrder, where *ent.CalendarWhereInput) int
+		CaseCounts        func(childComplexity int, regionID *string, processKey *string) int
+		CheckProcess      func(childComplexity int, bpmn string, regionID string) int
+		Clocks            func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) int
+		Coverage          func(childComplexity int, regionID string) int
+		ErrorCodes        func(childComplexity int) int
+		ExportStandard    func(childComplexity int, code string) int
+		IndicatorValues   func(childComplexity int, indicatorID string, regionID string, service *string, from time.Time, to time.Time) int
+		Labels            func(childComplexity int, list *string) int
+		Node              func(childComplexity int, id string) int
+		Nodes             func(childComplexity int, ids []string) int
+		OrgUnits          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
+		Plugin            func(childComplexity int, name string) int
+		PluginAssignments func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder, where *ent.PluginAssignmentWhereInput) int
+		PluginRuns        func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder, where *ent.PluginRunWhereInput) int
+		PluginStatus      func(childComplexity int) int
+		Plugins           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginOrder, where *ent.PluginWhereInput) int
+		Pools             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PoolOrder, where *ent.PoolWhereInput) int
+		Process           func(childComplexity int, key string) int
+		ProcessDiff       func(childComplexity int, from string, to string) int
+		ProcessMapping    func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
+		Processes         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
+		Regions           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
+		ReturnTargets     func(childComplexity int, taskID string) int
+		RoleDefinitions   func(childComplexity int) int
+		ServiceCase       func(childComplexity int, id *string, number *string) int
+		ServiceCases      func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) int
+		Staff             func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StaffOrder, where *ent.StaffWhereInput, role *string, regionID *string, qualification *string, active *bool, at *time.Time) int
+		Standard          func(childComplexity int, code string, at *time.Time) int
+		StandardDiff      func(childComplexity int, fromVersionID string, toVersionID string) int
+		StandardImpact    func(childComplexity int, versionID string) int
+		Standards         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.StandardOrder, where *ent.StandardWhereInput) int
+		TaskCandidates    func(childComplexity int, taskID string) int
+		Viewer            func(childComplexity int) int
+		Worklist          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) int
 	}
 
 	Region struct {
@@ -1448,6 +1642,9 @@ type ComplexityRoot struct {
 		Urges                  func(childComplexity int) int
 		Version                func(childComplexity int) int
 		VersionID              func(childComplexity int) int
+		WaitKey                func(childComplexity int) int
+		WaitMessage            func(childComplexity int) int
+		WaitPayload            func(childComplexity int) int
 	}
 
 	TaskAction struct {
@@ -1686,6 +1883,17 @@ type MutationResolver interface {
 	MigrateCases(ctx context.Context, input execution.MigrateCases) (*model.MigrateCasesPayload, error)
 	FetchTasks(ctx context.Context, input execution.FetchTasks) (*model.FetchTasksPayload, error)
 	FailTask(ctx context.Context, input execution.FailTask) (*model.TaskPayload, error)
+	ParkTask(ctx context.Context, input execution.ParkTask) (*model.TaskPayload, error)
+	DivertTask(ctx context.Context, input execution.DivertTask) (*model.TaskPayload, error)
+	UploadPlugin(ctx context.Context, input innovation.UploadPlugin) (*model.PluginVersionPayload, error)
+	TestPlugin(ctx context.Context, input innovation.TestPlugin) (*model.PluginVersionPayload, error)
+	ApprovePlugin(ctx context.Context, input innovation.JudgePlugin) (*model.PluginVersionPayload, error)
+	DeprecatePlugin(ctx context.Context, input innovation.JudgePlugin) (*model.PluginVersionPayload, error)
+	RevokePlugin(ctx context.Context, input innovation.JudgePlugin) (*model.PluginVersionPayload, error)
+	ReleasePlugin(ctx context.Context, input innovation.ReleasePlugin) (*model.PluginVersionPayload, error)
+	AssignPlugin(ctx context.Context, input innovation.AssignPlugin) (*model.PluginAssignmentPayload, error)
+	RollBackPlugin(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
+	EndPluginAssignment(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
 	CreateProcessFromTemplate(ctx context.Context, input definition.CreateFromTemplate) (*model.ProcessVersionPayload, error)
 	CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error)
@@ -1753,6 +1961,11 @@ type QueryResolver interface {
 	ReturnTargets(ctx context.Context, taskID string) ([]*model.ReturnTarget, error)
 	CaseCounts(ctx context.Context, regionID *string, processKey *string) ([]*model.CaseCount, error)
 	Clocks(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ClockOrder, where *ent.ClockWhereInput, regionID *string) (*ent.ClockConnection, error)
+	Plugins(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginOrder, where *ent.PluginWhereInput) (*ent.PluginConnection, error)
+	Plugin(ctx context.Context, name string) (*ent.Plugin, error)
+	PluginAssignments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder, where *ent.PluginAssignmentWhereInput) (*ent.PluginAssignmentConnection, error)
+	PluginRuns(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder, where *ent.PluginRunWhereInput) (*ent.PluginRunConnection, error)
+	PluginStatus(ctx context.Context) ([]*model.PluginStatus, error)
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
 	Process(ctx context.Context, key string) (*ent.Process, error)
 	ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error)
@@ -4468,6 +4681,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AddSigners(childComplexity, args["input"].(execution.AddSigners)), true
+	case "Mutation.approvePlugin":
+		if e.ComplexityRoot.Mutation.ApprovePlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_approvePlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ApprovePlugin(childComplexity, args["input"].(innovation.JudgePlugin)), true
 	case "Mutation.approveStandard":
 		if e.ComplexityRoot.Mutation.ApproveStandard == nil {
 			break
@@ -4479,6 +4703,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ApproveStandard(childComplexity, args["input"].(standard.Approve)), true
+	case "Mutation.assignPlugin":
+		if e.ComplexityRoot.Mutation.AssignPlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_assignPlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AssignPlugin(childComplexity, args["input"].(innovation.AssignPlugin)), true
 	case "Mutation.assignRole":
 		if e.ComplexityRoot.Mutation.AssignRole == nil {
 			break
@@ -4688,6 +4923,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DelegateTask(childComplexity, args["input"].(execution.HandTask)), true
+	case "Mutation.deprecatePlugin":
+		if e.ComplexityRoot.Mutation.DeprecatePlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_deprecatePlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeprecatePlugin(childComplexity, args["input"].(innovation.JudgePlugin)), true
+	case "Mutation.divertTask":
+		if e.ComplexityRoot.Mutation.DivertTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_divertTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DivertTask(childComplexity, args["input"].(execution.DivertTask)), true
 	case "Mutation.editProcessDraft":
 		if e.ComplexityRoot.Mutation.EditProcessDraft == nil {
 			break
@@ -4710,6 +4967,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EndAbsence(childComplexity, args["input"].(workforce.EndAbsence)), true
+	case "Mutation.endPluginAssignment":
+		if e.ComplexityRoot.Mutation.EndPluginAssignment == nil {
+			break
+		}
+
+		args, err := field_Mutation_endPluginAssignment_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndPluginAssignment(childComplexity, args["input"].(innovation.ChangeAssignment)), true
 	case "Mutation.endRole":
 		if e.ComplexityRoot.Mutation.EndRole == nil {
 			break
@@ -4798,6 +5066,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MoveToken(childComplexity, args["input"].(execution.MoveToken)), true
+	case "Mutation.parkTask":
+		if e.ComplexityRoot.Mutation.ParkTask == nil {
+			break
+		}
+
+		args, err := field_Mutation_parkTask_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ParkTask(childComplexity, args["input"].(execution.ParkTask)), true
 	case "Mutation.pauseClock":
 		if e.ComplexityRoot.Mutation.PauseClock == nil {
 			break
@@ -4886,6 +5165,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RejectTask(childComplexity, args["input"].(execution.ReasonedTask)), true
+	case "Mutation.releasePlugin":
+		if e.ComplexityRoot.Mutation.ReleasePlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_releasePlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReleasePlugin(childComplexity, args["input"].(innovation.ReleasePlugin)), true
 	case "Mutation.releaseTask":
 		if e.ComplexityRoot.Mutation.ReleaseTask == nil {
 			break
@@ -5018,6 +5308,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReturnTask(childComplexity, args["input"].(execution.ReturnTask)), true
+	case "Mutation.revokePlugin":
+		if e.ComplexityRoot.Mutation.RevokePlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_revokePlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokePlugin(childComplexity, args["input"].(innovation.JudgePlugin)), true
 	case "Mutation.revokeQualification":
 		if e.ComplexityRoot.Mutation.RevokeQualification == nil {
 			break
@@ -5040,6 +5341,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeToken(childComplexity, args["input"].(workforce.RevokeToken)), true
+	case "Mutation.rollBackPlugin":
+		if e.ComplexityRoot.Mutation.RollBackPlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_rollBackPlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RollBackPlugin(childComplexity, args["input"].(innovation.ChangeAssignment)), true
 	case "Mutation.sendMessage":
 		if e.ComplexityRoot.Mutation.SendMessage == nil {
 			break
@@ -5150,6 +5462,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SubmitStandard(childComplexity, args["input"].(standard.Submit)), true
+	case "Mutation.testPlugin":
+		if e.ComplexityRoot.Mutation.TestPlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_testPlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TestPlugin(childComplexity, args["input"].(innovation.TestPlugin)), true
 	case "Mutation.transferTask":
 		if e.ComplexityRoot.Mutation.TransferTask == nil {
 			break
@@ -5216,6 +5539,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateStandardDraft(childComplexity, args["input"].(standard.UpdateDraft)), true
+	case "Mutation.uploadPlugin":
+		if e.ComplexityRoot.Mutation.UploadPlugin == nil {
+			break
+		}
+
+		args, err := field_Mutation_uploadPlugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UploadPlugin(childComplexity, args["input"].(innovation.UploadPlugin)), true
 	case "Mutation.urgeTask":
 		if e.ComplexityRoot.Mutation.UrgeTask == nil {
 			break
@@ -5513,6 +5847,820 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PauseEdge.Node(childComplexity), true
+
+	case "Plugin.assignments":
+		if e.ComplexityRoot.Plugin.Assignments == nil {
+			break
+		}
+
+		args, err := field_Plugin_assignments_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Plugin.Assignments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginAssignmentOrder)), true
+	case "Plugin.createdAt":
+		if e.ComplexityRoot.Plugin.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.CreatedAt(childComplexity), true
+	case "Plugin.id":
+		if e.ComplexityRoot.Plugin.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.ID(childComplexity), true
+	case "Plugin.name":
+		if e.ComplexityRoot.Plugin.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.Name(childComplexity), true
+	case "Plugin.nameEn":
+		if e.ComplexityRoot.Plugin.NameEn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.NameEn(childComplexity), true
+	case "Plugin.nameZh":
+		if e.ComplexityRoot.Plugin.NameZh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.NameZh(childComplexity), true
+	case "Plugin.region":
+		if e.ComplexityRoot.Plugin.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.Region(childComplexity), true
+	case "Plugin.regionID":
+		if e.ComplexityRoot.Plugin.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.RegionID(childComplexity), true
+	case "Plugin.regionPath":
+		if e.ComplexityRoot.Plugin.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Plugin.RegionPath(childComplexity), true
+	case "Plugin.versions":
+		if e.ComplexityRoot.Plugin.Versions == nil {
+			break
+		}
+
+		args, err := field_Plugin_versions_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Plugin.Versions(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginVersionOrder)), true
+
+	case "PluginAssignment.assignedBy":
+		if e.ComplexityRoot.PluginAssignment.AssignedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.AssignedBy(childComplexity), true
+	case "PluginAssignment.attempts":
+		if e.ComplexityRoot.PluginAssignment.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Attempts(childComplexity), true
+	case "PluginAssignment.changedAt":
+		if e.ComplexityRoot.PluginAssignment.ChangedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.ChangedAt(childComplexity), true
+	case "PluginAssignment.cohort":
+		if e.ComplexityRoot.PluginAssignment.Cohort == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Cohort(childComplexity), true
+	case "PluginAssignment.config":
+		if e.ComplexityRoot.PluginAssignment.Config == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Config(childComplexity), true
+	case "PluginAssignment.createdAt":
+		if e.ComplexityRoot.PluginAssignment.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.CreatedAt(childComplexity), true
+	case "PluginAssignment.endedAt":
+		if e.ComplexityRoot.PluginAssignment.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.EndedAt(childComplexity), true
+	case "PluginAssignment.fallback":
+		if e.ComplexityRoot.PluginAssignment.Fallback == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Fallback(childComplexity), true
+	case "PluginAssignment.fallbackRole":
+		if e.ComplexityRoot.PluginAssignment.FallbackRole == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.FallbackRole(childComplexity), true
+	case "PluginAssignment.generation":
+		if e.ComplexityRoot.PluginAssignment.Generation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Generation(childComplexity), true
+	case "PluginAssignment.guardPermille":
+		if e.ComplexityRoot.PluginAssignment.GuardPermille == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.GuardPermille(childComplexity), true
+	case "PluginAssignment.guardRuns":
+		if e.ComplexityRoot.PluginAssignment.GuardRuns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.GuardRuns(childComplexity), true
+	case "PluginAssignment.id":
+		if e.ComplexityRoot.PluginAssignment.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.ID(childComplexity), true
+	case "PluginAssignment.inputs":
+		if e.ComplexityRoot.PluginAssignment.Inputs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Inputs(childComplexity), true
+	case "PluginAssignment.mode":
+		if e.ComplexityRoot.PluginAssignment.Mode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Mode(childComplexity), true
+	case "PluginAssignment.outputs":
+		if e.ComplexityRoot.PluginAssignment.Outputs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Outputs(childComplexity), true
+	case "PluginAssignment.plugin":
+		if e.ComplexityRoot.PluginAssignment.Plugin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Plugin(childComplexity), true
+	case "PluginAssignment.pluginID":
+		if e.ComplexityRoot.PluginAssignment.PluginID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.PluginID(childComplexity), true
+	case "PluginAssignment.previousConfig":
+		if e.ComplexityRoot.PluginAssignment.PreviousConfig == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.PreviousConfig(childComplexity), true
+	case "PluginAssignment.previousMode":
+		if e.ComplexityRoot.PluginAssignment.PreviousMode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.PreviousMode(childComplexity), true
+	case "PluginAssignment.previousVersionID":
+		if e.ComplexityRoot.PluginAssignment.PreviousVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.PreviousVersionID(childComplexity), true
+	case "PluginAssignment.reason":
+		if e.ComplexityRoot.PluginAssignment.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Reason(childComplexity), true
+	case "PluginAssignment.region":
+		if e.ComplexityRoot.PluginAssignment.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Region(childComplexity), true
+	case "PluginAssignment.regionID":
+		if e.ComplexityRoot.PluginAssignment.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.RegionID(childComplexity), true
+	case "PluginAssignment.regionPath":
+		if e.ComplexityRoot.PluginAssignment.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.RegionPath(childComplexity), true
+	case "PluginAssignment.runs":
+		if e.ComplexityRoot.PluginAssignment.Runs == nil {
+			break
+		}
+
+		args, err := field_PluginAssignment_runs_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Runs(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginRunOrder)), true
+	case "PluginAssignment.sharePermille":
+		if e.ComplexityRoot.PluginAssignment.SharePermille == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.SharePermille(childComplexity), true
+	case "PluginAssignment.state":
+		if e.ComplexityRoot.PluginAssignment.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.State(childComplexity), true
+	case "PluginAssignment.timeoutSeconds":
+		if e.ComplexityRoot.PluginAssignment.TimeoutSeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.TimeoutSeconds(childComplexity), true
+	case "PluginAssignment.topic":
+		if e.ComplexityRoot.PluginAssignment.Topic == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Topic(childComplexity), true
+	case "PluginAssignment.version":
+		if e.ComplexityRoot.PluginAssignment.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Version(childComplexity), true
+	case "PluginAssignment.versionID":
+		if e.ComplexityRoot.PluginAssignment.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.VersionID(childComplexity), true
+
+	case "PluginAssignmentConnection.edges":
+		if e.ComplexityRoot.PluginAssignmentConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentConnection.Edges(childComplexity), true
+	case "PluginAssignmentConnection.pageInfo":
+		if e.ComplexityRoot.PluginAssignmentConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentConnection.PageInfo(childComplexity), true
+	case "PluginAssignmentConnection.totalCount":
+		if e.ComplexityRoot.PluginAssignmentConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentConnection.TotalCount(childComplexity), true
+
+	case "PluginAssignmentEdge.cursor":
+		if e.ComplexityRoot.PluginAssignmentEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentEdge.Cursor(childComplexity), true
+	case "PluginAssignmentEdge.node":
+		if e.ComplexityRoot.PluginAssignmentEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentEdge.Node(childComplexity), true
+
+	case "PluginAssignmentPayload.assignment":
+		if e.ComplexityRoot.PluginAssignmentPayload.Assignment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentPayload.Assignment(childComplexity), true
+	case "PluginAssignmentPayload.userErrors":
+		if e.ComplexityRoot.PluginAssignmentPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignmentPayload.UserErrors(childComplexity), true
+
+	case "PluginConnection.edges":
+		if e.ComplexityRoot.PluginConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginConnection.Edges(childComplexity), true
+	case "PluginConnection.pageInfo":
+		if e.ComplexityRoot.PluginConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginConnection.PageInfo(childComplexity), true
+	case "PluginConnection.totalCount":
+		if e.ComplexityRoot.PluginConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginConnection.TotalCount(childComplexity), true
+
+	case "PluginEdge.cursor":
+		if e.ComplexityRoot.PluginEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginEdge.Cursor(childComplexity), true
+	case "PluginEdge.node":
+		if e.ComplexityRoot.PluginEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginEdge.Node(childComplexity), true
+
+	case "PluginRun.assignment":
+		if e.ComplexityRoot.PluginRun.Assignment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Assignment(childComplexity), true
+	case "PluginRun.assignmentID":
+		if e.ComplexityRoot.PluginRun.AssignmentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.AssignmentID(childComplexity), true
+	case "PluginRun.attempt":
+		if e.ComplexityRoot.PluginRun.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Attempt(childComplexity), true
+	case "PluginRun.case":
+		if e.ComplexityRoot.PluginRun.Case == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Case(childComplexity), true
+	case "PluginRun.caseID":
+		if e.ComplexityRoot.PluginRun.CaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.CaseID(childComplexity), true
+	case "PluginRun.code":
+		if e.ComplexityRoot.PluginRun.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Code(childComplexity), true
+	case "PluginRun.configDigest":
+		if e.ComplexityRoot.PluginRun.ConfigDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.ConfigDigest(childComplexity), true
+	case "PluginRun.createdAt":
+		if e.ComplexityRoot.PluginRun.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.CreatedAt(childComplexity), true
+	case "PluginRun.detail":
+		if e.ComplexityRoot.PluginRun.Detail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Detail(childComplexity), true
+	case "PluginRun.endedAt":
+		if e.ComplexityRoot.PluginRun.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.EndedAt(childComplexity), true
+	case "PluginRun.generation":
+		if e.ComplexityRoot.PluginRun.Generation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Generation(childComplexity), true
+	case "PluginRun.id":
+		if e.ComplexityRoot.PluginRun.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.ID(childComplexity), true
+	case "PluginRun.inputDigest":
+		if e.ComplexityRoot.PluginRun.InputDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.InputDigest(childComplexity), true
+	case "PluginRun.isolation":
+		if e.ComplexityRoot.PluginRun.Isolation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Isolation(childComplexity), true
+	case "PluginRun.metrics":
+		if e.ComplexityRoot.PluginRun.Metrics == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Metrics(childComplexity), true
+	case "PluginRun.micros":
+		if e.ComplexityRoot.PluginRun.Micros == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Micros(childComplexity), true
+	case "PluginRun.mode":
+		if e.ComplexityRoot.PluginRun.Mode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Mode(childComplexity), true
+	case "PluginRun.outcome":
+		if e.ComplexityRoot.PluginRun.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Outcome(childComplexity), true
+	case "PluginRun.outputDigest":
+		if e.ComplexityRoot.PluginRun.OutputDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.OutputDigest(childComplexity), true
+	case "PluginRun.region":
+		if e.ComplexityRoot.PluginRun.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Region(childComplexity), true
+	case "PluginRun.regionID":
+		if e.ComplexityRoot.PluginRun.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.RegionID(childComplexity), true
+	case "PluginRun.regionPath":
+		if e.ComplexityRoot.PluginRun.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.RegionPath(childComplexity), true
+	case "PluginRun.taskID":
+		if e.ComplexityRoot.PluginRun.TaskID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.TaskID(childComplexity), true
+	case "PluginRun.version":
+		if e.ComplexityRoot.PluginRun.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.Version(childComplexity), true
+	case "PluginRun.versionID":
+		if e.ComplexityRoot.PluginRun.VersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRun.VersionID(childComplexity), true
+
+	case "PluginRunConnection.edges":
+		if e.ComplexityRoot.PluginRunConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRunConnection.Edges(childComplexity), true
+	case "PluginRunConnection.pageInfo":
+		if e.ComplexityRoot.PluginRunConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRunConnection.PageInfo(childComplexity), true
+	case "PluginRunConnection.totalCount":
+		if e.ComplexityRoot.PluginRunConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRunConnection.TotalCount(childComplexity), true
+
+	case "PluginRunEdge.cursor":
+		if e.ComplexityRoot.PluginRunEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRunEdge.Cursor(childComplexity), true
+	case "PluginRunEdge.node":
+		if e.ComplexityRoot.PluginRunEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginRunEdge.Node(childComplexity), true
+
+	case "PluginStatus.calls":
+		if e.ComplexityRoot.PluginStatus.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Calls(childComplexity), true
+	case "PluginStatus.crashes":
+		if e.ComplexityRoot.PluginStatus.Crashes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Crashes(childComplexity), true
+	case "PluginStatus.digest":
+		if e.ComplexityRoot.PluginStatus.Digest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Digest(childComplexity), true
+	case "PluginStatus.failures":
+		if e.ComplexityRoot.PluginStatus.Failures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Failures(childComplexity), true
+	case "PluginStatus.isolation":
+		if e.ComplexityRoot.PluginStatus.Isolation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Isolation(childComplexity), true
+	case "PluginStatus.lastExit":
+		if e.ComplexityRoot.PluginStatus.LastExit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.LastExit(childComplexity), true
+	case "PluginStatus.lastLog":
+		if e.ComplexityRoot.PluginStatus.LastLog == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.LastLog(childComplexity), true
+	case "PluginStatus.name":
+		if e.ComplexityRoot.PluginStatus.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Name(childComplexity), true
+	case "PluginStatus.state":
+		if e.ComplexityRoot.PluginStatus.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.State(childComplexity), true
+	case "PluginStatus.version":
+		if e.ComplexityRoot.PluginStatus.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginStatus.Version(childComplexity), true
+
+	case "PluginVersion.approvedAt":
+		if e.ComplexityRoot.PluginVersion.ApprovedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.ApprovedAt(childComplexity), true
+	case "PluginVersion.approvedBy":
+		if e.ComplexityRoot.PluginVersion.ApprovedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.ApprovedBy(childComplexity), true
+	case "PluginVersion.assignments":
+		if e.ComplexityRoot.PluginVersion.Assignments == nil {
+			break
+		}
+
+		args, err := field_PluginVersion_assignments_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PluginVersion.Assignments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginAssignmentOrder)), true
+	case "PluginVersion.attributes":
+		if e.ComplexityRoot.PluginVersion.Attributes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Attributes(childComplexity), true
+	case "PluginVersion.configSchema":
+		if e.ComplexityRoot.PluginVersion.ConfigSchema == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.ConfigSchema(childComplexity), true
+	case "PluginVersion.conforms":
+		if e.ComplexityRoot.PluginVersion.Conforms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Conforms(childComplexity), true
+	case "PluginVersion.createdAt":
+		if e.ComplexityRoot.PluginVersion.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.CreatedAt(childComplexity), true
+	case "PluginVersion.digest":
+		if e.ComplexityRoot.PluginVersion.Digest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Digest(childComplexity), true
+	case "PluginVersion.id":
+		if e.ComplexityRoot.PluginVersion.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.ID(childComplexity), true
+	case "PluginVersion.isolation":
+		if e.ComplexityRoot.PluginVersion.Isolation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Isolation(childComplexity), true
+	case "PluginVersion.keyID":
+		if e.ComplexityRoot.PluginVersion.KeyID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.KeyID(childComplexity), true
+	case "PluginVersion.kinds":
+		if e.ComplexityRoot.PluginVersion.Kinds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Kinds(childComplexity), true
+	case "PluginVersion.manifest":
+		if e.ComplexityRoot.PluginVersion.Manifest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Manifest(childComplexity), true
+	case "PluginVersion.plugin":
+		if e.ComplexityRoot.PluginVersion.Plugin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Plugin(childComplexity), true
+	case "PluginVersion.pluginID":
+		if e.ComplexityRoot.PluginVersion.PluginID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.PluginID(childComplexity), true
+	case "PluginVersion.reason":
+		if e.ComplexityRoot.PluginVersion.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Reason(childComplexity), true
+	case "PluginVersion.region":
+		if e.ComplexityRoot.PluginVersion.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Region(childComplexity), true
+	case "PluginVersion.regionID":
+		if e.ComplexityRoot.PluginVersion.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.RegionID(childComplexity), true
+	case "PluginVersion.regionPath":
+		if e.ComplexityRoot.PluginVersion.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.RegionPath(childComplexity), true
+	case "PluginVersion.report":
+		if e.ComplexityRoot.PluginVersion.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Report(childComplexity), true
+	case "PluginVersion.runs":
+		if e.ComplexityRoot.PluginVersion.Runs == nil {
+			break
+		}
+
+		args, err := field_PluginVersion_runs_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PluginVersion.Runs(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginRunOrder)), true
+	case "PluginVersion.size":
+		if e.ComplexityRoot.PluginVersion.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Size(childComplexity), true
+	case "PluginVersion.state":
+		if e.ComplexityRoot.PluginVersion.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.State(childComplexity), true
+	case "PluginVersion.testedAt":
+		if e.ComplexityRoot.PluginVersion.TestedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.TestedAt(childComplexity), true
+	case "PluginVersion.testedBy":
+		if e.ComplexityRoot.PluginVersion.TestedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.TestedBy(childComplexity), true
+	case "PluginVersion.topics":
+		if e.ComplexityRoot.PluginVersion.Topics == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Topics(childComplexity), true
+	case "PluginVersion.uploadedBy":
+		if e.ComplexityRoot.PluginVersion.UploadedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.UploadedBy(childComplexity), true
+	case "PluginVersion.version":
+		if e.ComplexityRoot.PluginVersion.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersion.Version(childComplexity), true
+
+	case "PluginVersionConnection.edges":
+		if e.ComplexityRoot.PluginVersionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionConnection.Edges(childComplexity), true
+	case "PluginVersionConnection.pageInfo":
+		if e.ComplexityRoot.PluginVersionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionConnection.PageInfo(childComplexity), true
+	case "PluginVersionConnection.totalCount":
+		if e.ComplexityRoot.PluginVersionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionConnection.TotalCount(childComplexity), true
+
+	case "PluginVersionEdge.cursor":
+		if e.ComplexityRoot.PluginVersionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionEdge.Cursor(childComplexity), true
+	case "PluginVersionEdge.node":
+		if e.ComplexityRoot.PluginVersionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionEdge.Node(childComplexity), true
+
+	case "PluginVersionPayload.userErrors":
+		if e.ComplexityRoot.PluginVersionPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionPayload.UserErrors(childComplexity), true
+	case "PluginVersionPayload.version":
+		if e.ComplexityRoot.PluginVersionPayload.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginVersionPayload.Version(childComplexity), true
 
 	case "Pool.calendarCode":
 		if e.ComplexityRoot.Pool.CalendarCode == nil {
@@ -6396,6 +7544,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.OrgUnits(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OrgUnitOrder), args["where"].(*ent.OrgUnitWhereInput)), true
+	case "Query.plugin":
+		if e.ComplexityRoot.Query.Plugin == nil {
+			break
+		}
+
+		args, err := field_Query_plugin_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Plugin(childComplexity, args["name"].(string)), true
+	case "Query.pluginAssignments":
+		if e.ComplexityRoot.Query.PluginAssignments == nil {
+			break
+		}
+
+		args, err := field_Query_pluginAssignments_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PluginAssignments(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginAssignmentOrder), args["where"].(*ent.PluginAssignmentWhereInput)), true
+	case "Query.pluginRuns":
+		if e.ComplexityRoot.Query.PluginRuns == nil {
+			break
+		}
+
+		args, err := field_Query_pluginRuns_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PluginRuns(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginRunOrder), args["where"].(*ent.PluginRunWhereInput)), true
+	case "Query.pluginStatus":
+		if e.ComplexityRoot.Query.PluginStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.PluginStatus(childComplexity), true
+	case "Query.plugins":
+		if e.ComplexityRoot.Query.Plugins == nil {
+			break
+		}
+
+		args, err := field_Query_plugins_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Plugins(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.PluginOrder), args["where"].(*ent.PluginWhereInput)), true
 	case "Query.pools":
 		if e.ComplexityRoot.Query.Pools == nil {
 			break
@@ -8411,6 +9609,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Task.VersionID(childComplexity), true
+	case "Task.waitKey":
+		if e.ComplexityRoot.Task.WaitKey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.WaitKey(childComplexity), true
+	case "Task.waitMessage":
+		if e.ComplexityRoot.Task.WaitMessage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.WaitMessage(childComplexity), true
+	case "Task.waitPayload":
+		if e.ComplexityRoot.Task.WaitPayload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.WaitPayload(childComplexity), true
 
 	case "TaskAction.action":
 		if e.ComplexityRoot.TaskAction.Action == nil {
@@ -9152,6 +10368,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("AbsenceWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputAbsenceWhereInput)),
 			graphql.NewInputUnmarshaler("AddSignersInput", graphql.BindUnmarshaler(ec, unmarshalInputAddSignersInput)),
 			graphql.NewInputUnmarshaler("ApproveStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputApproveStandardInput)),
+			graphql.NewInputUnmarshaler("AssignPluginInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignPluginInput)),
 			graphql.NewInputUnmarshaler("AssignRoleInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignRoleInput)),
 			graphql.NewInputUnmarshaler("AssignTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputAssignTaskInput)),
 			graphql.NewInputUnmarshaler("AttributeFilterInput", graphql.BindUnmarshaler(ec, unmarshalInputAttributeFilterInput)),
@@ -9169,6 +10386,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CancelCaseInput", graphql.BindUnmarshaler(ec, unmarshalInputCancelCaseInput)),
 			graphql.NewInputUnmarshaler("CaseEventOrder", graphql.BindUnmarshaler(ec, unmarshalInputCaseEventOrder)),
 			graphql.NewInputUnmarshaler("CaseEventWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputCaseEventWhereInput)),
+			graphql.NewInputUnmarshaler("ChangePluginAssignmentInput", graphql.BindUnmarshaler(ec, unmarshalInputChangePluginAssignmentInput)),
 			graphql.NewInputUnmarshaler("ClaimTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputClaimTaskInput)),
 			graphql.NewInputUnmarshaler("ClauseOrder", graphql.BindUnmarshaler(ec, unmarshalInputClauseOrder)),
 			graphql.NewInputUnmarshaler("ClauseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputClauseWhereInput)),
@@ -9187,6 +10405,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateStandardDraftInput)),
 			graphql.NewInputUnmarshaler("CreateTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputCreateTokenInput)),
 			graphql.NewInputUnmarshaler("DelegateTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputDelegateTaskInput)),
+			graphql.NewInputUnmarshaler("DivertTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputDivertTaskInput)),
 			graphql.NewInputUnmarshaler("EditProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputEditProcessDraftInput)),
 			graphql.NewInputUnmarshaler("ElementFiguresInput", graphql.BindUnmarshaler(ec, unmarshalInputElementFiguresInput)),
 			graphql.NewInputUnmarshaler("EndAbsenceInput", graphql.BindUnmarshaler(ec, unmarshalInputEndAbsenceInput)),
@@ -9207,17 +10426,28 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorConsequenceInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConsequenceInput)),
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
+			graphql.NewInputUnmarshaler("JudgePluginInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgePluginInput)),
 			graphql.NewInputUnmarshaler("MigrateCasesInput", graphql.BindUnmarshaler(ec, unmarshalInputMigrateCasesInput)),
 			graphql.NewInputUnmarshaler("MoveTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputMoveTokenInput)),
 			graphql.NewInputUnmarshaler("NodePairInput", graphql.BindUnmarshaler(ec, unmarshalInputNodePairInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
 			graphql.NewInputUnmarshaler("OrgUnitWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitWhereInput)),
 			graphql.NewInputUnmarshaler("ParameterValueInput", graphql.BindUnmarshaler(ec, unmarshalInputParameterValueInput)),
+			graphql.NewInputUnmarshaler("ParkTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputParkTaskInput)),
 			graphql.NewInputUnmarshaler("PauseBindingInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseBindingInput)),
 			graphql.NewInputUnmarshaler("PauseClockInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseClockInput)),
 			graphql.NewInputUnmarshaler("PauseOrder", graphql.BindUnmarshaler(ec, unmarshalInputPauseOrder)),
 			graphql.NewInputUnmarshaler("PauseWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPauseWhereInput)),
 			graphql.NewInputUnmarshaler("PlanTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputPlanTaskInput)),
+			graphql.NewInputUnmarshaler("PluginAssignmentOrder", graphql.BindUnmarshaler(ec, unmarshalInputPluginAssignmentOrder)),
+			graphql.NewInputUnmarshaler("PluginAssignmentWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPluginAssignmentWhereInput)),
+			graphql.NewInputUnmarshaler("PluginMappingInput", graphql.BindUnmarshaler(ec, unmarshalInputPluginMappingInput)),
+			graphql.NewInputUnmarshaler("PluginOrder", graphql.BindUnmarshaler(ec, unmarshalInputPluginOrder)),
+			graphql.NewInputUnmarshaler("PluginRunOrder", graphql.BindUnmarshaler(ec, unmarshalInputPluginRunOrder)),
+			graphql.NewInputUnmarshaler("PluginRunWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPluginRunWhereInput)),
+			graphql.NewInputUnmarshaler("PluginVersionOrder", graphql.BindUnmarshaler(ec, unmarshalInputPluginVersionOrder)),
+			graphql.NewInputUnmarshaler("PluginVersionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPluginVersionWhereInput)),
+			graphql.NewInputUnmarshaler("PluginWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPluginWhereInput)),
 			graphql.NewInputUnmarshaler("PoolOrder", graphql.BindUnmarshaler(ec, unmarshalInputPoolOrder)),
 			graphql.NewInputUnmarshaler("PoolWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputPoolWhereInput)),
 			graphql.NewInputUnmarshaler("ProcessEditInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessEditInput)),
@@ -9238,6 +10468,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RegionOrder", graphql.BindUnmarshaler(ec, unmarshalInputRegionOrder)),
 			graphql.NewInputUnmarshaler("RegionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputRegionWhereInput)),
 			graphql.NewInputUnmarshaler("RejectTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputRejectTaskInput)),
+			graphql.NewInputUnmarshaler("ReleasePluginInput", graphql.BindUnmarshaler(ec, unmarshalInputReleasePluginInput)),
 			graphql.NewInputUnmarshaler("ReleaseTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputReleaseTaskInput)),
 			graphql.NewInputUnmarshaler("RemoveClauseInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveClauseInput)),
 			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
@@ -9284,6 +10515,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("TaskSignerOrder", graphql.BindUnmarshaler(ec, unmarshalInputTaskSignerOrder)),
 			graphql.NewInputUnmarshaler("TaskSignerWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskSignerWhereInput)),
 			graphql.NewInputUnmarshaler("TaskWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTaskWhereInput)),
+			graphql.NewInputUnmarshaler("TestPluginInput", graphql.BindUnmarshaler(ec, unmarshalInputTestPluginInput)),
 			graphql.NewInputUnmarshaler("TextInput", graphql.BindUnmarshaler(ec, unmarshalInputTextInput)),
 			graphql.NewInputUnmarshaler("TimerRowOrder", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowOrder)),
 			graphql.NewInputUnmarshaler("TimerRowWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputTimerRowWhereInput)),
@@ -9294,6 +10526,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("UpdateProcessDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateProcessDraftInput)),
 			graphql.NewInputUnmarshaler("UpdateStaffInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStaffInput)),
 			graphql.NewInputUnmarshaler("UpdateStandardDraftInput", graphql.BindUnmarshaler(ec, unmarshalInputUpdateStandardDraftInput)),
+			graphql.NewInputUnmarshaler("UploadPluginInput", graphql.BindUnmarshaler(ec, unmarshalInputUploadPluginInput)),
 			graphql.NewInputUnmarshaler("UrgeTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputUrgeTaskInput)),
 			graphql.NewInputUnmarshaler("WithdrawStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputWithdrawStandardInput)),
 			graphql.NewInputUnmarshaler("WithdrawTaskInput", graphql.BindUnmarshaler(ec, unmarshalInputWithdrawTaskInput)),
@@ -9843,6 +11076,35 @@ input FetchTasksInput {
   idempotencyKey: String
 }
 
+"The worker of a service task waits for a message."
+input ParkTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  worker: String
+  "Name of the message; it comes in by sendMessage and is kept with the task."
+  message: String!
+  "Key that the message must bring; any when absent."
+  key: String
+  "When to be lent the task again without a message; never when absent."
+  until: Time
+  idempotencyKey: String
+}
+
+"A service task is given to people (转人工)."
+input DivertTaskInput {
+  "The task; or name it by caseNumber and nodeID."
+  taskID: ID
+  caseNumber: String
+  nodeID: String
+  worker: String
+  "Role that does it now."
+  role: String!
+  reason: String!
+  idempotencyKey: String
+}
+
 input FailTaskInput {
   "The task; or name it by caseNumber and nodeID."
   taskID: ID
@@ -10120,6 +11382,10 @@ extend type Mutation {
   fetchTasks(input: FetchTasksInput!): FetchTasksPayload!
   "Says that a worker could not do a service task."
   failTask(input: FailTaskInput!): TaskPayload!
+  "Lets the worker of a service task wait for a message."
+  parkTask(input: ParkTaskInput!): TaskPayload!
+  "Gives a service task to people, in the same place of the process, with the same form and clocks."
+  divertTask(input: DivertTaskInput!): TaskPayload!
 }
 
 extend type Subscription {
@@ -12562,6 +13828,895 @@ input PauseWhereInput {
   clockIDHasSuffix: ID
   clockIDEqualFold: ID
   clockIDContainsFold: ID
+}
+type Plugin implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  name: String!
+  nameZh: String!
+  nameEn: String!
+  region: Region!
+  versions(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for PluginVersions returned from the connection.
+    """
+    orderBy: [PluginVersionOrder!]
+  ): PluginVersionConnection!
+  assignments(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for PluginAssignments returned from the connection.
+    """
+    orderBy: [PluginAssignmentOrder!]
+  ): PluginAssignmentConnection!
+}
+type PluginAssignment implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  pluginID: ID!
+  versionID: ID!
+  """
+  Topic of the service tasks; empty for strategies and scorers.
+  """
+  topic: String!
+  state: PluginAssignmentState!
+  mode: PluginAssignmentMode!
+  """
+  pilot: share of the cases, the same cases each time.
+  """
+  sharePermille: Int!
+  """
+  pilot: CEL over the variables of a case; empty for all.
+  """
+  cohort: String!
+  """
+  Configuration, JSON; secrets are encrypted.
+  """
+  config: String!
+  """
+  Input of the plugin → variable of the case, where they differ.
+  """
+  inputs: Map!
+  """
+  Variable of the case → output of the plugin, where they differ.
+  """
+  outputs: Map!
+  generation: Int!
+  """
+  What ran before and a rollback returns to.
+  """
+  previousVersionID: String!
+  previousConfig: String!
+  previousMode: PluginAssignmentPreviousMode!
+  """
+  What becomes of a task that the plugin cannot do.
+  """
+  fallback: PluginAssignmentFallback!
+  fallbackRole: String!
+  """
+  Tries of a task before the fallback.
+  """
+  attempts: Int!
+  timeoutSeconds: Int!
+  """
+  Share of failed runs above which the assignment returns to what ran before.
+  """
+  guardPermille: Int!
+  """
+  Runs that are looked at, and must have been made first.
+  """
+  guardRuns: Int!
+  assignedBy: String!
+  """
+  Why it was rolled back or ended.
+  """
+  reason: String!
+  changedAt: Time!
+  endedAt: Time
+  region: Region!
+  plugin: Plugin!
+  version: PluginVersion!
+  runs(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for PluginRuns returned from the connection.
+    """
+    orderBy: [PluginRunOrder!]
+  ): PluginRunConnection!
+}
+"""
+A connection to a list of items.
+"""
+type PluginAssignmentConnection {
+  """
+  A list of edges.
+  """
+  edges: [PluginAssignmentEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type PluginAssignmentEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: PluginAssignment
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+PluginAssignmentFallback is enum for the field fallback
+"""
+enum PluginAssignmentFallback @goModel(model: "github.com/openspms/spms/ent/pluginassignment.Fallback") {
+  human
+  previous
+  fail
+}
+"""
+PluginAssignmentMode is enum for the field mode
+"""
+enum PluginAssignmentMode @goModel(model: "github.com/openspms/spms/ent/pluginassignment.Mode") {
+  shadow
+  pilot
+  full
+}
+"""
+Ordering options for PluginAssignment connections
+"""
+input PluginAssignmentOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order PluginAssignments.
+  """
+  field: PluginAssignmentOrderField!
+}
+"""
+Properties by which PluginAssignment connections can be ordered.
+"""
+enum PluginAssignmentOrderField {
+  CREATED_AT
+}
+"""
+PluginAssignmentPreviousMode is enum for the field previous_mode
+"""
+enum PluginAssignmentPreviousMode @goModel(model: "github.com/openspms/spms/ent/pluginassignment.PreviousMode") {
+  none
+  shadow
+  pilot
+  full
+}
+"""
+PluginAssignmentState is enum for the field state
+"""
+enum PluginAssignmentState @goModel(model: "github.com/openspms/spms/ent/pluginassignment.State") {
+  active
+  ended
+}
+"""
+PluginAssignmentWhereInput is used for filtering PluginAssignment objects.
+Input was generated by ent.
+"""
+input PluginAssignmentWhereInput {
+  not: PluginAssignmentWhereInput
+  and: [PluginAssignmentWhereInput!]
+  or: [PluginAssignmentWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  plugin_id field predicates
+  """
+  pluginID: ID
+  pluginIDNEQ: ID
+  pluginIDIn: [ID!]
+  pluginIDNotIn: [ID!]
+  pluginIDGT: ID
+  pluginIDGTE: ID
+  pluginIDLT: ID
+  pluginIDLTE: ID
+  pluginIDContains: ID
+  pluginIDHasPrefix: ID
+  pluginIDHasSuffix: ID
+  pluginIDEqualFold: ID
+  pluginIDContainsFold: ID
+  """
+  version_id field predicates
+  """
+  versionID: ID
+  versionIDNEQ: ID
+  versionIDIn: [ID!]
+  versionIDNotIn: [ID!]
+  versionIDGT: ID
+  versionIDGTE: ID
+  versionIDLT: ID
+  versionIDLTE: ID
+  versionIDContains: ID
+  versionIDHasPrefix: ID
+  versionIDHasSuffix: ID
+  versionIDEqualFold: ID
+  versionIDContainsFold: ID
+  """
+  topic field predicates
+  """
+  topic: String
+  topicNEQ: String
+  topicIn: [String!]
+  topicNotIn: [String!]
+  topicGT: String
+  topicGTE: String
+  topicLT: String
+  topicLTE: String
+  topicContains: String
+  topicHasPrefix: String
+  topicHasSuffix: String
+  topicEqualFold: String
+  topicContainsFold: String
+  """
+  state field predicates
+  """
+  state: PluginAssignmentState
+  stateNEQ: PluginAssignmentState
+  stateIn: [PluginAssignmentState!]
+  stateNotIn: [PluginAssignmentState!]
+}
+"""
+A connection to a list of items.
+"""
+type PluginConnection {
+  """
+  A list of edges.
+  """
+  edges: [PluginEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type PluginEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: Plugin
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for Plugin connections
+"""
+input PluginOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order Plugins.
+  """
+  field: PluginOrderField!
+}
+"""
+Properties by which Plugin connections can be ordered.
+"""
+enum PluginOrderField {
+  CREATED_AT
+  NAME
+}
+type PluginRun implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  assignmentID: ID!
+  versionID: ID!
+  caseID: ID!
+  taskID: String!
+  mode: PluginRunMode!
+  attempt: Int!
+  generation: Int!
+  inputDigest: String!
+  configDigest: String!
+  outputDigest: String!
+  isolation: [String!]!
+  outcome: PluginRunOutcome!
+  code: String!
+  detail: String!
+  metrics: Map!
+  """
+  How long the call took.
+  """
+  micros: Int!
+  endedAt: Time
+  region: Region!
+  assignment: PluginAssignment!
+  version: PluginVersion!
+  case: ServiceCase!
+}
+"""
+A connection to a list of items.
+"""
+type PluginRunConnection {
+  """
+  A list of edges.
+  """
+  edges: [PluginRunEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type PluginRunEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: PluginRun
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+PluginRunMode is enum for the field mode
+"""
+enum PluginRunMode @goModel(model: "github.com/openspms/spms/ent/pluginrun.Mode") {
+  shadow
+  pilot
+  full
+}
+"""
+Ordering options for PluginRun connections
+"""
+input PluginRunOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order PluginRuns.
+  """
+  field: PluginRunOrderField!
+}
+"""
+Properties by which PluginRun connections can be ordered.
+"""
+enum PluginRunOrderField {
+  CREATED_AT
+}
+"""
+PluginRunOutcome is enum for the field outcome
+"""
+enum PluginRunOutcome @goModel(model: "github.com/openspms/spms/ent/pluginrun.Outcome") {
+  running
+  completed
+  waiting
+  retry
+  failed
+  violated
+  lost
+}
+"""
+PluginRunWhereInput is used for filtering PluginRun objects.
+Input was generated by ent.
+"""
+input PluginRunWhereInput {
+  not: PluginRunWhereInput
+  and: [PluginRunWhereInput!]
+  or: [PluginRunWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  assignment_id field predicates
+  """
+  assignmentID: ID
+  assignmentIDNEQ: ID
+  assignmentIDIn: [ID!]
+  assignmentIDNotIn: [ID!]
+  assignmentIDGT: ID
+  assignmentIDGTE: ID
+  assignmentIDLT: ID
+  assignmentIDLTE: ID
+  assignmentIDContains: ID
+  assignmentIDHasPrefix: ID
+  assignmentIDHasSuffix: ID
+  assignmentIDEqualFold: ID
+  assignmentIDContainsFold: ID
+  """
+  version_id field predicates
+  """
+  versionID: ID
+  versionIDNEQ: ID
+  versionIDIn: [ID!]
+  versionIDNotIn: [ID!]
+  versionIDGT: ID
+  versionIDGTE: ID
+  versionIDLT: ID
+  versionIDLTE: ID
+  versionIDContains: ID
+  versionIDHasPrefix: ID
+  versionIDHasSuffix: ID
+  versionIDEqualFold: ID
+  versionIDContainsFold: ID
+  """
+  case_id field predicates
+  """
+  caseID: ID
+  caseIDNEQ: ID
+  caseIDIn: [ID!]
+  caseIDNotIn: [ID!]
+  caseIDGT: ID
+  caseIDGTE: ID
+  caseIDLT: ID
+  caseIDLTE: ID
+  caseIDContains: ID
+  caseIDHasPrefix: ID
+  caseIDHasSuffix: ID
+  caseIDEqualFold: ID
+  caseIDContainsFold: ID
+  """
+  task_id field predicates
+  """
+  taskID: String
+  taskIDNEQ: String
+  taskIDIn: [String!]
+  taskIDNotIn: [String!]
+  taskIDGT: String
+  taskIDGTE: String
+  taskIDLT: String
+  taskIDLTE: String
+  taskIDContains: String
+  taskIDHasPrefix: String
+  taskIDHasSuffix: String
+  taskIDEqualFold: String
+  taskIDContainsFold: String
+  """
+  outcome field predicates
+  """
+  outcome: PluginRunOutcome
+  outcomeNEQ: PluginRunOutcome
+  outcomeIn: [PluginRunOutcome!]
+  outcomeNotIn: [PluginRunOutcome!]
+}
+type PluginVersion implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  pluginID: ID!
+  version: String!
+  """
+  SHA-256 of the bundle.
+  """
+  digest: String!
+  state: PluginVersionState!
+  kinds: [String!]!
+  """
+  Topics of the service tasks that it carries out.
+  """
+  topics: [String!]!
+  """
+  Case variables that it is shown; others are not.
+  """
+  attributes: [String!]!
+  """
+  JSON Schema of its configuration.
+  """
+  configSchema: String!
+  """
+  The signed manifest, JSON.
+  """
+  manifest: String!
+  """
+  Key that signed it.
+  """
+  keyID: String!
+  size: Int!
+  uploadedBy: String!
+  """
+  Whether the latest test found nothing.
+  """
+  conforms: Boolean!
+  """
+  What the latest test found, JSON.
+  """
+  report: String!
+  """
+  What kept it apart while it was tested.
+  """
+  isolation: [String!]!
+  testedAt: Time
+  testedBy: String!
+  approvedBy: String!
+  approvedAt: Time
+  """
+  Why it was deprecated or revoked.
+  """
+  reason: String!
+  region: Region!
+  plugin: Plugin!
+  assignments(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for PluginAssignments returned from the connection.
+    """
+    orderBy: [PluginAssignmentOrder!]
+  ): PluginAssignmentConnection!
+  runs(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for PluginRuns returned from the connection.
+    """
+    orderBy: [PluginRunOrder!]
+  ): PluginRunConnection!
+}
+"""
+A connection to a list of items.
+"""
+type PluginVersionConnection {
+  """
+  A list of edges.
+  """
+  edges: [PluginVersionEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type PluginVersionEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: PluginVersion
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for PluginVersion connections
+"""
+input PluginVersionOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order PluginVersions.
+  """
+  field: PluginVersionOrderField!
+}
+"""
+Properties by which PluginVersion connections can be ordered.
+"""
+enum PluginVersionOrderField {
+  CREATED_AT
+}
+"""
+PluginVersionState is enum for the field state
+"""
+enum PluginVersionState @goModel(model: "github.com/openspms/spms/ent/pluginversion.State") {
+  verified
+  tested
+  approved
+  deprecated
+  revoked
+}
+"""
+PluginVersionWhereInput is used for filtering PluginVersion objects.
+Input was generated by ent.
+"""
+input PluginVersionWhereInput {
+  not: PluginVersionWhereInput
+  and: [PluginVersionWhereInput!]
+  or: [PluginVersionWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  plugin_id field predicates
+  """
+  pluginID: ID
+  pluginIDNEQ: ID
+  pluginIDIn: [ID!]
+  pluginIDNotIn: [ID!]
+  pluginIDGT: ID
+  pluginIDGTE: ID
+  pluginIDLT: ID
+  pluginIDLTE: ID
+  pluginIDContains: ID
+  pluginIDHasPrefix: ID
+  pluginIDHasSuffix: ID
+  pluginIDEqualFold: ID
+  pluginIDContainsFold: ID
+  """
+  digest field predicates
+  """
+  digest: String
+  digestNEQ: String
+  digestIn: [String!]
+  digestNotIn: [String!]
+  digestGT: String
+  digestGTE: String
+  digestLT: String
+  digestLTE: String
+  digestContains: String
+  digestHasPrefix: String
+  digestHasSuffix: String
+  digestEqualFold: String
+  digestContainsFold: String
+  """
+  state field predicates
+  """
+  state: PluginVersionState
+  stateNEQ: PluginVersionState
+  stateIn: [PluginVersionState!]
+  stateNotIn: [PluginVersionState!]
+}
+"""
+PluginWhereInput is used for filtering Plugin objects.
+Input was generated by ent.
+"""
+input PluginWhereInput {
+  not: PluginWhereInput
+  and: [PluginWhereInput!]
+  or: [PluginWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  name field predicates
+  """
+  name: String
+  nameNEQ: String
+  nameIn: [String!]
+  nameNotIn: [String!]
+  nameGT: String
+  nameGTE: String
+  nameLT: String
+  nameLTE: String
+  nameContains: String
+  nameHasPrefix: String
+  nameHasSuffix: String
+  nameEqualFold: String
+  nameContainsFold: String
 }
 type Pool implements Node {
   id: ID!
@@ -15071,6 +17226,18 @@ type Task implements Node {
   """
   escalatedTo: String!
   """
+  A service task whose worker waits: name of the message.
+  """
+  waitMessage: String!
+  """
+  Key that the message must bring.
+  """
+  waitKey: String!
+  """
+  The message that came, JSON.
+  """
+  waitPayload: String!
+  """
   How often it was urged (催办).
   """
   urges: Int!
@@ -16032,6 +18199,173 @@ input TokenWhereInput {
   nodeIDHasSuffix: String
   nodeIDEqualFold: String
   nodeIDContainsFold: String
+}
+`, BuiltIn: false},
+	{Name: "../sdl/innovation.graphql", Input: `"A bundle that was stored under its digest (PUT /bundles) enters the catalog."
+input UploadPluginInput {
+  "SHA-256 of the bundle, as PUT /bundles answers it."
+  digest: String!
+  "Id or code of the region that the plugin belongs to."
+  regionID: ID!
+  idempotencyKey: String
+}
+
+"Holds a version against the contract, in a process of its own."
+input TestPluginInput {
+  "Id, or NAME@VERSION."
+  versionID: ID!
+  "A configuration to try besides the empty one."
+  config: Map
+  "Inputs to try besides the empty ones."
+  inputs: Map
+  idempotencyKey: String
+}
+
+input JudgePluginInput {
+  "Id, or NAME@VERSION."
+  versionID: ID!
+  "Why; needed to deprecate and to revoke."
+  reason: String
+  idempotencyKey: String
+}
+
+input ReleasePluginInput {
+  "Id, or NAME@VERSION."
+  versionID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+"""
+Lets an approved version work in a region and below. What is absent stays as it is
+where the region has the assignment already.
+"""
+input AssignPluginInput {
+  "Id, or NAME@VERSION."
+  versionID: ID!
+  "Id or code of the region."
+  regionID: ID!
+  "Modules: topic of the service tasks, one of the version's."
+  topic: String
+  "shadow looks on and changes nothing, pilot takes a part of the cases, full all."
+  mode: String!
+  "pilot: share of the cases in thousandths, the same cases each time; 1000 when absent."
+  sharePermille: Int
+  "pilot: CEL over the variables of a case."
+  cohort: String
+  "Configuration, checked against the schema of the version."
+  config: Map
+  "Which variables of the case, or task.dueAt, case.area, case.channel, are which inputs; those of the same name when absent."
+  inputs: [PluginMappingInput!]
+  "Which outputs become which variables of the case; those of the same name when absent."
+  outputs: [PluginMappingInput!]
+  "What becomes of a task that the plugin cannot do: human, previous or fail; human when absent."
+  fallback: String
+  "human: the role that does it then."
+  fallbackRole: String
+  "Tries of a task before the fallback, 1 to 20; 3 when absent."
+  attempts: Int
+  "How long a call may take, 1 to 300; 30 when absent."
+  timeoutSeconds: Int
+  "Share of failed runs, in thousandths, above which what ran before comes back; 200 when absent."
+  guardPermille: Int
+  "Latest runs that are looked at for that; 20 when absent."
+  guardRuns: Int
+  idempotencyKey: String
+}
+
+"An input or output of a plugin, and the variable of the case that it is."
+input PluginMappingInput {
+  name: String!
+  variable: String!
+}
+
+input ChangePluginAssignmentInput {
+  assignmentID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+"The answer of a change of a plugin version."
+type PluginVersionPayload {
+  version: PluginVersion
+  userErrors: [UserError!]!
+}
+
+"The answer of a change of an assignment."
+type PluginAssignmentPayload {
+  assignment: PluginAssignment
+  userErrors: [UserError!]!
+}
+
+"A plugin as the node that answers sees it."
+type PluginStatus {
+  name: String!
+  version: String!
+  digest: String!
+  "stopped, starting, ready, backoff or quarantined."
+  state: String!
+  "What keeps it apart from everything else."
+  isolation: [String!]!
+  crashes: Int!
+  calls: Int!
+  failures: Int!
+  "How its latest process ended."
+  lastExit: String!
+  "The last lines that it logged."
+  lastLog: [String!]!
+}
+
+extend type Query {
+  "The catalog of plugins."
+  plugins(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [PluginOrder!]
+    where: PluginWhereInput
+  ): PluginConnection!
+  plugin(name: String!): Plugin
+  "Which plugins work where."
+  pluginAssignments(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [PluginAssignmentOrder!]
+    where: PluginAssignmentWhereInput
+  ): PluginAssignmentConnection!
+  "What plugins were called for, latest last."
+  pluginRuns(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [PluginRunOrder!]
+    where: PluginRunWhereInput
+  ): PluginRunConnection!
+  "The plugins that the node which answers has started, as far as the viewer sees their versions."
+  pluginStatus: [PluginStatus!]!
+}
+
+extend type Mutation {
+  "Verifies a stored bundle and enters it into the catalog; nothing in it is started."
+  uploadPlugin(input: UploadPluginInput!): PluginVersionPayload!
+  "Holds a version against the contract and keeps the report."
+  testPlugin(input: TestPluginInput!): PluginVersionPayload!
+  "Approves a tested version; somebody else than who uploaded and tested it."
+  approvePlugin(input: JudgePluginInput!): PluginVersionPayload!
+  "Keeps a version from being assigned anew."
+  deprecatePlugin(input: JudgePluginInput!): PluginVersionPayload!
+  "Stops a version everywhere; its assignments return to what ran before."
+  revokePlugin(input: JudgePluginInput!): PluginVersionPayload!
+  "Ends the quarantine of a version on the node that answers."
+  releasePlugin(input: ReleasePluginInput!): PluginVersionPayload!
+  assignPlugin(input: AssignPluginInput!): PluginAssignmentPayload!
+  "Returns an assignment to what ran before; it ends when nothing did."
+  rollBackPlugin(input: ChangePluginAssignmentInput!): PluginAssignmentPayload!
+  endPluginAssignment(input: ChangePluginAssignmentInput!): PluginAssignmentPayload!
 }
 `, BuiltIn: false},
 	{Name: "../sdl/process.graphql", Input: `"One finding of a check of a process definition."
@@ -18626,6 +20960,354 @@ func childFields_PauseEdge(ctx context.Context, ec *executionContext, field grap
 	return nil, fmt.Errorf("no field named %q was found under type PauseEdge", field.Name)
 }
 
+func childFields_Plugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_Plugin_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_Plugin_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_Plugin_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_Plugin_createdAt(ctx, ec, field)
+	case "name":
+		return fieldContext_Plugin_name(ctx, ec, field)
+	case "nameZh":
+		return fieldContext_Plugin_nameZh(ctx, ec, field)
+	case "nameEn":
+		return fieldContext_Plugin_nameEn(ctx, ec, field)
+	case "region":
+		return fieldContext_Plugin_region(ctx, ec, field)
+	case "versions":
+		return fieldContext_Plugin_versions(ctx, ec, field)
+	case "assignments":
+		return fieldContext_Plugin_assignments(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Plugin", field.Name)
+}
+
+func childFields_PluginAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_PluginAssignment_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_PluginAssignment_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_PluginAssignment_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_PluginAssignment_createdAt(ctx, ec, field)
+	case "pluginID":
+		return fieldContext_PluginAssignment_pluginID(ctx, ec, field)
+	case "versionID":
+		return fieldContext_PluginAssignment_versionID(ctx, ec, field)
+	case "topic":
+		return fieldContext_PluginAssignment_topic(ctx, ec, field)
+	case "state":
+		return fieldContext_PluginAssignment_state(ctx, ec, field)
+	case "mode":
+		return fieldContext_PluginAssignment_mode(ctx, ec, field)
+	case "sharePermille":
+		return fieldContext_PluginAssignment_sharePermille(ctx, ec, field)
+	case "cohort":
+		return fieldContext_PluginAssignment_cohort(ctx, ec, field)
+	case "config":
+		return fieldContext_PluginAssignment_config(ctx, ec, field)
+	case "inputs":
+		return fieldContext_PluginAssignment_inputs(ctx, ec, field)
+	case "outputs":
+		return fieldContext_PluginAssignment_outputs(ctx, ec, field)
+	case "generation":
+		return fieldContext_PluginAssignment_generation(ctx, ec, field)
+	case "previousVersionID":
+		return fieldContext_PluginAssignment_previousVersionID(ctx, ec, field)
+	case "previousConfig":
+		return fieldContext_PluginAssignment_previousConfig(ctx, ec, field)
+	case "previousMode":
+		return fieldContext_PluginAssignment_previousMode(ctx, ec, field)
+	case "fallback":
+		return fieldContext_PluginAssignment_fallback(ctx, ec, field)
+	case "fallbackRole":
+		return fieldContext_PluginAssignment_fallbackRole(ctx, ec, field)
+	case "attempts":
+		return fieldContext_PluginAssignment_attempts(ctx, ec, field)
+	case "timeoutSeconds":
+		return fieldContext_PluginAssignment_timeoutSeconds(ctx, ec, field)
+	case "guardPermille":
+		return fieldContext_PluginAssignment_guardPermille(ctx, ec, field)
+	case "guardRuns":
+		return fieldContext_PluginAssignment_guardRuns(ctx, ec, field)
+	case "assignedBy":
+		return fieldContext_PluginAssignment_assignedBy(ctx, ec, field)
+	case "reason":
+		return fieldContext_PluginAssignment_reason(ctx, ec, field)
+	case "changedAt":
+		return fieldContext_PluginAssignment_changedAt(ctx, ec, field)
+	case "endedAt":
+		return fieldContext_PluginAssignment_endedAt(ctx, ec, field)
+	case "region":
+		return fieldContext_PluginAssignment_region(ctx, ec, field)
+	case "plugin":
+		return fieldContext_PluginAssignment_plugin(ctx, ec, field)
+	case "version":
+		return fieldContext_PluginAssignment_version(ctx, ec, field)
+	case "runs":
+		return fieldContext_PluginAssignment_runs(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginAssignment", field.Name)
+}
+
+func childFields_PluginAssignmentConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_PluginAssignmentConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_PluginAssignmentConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_PluginAssignmentConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginAssignmentConnection", field.Name)
+}
+
+func childFields_PluginAssignmentEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_PluginAssignmentEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_PluginAssignmentEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginAssignmentEdge", field.Name)
+}
+
+func childFields_PluginAssignmentPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "assignment":
+		return fieldContext_PluginAssignmentPayload_assignment(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_PluginAssignmentPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginAssignmentPayload", field.Name)
+}
+
+func childFields_PluginConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_PluginConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_PluginConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_PluginConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginConnection", field.Name)
+}
+
+func childFields_PluginEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_PluginEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_PluginEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginEdge", field.Name)
+}
+
+func childFields_PluginRun(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_PluginRun_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_PluginRun_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_PluginRun_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_PluginRun_createdAt(ctx, ec, field)
+	case "assignmentID":
+		return fieldContext_PluginRun_assignmentID(ctx, ec, field)
+	case "versionID":
+		return fieldContext_PluginRun_versionID(ctx, ec, field)
+	case "caseID":
+		return fieldContext_PluginRun_caseID(ctx, ec, field)
+	case "taskID":
+		return fieldContext_PluginRun_taskID(ctx, ec, field)
+	case "mode":
+		return fieldContext_PluginRun_mode(ctx, ec, field)
+	case "attempt":
+		return fieldContext_PluginRun_attempt(ctx, ec, field)
+	case "generation":
+		return fieldContext_PluginRun_generation(ctx, ec, field)
+	case "inputDigest":
+		return fieldContext_PluginRun_inputDigest(ctx, ec, field)
+	case "configDigest":
+		return fieldContext_PluginRun_configDigest(ctx, ec, field)
+	case "outputDigest":
+		return fieldContext_PluginRun_outputDigest(ctx, ec, field)
+	case "isolation":
+		return fieldContext_PluginRun_isolation(ctx, ec, field)
+	case "outcome":
+		return fieldContext_PluginRun_outcome(ctx, ec, field)
+	case "code":
+		return fieldContext_PluginRun_code(ctx, ec, field)
+	case "detail":
+		return fieldContext_PluginRun_detail(ctx, ec, field)
+	case "metrics":
+		return fieldContext_PluginRun_metrics(ctx, ec, field)
+	case "micros":
+		return fieldContext_PluginRun_micros(ctx, ec, field)
+	case "endedAt":
+		return fieldContext_PluginRun_endedAt(ctx, ec, field)
+	case "region":
+		return fieldContext_PluginRun_region(ctx, ec, field)
+	case "assignment":
+		return fieldContext_PluginRun_assignment(ctx, ec, field)
+	case "version":
+		return fieldContext_PluginRun_version(ctx, ec, field)
+	case "case":
+		return fieldContext_PluginRun_case(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginRun", field.Name)
+}
+
+func childFields_PluginRunConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_PluginRunConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_PluginRunConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_PluginRunConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginRunConnection", field.Name)
+}
+
+func childFields_PluginRunEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_PluginRunEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_PluginRunEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginRunEdge", field.Name)
+}
+
+func childFields_PluginStatus(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return fieldContext_PluginStatus_name(ctx, ec, field)
+	case "version":
+		return fieldContext_PluginStatus_version(ctx, ec, field)
+	case "digest":
+		return fieldContext_PluginStatus_digest(ctx, ec, field)
+	case "state":
+		return fieldContext_PluginStatus_state(ctx, ec, field)
+	case "isolation":
+		return fieldContext_PluginStatus_isolation(ctx, ec, field)
+	case "crashes":
+		return fieldContext_PluginStatus_crashes(ctx, ec, field)
+	case "calls":
+		return fieldContext_PluginStatus_calls(ctx, ec, field)
+	case "failures":
+		return fieldContext_PluginStatus_failures(ctx, ec, field)
+	case "lastExit":
+		return fieldContext_PluginStatus_lastExit(ctx, ec, field)
+	case "lastLog":
+		return fieldContext_PluginStatus_lastLog(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginStatus", field.Name)
+}
+
+func childFields_PluginVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_PluginVersion_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_PluginVersion_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_PluginVersion_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_PluginVersion_createdAt(ctx, ec, field)
+	case "pluginID":
+		return fieldContext_PluginVersion_pluginID(ctx, ec, field)
+	case "version":
+		return fieldContext_PluginVersion_version(ctx, ec, field)
+	case "digest":
+		return fieldContext_PluginVersion_digest(ctx, ec, field)
+	case "state":
+		return fieldContext_PluginVersion_state(ctx, ec, field)
+	case "kinds":
+		return fieldContext_PluginVersion_kinds(ctx, ec, field)
+	case "topics":
+		return fieldContext_PluginVersion_topics(ctx, ec, field)
+	case "attributes":
+		return fieldContext_PluginVersion_attributes(ctx, ec, field)
+	case "configSchema":
+		return fieldContext_PluginVersion_configSchema(ctx, ec, field)
+	case "manifest":
+		return fieldContext_PluginVersion_manifest(ctx, ec, field)
+	case "keyID":
+		return fieldContext_PluginVersion_keyID(ctx, ec, field)
+	case "size":
+		return fieldContext_PluginVersion_size(ctx, ec, field)
+	case "uploadedBy":
+		return fieldContext_PluginVersion_uploadedBy(ctx, ec, field)
+	case "conforms":
+		return fieldContext_PluginVersion_conforms(ctx, ec, field)
+	case "report":
+		return fieldContext_PluginVersion_report(ctx, ec, field)
+	case "isolation":
+		return fieldContext_PluginVersion_isolation(ctx, ec, field)
+	case "testedAt":
+		return fieldContext_PluginVersion_testedAt(ctx, ec, field)
+	case "testedBy":
+		return fieldContext_PluginVersion_testedBy(ctx, ec, field)
+	case "approvedBy":
+		return fieldContext_PluginVersion_approvedBy(ctx, ec, field)
+	case "approvedAt":
+		return fieldContext_PluginVersion_approvedAt(ctx, ec, field)
+	case "reason":
+		return fieldContext_PluginVersion_reason(ctx, ec, field)
+	case "region":
+		return fieldContext_PluginVersion_region(ctx, ec, field)
+	case "plugin":
+		return fieldContext_PluginVersion_plugin(ctx, ec, field)
+	case "assignments":
+		return fieldContext_PluginVersion_assignments(ctx, ec, field)
+	case "runs":
+		return fieldContext_PluginVersion_runs(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginVersion", field.Name)
+}
+
+func childFields_PluginVersionConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_PluginVersionConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_PluginVersionConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_PluginVersionConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginVersionConnection", field.Name)
+}
+
+func childFields_PluginVersionEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_PluginVersionEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_PluginVersionEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginVersionEdge", field.Name)
+}
+
+func childFields_PluginVersionPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return fieldContext_PluginVersionPayload_version(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_PluginVersionPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PluginVersionPayload", field.Name)
+}
+
 func childFields_Pool(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -19714,6 +22396,12 @@ func childFields_Task(ctx context.Context, ec *executionContext, field graphql.C
 		return fieldContext_Task_rejections(ctx, ec, field)
 	case "escalatedTo":
 		return fieldContext_Task_escalatedTo(ctx, ec, field)
+	case "waitMessage":
+		return fieldContext_Task_waitMessage(ctx, ec, field)
+	case "waitKey":
+		return fieldContext_Task_waitKey(ctx, ec, field)
+	case "waitPayload":
+		return fieldContext_Task_waitPayload(ctx, ec, field)
 	case "urges":
 		return fieldContext_Task_urges(ctx, ec, field)
 	case "urgedAt":
@@ -20438,12 +23126,40 @@ func field_Mutation_addSigners_args(ctx context.Context, ec *executionContext, r
 	return args, nil
 }
 
+func field_Mutation_approvePlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.JudgePlugin, error) {
+			return unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐJudgePlugin(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_approveStandard_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.Approve, error) {
 			return unmarshalNApproveStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐApprove(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_assignPlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.AssignPlugin, error) {
+			return unmarshalNAssignPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐAssignPlugin(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -20718,6 +23434,34 @@ func field_Mutation_delegateTask_args(ctx context.Context, ec *executionContext,
 	return args, nil
 }
 
+func field_Mutation_deprecatePlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.JudgePlugin, error) {
+			return unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐJudgePlugin(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_divertTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.DivertTask, error) {
+			return unmarshalNDivertTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐDivertTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_editProcessDraft_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -20738,6 +23482,20 @@ func field_Mutation_endAbsence_args(ctx context.Context, ec *executionContext, r
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (workforce.EndAbsence, error) {
 			return unmarshalNEndAbsenceInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐEndAbsence(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_endPluginAssignment_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.ChangeAssignment, error) {
+			return unmarshalNChangePluginAssignmentInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐChangeAssignment(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -20858,6 +23616,20 @@ func field_Mutation_moveToken_args(ctx context.Context, ec *executionContext, ra
 	return args, nil
 }
 
+func field_Mutation_parkTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.ParkTask, error) {
+			return unmarshalNParkTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐParkTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_pauseClock_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -20962,6 +23734,20 @@ func field_Mutation_rejectTask_args(ctx context.Context, ec *executionContext, r
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.ReasonedTask, error) {
 			return unmarshalNRejectTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_releasePlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.ReleasePlugin, error) {
+			return unmarshalNReleasePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐReleasePlugin(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -21138,6 +23924,20 @@ func field_Mutation_returnTask_args(ctx context.Context, ec *executionContext, r
 	return args, nil
 }
 
+func field_Mutation_revokePlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.JudgePlugin, error) {
+			return unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐJudgePlugin(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_revokeQualification_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -21158,6 +23958,20 @@ func field_Mutation_revokeToken_args(ctx context.Context, ec *executionContext, 
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (workforce.RevokeToken, error) {
 			return unmarshalNRevokeTokenInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐRevokeToken(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_rollBackPlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.ChangeAssignment, error) {
+			return unmarshalNChangePluginAssignmentInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐChangeAssignment(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -21306,6 +24120,20 @@ func field_Mutation_submitStandard_args(ctx context.Context, ec *executionContex
 	return args, nil
 }
 
+func field_Mutation_testPlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.TestPlugin, error) {
+			return unmarshalNTestPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐTestPlugin(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_transferTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -21382,6 +24210,20 @@ func field_Mutation_updateStandardDraft_args(ctx context.Context, ec *executionC
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (standard.UpdateDraft, error) {
 			return unmarshalNUpdateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐUpdateDraft(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_uploadPlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (innovation.UploadPlugin, error) {
+			return unmarshalNUploadPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐUploadPlugin(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -21516,6 +24358,236 @@ func field_OrgUnit_staff_args(ctx context.Context, ec *executionContext, rawArgs
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) ([]*ent.StaffOrder, error) {
 			return unmarshalOStaffOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐStaffOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_PluginAssignment_runs_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginRunOrder, error) {
+			return unmarshalOPluginRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_PluginVersion_assignments_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginAssignmentOrder, error) {
+			return unmarshalOPluginAssignmentOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_PluginVersion_runs_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginRunOrder, error) {
+			return unmarshalOPluginRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_Plugin_assignments_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginAssignmentOrder, error) {
+			return unmarshalOPluginAssignmentOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_Plugin_versions_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginVersionOrder, error) {
+			return unmarshalOPluginVersionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrderᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -22272,6 +25344,182 @@ func field_Query_orgUnits_args(ctx context.Context, ec *executionContext, rawArg
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
 		func(ctx context.Context, v any) (*ent.OrgUnitWhereInput, error) {
 			return unmarshalOOrgUnitWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnitWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_pluginAssignments_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginAssignmentOrder, error) {
+			return unmarshalOPluginAssignmentOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.PluginAssignmentWhereInput, error) {
+			return unmarshalOPluginAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_pluginRuns_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginRunOrder, error) {
+			return unmarshalOPluginRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.PluginRunWhereInput, error) {
+			return unmarshalOPluginRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_plugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "name",
+		func(ctx context.Context, v any) (string, error) {
+			return unmarshalNString2string(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["name"] = arg0
+	return args, nil
+}
+
+func field_Query_plugins_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.PluginOrder, error) {
+			return unmarshalOPluginOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.PluginWhereInput, error) {
+			return unmarshalOPluginWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInput(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -36149,6 +39397,490 @@ func fieldContext_Mutation_failTask(ctx context.Context, ec *executionContext, f
 	return fc, nil
 }
 
+func _Mutation_parkTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_parkTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ParkTask(ctx, fc.Args["input"].(execution.ParkTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_parkTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_parkTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_divertTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_divertTask(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DivertTask(ctx, fc.Args["input"].(execution.DivertTask))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.TaskPayload) graphql.Marshaler {
+			return marshalNTaskPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐTaskPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_divertTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_TaskPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_divertTask_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_uploadPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_uploadPlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UploadPlugin(ctx, fc.Args["input"].(innovation.UploadPlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_uploadPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_uploadPlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_testPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_testPlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().TestPlugin(ctx, fc.Args["input"].(innovation.TestPlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_testPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_testPlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_approvePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_approvePlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ApprovePlugin(ctx, fc.Args["input"].(innovation.JudgePlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_approvePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_approvePlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_deprecatePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_deprecatePlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeprecatePlugin(ctx, fc.Args["input"].(innovation.JudgePlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_deprecatePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_deprecatePlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_revokePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_revokePlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RevokePlugin(ctx, fc.Args["input"].(innovation.JudgePlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_revokePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_revokePlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_releasePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_releasePlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReleasePlugin(ctx, fc.Args["input"].(innovation.ReleasePlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+			return marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_releasePlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_releasePlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_assignPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_assignPlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AssignPlugin(ctx, fc.Args["input"].(innovation.AssignPlugin))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginAssignmentPayload) graphql.Marshaler {
+			return marshalNPluginAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginAssignmentPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_assignPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_assignPlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_rollBackPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_rollBackPlugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RollBackPlugin(ctx, fc.Args["input"].(innovation.ChangeAssignment))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginAssignmentPayload) graphql.Marshaler {
+			return marshalNPluginAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginAssignmentPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_rollBackPlugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_rollBackPlugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_endPluginAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_endPluginAssignment(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().EndPluginAssignment(ctx, fc.Args["input"].(innovation.ChangeAssignment))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PluginAssignmentPayload) graphql.Marshaler {
+			return marshalNPluginAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginAssignmentPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_endPluginAssignment(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_endPluginAssignment_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_createProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -39132,6 +42864,3312 @@ func _PauseEdge_cursor(ctx context.Context, ec *executionContext, field graphql.
 }
 func fieldContext_PauseEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PauseEdge", field, false, false, "Cursor")
+}
+
+func _Plugin_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "ID")
+}
+
+func _Plugin_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "ID")
+}
+
+func _Plugin_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "String")
+}
+
+func _Plugin_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "Time")
+}
+
+func _Plugin_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "String")
+}
+
+func _Plugin_nameZh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_nameZh(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NameZh, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_nameZh(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "String")
+}
+
+func _Plugin_nameEn(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_nameEn(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NameEn, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_nameEn(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Plugin", field, false, false, "String")
+}
+
+func _Plugin_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Plugin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Plugin_versions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_versions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Versions(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginVersionOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersionConnection) graphql.Marshaler {
+			return marshalNPluginVersionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_versions(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Plugin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Plugin_versions_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Plugin_assignments(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Plugin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Plugin_assignments(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Assignments(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginAssignmentOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignmentConnection) graphql.Marshaler {
+			return marshalNPluginAssignmentConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Plugin_assignments(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Plugin",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Plugin_assignments_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _PluginAssignment_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "ID")
+}
+
+func _PluginAssignment_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "ID")
+}
+
+func _PluginAssignment_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Time")
+}
+
+func _PluginAssignment_pluginID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_pluginID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PluginID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_pluginID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "ID")
+}
+
+func _PluginAssignment_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "ID")
+}
+
+func _PluginAssignment_topic(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_topic(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Topic, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_topic(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginassignment.State) graphql.Marshaler {
+			return marshalNPluginAssignmentState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "PluginAssignmentState")
+}
+
+func _PluginAssignment_mode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_mode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Mode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginassignment.Mode) graphql.Marshaler {
+			return marshalNPluginAssignmentMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐMode(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_mode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "PluginAssignmentMode")
+}
+
+func _PluginAssignment_sharePermille(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_sharePermille(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SharePermille, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_sharePermille(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_cohort(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_cohort(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cohort, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_cohort(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_config(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_config(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Config, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_config(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_inputs(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_inputs(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Inputs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v map[string]any) graphql.Marshaler {
+			return marshalNMap2map(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_inputs(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Map")
+}
+
+func _PluginAssignment_outputs(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_outputs(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Outputs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v map[string]any) graphql.Marshaler {
+			return marshalNMap2map(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_outputs(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Map")
+}
+
+func _PluginAssignment_generation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_generation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Generation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_generation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_previousVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_previousVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreviousVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_previousVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_previousConfig(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_previousConfig(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreviousConfig, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_previousConfig(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_previousMode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_previousMode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PreviousMode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginassignment.PreviousMode) graphql.Marshaler {
+			return marshalNPluginAssignmentPreviousMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐPreviousMode(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_previousMode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "PluginAssignmentPreviousMode")
+}
+
+func _PluginAssignment_fallback(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_fallback(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Fallback, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginassignment.Fallback) graphql.Marshaler {
+			return marshalNPluginAssignmentFallback2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐFallback(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_fallback(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "PluginAssignmentFallback")
+}
+
+func _PluginAssignment_fallbackRole(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_fallbackRole(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FallbackRole, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_fallbackRole(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_attempts(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_attempts(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_attempts(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_timeoutSeconds(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_timeoutSeconds(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TimeoutSeconds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_timeoutSeconds(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_guardPermille(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_guardPermille(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GuardPermille, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_guardPermille(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_guardRuns(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_guardRuns(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GuardRuns, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_guardRuns(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_assignedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_assignedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AssignedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_assignedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "String")
+}
+
+func _PluginAssignment_changedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_changedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChangedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_changedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Time")
+}
+
+func _PluginAssignment_endedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_endedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginAssignment_endedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Time")
+}
+
+func _PluginAssignment_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignment_plugin(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_plugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Plugin(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+			return marshalNPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_plugin(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Plugin(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignment_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalNPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignment_runs(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_runs(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Runs(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginRunOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginRunConnection) graphql.Marshaler {
+			return marshalNPluginRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_runs(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginRunConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_PluginAssignment_runs_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _PluginAssignmentConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignmentConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.PluginAssignmentEdge) graphql.Marshaler {
+			return marshalOPluginAssignmentEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginAssignmentConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignmentConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignmentConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignmentConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignmentConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignmentConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignmentConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignmentConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignmentConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignmentConnection", field, false, false, "Int")
+}
+
+func _PluginAssignmentEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignmentEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignment) graphql.Marshaler {
+			return marshalOPluginAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignment(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginAssignmentEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignmentEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignment(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignmentEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignmentEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignmentEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignmentEdge", field, false, false, "Cursor")
+}
+
+func _PluginAssignmentPayload_assignment(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginAssignmentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentPayload_assignment(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Assignment, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignment) graphql.Marshaler {
+			return marshalOPluginAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignment(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginAssignmentPayload_assignment(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignmentPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignment(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginAssignmentPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginAssignmentPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignmentPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignmentPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginAssignmentPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.PluginEdge) graphql.Marshaler {
+			return marshalOPluginEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginConnection", field, false, false, "Int")
+}
+
+func _PluginEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+			return marshalOPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Plugin(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginEdge", field, false, false, "Cursor")
+}
+
+func _PluginRun_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "ID")
+}
+
+func _PluginRun_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "ID")
+}
+
+func _PluginRun_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Time")
+}
+
+func _PluginRun_assignmentID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_assignmentID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AssignmentID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_assignmentID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "ID")
+}
+
+func _PluginRun_versionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_versionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_versionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "ID")
+}
+
+func _PluginRun_caseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_caseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_caseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "ID")
+}
+
+func _PluginRun_taskID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_taskID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TaskID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_taskID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_mode(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_mode(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Mode, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginrun.Mode) graphql.Marshaler {
+			return marshalNPluginRunMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐMode(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_mode(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "PluginRunMode")
+}
+
+func _PluginRun_attempt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_attempt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_attempt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Int")
+}
+
+func _PluginRun_generation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_generation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Generation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_generation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Int")
+}
+
+func _PluginRun_inputDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_inputDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.InputDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_inputDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_configDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_configDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConfigDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_configDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_outputDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_outputDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OutputDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_outputDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_isolation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_isolation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Isolation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_isolation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_outcome(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_outcome(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Outcome, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginrun.Outcome) graphql.Marshaler {
+			return marshalNPluginRunOutcome2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_outcome(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "PluginRunOutcome")
+}
+
+func _PluginRun_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_detail(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_detail(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Detail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_detail(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "String")
+}
+
+func _PluginRun_metrics(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_metrics(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Metrics, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v map[string]any) graphql.Marshaler {
+			return marshalNMap2map(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_metrics(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Map")
+}
+
+func _PluginRun_micros(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_micros(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Micros, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_micros(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Int")
+}
+
+func _PluginRun_endedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_endedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginRun_endedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRun", field, false, false, "Time")
+}
+
+func _PluginRun_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRun_assignment(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_assignment(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Assignment(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignment) graphql.Marshaler {
+			return marshalNPluginAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignment(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_assignment(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignment(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRun_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalNPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRun_case(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRun_case(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Case(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
+			return marshalNServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRun_case(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRunConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRunConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.PluginRunEdge) graphql.Marshaler {
+			return marshalOPluginRunEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginRunConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRunConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginRunEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRunConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRunConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRunConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRunConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRunConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRunConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRunConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRunConnection", field, false, false, "Int")
+}
+
+func _PluginRunEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRunEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRunEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginRun) graphql.Marshaler {
+			return marshalOPluginRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRun(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginRunEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginRunEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginRun(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginRunEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginRunEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginRunEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginRunEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginRunEdge", field, false, false, "Cursor")
+}
+
+func _PluginStatus_name(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_name(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_name(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_digest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_digest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Digest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_digest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_isolation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_isolation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Isolation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_isolation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_crashes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_crashes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Crashes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_crashes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "Int")
+}
+
+func _PluginStatus_calls(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_calls(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Calls, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_calls(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "Int")
+}
+
+func _PluginStatus_failures(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_failures(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Failures, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_failures(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "Int")
+}
+
+func _PluginStatus_lastExit(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_lastExit(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastExit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_lastExit(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginStatus_lastLog(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginStatus_lastLog(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastLog, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginStatus_lastLog(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginStatus", field, false, false, "String")
+}
+
+func _PluginVersion_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "ID")
+}
+
+func _PluginVersion_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "ID")
+}
+
+func _PluginVersion_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "Time")
+}
+
+func _PluginVersion_pluginID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_pluginID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PluginID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_pluginID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "ID")
+}
+
+func _PluginVersion_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_digest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_digest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Digest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_digest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v pluginversion.State) graphql.Marshaler {
+			return marshalNPluginVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "PluginVersionState")
+}
+
+func _PluginVersion_kinds(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_kinds(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kinds, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_kinds(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_topics(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_topics(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Topics, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_topics(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_attributes(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_attributes(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attributes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_attributes(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_configSchema(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_configSchema(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConfigSchema, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_configSchema(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_manifest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_manifest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Manifest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_manifest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_keyID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_keyID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.KeyID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_keyID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_size(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_size(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Size, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_size(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "Int")
+}
+
+func _PluginVersion_uploadedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_uploadedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UploadedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_uploadedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_conforms(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_conforms(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Conforms, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_conforms(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "Boolean")
+}
+
+func _PluginVersion_report(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_report(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Report, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_report(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_isolation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_isolation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Isolation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_isolation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_testedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_testedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TestedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginVersion_testedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "Time")
+}
+
+func _PluginVersion_testedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_testedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TestedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_testedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_approvedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_approvedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ApprovedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_approvedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_approvedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_approvedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ApprovedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginVersion_approvedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "Time")
+}
+
+func _PluginVersion_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersion", field, false, false, "String")
+}
+
+func _PluginVersion_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersion_plugin(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_plugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Plugin(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+			return marshalNPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_plugin(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Plugin(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersion_assignments(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_assignments(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Assignments(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginAssignmentOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignmentConnection) graphql.Marshaler {
+			return marshalNPluginAssignmentConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_assignments(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_PluginVersion_assignments_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _PluginVersion_runs(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_runs(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Runs(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginRunOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginRunConnection) graphql.Marshaler {
+			return marshalNPluginRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_runs(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginRunConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_PluginVersion_runs_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _PluginVersionConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.PluginVersionEdge) graphql.Marshaler {
+			return marshalOPluginVersionEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginVersionConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersionEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersionConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersionConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersionConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersionConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersionConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersionConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersionConnection", field, false, false, "Int")
+}
+
+func _PluginVersionEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersionEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalOPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginVersionEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersionEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersionEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersionEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersionEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginVersionEdge", field, false, false, "Cursor")
+}
+
+func _PluginVersionPayload_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginVersionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionPayload_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalOPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_PluginVersionPayload_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _PluginVersionPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PluginVersionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersionPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersionPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
 }
 
 func _Pool_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Pool) (ret graphql.Marshaler) {
@@ -42719,6 +49757,214 @@ func fieldContext_Query_clocks(ctx context.Context, ec *executionContext, field 
 	if fc.Args, err = field_Query_clocks_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_plugins(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_plugins(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Plugins(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginOrder), fc.Args["where"].(*ent.PluginWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginConnection) graphql.Marshaler {
+			return marshalNPluginConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_plugins(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_plugins_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_plugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_plugin(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Plugin(ctx, fc.Args["name"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+			return marshalOPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Query_plugin(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Plugin(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_plugin_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_pluginAssignments(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_pluginAssignments(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PluginAssignments(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginAssignmentOrder), fc.Args["where"].(*ent.PluginAssignmentWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginAssignmentConnection) graphql.Marshaler {
+			return marshalNPluginAssignmentConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_pluginAssignments(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginAssignmentConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_pluginAssignments_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_pluginRuns(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_pluginRuns(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PluginRuns(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.PluginRunOrder), fc.Args["where"].(*ent.PluginRunWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginRunConnection) graphql.Marshaler {
+			return marshalNPluginRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_pluginRuns(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginRunConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_pluginRuns_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_pluginStatus(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_pluginStatus(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().PluginStatus(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PluginStatus) graphql.Marshaler {
+			return marshalNPluginStatus2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginStatusᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_pluginStatus(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginStatus(ctx, ec, field)
+		},
 	}
 	return fc, nil
 }
@@ -50668,6 +57914,75 @@ func fieldContext_Task_escalatedTo(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
 }
 
+func _Task_waitMessage(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_waitMessage(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WaitMessage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_waitMessage(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
+func _Task_waitKey(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_waitKey(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WaitKey, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_waitKey(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
+func _Task_waitPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Task_waitPayload(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.WaitPayload, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Task_waitPayload(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Task", field, false, false, "String")
+}
+
 func _Task_urges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Task) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -56242,6 +63557,153 @@ func UnmarshalApproveStandardInput(ctx context.Context, raw any) (standard.Appro
 	return out, err
 }
 
+func unmarshalInputAssignPluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.AssignPlugin, error) {
+	var it innovation.AssignPlugin
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "regionID", "topic", "mode", "sharePermille", "cohort", "config", "inputs", "outputs", "fallback", "fallbackRole", "attempts", "timeoutSeconds", "guardPermille", "guardRuns", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "topic":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topic"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Topic = data
+		case "mode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("mode"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Mode = data
+		case "sharePermille":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("sharePermille"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.SharePermille = data
+		case "cohort":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cohort"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cohort = data
+		case "config":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("config"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Config = data
+		case "inputs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("inputs"))
+			data, err := unmarshalOPluginMappingInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐMappingᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Inputs = data
+		case "outputs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outputs"))
+			data, err := unmarshalOPluginMappingInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐMappingᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Outputs = data
+		case "fallback":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fallback"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Fallback = data
+		case "fallbackRole":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fallbackRole"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.FallbackRole = data
+		case "attempts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attempts"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Attempts = data
+		case "timeoutSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("timeoutSeconds"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TimeoutSeconds = data
+		case "guardPermille":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("guardPermille"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.GuardPermille = data
+		case "guardRuns":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("guardRuns"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.GuardRuns = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAssignPluginInput unmarshals raw into the AssignPluginInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAssignPluginInput(ctx context.Context, raw any) (innovation.AssignPlugin, error) {
+	var out innovation.AssignPlugin
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AssignPluginInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputAssignRoleInput(ctx context.Context, ec *executionContext, obj any) (workforce.AssignRole, error) {
 	var it workforce.AssignRole
 	if obj == nil {
@@ -59195,6 +66657,62 @@ func UnmarshalCaseEventWhereInput(ctx context.Context, raw any) (ent.CaseEventWh
 	return out, err
 }
 
+func unmarshalInputChangePluginAssignmentInput(ctx context.Context, ec *executionContext, obj any) (innovation.ChangeAssignment, error) {
+	var it innovation.ChangeAssignment
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"assignmentID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "assignmentID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalChangePluginAssignmentInput unmarshals raw into the ChangePluginAssignmentInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalChangePluginAssignmentInput(ctx context.Context, raw any) (innovation.ChangeAssignment, error) {
+	var out innovation.ChangeAssignment
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ChangePluginAssignmentInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputClaimTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.TaskRef, error) {
 	var it execution.TaskRef
 	if obj == nil {
@@ -61356,6 +68874,90 @@ func unmarshalInputDelegateTaskInput(ctx context.Context, ec *executionContext, 
 func UnmarshalDelegateTaskInput(ctx context.Context, raw any) (execution.HandTask, error) {
 	var out execution.HandTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "DelegateTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputDivertTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.DivertTask, error) {
+	var it execution.DivertTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "worker", "role", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "worker":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worker = data
+		case "role":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("role"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Role = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDivertTaskInput unmarshals raw into the DivertTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDivertTaskInput(ctx context.Context, raw any) (execution.DivertTask, error) {
+	var out execution.DivertTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DivertTaskInput", raw, &out)
 	return out, err
 }
 
@@ -64171,6 +71773,62 @@ func UnmarshalIndicatorWhereInput(ctx context.Context, raw any) (ent.IndicatorWh
 	return out, err
 }
 
+func unmarshalInputJudgePluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.JudgePlugin, error) {
+	var it innovation.JudgePlugin
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalJudgePluginInput unmarshals raw into the JudgePluginInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalJudgePluginInput(ctx context.Context, raw any) (innovation.JudgePlugin, error) {
+	var out innovation.JudgePlugin
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "JudgePluginInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputMigrateCasesInput(ctx context.Context, ec *executionContext, obj any) (execution.MigrateCases, error) {
 	var it execution.MigrateCases
 	if obj == nil {
@@ -64907,6 +72565,97 @@ func UnmarshalParameterValueInput(ctx context.Context, raw any) (definition.Para
 	return out, err
 }
 
+func unmarshalInputParkTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ParkTask, error) {
+	var it execution.ParkTask
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "worker", "message", "key", "until", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "caseNumber":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseNumber"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseNumber = data
+		case "nodeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nodeID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NodeID = data
+		case "worker":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Worker = data
+		case "message":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Message = data
+		case "key":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("key"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Key = data
+		case "until":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("until"))
+			data, err := unmarshalOTime2ᚖtimeᚐTime(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Until = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalParkTaskInput unmarshals raw into the ParkTaskInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalParkTaskInput(ctx context.Context, raw any) (execution.ParkTask, error) {
+	var out execution.ParkTask
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ParkTaskInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputPauseBindingInput(ctx context.Context, ec *executionContext, obj any) (bpmn.PauseBind, error) {
 	var it bpmn.PauseBind
 	if obj == nil {
@@ -65461,6 +73210,2129 @@ func unmarshalInputPlanTaskInput(ctx context.Context, ec *executionContext, obj 
 func UnmarshalPlanTaskInput(ctx context.Context, raw any) (execution.PlanTask, error) {
 	var out execution.PlanTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "PlanTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginAssignmentOrder(ctx context.Context, ec *executionContext, obj any) (ent.PluginAssignmentOrder, error) {
+	var it ent.PluginAssignmentOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNPluginAssignmentOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginAssignmentOrder unmarshals raw into the PluginAssignmentOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginAssignmentOrder(ctx context.Context, raw any) (ent.PluginAssignmentOrder, error) {
+	var out ent.PluginAssignmentOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginAssignmentOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginAssignmentWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.PluginAssignmentWhereInput, error) {
+	var it ent.PluginAssignmentWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "pluginID", "pluginIDNEQ", "pluginIDIn", "pluginIDNotIn", "pluginIDGT", "pluginIDGTE", "pluginIDLT", "pluginIDLTE", "pluginIDContains", "pluginIDHasPrefix", "pluginIDHasSuffix", "pluginIDEqualFold", "pluginIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "topic", "topicNEQ", "topicIn", "topicNotIn", "topicGT", "topicGTE", "topicLT", "topicLTE", "topicContains", "topicHasPrefix", "topicHasSuffix", "topicEqualFold", "topicContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOPluginAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOPluginAssignmentWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOPluginAssignmentWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "pluginID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginID = data
+		case "pluginIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDNEQ = data
+		case "pluginIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDIn = data
+		case "pluginIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDNotIn = data
+		case "pluginIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDGT = data
+		case "pluginIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDGTE = data
+		case "pluginIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDLT = data
+		case "pluginIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDLTE = data
+		case "pluginIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDContains = data
+		case "pluginIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDHasPrefix = data
+		case "pluginIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDHasSuffix = data
+		case "pluginIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDEqualFold = data
+		case "pluginIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDContainsFold = data
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "versionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDNEQ = data
+		case "versionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDIn = data
+		case "versionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDNotIn = data
+		case "versionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDGT = data
+		case "versionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDGTE = data
+		case "versionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDLT = data
+		case "versionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDLTE = data
+		case "versionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDContains = data
+		case "versionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDHasPrefix = data
+		case "versionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDHasSuffix = data
+		case "versionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDEqualFold = data
+		case "versionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDContainsFold = data
+		case "topic":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topic"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Topic = data
+		case "topicNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicNEQ = data
+		case "topicIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicIn = data
+		case "topicNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicNotIn = data
+		case "topicGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicGT = data
+		case "topicGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicGTE = data
+		case "topicLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicLT = data
+		case "topicLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicLTE = data
+		case "topicContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicContains = data
+		case "topicHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicHasPrefix = data
+		case "topicHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicHasSuffix = data
+		case "topicEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicEqualFold = data
+		case "topicContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("topicContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TopicContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalOPluginAssignmentState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalOPluginAssignmentState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalOPluginAssignmentState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalOPluginAssignmentState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginAssignmentWhereInput unmarshals raw into the PluginAssignmentWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginAssignmentWhereInput(ctx context.Context, raw any) (ent.PluginAssignmentWhereInput, error) {
+	var out ent.PluginAssignmentWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginAssignmentWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginMappingInput(ctx context.Context, ec *executionContext, obj any) (innovation.Mapping, error) {
+	var it innovation.Mapping
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "variable"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "variable":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("variable"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Variable = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginMappingInput unmarshals raw into the PluginMappingInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginMappingInput(ctx context.Context, raw any) (innovation.Mapping, error) {
+	var out innovation.Mapping
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginMappingInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginOrder(ctx context.Context, ec *executionContext, obj any) (ent.PluginOrder, error) {
+	var it ent.PluginOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNPluginOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginOrder unmarshals raw into the PluginOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginOrder(ctx context.Context, raw any) (ent.PluginOrder, error) {
+	var out ent.PluginOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginRunOrder(ctx context.Context, ec *executionContext, obj any) (ent.PluginRunOrder, error) {
+	var it ent.PluginRunOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNPluginRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginRunOrder unmarshals raw into the PluginRunOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginRunOrder(ctx context.Context, raw any) (ent.PluginRunOrder, error) {
+	var out ent.PluginRunOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginRunOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginRunWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.PluginRunWhereInput, error) {
+	var it ent.PluginRunWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "assignmentID", "assignmentIDNEQ", "assignmentIDIn", "assignmentIDNotIn", "assignmentIDGT", "assignmentIDGTE", "assignmentIDLT", "assignmentIDLTE", "assignmentIDContains", "assignmentIDHasPrefix", "assignmentIDHasSuffix", "assignmentIDEqualFold", "assignmentIDContainsFold", "versionID", "versionIDNEQ", "versionIDIn", "versionIDNotIn", "versionIDGT", "versionIDGTE", "versionIDLT", "versionIDLTE", "versionIDContains", "versionIDHasPrefix", "versionIDHasSuffix", "versionIDEqualFold", "versionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDEqualFold", "taskIDContainsFold", "outcome", "outcomeNEQ", "outcomeIn", "outcomeNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOPluginRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOPluginRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOPluginRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "assignmentID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentID = data
+		case "assignmentIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDNEQ = data
+		case "assignmentIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDIn = data
+		case "assignmentIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDNotIn = data
+		case "assignmentIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDGT = data
+		case "assignmentIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDGTE = data
+		case "assignmentIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDLT = data
+		case "assignmentIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDLTE = data
+		case "assignmentIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDContains = data
+		case "assignmentIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDHasPrefix = data
+		case "assignmentIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDHasSuffix = data
+		case "assignmentIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDEqualFold = data
+		case "assignmentIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("assignmentIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.AssignmentIDContainsFold = data
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "versionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDNEQ = data
+		case "versionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDIn = data
+		case "versionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDNotIn = data
+		case "versionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDGT = data
+		case "versionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDGTE = data
+		case "versionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDLT = data
+		case "versionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDLTE = data
+		case "versionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDContains = data
+		case "versionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDHasPrefix = data
+		case "versionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDHasSuffix = data
+		case "versionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDEqualFold = data
+		case "versionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionIDContainsFold = data
+		case "caseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseID = data
+		case "caseIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNEQ = data
+		case "caseIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDIn = data
+		case "caseIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNotIn = data
+		case "caseIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGT = data
+		case "caseIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGTE = data
+		case "caseIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLT = data
+		case "caseIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLTE = data
+		case "caseIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContains = data
+		case "caseIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasPrefix = data
+		case "caseIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasSuffix = data
+		case "caseIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDEqualFold = data
+		case "caseIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContainsFold = data
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "taskIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNEQ = data
+		case "taskIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDIn = data
+		case "taskIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNotIn = data
+		case "taskIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGT = data
+		case "taskIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGTE = data
+		case "taskIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLT = data
+		case "taskIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLTE = data
+		case "taskIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContains = data
+		case "taskIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasPrefix = data
+		case "taskIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasSuffix = data
+		case "taskIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDEqualFold = data
+		case "taskIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContainsFold = data
+		case "outcome":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outcome"))
+			data, err := unmarshalOPluginRunOutcome2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Outcome = data
+		case "outcomeNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outcomeNEQ"))
+			data, err := unmarshalOPluginRunOutcome2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OutcomeNEQ = data
+		case "outcomeIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outcomeIn"))
+			data, err := unmarshalOPluginRunOutcome2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcomeᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OutcomeIn = data
+		case "outcomeNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("outcomeNotIn"))
+			data, err := unmarshalOPluginRunOutcome2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcomeᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.OutcomeNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginRunWhereInput unmarshals raw into the PluginRunWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginRunWhereInput(ctx context.Context, raw any) (ent.PluginRunWhereInput, error) {
+	var out ent.PluginRunWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginRunWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginVersionOrder(ctx context.Context, ec *executionContext, obj any) (ent.PluginVersionOrder, error) {
+	var it ent.PluginVersionOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNPluginVersionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginVersionOrder unmarshals raw into the PluginVersionOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginVersionOrder(ctx context.Context, raw any) (ent.PluginVersionOrder, error) {
+	var out ent.PluginVersionOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginVersionOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginVersionWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.PluginVersionWhereInput, error) {
+	var it ent.PluginVersionWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "pluginID", "pluginIDNEQ", "pluginIDIn", "pluginIDNotIn", "pluginIDGT", "pluginIDGTE", "pluginIDLT", "pluginIDLTE", "pluginIDContains", "pluginIDHasPrefix", "pluginIDHasSuffix", "pluginIDEqualFold", "pluginIDContainsFold", "digest", "digestNEQ", "digestIn", "digestNotIn", "digestGT", "digestGTE", "digestLT", "digestLTE", "digestContains", "digestHasPrefix", "digestHasSuffix", "digestEqualFold", "digestContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOPluginVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOPluginVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOPluginVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "pluginID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginID = data
+		case "pluginIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDNEQ = data
+		case "pluginIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDIn = data
+		case "pluginIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDNotIn = data
+		case "pluginIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDGT = data
+		case "pluginIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDGTE = data
+		case "pluginIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDLT = data
+		case "pluginIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDLTE = data
+		case "pluginIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDContains = data
+		case "pluginIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDHasPrefix = data
+		case "pluginIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDHasSuffix = data
+		case "pluginIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDEqualFold = data
+		case "pluginIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginIDContainsFold = data
+		case "digest":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digest"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Digest = data
+		case "digestNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestNEQ = data
+		case "digestIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestIn = data
+		case "digestNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestNotIn = data
+		case "digestGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestGT = data
+		case "digestGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestGTE = data
+		case "digestLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestLT = data
+		case "digestLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestLTE = data
+		case "digestContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestContains = data
+		case "digestHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestHasPrefix = data
+		case "digestHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestHasSuffix = data
+		case "digestEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestEqualFold = data
+		case "digestContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digestContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.DigestContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalOPluginVersionState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalOPluginVersionState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalOPluginVersionState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalOPluginVersionState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginVersionWhereInput unmarshals raw into the PluginVersionWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginVersionWhereInput(ctx context.Context, raw any) (ent.PluginVersionWhereInput, error) {
+	var out ent.PluginVersionWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginVersionWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputPluginWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.PluginWhereInput, error) {
+	var it ent.PluginWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "name", "nameNEQ", "nameIn", "nameNotIn", "nameGT", "nameGTE", "nameLT", "nameLTE", "nameContains", "nameHasPrefix", "nameHasSuffix", "nameEqualFold", "nameContainsFold"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOPluginWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOPluginWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOPluginWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "nameNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameNEQ = data
+		case "nameIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameIn = data
+		case "nameNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameNotIn = data
+		case "nameGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameGT = data
+		case "nameGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameGTE = data
+		case "nameLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameLT = data
+		case "nameLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameLTE = data
+		case "nameContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameContains = data
+		case "nameHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameHasPrefix = data
+		case "nameHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameHasSuffix = data
+		case "nameEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameEqualFold = data
+		case "nameContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("nameContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NameContainsFold = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPluginWhereInput unmarshals raw into the PluginWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPluginWhereInput(ctx context.Context, raw any) (ent.PluginWhereInput, error) {
+	var out ent.PluginWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PluginWhereInput", raw, &out)
 	return out, err
 }
 
@@ -68588,6 +78460,62 @@ func unmarshalInputRejectTaskInput(ctx context.Context, ec *executionContext, ob
 func UnmarshalRejectTaskInput(ctx context.Context, raw any) (execution.ReasonedTask, error) {
 	var out execution.ReasonedTask
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RejectTaskInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputReleasePluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.ReleasePlugin, error) {
+	var it innovation.ReleasePlugin
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReleasePluginInput unmarshals raw into the ReleasePluginInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReleasePluginInput(ctx context.Context, raw any) (innovation.ReleasePlugin, error) {
+	var out innovation.ReleasePlugin
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReleasePluginInput", raw, &out)
 	return out, err
 }
 
@@ -76086,6 +86014,69 @@ func UnmarshalTaskWhereInput(ctx context.Context, raw any) (ent.TaskWhereInput, 
 	return out, err
 }
 
+func unmarshalInputTestPluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.TestPlugin, error) {
+	var it innovation.TestPlugin
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"versionID", "config", "inputs", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "versionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("versionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.VersionID = data
+		case "config":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("config"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Config = data
+		case "inputs":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("inputs"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Inputs = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTestPluginInput unmarshals raw into the TestPluginInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTestPluginInput(ctx context.Context, raw any) (innovation.TestPlugin, error) {
+	var out innovation.TestPlugin
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TestPluginInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputTextInput(ctx context.Context, ec *executionContext, obj any) (standard.Text, error) {
 	var it standard.Text
 	if obj == nil {
@@ -77445,6 +87436,62 @@ func UnmarshalUpdateStandardDraftInput(ctx context.Context, raw any) (standard.U
 	return out, err
 }
 
+func unmarshalInputUploadPluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.UploadPlugin, error) {
+	var it innovation.UploadPlugin
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"digest", "regionID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "digest":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("digest"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Digest = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalUploadPluginInput unmarshals raw into the UploadPluginInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalUploadPluginInput(ctx context.Context, raw any) (innovation.UploadPlugin, error) {
+	var out innovation.UploadPlugin
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "UploadPluginInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputUrgeTaskInput(ctx context.Context, ec *executionContext, obj any) (execution.ReasonedTask, error) {
 	var it execution.ReasonedTask
 	if obj == nil {
@@ -77734,6 +87781,26 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _Pool(ctx, ec, sel, obj)
+	case *ent.PluginVersion:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _PluginVersion(ctx, ec, sel, obj)
+	case *ent.PluginRun:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _PluginRun(ctx, ec, sel, obj)
+	case *ent.PluginAssignment:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _PluginAssignment(ctx, ec, sel, obj)
+	case *ent.Plugin:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _Plugin(ctx, ec, sel, obj)
 	case *ent.Pause:
 		if obj == nil {
 			return graphql.Null
@@ -82152,6 +92219,83 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "parkTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_parkTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "divertTask":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_divertTask(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "uploadPlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_uploadPlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "testPlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_testPlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "approvePlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_approvePlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "deprecatePlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_deprecatePlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revokePlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_revokePlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "releasePlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_releasePlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "assignPlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_assignPlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "rollBackPlugin":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_rollBackPlugin(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "endPluginAssignment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_endPluginAssignment(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "createProcess":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_createProcess(ctx, ec, field)
@@ -82885,6 +93029,1086 @@ func _PauseEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 			}
 		case "cursor":
 			out.Values[i] = _PauseEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginImplementors = []string{"Plugin", "Node"}
+
+func _Plugin(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Plugin) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Plugin")
+		case "id":
+			out.Values[i] = _Plugin_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _Plugin_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _Plugin_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _Plugin_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "name":
+			out.Values[i] = _Plugin_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nameZh":
+			out.Values[i] = _Plugin_nameZh(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nameEn":
+			out.Values[i] = _Plugin_nameEn(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Plugin_region(ctx, ec, field, obj)
+				})
+		case "versions":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Plugin_versions(ctx, ec, field, obj)
+				})
+		case "assignments":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Plugin_assignments(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginAssignmentImplementors = []string{"PluginAssignment", "Node"}
+
+func _PluginAssignment(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginAssignment) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginAssignmentImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginAssignment")
+		case "id":
+			out.Values[i] = _PluginAssignment_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _PluginAssignment_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _PluginAssignment_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _PluginAssignment_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pluginID":
+			out.Values[i] = _PluginAssignment_pluginID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "versionID":
+			out.Values[i] = _PluginAssignment_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "topic":
+			out.Values[i] = _PluginAssignment_topic(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _PluginAssignment_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "mode":
+			out.Values[i] = _PluginAssignment_mode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "sharePermille":
+			out.Values[i] = _PluginAssignment_sharePermille(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "cohort":
+			out.Values[i] = _PluginAssignment_cohort(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "config":
+			out.Values[i] = _PluginAssignment_config(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "inputs":
+			out.Values[i] = _PluginAssignment_inputs(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "outputs":
+			out.Values[i] = _PluginAssignment_outputs(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "generation":
+			out.Values[i] = _PluginAssignment_generation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "previousVersionID":
+			out.Values[i] = _PluginAssignment_previousVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "previousConfig":
+			out.Values[i] = _PluginAssignment_previousConfig(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "previousMode":
+			out.Values[i] = _PluginAssignment_previousMode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "fallback":
+			out.Values[i] = _PluginAssignment_fallback(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "fallbackRole":
+			out.Values[i] = _PluginAssignment_fallbackRole(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attempts":
+			out.Values[i] = _PluginAssignment_attempts(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "timeoutSeconds":
+			out.Values[i] = _PluginAssignment_timeoutSeconds(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "guardPermille":
+			out.Values[i] = _PluginAssignment_guardPermille(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "guardRuns":
+			out.Values[i] = _PluginAssignment_guardRuns(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "assignedBy":
+			out.Values[i] = _PluginAssignment_assignedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _PluginAssignment_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "changedAt":
+			out.Values[i] = _PluginAssignment_changedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endedAt":
+			out.Values[i] = _PluginAssignment_endedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginAssignment_region(ctx, ec, field, obj)
+				})
+		case "plugin":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginAssignment_plugin(ctx, ec, field, obj)
+				})
+		case "version":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginAssignment_version(ctx, ec, field, obj)
+				})
+		case "runs":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginAssignment_runs(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginAssignmentConnectionImplementors = []string{"PluginAssignmentConnection"}
+
+func _PluginAssignmentConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginAssignmentConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginAssignmentConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginAssignmentConnection")
+		case "edges":
+			out.Values[i] = _PluginAssignmentConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _PluginAssignmentConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _PluginAssignmentConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginAssignmentEdgeImplementors = []string{"PluginAssignmentEdge"}
+
+func _PluginAssignmentEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginAssignmentEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginAssignmentEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginAssignmentEdge")
+		case "node":
+			out.Values[i] = _PluginAssignmentEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _PluginAssignmentEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginAssignmentPayloadImplementors = []string{"PluginAssignmentPayload"}
+
+func _PluginAssignmentPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PluginAssignmentPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginAssignmentPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginAssignmentPayload")
+		case "assignment":
+			out.Values[i] = _PluginAssignmentPayload_assignment(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _PluginAssignmentPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginConnectionImplementors = []string{"PluginConnection"}
+
+func _PluginConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginConnection")
+		case "edges":
+			out.Values[i] = _PluginConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _PluginConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _PluginConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginEdgeImplementors = []string{"PluginEdge"}
+
+func _PluginEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginEdge")
+		case "node":
+			out.Values[i] = _PluginEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _PluginEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginRunImplementors = []string{"PluginRun", "Node"}
+
+func _PluginRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginRun) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginRunImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginRun")
+		case "id":
+			out.Values[i] = _PluginRun_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _PluginRun_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _PluginRun_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _PluginRun_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "assignmentID":
+			out.Values[i] = _PluginRun_assignmentID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "versionID":
+			out.Values[i] = _PluginRun_versionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "caseID":
+			out.Values[i] = _PluginRun_caseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "taskID":
+			out.Values[i] = _PluginRun_taskID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "mode":
+			out.Values[i] = _PluginRun_mode(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attempt":
+			out.Values[i] = _PluginRun_attempt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "generation":
+			out.Values[i] = _PluginRun_generation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "inputDigest":
+			out.Values[i] = _PluginRun_inputDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "configDigest":
+			out.Values[i] = _PluginRun_configDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "outputDigest":
+			out.Values[i] = _PluginRun_outputDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "isolation":
+			out.Values[i] = _PluginRun_isolation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "outcome":
+			out.Values[i] = _PluginRun_outcome(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "code":
+			out.Values[i] = _PluginRun_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "detail":
+			out.Values[i] = _PluginRun_detail(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "metrics":
+			out.Values[i] = _PluginRun_metrics(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "micros":
+			out.Values[i] = _PluginRun_micros(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endedAt":
+			out.Values[i] = _PluginRun_endedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginRun_region(ctx, ec, field, obj)
+				})
+		case "assignment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginRun_assignment(ctx, ec, field, obj)
+				})
+		case "version":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginRun_version(ctx, ec, field, obj)
+				})
+		case "case":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginRun_case(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginRunConnectionImplementors = []string{"PluginRunConnection"}
+
+func _PluginRunConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginRunConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginRunConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginRunConnection")
+		case "edges":
+			out.Values[i] = _PluginRunConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _PluginRunConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _PluginRunConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginRunEdgeImplementors = []string{"PluginRunEdge"}
+
+func _PluginRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginRunEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginRunEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginRunEdge")
+		case "node":
+			out.Values[i] = _PluginRunEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _PluginRunEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginStatusImplementors = []string{"PluginStatus"}
+
+func _PluginStatus(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PluginStatus) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginStatusImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginStatus")
+		case "name":
+			out.Values[i] = _PluginStatus_name(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "version":
+			out.Values[i] = _PluginStatus_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "digest":
+			out.Values[i] = _PluginStatus_digest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "state":
+			out.Values[i] = _PluginStatus_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "isolation":
+			out.Values[i] = _PluginStatus_isolation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "crashes":
+			out.Values[i] = _PluginStatus_crashes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "calls":
+			out.Values[i] = _PluginStatus_calls(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "failures":
+			out.Values[i] = _PluginStatus_failures(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastExit":
+			out.Values[i] = _PluginStatus_lastExit(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastLog":
+			out.Values[i] = _PluginStatus_lastLog(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginVersionImplementors = []string{"PluginVersion", "Node"}
+
+func _PluginVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginVersion) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginVersionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginVersion")
+		case "id":
+			out.Values[i] = _PluginVersion_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _PluginVersion_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _PluginVersion_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _PluginVersion_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pluginID":
+			out.Values[i] = _PluginVersion_pluginID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "version":
+			out.Values[i] = _PluginVersion_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "digest":
+			out.Values[i] = _PluginVersion_digest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _PluginVersion_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "kinds":
+			out.Values[i] = _PluginVersion_kinds(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "topics":
+			out.Values[i] = _PluginVersion_topics(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attributes":
+			out.Values[i] = _PluginVersion_attributes(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "configSchema":
+			out.Values[i] = _PluginVersion_configSchema(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "manifest":
+			out.Values[i] = _PluginVersion_manifest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "keyID":
+			out.Values[i] = _PluginVersion_keyID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "size":
+			out.Values[i] = _PluginVersion_size(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "uploadedBy":
+			out.Values[i] = _PluginVersion_uploadedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "conforms":
+			out.Values[i] = _PluginVersion_conforms(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "report":
+			out.Values[i] = _PluginVersion_report(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "isolation":
+			out.Values[i] = _PluginVersion_isolation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "testedAt":
+			out.Values[i] = _PluginVersion_testedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "testedBy":
+			out.Values[i] = _PluginVersion_testedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "approvedBy":
+			out.Values[i] = _PluginVersion_approvedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "approvedAt":
+			out.Values[i] = _PluginVersion_approvedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _PluginVersion_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginVersion_region(ctx, ec, field, obj)
+				})
+		case "plugin":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginVersion_plugin(ctx, ec, field, obj)
+				})
+		case "assignments":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginVersion_assignments(ctx, ec, field, obj)
+				})
+		case "runs":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginVersion_runs(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginVersionConnectionImplementors = []string{"PluginVersionConnection"}
+
+func _PluginVersionConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginVersionConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginVersionConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginVersionConnection")
+		case "edges":
+			out.Values[i] = _PluginVersionConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _PluginVersionConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _PluginVersionConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginVersionEdgeImplementors = []string{"PluginVersionEdge"}
+
+func _PluginVersionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.PluginVersionEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginVersionEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginVersionEdge")
+		case "node":
+			out.Values[i] = _PluginVersionEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _PluginVersionEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var pluginVersionPayloadImplementors = []string{"PluginVersionPayload"}
+
+func _PluginVersionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PluginVersionPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, pluginVersionPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PluginVersionPayload")
+		case "version":
+			out.Values[i] = _PluginVersionPayload_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _PluginVersionPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -84139,6 +95363,36 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_clocks(ctx, ec, field)
+				})
+		case "plugins":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_plugins(ctx, ec, field)
+				})
+		case "plugin":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_plugin(ctx, ec, field)
+				})
+		case "pluginAssignments":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_pluginAssignments(ctx, ec, field)
+				})
+		case "pluginRuns":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_pluginRuns(ctx, ec, field)
+				})
+		case "pluginStatus":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_pluginStatus(ctx, ec, field)
 				})
 		case "processes":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -86713,6 +97967,21 @@ func _Task(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "waitMessage":
+			out.Values[i] = _Task_waitMessage(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "waitKey":
+			out.Values[i] = _Task_waitKey(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "waitPayload":
+			out.Values[i] = _Task_waitPayload(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "urges":
 			out.Values[i] = _Task_urges(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -88507,6 +99776,11 @@ func unmarshalNApproveStandardInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNAssignPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐAssignPlugin(ctx context.Context, ec *executionContext, v any) (innovation.AssignPlugin, error) {
+	res, err := unmarshalInputAssignPluginInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNAssignRoleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋworkforceᚐAssignRole(ctx context.Context, ec *executionContext, v any) (workforce.AssignRole, error) {
 	res, err := unmarshalInputAssignRoleInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -88847,6 +100121,11 @@ func marshalNCaseResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCase
 	return _CaseResult(ctx, ec, sel, v)
 }
 
+func unmarshalNChangePluginAssignmentInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐChangeAssignment(ctx context.Context, ec *executionContext, v any) (innovation.ChangeAssignment, error) {
+	res, err := unmarshalInputChangePluginAssignmentInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNCheckResult2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐCheckResult(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.CheckResult) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "CheckResult!")
@@ -89147,6 +100426,11 @@ func marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx context.Context, 
 
 func unmarshalNDelegateTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐHandTask(ctx context.Context, ec *executionContext, v any) (execution.HandTask, error) {
 	res, err := unmarshalInputDelegateTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNDivertTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐDivertTask(ctx context.Context, ec *executionContext, v any) (execution.DivertTask, error) {
+	res, err := unmarshalInputDivertTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -89662,6 +100946,11 @@ func marshalNInt2ᚕintᚄ(ctx context.Context, ec *executionContext, sel ast.Se
 	return ret
 }
 
+func unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐJudgePlugin(ctx context.Context, ec *executionContext, v any) (innovation.JudgePlugin, error) {
+	res, err := unmarshalInputJudgePluginInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Label) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Label!")
@@ -89848,6 +101137,11 @@ func unmarshalNParameterValueInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternal�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNParkTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐParkTask(ctx context.Context, ec *executionContext, v any) (execution.ParkTask, error) {
+	res, err := unmarshalInputParkTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNPauseBindingInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmnᚐPauseBind(ctx context.Context, ec *executionContext, v any) (bpmn.PauseBind, error) {
 	res, err := unmarshalInputPauseBindingInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -89893,6 +101187,273 @@ func unmarshalNPauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWh
 func unmarshalNPlanTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPlanTask(ctx context.Context, ec *executionContext, v any) (execution.PlanTask, error) {
 	res, err := unmarshalInputPlanTaskInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Plugin!")
+		return graphql.Null
+	}
+	return _Plugin(ctx, ec, sel, v)
+}
+
+func marshalNPluginAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignment(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginAssignment) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginAssignment!")
+		return graphql.Null
+	}
+	return _PluginAssignment(ctx, ec, sel, v)
+}
+
+func marshalNPluginAssignmentConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginAssignmentConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginAssignmentConnection!")
+		return graphql.Null
+	}
+	return _PluginAssignmentConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginAssignmentFallback2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐFallback(ctx context.Context, ec *executionContext, v any) (pluginassignment.Fallback, error) {
+	var res pluginassignment.Fallback
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginAssignmentFallback2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐFallback(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginassignment.Fallback) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginAssignmentMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐMode(ctx context.Context, ec *executionContext, v any) (pluginassignment.Mode, error) {
+	var res pluginassignment.Mode
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginAssignmentMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐMode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginassignment.Mode) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginAssignmentOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrder(ctx context.Context, ec *executionContext, v any) (*ent.PluginAssignmentOrder, error) {
+	res, err := unmarshalInputPluginAssignmentOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginAssignmentOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderField(ctx context.Context, ec *executionContext, v any) (*ent.PluginAssignmentOrderField, error) {
+	var res = new(ent.PluginAssignmentOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginAssignmentOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginAssignmentOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginAssignmentOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNPluginAssignmentPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginAssignmentPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PluginAssignmentPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginAssignmentPayload!")
+		return graphql.Null
+	}
+	return _PluginAssignmentPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginAssignmentPreviousMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐPreviousMode(ctx context.Context, ec *executionContext, v any) (pluginassignment.PreviousMode, error) {
+	var res pluginassignment.PreviousMode
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginAssignmentPreviousMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐPreviousMode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginassignment.PreviousMode) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginAssignmentState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx context.Context, ec *executionContext, v any) (pluginassignment.State, error) {
+	var res pluginassignment.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginAssignmentState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginassignment.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginAssignmentWhereInput, error) {
+	res, err := unmarshalInputPluginAssignmentWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginConnection!")
+		return graphql.Null
+	}
+	return _PluginConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginMappingInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐMapping(ctx context.Context, ec *executionContext, v any) (*innovation.Mapping, error) {
+	res, err := unmarshalInputPluginMappingInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrder(ctx context.Context, ec *executionContext, v any) (*ent.PluginOrder, error) {
+	res, err := unmarshalInputPluginOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrderField(ctx context.Context, ec *executionContext, v any) (*ent.PluginOrderField, error) {
+	var res = new(ent.PluginOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNPluginRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginRunConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginRunConnection!")
+		return graphql.Null
+	}
+	return _PluginRunConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginRunMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐMode(ctx context.Context, ec *executionContext, v any) (pluginrun.Mode, error) {
+	var res pluginrun.Mode
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginRunMode2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐMode(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginrun.Mode) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginRunOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrder(ctx context.Context, ec *executionContext, v any) (*ent.PluginRunOrder, error) {
+	res, err := unmarshalInputPluginRunOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderField(ctx context.Context, ec *executionContext, v any) (*ent.PluginRunOrderField, error) {
+	var res = new(ent.PluginRunOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginRunOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginRunOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalNPluginRunOutcome2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx context.Context, ec *executionContext, v any) (pluginrun.Outcome, error) {
+	var res pluginrun.Outcome
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginRunOutcome2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginrun.Outcome) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginRunWhereInput, error) {
+	res, err := unmarshalInputPluginRunWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginStatus2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginStatusᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.PluginStatus) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNPluginStatus2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginStatus(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNPluginStatus2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginStatus(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PluginStatus) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginStatus!")
+		return graphql.Null
+	}
+	return _PluginStatus(ctx, ec, sel, v)
+}
+
+func marshalNPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginVersion!")
+		return graphql.Null
+	}
+	return _PluginVersion(ctx, ec, sel, v)
+}
+
+func marshalNPluginVersionConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginVersionConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginVersionConnection!")
+		return graphql.Null
+	}
+	return _PluginVersionConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginVersionOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrder(ctx context.Context, ec *executionContext, v any) (*ent.PluginVersionOrder, error) {
+	res, err := unmarshalInputPluginVersionOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginVersionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrderField(ctx context.Context, ec *executionContext, v any) (*ent.PluginVersionOrderField, error) {
+	var res = new(ent.PluginVersionOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginVersionOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginVersionOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginVersionOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNPluginVersionPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐPluginVersionPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PluginVersionPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PluginVersionPayload!")
+		return graphql.Null
+	}
+	return _PluginVersionPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNPluginVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx context.Context, ec *executionContext, v any) (pluginversion.State, error) {
+	var res pluginversion.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNPluginVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v pluginversion.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNPluginVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginVersionWhereInput, error) {
+	res, err := unmarshalInputPluginVersionWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNPluginWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginWhereInput, error) {
+	res, err := unmarshalInputPluginWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalNPoolConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPoolConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PoolConnection) graphql.Marshaler {
@@ -90271,6 +101832,11 @@ func unmarshalNRegionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion
 
 func unmarshalNRejectTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐReasonedTask(ctx context.Context, ec *executionContext, v any) (execution.ReasonedTask, error) {
 	res, err := unmarshalInputRejectTaskInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNReleasePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐReleasePlugin(ctx context.Context, ec *executionContext, v any) (innovation.ReleasePlugin, error) {
+	res, err := unmarshalInputReleasePluginInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -91199,6 +102765,11 @@ func unmarshalNTaskWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTaskWher
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNTestPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐTestPlugin(ctx context.Context, ec *executionContext, v any) (innovation.TestPlugin, error) {
+	res, err := unmarshalInputTestPluginInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNTextInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐText(ctx context.Context, ec *executionContext, v any) (standard.Text, error) {
 	res, err := unmarshalInputTextInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -91322,6 +102893,11 @@ func unmarshalNUpdateStaffInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋwork
 
 func unmarshalNUpdateStandardDraftInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstandardᚐUpdateDraft(ctx context.Context, ec *executionContext, v any) (standard.UpdateDraft, error) {
 	res, err := unmarshalInputUpdateStandardDraftInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNUploadPluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐUploadPlugin(ctx context.Context, ec *executionContext, v any) (innovation.UploadPlugin, error) {
+	res, err := unmarshalInputUploadPluginInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -93044,6 +104620,455 @@ func unmarshalOPauseWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPauseWh
 		return nil, nil
 	}
 	res, err := unmarshalInputPauseWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPlugin2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPlugin(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Plugin) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Plugin(ctx, ec, sel, v)
+}
+
+func marshalOPluginAssignment2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignment(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginAssignment) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginAssignment(ctx, ec, sel, v)
+}
+
+func marshalOPluginAssignmentEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.PluginAssignmentEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOPluginAssignmentEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOPluginAssignmentEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginAssignmentEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginAssignmentEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOPluginAssignmentOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginAssignmentOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginAssignmentOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginAssignmentOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginAssignmentState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]pluginassignment.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]pluginassignment.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginAssignmentState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOPluginAssignmentState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []pluginassignment.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNPluginAssignmentState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOPluginAssignmentState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx context.Context, ec *executionContext, v any) (*pluginassignment.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(pluginassignment.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPluginAssignmentState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginassignmentᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *pluginassignment.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOPluginAssignmentWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginAssignmentWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginAssignmentWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginAssignmentWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginAssignmentWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputPluginAssignmentWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPluginEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.PluginEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOPluginEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOPluginEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOPluginMappingInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐMappingᚄ(ctx context.Context, ec *executionContext, v any) ([]*innovation.Mapping, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*innovation.Mapping, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginMappingInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐMapping(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOPluginRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginRun) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginRun(ctx, ec, sel, v)
+}
+
+func marshalOPluginRunEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.PluginRunEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOPluginRunEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOPluginRunEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginRunEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginRunEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOPluginRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginRunOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginRunOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginRunOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginRunOutcome2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcomeᚄ(ctx context.Context, ec *executionContext, v any) ([]pluginrun.Outcome, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]pluginrun.Outcome, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginRunOutcome2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOPluginRunOutcome2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcomeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []pluginrun.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNPluginRunOutcome2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOPluginRunOutcome2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx context.Context, ec *executionContext, v any) (*pluginrun.Outcome, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(pluginrun.Outcome)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPluginRunOutcome2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginrunᚐOutcome(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *pluginrun.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOPluginRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginRunWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginRunWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginRunWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginRunWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputPluginRunWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginVersion(ctx, ec, sel, v)
+}
+
+func marshalOPluginVersionEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.PluginVersionEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOPluginVersionEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOPluginVersionEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.PluginVersionEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _PluginVersionEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOPluginVersionOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginVersionOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginVersionOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginVersionOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginVersionState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]pluginversion.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]pluginversion.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOPluginVersionState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []pluginversion.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNPluginVersionState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOPluginVersionState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx context.Context, ec *executionContext, v any) (*pluginversion.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(pluginversion.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOPluginVersionState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋpluginversionᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *pluginversion.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOPluginVersionWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginVersionWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginVersionWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginVersionWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersionWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginVersionWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputPluginVersionWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalOPluginWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.PluginWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.PluginWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNPluginWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOPluginWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.PluginWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputPluginWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

@@ -208,6 +208,36 @@ type OrgUnitPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// The answer of a change of an assignment.
+type PluginAssignmentPayload struct {
+	Assignment *ent.PluginAssignment `json:"assignment,omitempty"`
+	UserErrors []*UserError          `json:"userErrors"`
+}
+
+// A plugin as the node that answers sees it.
+type PluginStatus struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Digest  string `json:"digest"`
+	// stopped, starting, ready, backoff or quarantined.
+	State string `json:"state"`
+	// What keeps it apart from everything else.
+	Isolation []string `json:"isolation"`
+	Crashes   int      `json:"crashes"`
+	Calls     int      `json:"calls"`
+	Failures  int      `json:"failures"`
+	// How its latest process ended.
+	LastExit string `json:"lastExit"`
+	// The last lines that it logged.
+	LastLog []string `json:"lastLog"`
+}
+
+// The answer of a change of a plugin version.
+type PluginVersionPayload struct {
+	Version    *ent.PluginVersion `json:"version,omitempty"`
+	UserErrors []*UserError       `json:"userErrors"`
+}
+
 // The answer of a change of a pool.
 type PoolPayload struct {
 	Pool       *ent.Pool    `json:"pool,omitempty"`

@@ -10,6 +10,7 @@ const (
 	ReadCases     Action = "case.read"    // cases and all that belongs to them
 	ReadAudit     Action = "audit.read"
 	ReadTokens    Action = "token.read"
+	ReadPlugins   Action = "plugin.read" // plugins, their versions, assignments and runs
 
 	DraftStandard   Action = "standard.draft"
 	ApproveStandard Action = "standard.approve"
@@ -22,6 +23,10 @@ const (
 	AssignRole      Action = "role.assign"
 	Qualify         Action = "qualification.grant"
 	KeepTokens      Action = "token.write"
+
+	UploadPlugin  Action = "plugin.upload"  // upload and test
+	ApprovePlugin Action = "plugin.approve" // approve, deprecate and revoke
+	AssignPlugin  Action = "plugin.assign"  // assign to regions, roll back, end
 
 	StartCase      Action = "case.start"
 	CancelCase     Action = "case.cancel"
@@ -36,9 +41,9 @@ const (
 
 // Actions lists every action, reads first.
 var Actions = []Action{
-	ReadNorms, ReadProcesses, ReadStaff, ReadCases, ReadAudit, ReadTokens,
+	ReadNorms, ReadProcesses, ReadStaff, ReadCases, ReadAudit, ReadTokens, ReadPlugins,
 	DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar,
-	KeepStaff, AssignRole, Qualify, KeepTokens,
+	KeepStaff, AssignRole, Qualify, KeepTokens, UploadPlugin, ApprovePlugin, AssignPlugin,
 	StartCase, CancelCase, SendMessage, WorkTask, AssignTask, UrgeTask, PauseClock, ResolveFailure, MigrateCases,
 }
 
@@ -101,7 +106,7 @@ func define() []Definition {
 		{SystemAdmin, "系统管理员", "System administrator", slices.Clone(Actions)},
 		{StandardAdmin, "总部规范管理员", "Headquarters standard administrator", and(reader,
 			ReadAudit, DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar)},
-		{ProvinceAdmin, "省管理员", "Province administrator", and(reader, ReadStaff, ReadCases, ReadAudit,
+		{ProvinceAdmin, "省管理员", "Province administrator", and(reader, ReadStaff, ReadCases, ReadAudit, ReadPlugins, UploadPlugin, ApprovePlugin, AssignPlugin,
 			DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess,
 			KeepStaff, AssignRole, Qualify, CancelCase, ResolveFailure, AssignTask, UrgeTask, PauseClock, MigrateCases)},
 		{Dispatcher, "调度", "Dispatcher", and(worker, ReadStaff, AssignTask, UrgeTask, PauseClock)},
@@ -109,8 +114,8 @@ func define() []Definition {
 		{Agent, "客服", "Agent", and(worker, StartCase, CancelCase, UrgeTask)},
 		{Technician, "装维工程师", "Field technician", slices.Clone(worker)},
 		{Quality, "质检", "Quality specialist", and(worker, ReadStaff, UrgeTask)},
-		{Supervisor, "督办", "Supervisor", and(reader, ReadCases, ReadStaff, ReadAudit, UrgeTask, PauseClock, ResolveFailure, SendMessage)},
-		{Auditor, "只读审计", "Read-only auditor", and(reader, ReadStaff, ReadCases, ReadAudit)},
+		{Supervisor, "督办", "Supervisor", and(reader, ReadCases, ReadStaff, ReadAudit, ReadPlugins, UrgeTask, PauseClock, ResolveFailure, SendMessage)},
+		{Auditor, "只读审计", "Read-only auditor", and(reader, ReadStaff, ReadCases, ReadAudit, ReadPlugins)},
 		{Integration, "系统接口", "System interface", and(worker, StartCase)},
 	}
 	for _, c := range crew {

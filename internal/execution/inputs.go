@@ -238,6 +238,29 @@ type FailTask struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
+// ParkTask is the input of Room.ParkTask.
+type ParkTask struct {
+	TaskID         *string    `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string    `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string    `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Worker         *string    `json:"worker,omitempty" validate:"omitempty,max=128"`
+	Message        string     `json:"message" validate:"required,max=128"`
+	Key            *string    `json:"key,omitempty" validate:"omitempty,max=256"`
+	Until          *time.Time `json:"until,omitempty"`
+	IdempotencyKey *string    `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// DivertTask is the input of Room.DivertTask.
+type DivertTask struct {
+	TaskID         *string `json:"taskID,omitempty" validate:"omitempty,max=64"`
+	CaseNumber     *string `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	Worker         *string `json:"worker,omitempty" validate:"omitempty,max=128"`
+	Role           string  `json:"role" validate:"required,max=32"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
 // MigrateCases is the input of Room.MigrateCases; without CaseIDs every running
 // case of the version is meant, within RegionID if given.
 type MigrateCases struct {

@@ -99,13 +99,7 @@ func (f *file) held(t *ent.Task, worker *string) error {
 // process catches goes its way instead. Errors: TASK_STATE, TASK_LEASE_LOST.
 func (r *Room) FailTask(ctx context.Context, in FailTask) (TaskResult, error) {
 	return r.onTask(ctx, "failTask", taskRef{in.TaskID, in.CaseNumber, in.NodeID}, in.IdempotencyKey, in, func(ctx context.Context, f *file, t *ent.Task) error {
-		if err := f.room.mayComplete(ctx, f.qualified(f.unit.Viewer.StaffID), f.unit.Viewer, t); err != nil {
-			return err
-		}
-		if t.Kind != task.KindService {
-			return taskState(t)
-		}
-		if err := f.held(t, in.Worker); err != nil {
+		if err := f.workable(ctx, t, in.Worker); err != nil {
 			return err
 		}
 		f.unit.Note("reason", in.Reason)

@@ -7,6 +7,7 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/servicecase"
+	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
@@ -61,10 +62,22 @@ func waiting(ctx context.Context, u *command.Unit, in SendMessage) (string, erro
 	}
 	t, err := u.Token.Query().Where(token.WaitName(in.Name), token.WaitKey(key)).Order(ent.Asc(token.FieldEnteredAt, token.FieldID)).First(ctx)
 	if ent.IsNotFound(err) {
-		return "", notExpected(in.Name)
+		return parked(ctx, u, in.Name, key)
 	}
 	if err != nil {
 		return "", fmt.Errorf("find the waiting token: %w", err)
+	}
+	return t.CaseID, nil
+}
+
+// parked finds the case of a service task whose worker waits for the message.
+func parked(ctx context.Context, u *command.Unit, name, key string) (string, error) {
+	t, err := u.Task.Query().Where(task.WaitMessage(name), task.WaitKey(key)).Order(ent.Asc(task.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return "", notExpected(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the waiting task: %w", err)
 	}
 	return t.CaseID, nil
 }
@@ -76,6 +89,9 @@ func notExpected(name string) error {
 // deliver lets the engine take the message; it checks the payload against the
 // variable of the node that waits.
 func (f *file) deliver(ctx context.Context, in SendMessage) error {
+	if woken, err := f.wake(ctx, in); woken || err != nil {
+		return err
+	}
 	err := f.step(ctx, engine.Event{Kind: engine.MessageReceived, Name: in.Name, Key: deref(in.CorrelationKey), Variables: in.Payload})
 	switch fault.CodeOf(err) {
 	case "":

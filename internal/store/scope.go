@@ -58,6 +58,11 @@ var limits = map[string]limit{
 	ent.TypeTaskSigner:     regional(access.ReadCases),
 	ent.TypeTaskAction:     regional(access.ReadCases),
 	ent.TypeAuditEntry:     regional(access.ReadAudit),
+
+	ent.TypePlugin:           published(access.ReadPlugins, withApproved),
+	ent.TypePluginVersion:    published(access.ReadPlugins, approved),
+	ent.TypePluginAssignment: published(access.ReadPlugins, always),
+	ent.TypePluginRun:        regional(access.ReadPlugins),
 }
 
 // scopeReads limits every query of c to the viewer of its context: nothing is
@@ -155,6 +160,17 @@ func withReleased(table, column string) condition {
 		vs := entsql.Dialect(s.Dialect()).Select(column).From(entsql.Table(table))
 		return entsql.In(s.C("id"), vs.Where(released(vs)))
 	}
+}
+
+// approved: the plugin version may be assigned, or could be once.
+func approved(s *entsql.Selector) *entsql.Predicate {
+	return entsql.In(s.C("state"), "approved", "deprecated", "revoked")
+}
+
+// withApproved: one of the plugin's versions is approved.
+func withApproved(s *entsql.Selector) *entsql.Predicate {
+	vs := entsql.Dialect(s.Dialect()).Select("plugin_id").From(entsql.Table("plugin_versions"))
+	return entsql.In(s.C("id"), vs.Where(approved(vs)))
 }
 
 func published(a access.Action, seen condition) limit {

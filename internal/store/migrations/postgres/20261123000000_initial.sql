@@ -1,15 +1,7 @@
--- Create "jobs" table
-CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "args" bytea NOT NULL, "state" character varying NOT NULL DEFAULT 'ready', "run_at" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "token" bigint NOT NULL DEFAULT 0, "cursor" character varying NOT NULL DEFAULT '', "last_error" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
--- Create index "job_kind" to table: "jobs"
-CREATE INDEX "job_kind" ON "jobs" ("kind");
--- Create index "job_state_run_at" to table: "jobs"
-CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
--- Create "idempotency_keys" table
-CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "idempotencykey_created_at" to table: "idempotency_keys"
-CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
--- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
-CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
+-- Create "plugin_artifacts" table
+CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
 -- Create "audit_entries" table
 CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
@@ -30,6 +22,18 @@ CREATE INDEX "auditentry_viewer" ON "audit_entries" ("viewer");
 CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
 -- Create index "processedit_version_id_seq" to table: "process_edits"
 CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
+-- Create "idempotency_keys" table
+CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "idempotencykey_created_at" to table: "idempotency_keys"
+CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
+-- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
+CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
+-- Create "jobs" table
+CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "args" bytea NOT NULL, "state" character varying NOT NULL DEFAULT 'ready', "run_at" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "token" bigint NOT NULL DEFAULT 0, "cursor" character varying NOT NULL DEFAULT '', "last_error" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
+-- Create index "job_kind" to table: "jobs"
+CREATE INDEX "job_kind" ON "jobs" ("kind");
+-- Create index "job_state_run_at" to table: "jobs"
+CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
 -- Create "regions" table
 CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "region_level" to table: "regions"
@@ -257,7 +261,7 @@ CREATE INDEX "caseevent_region_id" ON "case_events" ("region_id");
 -- Create index "caseevent_region_path" to table: "case_events"
 CREATE INDEX "caseevent_region_path" ON "case_events" ("region_path" text_pattern_ops);
 -- Create "tasks" table
-CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "kind" character varying NOT NULL, "topic" character varying NOT NULL DEFAULT '', "role" character varying NOT NULL DEFAULT '', "stage" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'created', "priority" bigint NOT NULL DEFAULT 0, "required_qualifications" jsonb NOT NULL, "claimed_at" timestamptz NULL, "started_at" timestamptz NULL, "completed_at" timestamptz NULL, "completed_by" character varying NULL, "assigned_by" character varying NULL, "delegated_by" character varying NULL, "signing_mode" character varying NOT NULL DEFAULT 'all', "rejections" bigint NOT NULL DEFAULT 0, "escalated_to" character varying NOT NULL DEFAULT '', "urges" bigint NOT NULL DEFAULT 0, "urged_at" timestamptz NULL, "follow_up_at" timestamptz NULL, "lease_by" character varying NOT NULL DEFAULT '', "lease_until" timestamptz NOT NULL, "due_at" timestamptz NULL, "due_order" timestamptz NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "version_id" character varying NOT NULL, "assignee_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "tasks_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_staffs_assignee" FOREIGN KEY ("assignee_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "token_seq" bigint NOT NULL, "node_id" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "kind" character varying NOT NULL, "topic" character varying NOT NULL DEFAULT '', "role" character varying NOT NULL DEFAULT '', "stage" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'created', "priority" bigint NOT NULL DEFAULT 0, "required_qualifications" jsonb NOT NULL, "claimed_at" timestamptz NULL, "started_at" timestamptz NULL, "completed_at" timestamptz NULL, "completed_by" character varying NULL, "assigned_by" character varying NULL, "delegated_by" character varying NULL, "signing_mode" character varying NOT NULL DEFAULT 'all', "rejections" bigint NOT NULL DEFAULT 0, "escalated_to" character varying NOT NULL DEFAULT '', "wait_message" character varying NOT NULL DEFAULT '', "wait_key" character varying NOT NULL DEFAULT '', "wait_payload" text NOT NULL DEFAULT '', "urges" bigint NOT NULL DEFAULT 0, "urged_at" timestamptz NULL, "follow_up_at" timestamptz NULL, "lease_by" character varying NOT NULL DEFAULT '', "lease_until" timestamptz NOT NULL, "due_at" timestamptz NULL, "due_order" timestamptz NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "version_id" character varying NOT NULL, "assignee_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "tasks_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "tasks_staffs_assignee" FOREIGN KEY ("assignee_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "task_assignee_id" to table: "tasks"
 CREATE INDEX "task_assignee_id" ON "tasks" ("assignee_id");
 -- Create index "task_case_id" to table: "tasks"
@@ -280,6 +284,8 @@ CREATE INDEX "task_state_role_due_order" ON "tasks" ("state", "role", "due_order
 CREATE INDEX "task_topic_state_lease_until" ON "tasks" ("topic", "state", "lease_until");
 -- Create index "task_version_id" to table: "tasks"
 CREATE INDEX "task_version_id" ON "tasks" ("version_id");
+-- Create index "task_wait_message_wait_key" to table: "tasks"
+CREATE INDEX "task_wait_message_wait_key" ON "tasks" ("wait_message", "wait_key");
 -- Create "evidences" table
 CREATE TABLE "evidences" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "media" character varying NOT NULL DEFAULT 'text', "content" character varying NOT NULL, "digest" character varying NOT NULL, "by" character varying NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "task_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "evidences_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "evidences_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "evidences_tasks_task" FOREIGN KEY ("task_id") REFERENCES "tasks" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "evidence_case_id" to table: "evidences"
@@ -314,6 +320,52 @@ CREATE INDEX "pause_clock_id" ON "pauses" ("clock_id");
 CREATE INDEX "pause_region_id" ON "pauses" ("region_id");
 -- Create index "pause_region_path" to table: "pauses"
 CREATE INDEX "pause_region_path" ON "pauses" ("region_path" text_pattern_ops);
+-- Create "plugins" table
+CREATE TABLE "plugins" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "name" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugins_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "plugin_region_id" to table: "plugins"
+CREATE INDEX "plugin_region_id" ON "plugins" ("region_id");
+-- Create index "plugin_region_path" to table: "plugins"
+CREATE INDEX "plugin_region_path" ON "plugins" ("region_path" text_pattern_ops);
+-- Create index "plugins_name_key" to table: "plugins"
+CREATE UNIQUE INDEX "plugins_name_key" ON "plugins" ("name");
+-- Create "plugin_versions" table
+CREATE TABLE "plugin_versions" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version" character varying NOT NULL, "digest" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'verified', "kinds" jsonb NOT NULL, "topics" jsonb NOT NULL, "attributes" jsonb NOT NULL, "config_schema" text NOT NULL DEFAULT '', "manifest" text NOT NULL, "key_id" character varying NOT NULL, "size" bigint NOT NULL, "uploaded_by" character varying NOT NULL, "conforms" boolean NOT NULL DEFAULT false, "report" text NOT NULL DEFAULT '', "isolation" jsonb NOT NULL, "tested_at" timestamptz NULL, "tested_by" character varying NOT NULL DEFAULT '', "approved_by" character varying NOT NULL DEFAULT '', "approved_at" timestamptz NULL, "reason" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_versions_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_versions_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "plugin_versions_digest_key" to table: "plugin_versions"
+CREATE UNIQUE INDEX "plugin_versions_digest_key" ON "plugin_versions" ("digest");
+-- Create index "pluginversion_plugin_id_version" to table: "plugin_versions"
+CREATE UNIQUE INDEX "pluginversion_plugin_id_version" ON "plugin_versions" ("plugin_id", "version");
+-- Create index "pluginversion_region_id" to table: "plugin_versions"
+CREATE INDEX "pluginversion_region_id" ON "plugin_versions" ("region_id");
+-- Create index "pluginversion_region_path" to table: "plugin_versions"
+CREATE INDEX "pluginversion_region_path" ON "plugin_versions" ("region_path" text_pattern_ops);
+-- Create index "pluginversion_state" to table: "plugin_versions"
+CREATE INDEX "pluginversion_state" ON "plugin_versions" ("state");
+-- Create "plugin_assignments" table
+CREATE TABLE "plugin_assignments" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "topic" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'active', "mode" character varying NOT NULL, "share_permille" bigint NOT NULL DEFAULT 1000, "cohort" text NOT NULL DEFAULT '', "config" text NOT NULL DEFAULT '{}', "inputs" jsonb NOT NULL, "outputs" jsonb NOT NULL, "generation" bigint NOT NULL, "previous_version_id" character varying NOT NULL DEFAULT '', "previous_config" text NOT NULL DEFAULT '', "previous_mode" character varying NOT NULL DEFAULT 'none', "fallback" character varying NOT NULL DEFAULT 'human', "fallback_role" character varying NOT NULL DEFAULT '', "attempts" bigint NOT NULL DEFAULT 3, "timeout_seconds" bigint NOT NULL DEFAULT 30, "guard_permille" bigint NOT NULL DEFAULT 200, "guard_runs" bigint NOT NULL DEFAULT 20, "assigned_by" character varying NOT NULL, "reason" character varying NOT NULL DEFAULT '', "changed_at" timestamptz NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, "version_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_assignments_plugin_versions_version" FOREIGN KEY ("version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "pluginassignment_plugin_id_region_id_topic" to table: "plugin_assignments"
+CREATE INDEX "pluginassignment_plugin_id_region_id_topic" ON "plugin_assignments" ("plugin_id", "region_id", "topic");
+-- Create index "pluginassignment_region_id" to table: "plugin_assignments"
+CREATE INDEX "pluginassignment_region_id" ON "plugin_assignments" ("region_id");
+-- Create index "pluginassignment_region_path" to table: "plugin_assignments"
+CREATE INDEX "pluginassignment_region_path" ON "plugin_assignments" ("region_path" text_pattern_ops);
+-- Create index "pluginassignment_state_topic" to table: "plugin_assignments"
+CREATE INDEX "pluginassignment_state_topic" ON "plugin_assignments" ("state", "topic");
+-- Create index "pluginassignment_version_id" to table: "plugin_assignments"
+CREATE INDEX "pluginassignment_version_id" ON "plugin_assignments" ("version_id");
+-- Create "plugin_runs" table
+CREATE TABLE "plugin_runs" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "task_id" character varying NOT NULL, "mode" character varying NOT NULL, "attempt" bigint NOT NULL, "generation" bigint NOT NULL, "input_digest" character varying NOT NULL, "config_digest" character varying NOT NULL, "output_digest" character varying NOT NULL DEFAULT '', "isolation" jsonb NOT NULL, "outcome" character varying NOT NULL DEFAULT 'running', "code" character varying NOT NULL DEFAULT '', "detail" character varying NOT NULL DEFAULT '', "metrics" jsonb NOT NULL, "micros" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "assignment_id" character varying NOT NULL, "version_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_runs_plugin_assignments_assignment" FOREIGN KEY ("assignment_id") REFERENCES "plugin_assignments" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_runs_plugin_versions_version" FOREIGN KEY ("version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_runs_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_runs_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "pluginrun_assignment_id_outcome" to table: "plugin_runs"
+CREATE INDEX "pluginrun_assignment_id_outcome" ON "plugin_runs" ("assignment_id", "outcome");
+-- Create index "pluginrun_case_id" to table: "plugin_runs"
+CREATE INDEX "pluginrun_case_id" ON "plugin_runs" ("case_id");
+-- Create index "pluginrun_region_id" to table: "plugin_runs"
+CREATE INDEX "pluginrun_region_id" ON "plugin_runs" ("region_id");
+-- Create index "pluginrun_region_path" to table: "plugin_runs"
+CREATE INDEX "pluginrun_region_path" ON "plugin_runs" ("region_path" text_pattern_ops);
+-- Create index "pluginrun_task_id" to table: "plugin_runs"
+CREATE INDEX "pluginrun_task_id" ON "plugin_runs" ("task_id");
+-- Create index "pluginrun_version_id" to table: "plugin_runs"
+CREATE INDEX "pluginrun_version_id" ON "plugin_runs" ("version_id");
 -- Create "pools" table
 CREATE TABLE "pools" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "role" character varying NOT NULL, "size" bigint NOT NULL, "calendar_code" character varying NOT NULL, "finish_over" boolean NOT NULL DEFAULT false, "cost_per_hour_fen" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "pools_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "pool_region_id" to table: "pools"

@@ -194,6 +194,56 @@ CREATE INDEX `pause_region_path` ON `pauses` (`region_path`);
 CREATE INDEX `pause_region_id` ON `pauses` (`region_id`);
 -- Create index "pause_clock_id" to table: "pauses"
 CREATE INDEX `pause_clock_id` ON `pauses` (`clock_id`);
+-- Create "plugins" table
+CREATE TABLE `plugins` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `name` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugins_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
+-- Create index "plugins_name_key" to table: "plugins"
+CREATE UNIQUE INDEX `plugins_name_key` ON `plugins` (`name`);
+-- Create index "plugin_region_path" to table: "plugins"
+CREATE INDEX `plugin_region_path` ON `plugins` (`region_path`);
+-- Create index "plugin_region_id" to table: "plugins"
+CREATE INDEX `plugin_region_id` ON `plugins` (`region_id`);
+-- Create "plugin_artifacts" table
+CREATE TABLE `plugin_artifacts` (`id` text NOT NULL, `created_at` datetime NOT NULL, `digest` text NOT NULL, `content` blob NOT NULL, PRIMARY KEY (`id`));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX `plugin_artifacts_digest_key` ON `plugin_artifacts` (`digest`);
+-- Create "plugin_assignments" table
+CREATE TABLE `plugin_assignments` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `topic` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('active'), `mode` text NOT NULL, `share_permille` integer NOT NULL DEFAULT (1000), `cohort` text NOT NULL DEFAULT (''), `config` text NOT NULL DEFAULT ('{}'), `inputs` json NOT NULL, `outputs` json NOT NULL, `generation` integer NOT NULL, `previous_version_id` text NOT NULL DEFAULT (''), `previous_config` text NOT NULL DEFAULT (''), `previous_mode` text NOT NULL DEFAULT ('none'), `fallback` text NOT NULL DEFAULT ('human'), `fallback_role` text NOT NULL DEFAULT (''), `attempts` integer NOT NULL DEFAULT (3), `timeout_seconds` integer NOT NULL DEFAULT (30), `guard_permille` integer NOT NULL DEFAULT (200), `guard_runs` integer NOT NULL DEFAULT (20), `assigned_by` text NOT NULL, `reason` text NOT NULL DEFAULT (''), `changed_at` datetime NOT NULL, `ended_at` datetime NULL, `region_id` text NOT NULL, `plugin_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_assignments_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugin_versions_version` FOREIGN KEY (`version_id`) REFERENCES `plugin_versions` (`id`) ON DELETE NO ACTION);
+-- Create index "pluginassignment_region_path" to table: "plugin_assignments"
+CREATE INDEX `pluginassignment_region_path` ON `plugin_assignments` (`region_path`);
+-- Create index "pluginassignment_region_id" to table: "plugin_assignments"
+CREATE INDEX `pluginassignment_region_id` ON `plugin_assignments` (`region_id`);
+-- Create index "pluginassignment_plugin_id_region_id_topic" to table: "plugin_assignments"
+CREATE INDEX `pluginassignment_plugin_id_region_id_topic` ON `plugin_assignments` (`plugin_id`, `region_id`, `topic`);
+-- Create index "pluginassignment_state_topic" to table: "plugin_assignments"
+CREATE INDEX `pluginassignment_state_topic` ON `plugin_assignments` (`state`, `topic`);
+-- Create index "pluginassignment_version_id" to table: "plugin_assignments"
+CREATE INDEX `pluginassignment_version_id` ON `plugin_assignments` (`version_id`);
+-- Create "plugin_runs" table
+CREATE TABLE `plugin_runs` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `task_id` text NOT NULL, `mode` text NOT NULL, `attempt` integer NOT NULL, `generation` integer NOT NULL, `input_digest` text NOT NULL, `config_digest` text NOT NULL, `output_digest` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `outcome` text NOT NULL DEFAULT ('running'), `code` text NOT NULL DEFAULT (''), `detail` text NOT NULL DEFAULT (''), `metrics` json NOT NULL, `micros` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `region_id` text NOT NULL, `assignment_id` text NOT NULL, `version_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_runs_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_runs_plugin_assignments_assignment` FOREIGN KEY (`assignment_id`) REFERENCES `plugin_assignments` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_runs_plugin_versions_version` FOREIGN KEY (`version_id`) REFERENCES `plugin_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_runs_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
+-- Create index "pluginrun_region_path" to table: "plugin_runs"
+CREATE INDEX `pluginrun_region_path` ON `plugin_runs` (`region_path`);
+-- Create index "pluginrun_region_id" to table: "plugin_runs"
+CREATE INDEX `pluginrun_region_id` ON `plugin_runs` (`region_id`);
+-- Create index "pluginrun_assignment_id_outcome" to table: "plugin_runs"
+CREATE INDEX `pluginrun_assignment_id_outcome` ON `plugin_runs` (`assignment_id`, `outcome`);
+-- Create index "pluginrun_task_id" to table: "plugin_runs"
+CREATE INDEX `pluginrun_task_id` ON `plugin_runs` (`task_id`);
+-- Create index "pluginrun_case_id" to table: "plugin_runs"
+CREATE INDEX `pluginrun_case_id` ON `plugin_runs` (`case_id`);
+-- Create index "pluginrun_version_id" to table: "plugin_runs"
+CREATE INDEX `pluginrun_version_id` ON `plugin_runs` (`version_id`);
+-- Create "plugin_versions" table
+CREATE TABLE `plugin_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `version` text NOT NULL, `digest` text NOT NULL, `state` text NOT NULL DEFAULT ('verified'), `kinds` json NOT NULL, `topics` json NOT NULL, `attributes` json NOT NULL, `config_schema` text NOT NULL DEFAULT (''), `manifest` text NOT NULL, `key_id` text NOT NULL, `size` integer NOT NULL, `uploaded_by` text NOT NULL, `conforms` bool NOT NULL DEFAULT (false), `report` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `tested_at` datetime NULL, `tested_by` text NOT NULL DEFAULT (''), `approved_by` text NOT NULL DEFAULT (''), `approved_at` datetime NULL, `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `plugin_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_versions_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION);
+-- Create index "plugin_versions_digest_key" to table: "plugin_versions"
+CREATE UNIQUE INDEX `plugin_versions_digest_key` ON `plugin_versions` (`digest`);
+-- Create index "pluginversion_region_path" to table: "plugin_versions"
+CREATE INDEX `pluginversion_region_path` ON `plugin_versions` (`region_path`);
+-- Create index "pluginversion_region_id" to table: "plugin_versions"
+CREATE INDEX `pluginversion_region_id` ON `plugin_versions` (`region_id`);
+-- Create index "pluginversion_plugin_id_version" to table: "plugin_versions"
+CREATE UNIQUE INDEX `pluginversion_plugin_id_version` ON `plugin_versions` (`plugin_id`, `version`);
+-- Create index "pluginversion_state" to table: "plugin_versions"
+CREATE INDEX `pluginversion_state` ON `plugin_versions` (`state`);
 -- Create "pools" table
 CREATE TABLE `pools` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `code` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `role` text NOT NULL, `size` integer NOT NULL, `calendar_code` text NOT NULL, `finish_over` bool NOT NULL DEFAULT (false), `cost_per_hour_fen` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `pools_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
 -- Create index "pools_code_key" to table: "pools"
@@ -341,7 +391,7 @@ CREATE INDEX `surveyresponse_case_id` ON `survey_responses` (`case_id`);
 -- Create index "surveyresponse_score" to table: "survey_responses"
 CREATE INDEX `surveyresponse_score` ON `survey_responses` (`score`);
 -- Create "tasks" table
-CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `assigned_by` text NULL, `delegated_by` text NULL, `signing_mode` text NOT NULL DEFAULT ('all'), `rejections` integer NOT NULL DEFAULT (0), `escalated_to` text NOT NULL DEFAULT (''), `urges` integer NOT NULL DEFAULT (0), `urged_at` datetime NULL, `follow_up_at` datetime NULL, `lease_by` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
+CREATE TABLE `tasks` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `token_seq` integer NOT NULL, `node_id` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `kind` text NOT NULL, `topic` text NOT NULL DEFAULT (''), `role` text NOT NULL DEFAULT (''), `stage` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('created'), `priority` integer NOT NULL DEFAULT (0), `required_qualifications` json NOT NULL, `claimed_at` datetime NULL, `started_at` datetime NULL, `completed_at` datetime NULL, `completed_by` text NULL, `assigned_by` text NULL, `delegated_by` text NULL, `signing_mode` text NOT NULL DEFAULT ('all'), `rejections` integer NOT NULL DEFAULT (0), `escalated_to` text NOT NULL DEFAULT (''), `wait_message` text NOT NULL DEFAULT (''), `wait_key` text NOT NULL DEFAULT (''), `wait_payload` text NOT NULL DEFAULT (''), `urges` integer NOT NULL DEFAULT (0), `urged_at` datetime NULL, `follow_up_at` datetime NULL, `lease_by` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `due_at` datetime NULL, `due_order` datetime NOT NULL, `region_id` text NOT NULL, `case_id` text NOT NULL, `version_id` text NOT NULL, `assignee_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `tasks_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `tasks_staffs_assignee` FOREIGN KEY (`assignee_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL);
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX `task_region_path` ON `tasks` (`region_path`);
 -- Create index "task_region_id" to table: "tasks"
@@ -362,6 +412,8 @@ CREATE INDEX `task_topic_state_lease_until` ON `tasks` (`topic`, `state`, `lease
 CREATE INDEX `task_kind` ON `tasks` (`kind`);
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX `task_escalated_to` ON `tasks` (`escalated_to`);
+-- Create index "task_wait_message_wait_key" to table: "tasks"
+CREATE INDEX `task_wait_message_wait_key` ON `tasks` (`wait_message`, `wait_key`);
 -- Create index "task_region_path_state_due_order" to table: "tasks"
 CREATE INDEX `task_region_path_state_due_order` ON `tasks` (`region_path`, `state`, `due_order`);
 -- Create "task_actions" table

@@ -1,0 +1,368 @@
+package innovation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginartifact"
+	"github.com/openspms/spms/ent/pluginversion"
+	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost"
+	"github.com/openspms/spms/internal/pluginhost/bundle"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/plugins/sdk/plugintest"
+	"github.com/openspms/spms/plugins/sdk/pluginv1"
+)
+
+// VersionRef selects a plugin version by its id or as NAME@VERSION.
+func VersionRef(ref string) predicate.PluginVersion {
+	if name, version, ok := strings.Cut(ref, "@"); ok {
+		return pluginversion.And(pluginversion.HasPluginWith(plugin.Name(name)), func(s *sql.Selector) {
+			s.Where(sql.EQ(s.C(pluginversion.FieldVersion), version))
+		})
+	}
+	return pluginversion.ID(ref)
+}
+
+// Keep stores the bytes of a bundle under their digest and returns it; the same
+// bytes are stored once. Nothing in them is believed or run. Errors:
+// ACTION_FORBIDDEN, and those of bundle.Read.
+func (r *Room) Keep(ctx context.Context, content []byte) (string, error) {
+	if v := access.From(ctx); v == nil || !v.MayAnywhere(access.UploadPlugin) {
+		return "", fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.UploadPlugin)), fault.P("region", "/"))
+	}
+	b, err := bundle.Read(content)
+	if err != nil {
+		return "", err
+	}
+	cmd := command.Command{Operation: "storeBundle", Input: b.Digest}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		known, err := u.PluginArtifact.Query().Where(pluginartifact.Digest(b.Digest)).Exist(access.Elevated(ctx))
+		if err != nil || known {
+			return b.Digest, err
+		}
+		u.Note("digest", b.Digest)
+		return b.Digest, u.PluginArtifact.Create().SetDigest(b.Digest).SetContent(content).SetCreatedAt(u.Now).Exec(ctx)
+	})
+}
+
+// Upload enters a stored bundle into the catalog of a region: its structure, every
+// file's hash and its signature by a trusted key are verified, nothing is started.
+// It returns the id of the version. Errors: PLUGIN_BUNDLE_NOT_FOUND, those of
+// bundle.Read and Bundle.Verify, PLUGIN_VERSION_TAKEN, PLUGIN_FOREIGN_REGION.
+func (r *Room) Upload(ctx context.Context, in UploadPlugin) (string, error) {
+	content, err := r.content(ctx, in.Digest)
+	if err != nil {
+		return "", err
+	}
+	b, err := bundle.Read(content)
+	if err != nil {
+		return "", err
+	}
+	key, err := b.Verify(r.o.Trusted)
+	if err != nil {
+		return "", err
+	}
+	cmd := command.Command{Operation: "uploadPlugin", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		reg, err := regionOf(ctx, u, in.RegionID)
+		if err != nil {
+			return "", err
+		}
+		if err := u.Require(access.UploadPlugin, reg.RegionPath); err != nil {
+			return "", err
+		}
+		p, err := entry(ctx, u, b.Manifest, reg)
+		if err != nil {
+			return "", err
+		}
+		return r.version(ctx, u, p, b, key, len(content))
+	})
+}
+
+// content reads a stored bundle.
+func (r *Room) content(ctx context.Context, digest string) ([]byte, error) {
+	row, err := r.door.Store.Client().PluginArtifact.Query().Where(pluginartifact.Digest(digest)).Only(access.Elevated(ctx))
+	if err != nil {
+		return nil, notFound(err, "PLUGIN_BUNDLE_NOT_FOUND", digest, "digest")
+	}
+	return row.Content, nil
+}
+
+// entry returns the plugin that a manifest names, made when it is new. A plugin
+// belongs to the region that brought it first.
+func entry(ctx context.Context, u *command.Unit, m bundle.Manifest, reg *ent.Region) (*ent.Plugin, error) {
+	p, err := u.Plugin.Query().Where(plugin.Name(m.Name)).Only(store.Locking(access.Elevated(ctx)))
+	switch {
+	case ent.IsNotFound(err):
+		return u.Plugin.Create().SetName(m.Name).SetNameZh(m.Title.Zh).SetNameEn(m.Title.En).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("read the plugin: %w", err)
+	case p.RegionID != reg.ID:
+		return nil, fault.E(fault.Conflict, "PLUGIN_FOREIGN_REGION", fault.P("plugin", m.Name), fault.P("region", reg.Code)).At("input", "regionID")
+	}
+	return p, nil
+}
+
+func (r *Room) version(ctx context.Context, u *command.Unit, p *ent.Plugin, b *bundle.Bundle, key bundle.PublicKey, size int) (string, error) {
+	m := b.Manifest
+	manifest, err := json.Marshal(m)
+	if err != nil {
+		return "", fmt.Errorf("keep the manifest: %w", err)
+	}
+	v, err := u.PluginVersion.Create().SetPluginID(p.ID).SetVersion(m.Version).SetDigest(b.Digest).SetKinds(m.Kinds).
+		SetTopics(list(m.Topics)).SetAttributes(list(m.Attributes)).SetConfigSchema(string(m.ConfigSchema)).SetManifest(string(manifest)).
+		SetKeyID(key.ID()).SetSize(size).SetUploadedBy(u.Viewer.StaffID).SetRegionID(p.RegionID).SetRegionPath(p.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+	if ent.IsConstraintError(err) {
+		return "", fault.E(fault.Conflict, "PLUGIN_VERSION_TAKEN", fault.P("plugin", m.Name), fault.P("version", m.Version)).At("input", "digest")
+	}
+	if err != nil {
+		return "", fmt.Errorf("create the plugin version: %w", err)
+	}
+	u.On(v.ID, p.RegionPath)
+	u.Note("digest", b.Digest)
+	return v.ID, nil
+}
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// Test holds an uploaded version against the contract, in a process of its own that
+// is kept apart as well as this machine can, and keeps the report. A version that
+// conforms may be approved then. Errors: PLUGIN_VERSION_NOT_FOUND,
+// PLUGIN_VERSION_STATE; what the kit finds is no error but the report.
+func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
+	v, err := r.door.Store.Client().PluginVersion.Query().Where(VersionRef(in.VersionID)).WithPlugin().Only(ctx)
+	if err != nil {
+		return "", notFound(err, "PLUGIN_VERSION_NOT_FOUND", in.VersionID, "versionID")
+	}
+	if viewer := access.From(ctx); !viewer.May(access.UploadPlugin, v.RegionPath) { // before anything is started; asked again below
+		return "", fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.UploadPlugin)), fault.P("region", v.RegionPath))
+	}
+	if err := inState(v, pluginversion.StateVerified, pluginversion.StateTested); err != nil {
+		return "", err
+	}
+	report, isolation, conforms, err := r.try(ctx, v, in)
+	if err != nil {
+		return "", err
+	}
+	cmd := command.Command{Operation: "testPlugin", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		v, err := versionOf(ctx, u, in.VersionID)
+		if err != nil {
+			return "", err
+		}
+		if err := u.Require(access.UploadPlugin, v.RegionPath); err != nil {
+			return "", err
+		}
+		if err := inState(v, pluginversion.StateVerified, pluginversion.StateTested); err != nil {
+			return "", err
+		}
+		u.On(v.ID, v.RegionPath)
+		u.Note("conforms", conforms)
+		state := pluginversion.StateVerified
+		if conforms {
+			state = pluginversion.StateTested
+		}
+		return v.ID, u.PluginVersion.UpdateOne(v).SetState(state).SetConforms(conforms).SetReport(report).SetIsolation(isolation).
+			SetTestedAt(u.Now).SetTestedBy(u.Viewer.StaffID).Exec(ctx)
+	})
+}
+
+// try runs the conformance kit over a version. That the plugin cannot be started,
+// crashes or lies about itself is the report.
+func (r *Room) try(ctx context.Context, v *ent.PluginVersion, in TestPlugin) (report string, isolation []string, conforms bool, err error) {
+	a, err := r.artifact(ctx, v)
+	if err != nil {
+		return "", nil, false, err
+	}
+	sample := plugintest.Sample{Config: text(in.Config)}
+	if in.Inputs != nil {
+		sample.Inputs = []string{text(in.Inputs)}
+	}
+	found, checkErr := r.o.Host.Check(ctx, a, sample)
+	conforms = true
+	if ctx.Err() != nil {
+		return "", nil, false, ctx.Err()
+	}
+	kept := kit{Findings: []finding{}}
+	for _, f := range found.Findings {
+		x := finding{Rule: f.Rule}
+		if f.Err != nil {
+			x.Wrong = f.Err.Error()
+		}
+		kept.Findings = append(kept.Findings, x)
+	}
+	if checkErr != nil {
+		kept.Error = checkErr.Error()
+	} else if said := contradiction(v, found.Identity); said != "" {
+		kept.Findings = append(kept.Findings, finding{Rule: "manifest", Wrong: said})
+		conforms = false
+	}
+	out, err := json.Marshal(kept)
+	if err != nil {
+		return "", nil, false, fmt.Errorf("keep the report: %w", err)
+	}
+	return string(out), list(r.isolation(a)), conforms && checkErr == nil && found.Err() == nil, nil
+}
+
+// contradiction tells where a plugin says something else of itself than its signed
+// manifest; "" for nowhere.
+func contradiction(v *ent.PluginVersion, said *pluginv1.DescribeResponse) string {
+	var kinds []string
+	for _, k := range said.GetKinds() {
+		kinds = append(kinds, strings.ToLower(strings.TrimPrefix(k.String(), "KIND_")))
+	}
+	switch {
+	case !sameList(kinds, v.Kinds):
+		return fmt.Sprintf("kinds: the program says %v, the manifest %v", kinds, v.Kinds)
+	case !sameList(said.GetAttributes(), v.Attributes):
+		return fmt.Sprintf("attributes: the program says %v, the manifest %v", said.GetAttributes(), v.Attributes)
+	case !sameJSON(said.GetConfigSchemaJson(), v.ConfigSchema):
+		return "the program has another schema of its configuration than the manifest"
+	}
+	return ""
+}
+
+func sameList(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func sameJSON(a, b string) bool {
+	var x, y any
+	if a == "" || b == "" {
+		return a == b
+	}
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// kit is a report as it is kept: each rule of the conformance kit with what was
+// wrong, and why the plugin could not be tried at all.
+type kit struct {
+	Findings []finding `json:"findings"`
+	Error    string    `json:"error,omitempty"`
+}
+
+type finding struct {
+	Rule  string `json:"rule"`
+	Wrong string `json:"wrong,omitempty"`
+}
+
+// isolation is what keeps the plugin apart on this node.
+func (r *Room) isolation(a pluginhost.Artifact) []string {
+	for _, s := range r.o.Host.Status() {
+		if s.Digest == a.Digest {
+			return s.Isolation
+		}
+	}
+	return nil
+}
+
+func text(m map[string]any) string {
+	if m == nil {
+		return "{}"
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return "{}"
+	}
+	return string(b)
+}
+
+// Approve lets regions be assigned a tested version. It takes another person than
+// those who uploaded and tested it. Errors: PLUGIN_VERSION_STATE, PLUGIN_OWN_WORK.
+func (r *Room) Approve(ctx context.Context, in JudgePlugin) (string, error) {
+	return r.judge(ctx, "approvePlugin", in, func(u *command.Unit, v *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error) {
+		if err := inState(v, pluginversion.StateTested); err != nil {
+			return nil, err
+		}
+		if u.Viewer.Is(v.UploadedBy) || u.Viewer.Is(v.TestedBy) {
+			return nil, fault.E(fault.Forbidden, "PLUGIN_OWN_WORK").At("input", "versionID")
+		}
+		return u.PluginVersion.UpdateOne(v).SetState(pluginversion.StateApproved).SetApprovedBy(u.Viewer.StaffID).SetApprovedAt(u.Now), nil
+	})
+}
+
+// Deprecate keeps an approved version from being assigned anew; where it is
+// assigned it goes on. Errors: PLUGIN_VERSION_STATE, PLUGIN_REASON_REQUIRED.
+func (r *Room) Deprecate(ctx context.Context, in JudgePlugin) (string, error) {
+	return r.judge(ctx, "deprecatePlugin", in, func(u *command.Unit, v *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error) {
+		if err := inState(v, pluginversion.StateApproved); err != nil {
+			return nil, err
+		}
+		return u.PluginVersion.UpdateOne(v).SetState(pluginversion.StateDeprecated).SetReason(deref(in.Reason)), reasoned(in)
+	})
+}
+
+// Revoke stops a version everywhere: its assignments return to what ran before, its
+// processes end. Errors: PLUGIN_VERSION_STATE, PLUGIN_REASON_REQUIRED.
+func (r *Room) Revoke(ctx context.Context, in JudgePlugin) (string, error) {
+	return r.judge(ctx, "revokePlugin", in, func(u *command.Unit, v *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error) {
+		if v.State == pluginversion.StateRevoked {
+			return nil, inState(v, pluginversion.StateApproved)
+		}
+		u.AfterCommit(func() { r.o.Host.Stop(v.Digest) })
+		return u.PluginVersion.UpdateOne(v).SetState(pluginversion.StateRevoked).SetReason(deref(in.Reason)), reasoned(in)
+	})
+}
+
+func reasoned(in JudgePlugin) error {
+	if strings.TrimSpace(deref(in.Reason)) == "" {
+		return fault.E(fault.Invalid, "PLUGIN_REASON_REQUIRED").At("input", "reason")
+	}
+	return nil
+}
+
+// judge runs one decision about a version.
+func (r *Room) judge(ctx context.Context, operation string, in JudgePlugin,
+	decide func(*command.Unit, *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error),
+) (string, error) {
+	cmd := command.Command{Operation: operation, Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		v, err := versionOf(ctx, u, in.VersionID)
+		if err != nil {
+			return "", err
+		}
+		u.On(v.ID, v.RegionPath)
+		if err := u.Require(access.ApprovePlugin, v.RegionPath); err != nil {
+			return "", err
+		}
+		change, err := decide(u, v)
+		if err != nil {
+			return "", err
+		}
+		if in.Reason != nil {
+			u.Note("reason", *in.Reason)
+		}
+		if err := change.Exec(ctx); err != nil {
+			return "", fmt.Errorf("write the plugin version: %w", err)
+		}
+		if operation == "revokePlugin" {
+			err = retreat(ctx, u, v, deref(in.Reason))
+		}
+		return v.ID, err
+	})
+}
+
+// Release ends the quarantine of a version on the node that is asked.
+func (r *Room) Release(ctx context.Context, in ReleasePlugin) (string, error) {
+	return r.judge(ctx, "releasePlugin", JudgePlugin{in.VersionID, &in.Reason, in.IdempotencyKey}, func(u *command.Unit, v *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error) {
+		u.AfterCommit(func() { r.o.Host.Release(v.Digest) })
+		return u.PluginVersion.UpdateOne(v), nil
+	})
+}

@@ -1,0 +1,183 @@
+// Package innovation lets regions bring in programs of their own: the catalog of
+// plugins, their assignment to regions, and the work of modules inside cases. Its
+// main type is Room. Nothing that a plugin does can hurt a case: its answers are
+// data that is checked, and every step has a fallback.
+package innovation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/pluginversion"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/definition"
+	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/expr"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost"
+	"github.com/openspms/spms/internal/pluginhost/bundle"
+	"github.com/openspms/spms/internal/privacy"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/plugins/sdk/plugintest"
+	"github.com/openspms/spms/plugins/sdk/pluginv1"
+)
+
+// Host runs plugins: internal/pluginhost, whose words the methods keep.
+type Host interface {
+	Execute(ctx context.Context, a pluginhost.Artifact, s pluginhost.Settings, r *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error)
+	Check(ctx context.Context, a pluginhost.Artifact, sample plugintest.Sample) (plugintest.Report, error)
+	Status() []pluginhost.Status
+	Release(digest string)
+	Stop(digest string)
+}
+
+// Options are what the room is told by the server.
+type Options struct {
+	Host    Host
+	Dir     string             // where bundles are unpacked; private to the server
+	Trusted []bundle.PublicKey // keys whose plugins the operator takes
+	Secrets *privacy.Box       // encrypts secrets of configurations; nil: there may be none
+}
+
+// Room keeps the catalog and lets modules work. It is safe for concurrent use.
+type Room struct {
+	door        *command.Door
+	definitions *definition.Room
+	cases       *execution.Room
+	o           Options
+
+	unpacking sync.Mutex
+	artifacts map[string]pluginhost.Artifact // by digest, under unpacking
+	cohorts   sync.Map                       // version id + "\n" + source → *expr.Program, nil when it does not compile there
+}
+
+// New returns the room. Without a host it keeps the catalog and starts nothing.
+func New(door *command.Door, definitions *definition.Room, cases *execution.Room, o Options) *Room {
+	if o.Host == nil {
+		o.Host = noHost{}
+	}
+	return &Room{door: door, definitions: definitions, cases: cases, o: o, artifacts: map[string]pluginhost.Artifact{}}
+}
+
+// regionOf reads a region by id or code under the viewer's limits.
+func regionOf(ctx context.Context, u *command.Unit, ref string) (*ent.Region, error) {
+	row, err := u.Region.Query().Where(store.RegionRef(ref)).Only(ctx)
+	if err != nil {
+		return nil, notFound(err, "REGION_NOT_FOUND", ref, "regionID")
+	}
+	return row, nil
+}
+
+// versionOf reads a plugin version by id, or by NAME@VERSION, under the viewer's
+// limits, with its plugin; two commands on one version run one after the other.
+func versionOf(ctx context.Context, u *command.Unit, ref string) (*ent.PluginVersion, error) {
+	row, err := u.PluginVersion.Query().Where(VersionRef(ref)).WithPlugin().Only(store.Locking(ctx))
+	if err != nil {
+		return nil, notFound(err, "PLUGIN_VERSION_NOT_FOUND", ref, "versionID")
+	}
+	return row, nil
+}
+
+func notFound(err error, code, id, field string) error {
+	if ent.IsNotFound(err) {
+		return fault.E(fault.NotFound, code, fault.P("id", id)).At("input", field)
+	}
+	return fmt.Errorf("read a row: %w", err)
+}
+
+// inState refuses a version that is in another state than those wanted.
+func inState(v *ent.PluginVersion, want ...pluginversion.State) error {
+	for _, w := range want {
+		if v.State == w {
+			return nil
+		}
+	}
+	return fault.E(fault.Precondition, "PLUGIN_VERSION_STATE", fault.P("want", want), fault.P("have", string(v.State))).At("input", "versionID")
+}
+
+// cohort compiles a condition over the variables of a process version; nil when it
+// does not make sense there.
+func (r *Room) cohort(ctx context.Context, client *ent.Client, versionID, source string) (*expr.Program, error) {
+	key := versionID + "\n" + source
+	if p, ok := r.cohorts.Load(key); ok {
+		return p.(*expr.Program), nil
+	}
+	c, err := r.definitions.Compiled(ctx, client, versionID)
+	if err != nil {
+		return nil, err
+	}
+	vars := make([]expr.Variable, 0, len(c.Model.Variables))
+	for _, v := range c.Model.Variables {
+		vars = append(vars, expr.Variable{Name: v.Name, Type: v.Type, Enum: v.Enum})
+	}
+	env, err := expr.NewEnv(vars)
+	if err != nil {
+		return nil, err
+	}
+	p, err := env.Compile(source, expr.Bool)
+	if err != nil {
+		p = nil
+	}
+	r.cohorts.Store(key, p)
+	return p, err
+}
+
+// Status is what is known of the plugins that this node has started, as far as the
+// viewer of ctx sees their versions.
+func (r *Room) Status(ctx context.Context) ([]pluginhost.Status, error) {
+	out := []pluginhost.Status{}
+	for _, s := range r.o.Host.Status() {
+		seen, err := r.door.Store.Client().PluginVersion.Query().Where(pluginversion.Digest(s.Digest)).Exist(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the plugin versions: %w", err)
+		}
+		if seen {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// noHost is the host of a server that starts no plugins.
+type noHost struct{}
+
+func (noHost) refuse(a pluginhost.Artifact) error {
+	return fault.E(fault.Unavailable, "PLUGIN_UNAVAILABLE", fault.P("plugin", a.Name), fault.P("cause", "this server starts no plugins"))
+}
+
+// Execute implements Host.
+func (n noHost) Execute(_ context.Context, a pluginhost.Artifact, _ pluginhost.Settings, _ *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error) {
+	return nil, n.refuse(a)
+}
+
+// Check implements Host.
+func (n noHost) Check(_ context.Context, a pluginhost.Artifact, _ plugintest.Sample) (plugintest.Report, error) {
+	return plugintest.Report{}, n.refuse(a)
+}
+
+// Status implements Host.
+func (noHost) Status() []pluginhost.Status { return nil }
+
+// Release implements Host.
+func (noHost) Release(string) {}
+
+// Stop implements Host.
+func (noHost) Stop(string) {}
+
+// digestOf is the SHA-256 of content as digests are written.
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}

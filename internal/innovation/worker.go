@@ -1,0 +1,228 @@
+package innovation
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/expr"
+)
+
+const (
+	atOnce    = 8                // modules that one tick lets work at the same time
+	pageSize  = 200              // tasks looked at in one query
+	maxPages  = 25               // pages looked at in one tick
+	leaseMore = 30 * time.Second // a lease is longer than the call by this
+)
+
+// errand is one service task that a module is to do.
+type errand struct {
+	task   *ent.Task
+	a      *ent.PluginAssignment
+	v      *ent.PluginVersion
+	begun  *ent.PluginRun // the run that an earlier lease has left without an end
+	tries  int            // runs of the task that have ended
+	shadow bool
+}
+
+// Tick lets the modules that are assigned do the service tasks that wait for them,
+// those first that are due first, and returns how many it called. Any number of
+// nodes may do so at the same time: each task is lent to one. A task whose module
+// fails in a way of the server's own is tried again later; the others are done.
+func (r *Room) Tick(ctx context.Context) (int, error) {
+	ctx = access.With(ctx, access.System("plugin"))
+	active, err := r.door.Store.Client().PluginAssignment.Query().
+		Where(pluginassignment.StateEQ(pluginassignment.StateActive), pluginassignment.TopicNEQ("")).WithVersion().All(ctx)
+	if err != nil || len(active) == 0 {
+		return 0, err
+	}
+	byTopic := map[string][]*ent.PluginAssignment{}
+	for _, a := range active {
+		byTopic[a.Topic] = append(byTopic[a.Topic], a)
+	}
+	called, failed := 0, error(nil)
+	for topic, list := range byTopic {
+		n, err := r.serve(ctx, topic, list)
+		called, failed = called+n, errors.Join(failed, err)
+	}
+	return called, failed
+}
+
+// serve lets modules work on one topic.
+func (r *Room) serve(ctx context.Context, topic string, list []*ent.PluginAssignment) (int, error) {
+	errands, err := r.find(ctx, topic, list)
+	if err != nil || len(errands) == 0 {
+		return 0, err
+	}
+	var ids []string
+	for _, e := range errands {
+		if !e.shadow {
+			ids = append(ids, e.task.ID)
+		}
+	}
+	lent := map[string]bool{}
+	if len(ids) > 0 {
+		longest := slices.MaxFunc(errands, func(a, b *errand) int { return cmp.Compare(a.a.TimeoutSeconds, b.a.TimeoutSeconds) })
+		got, err := r.cases.LendTasks(ctx, ids, workerName, seconds(longest.a.TimeoutSeconds)+leaseMore)
+		if err != nil {
+			return 0, err
+		}
+		for _, id := range got {
+			lent[id] = true
+		}
+	}
+	return r.work(ctx, errands, lent)
+}
+
+// work does the errands side by side.
+func (r *Room) work(ctx context.Context, errands []*errand, lent map[string]bool) (int, error) {
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		failed error
+		called int
+	)
+	for _, e := range errands {
+		if !e.shadow && !lent[e.task.ID] {
+			continue // another node has it
+		}
+		called++
+		wg.Go(func() {
+			if err := r.do(ctx, e); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, fmt.Errorf("task %s: %w", e.task.ID, err))
+			}
+		})
+	}
+	wg.Wait()
+	return called, failed
+}
+
+// workerName is the name under which tasks are lent to modules.
+const workerName = "plugins"
+
+// find selects the tasks of a topic that modules are to do now, at most atOnce.
+func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignment) ([]*errand, error) {
+	now := r.door.Clock.Now()
+	var out []*errand
+	var last *ent.Task
+	for range maxPages {
+		q := r.door.Store.Client().Task.Query().Where(task.Topic(topic), task.KindEQ(task.KindService), task.StateEQ(task.StateCreated), task.LeaseUntilLTE(now)).
+			Order(task.ByDueOrder(), task.ByID()).Limit(pageSize).WithCase()
+		if last != nil {
+			q.Where(task.Or(task.DueOrderGT(last.DueOrder), task.And(task.DueOrder(last.DueOrder), task.IDGT(last.ID))))
+		}
+		page, err := q.All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("find the tasks of modules: %w", err)
+		}
+		for _, t := range page {
+			last = t
+			a := nearest(list, t.RegionPath)
+			if a == nil {
+				continue
+			}
+			e, err := r.errand(ctx, t, a)
+			if err != nil {
+				return nil, err
+			}
+			if e != nil {
+				out = append(out, e)
+			}
+			if len(out) == atOnce {
+				return out, nil
+			}
+		}
+		if len(page) < pageSize {
+			break
+		}
+	}
+	return out, nil
+}
+
+// nearest is the assignment that counts in a region: its own, else the nearest above.
+func nearest(list []*ent.PluginAssignment, path string) *ent.PluginAssignment {
+	var best *ent.PluginAssignment
+	for _, a := range list {
+		if strings.HasPrefix(path, a.RegionPath) && (best == nil || len(a.RegionPath) > len(best.RegionPath)) {
+			best = a
+		}
+	}
+	return best
+}
+
+// errand decides whether a module does a task, and in which version: the one that
+// has begun the task goes on with it. It returns nil when none does.
+func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment) (*errand, error) {
+	runs, err := r.door.Store.Client().PluginRun.Query().Where(pluginrun.TaskID(t.ID)).Order(ent.Asc(pluginrun.FieldID)).WithVersion().All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of a task: %w", err)
+	}
+	e := &errand{task: t, a: a, v: a.Edges.Version, shadow: a.Mode == pluginassignment.ModeShadow}
+	for _, run := range runs {
+		if (run.Mode == pluginrun.ModeShadow) != e.shadow {
+			continue
+		}
+		if e.shadow {
+			return nil, nil // looked on already
+		}
+		e.v = run.Edges.Version
+		if run.Outcome == pluginrun.OutcomeRunning {
+			e.begun = run
+			continue
+		}
+		if run.Outcome != pluginrun.OutcomeWaiting {
+			e.tries++
+		}
+	}
+	if e.begun != nil || e.tries > 0 || a.Mode != pluginassignment.ModePilot {
+		return e, nil
+	}
+	if r.chosen(ctx, t, a) {
+		return e, nil
+	}
+	if v := a.PreviousVersionID; v != "" && a.PreviousMode == pluginassignment.PreviousModeFull {
+		e.v, err = r.door.Store.Client().PluginVersion.Get(ctx, v)
+		return e, err
+	}
+	return nil, nil
+}
+
+// chosen tells whether a case is among those of a pilot: always the same ones, by
+// the hash of the case and the assignment, within the cohort.
+func (r *Room) chosen(ctx context.Context, t *ent.Task, a *ent.PluginAssignment) bool {
+	if share(a.ID, t.CaseID) >= a.SharePermille {
+		return false
+	}
+	if a.Cohort == "" {
+		return true
+	}
+	p, err := r.cohort(ctx, r.door.Store.Client(), t.VersionID, a.Cohort)
+	if p == nil || err != nil {
+		return false // what makes no sense in this process selects none of its cases
+	}
+	c := t.Edges.Case
+	in, err := p.Holds(expr.Activation{Variables: c.Variables, Now: r.door.Clock.Now(), Region: expr.Region{Area: c.Area}})
+	return err == nil && in
+}
+
+// share is where a case lies between 0 and 999 for an assignment.
+func share(assignment, caseID string) int {
+	sum := sha256.Sum256([]byte(assignment + "\n" + caseID))
+	return int(binary.BigEndian.Uint64(sum[:8]) % 1000) //nolint:gosec // below 1000
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/innovation"
+	"github.com/openspms/spms/internal/pluginhost"
+	"github.com/openspms/spms/internal/pluginhost/bundle"
+	"github.com/openspms/spms/internal/privacy"
+	"github.com/openspms/spms/internal/store"
+)
+
+// PluginConfig says how a server runs plugins.
+type PluginConfig struct {
+	Dir    string   // folder for what is unpacked
+	Trust  []string // files with the minisign keys whose plugins are taken
+	Secret []byte   // key that encrypts secrets of configurations; nil: there may be none
+	Limits pluginhost.Limits
+}
+
+// OpenPlugins lets the house start plugins. Errors: PLUGIN_KEY_MALFORMED,
+// SECRET_KEY_LENGTH, those of the file system.
+func (h *House) OpenPlugins(c PluginConfig) error {
+	o := innovation.Options{Dir: c.Dir}
+	for _, file := range c.Trust {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return fault.E(fault.Invalid, "SETTING_INVALID", fault.P("setting", "plugin-trust"), fault.P("value", file), fault.P("want", "a file with a minisign public key")).Because(err)
+		}
+		key, err := bundle.ParsePublicKey(string(text))
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		o.Trusted = append(o.Trusted, key)
+	}
+	if c.Secret != nil {
+		box, err := privacy.NewBox(c.Secret)
+		if err != nil {
+			return err
+		}
+		o.Secrets = box
+	}
+	host, err := pluginhost.Open(pluginhost.Options{Log: h.Log, Clock: h.Door.Clock, Limits: c.Limits})
+	if err != nil {
+		return err
+	}
+	o.Host, h.plugins = host, host
+	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, o)
+	return nil
+}
+
+// RunPlugins lets modules do the tasks that wait for them until ctx ends: at once
+// when a task changes or is assigned, and at least every second.
+func (h *House) RunPlugins(ctx context.Context) {
+	changes := h.Store.Subscribe(ctx)
+	for ctx.Err() == nil {
+		called, err := h.Innovation.Tick(ctx)
+		if err != nil && ctx.Err() == nil {
+			err = store.Explain(err)
+			h.Log.Log(ctx, levelOf(err), "let plugins work", "code", fault.CodeOf(err), "err", err)
+		}
+		if called == 0 || err != nil {
+			changes = h.pauseUntil(ctx, changes, "task", "plugin")
+		}
+	}
+}
+
+// pauseUntil waits for a change of one of the kinds, at most timerPause. It returns
+// the channel to wait on next time.
+func (h *House) pauseUntil(ctx context.Context, changes <-chan store.Change, kinds ...string) <-chan store.Change {
+	wake := time.NewTimer(timerPause)
+	defer wake.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return changes
+		case <-wake.C:
+			return changes
+		case c, open := <-changes:
+			if !open {
+				return nil
+			}
+			for _, k := range kinds {
+				if c.Kind == k {
+					return changes
+				}
+			}
+		}
+	}
+}
+
+// bundles takes plugin bundles: PUT /bundles with the bytes of one stores it under
+// its digest, which the answer tells. To enter it into the catalog is a mutation.
+func (h *House) bundles(w http.ResponseWriter, r *http.Request) {
+	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bundle.MaxPacked))
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = fault.E(fault.Invalid, "BUNDLE_TOO_LARGE", fault.P("max", tooLarge.Limit))
+	}
+	digest := ""
+	if err == nil {
+		digest, err = h.Innovation.Keep(r.Context(), content)
+	}
+	if err != nil {
+		e := fault.From(store.Explain(err))
+		refuseRequest(w, r, bundleStatus(e.Kind), e)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(map[string]string{"digest": digest}) // the client is gone when it fails
+}
+
+// bundleStatus is the HTTP status of a refused bundle.
+func bundleStatus(k fault.Kind) int {
+	switch k {
+	case fault.Invalid, fault.Precondition:
+		return http.StatusUnprocessableEntity
+	case fault.Forbidden:
+		return http.StatusForbidden
+	}
+	return http.StatusServiceUnavailable
+}
