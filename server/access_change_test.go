@@ -67,6 +67,8 @@ var changes = map[string]change{
 	"setCaseVariables": {access.ResolveFailure, "ServiceCase", in(`caseID: %q, variables: {waiting: {reason: "x"}}, reason: "x"`, "id"), state("active")},
 	"migrateCases":     {access.MigrateCases, "ServiceCase", in(`fromVersionID: "ftth-install@1", toVersionID: "ftth-install@2", caseIDs: [%q], reason: "x"`, "id"), state("active")},
 	"fetchTasks":       {access.WorkTask, "Task", in(`topic: "x", worker: "w", max: 1, leaseSeconds: 1, regionID: %q`, "region_id"), nil},
+	"parkTask":         {access.WorkTask, "Task", in(`taskID: %q, message: "x"`, "id"), human("claimed")},
+	"divertTask":       {access.WorkTask, "Task", in(`taskID: %q, role: "agent", reason: "x"`, "id"), human("claimed")},
 	"failTask":         {access.WorkTask, "Task", in(`taskID: %q, reason: "x"`, "id"), human("claimed")},
 
 	"recordAbsence": {access.KeepStaff, "Staff", in(`staffID: %q, deputyID: "demo-admin", endsAt: "2099-01-01T00:00:00Z"`, "id"), nil},
@@ -130,6 +132,15 @@ var changes = map[string]change{
 	"revokeQualification": {access.Qualify, "Qualification", in(`qualificationID: %q, reason: "x"`, "id"), nil},
 	"updatePool":          {access.KeepStaff, "Pool", in(`poolID: %q, size: 2`, "id"), nil},
 	"createToken":         {access.KeepTokens, "Staff", in(`staffID: %q, label: "x"`, "id"), nil},
+	"uploadPlugin":        {access.UploadPlugin, "Region", in(`digest: "sha256:0", regionID: %q`, "code"), nil},
+	"testPlugin":          {access.UploadPlugin, "PluginVersion", in(`versionID: %q`, "id"), nil},
+	"approvePlugin":       {access.ApprovePlugin, "PluginVersion", in(`versionID: %q`, "id"), nil},
+	"deprecatePlugin":     {access.ApprovePlugin, "PluginVersion", in(`versionID: %q, reason: "x"`, "id"), nil},
+	"revokePlugin":        {access.ApprovePlugin, "PluginVersion", in(`versionID: %q, reason: "x"`, "id"), nil},
+	"releasePlugin":       {access.ApprovePlugin, "PluginVersion", in(`versionID: %q, reason: "x"`, "id"), nil},
+	"assignPlugin":        {access.AssignPlugin, "Region", in(`versionID: "plugin-cn@1.0.0", regionID: %q, topic: "t", mode: "full"`, "code"), nil},
+	"rollBackPlugin":      {access.AssignPlugin, "PluginAssignment", in(`assignmentID: %q, reason: "x"`, "id"), state("active")},
+	"endPluginAssignment": {access.AssignPlugin, "PluginAssignment", in(`assignmentID: %q, reason: "x"`, "id"), state("active")},
 	"revokeToken":         {access.KeepTokens, "APIToken", in(`tokenID: %q`, "id"), nil},
 }
 
@@ -208,6 +219,7 @@ var seconds = []second{
 	}},
 	{"createOrgUnit", "ha-admin", "OrgUnit", with(`code: "other", nameZh: "x", regionID: "CN-HA", parentID: %q`)},
 	{"assignRole", "ha-admin", "Staff", with(`staffID: %q, role: "quality", regionID: "CN-HA"`)},
+	{"assignPlugin", "ha-admin", "PluginVersion", with(`versionID: %q, regionID: "CN-HA-ZZ", topic: "t", mode: "full"`)},
 	{"bindProcess", "ha-admin", "ProcessVersion", with(`versionID: %q, regionID: "CN-HA-ZZ"`)},
 }
 

@@ -10,6 +10,7 @@ var parents = map[string]string{
 	"Region.children": "parent_id", "OrgUnit.children": "parent_id", "OrgUnit.staff": "org_unit_id", "Clock.shadows": "shadowed_by_id", "ProcessVersion.variants": "parent_id", "ServiceCase.called": "caller_id",
 	"ServiceCase": "case_id", "ProcessVersion": "version_id", "StandardVersion": "version_id", "Process": "process_id",
 	"Standard": "standard_id", "Clause": "clause_id", "Clock": "clock_id", "Staff": "staff_id", "Task": "task_id",
+	"Plugin": "plugin_id", "PluginVersion": "version_id", "PluginAssignment": "assignment_id",
 }
 
 // parentColumn is the column of a field's rows that names the row above, "" for
@@ -155,6 +156,8 @@ var singles = map[string]single{
 	"indicatorValues": {"Region", func(_ *matrix, c column) string {
 		return fmt.Sprintf(`indicatorID: "ENT-FTTH-48H", regionID: %q, from: "2026-01-01T00:00:00Z", to: "2026-04-01T00:00:00Z"`, c["code"])
 	}, "{ n }"},
+	"plugin":       {"Plugin", byColumn("name", "name"), "{ __typename id }"},
+	"pluginStatus": {ask: "{ name state }"},
 	"checkProcess": {"Region", func(m *matrix, c column) string {
 		return fmt.Sprintf("regionID: %q, bpmn: %s", c["code"], literal(processOf(m.o.t, "check")))
 	}, "{ ok }"},

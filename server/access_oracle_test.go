@@ -71,6 +71,11 @@ var entities = map[string]entity{
 	"TaskAction":      {table: "task_actions", right: "case.read"},
 	"Absence":         {table: "absences", right: "staff.read", kind: personal, person: "staff_id"},
 	"AuditEntry":      {table: "audit_entries", right: "audit.read"},
+
+	"Plugin":           {table: "plugins", right: "plugin.read", kind: published, out: anyApproved},
+	"PluginVersion":    {table: "plugin_versions", right: "plugin.read", kind: published, out: isApproved},
+	"PluginAssignment": {table: "plugin_assignments", right: "plugin.read", kind: published},
+	"PluginRun":        {table: "plugin_runs", right: "plugin.read"},
 }
 
 // readers says which roles have a reading right; norms and processes are read
@@ -79,6 +84,23 @@ var readers = map[string][]access.Role{
 	"staff.read": {"system_admin", "province_admin", "dispatcher", "team_lead", "quality", "supervisor", "auditor"},
 	"audit.read": {"system_admin", "standard_admin", "province_admin", "supervisor", "auditor"},
 	"token.read": {"system_admin"},
+
+	"plugin.read": {"system_admin", "province_admin", "supervisor", "auditor"},
+}
+
+// isApproved: a plugin version is no secret of its region any more once it is approved.
+func isApproved(_ ledger, c column) bool {
+	return slices.Contains([]string{"approved", "deprecated", "revoked"}, c["state"])
+}
+
+// anyApproved: one of the plugin's versions is.
+func anyApproved(l ledger, c column) bool {
+	for _, v := range l["PluginVersion"] {
+		if v["plugin_id"] == c["id"] && isApproved(l, v) {
+			return true
+		}
+	}
+	return false
 }
 
 // person is who asks: what he is, and where.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/packs/process"
@@ -90,6 +92,7 @@ func openWorld(t *testing.T, url string) *office {
 	}
 	o.must("hq-standard", "createStandardDraft", `fromVersionID: "ENT-HQ@1"`)
 	o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
+	o.plugins()
 	o.everyRole()
 	return o
 }
@@ -146,6 +149,54 @@ func (o *office) failure(c city) {
 		})
 		if err != nil {
 			o.t.Fatalf("write a failure: %v", err)
+		}
+	}
+}
+
+// plugins writes a catalog as the server would, in three regions: of each an approved
+// version that is assigned and has run for a case there, and a draft of another plugin.
+func (o *office) plugins() {
+	o.t.Helper()
+	ctx := access.With(o.t.Context(), access.System("test"))
+	now := o.clock.Now()
+	cases := o.table("service_cases")
+	for _, r := range o.table("regions") {
+		if !slices.Contains([]string{"CN", "CN-HA", "CN-CQ"}, r["code"]) {
+			continue
+		}
+		err := o.house.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			for name, state := range map[string]pluginversion.State{"plugin-": pluginversion.StateApproved, "draft-": pluginversion.StateVerified} {
+				name += strings.ToLower(r["code"])
+				p, err := tx.Plugin.Create().SetName(name).SetNameZh("插件").SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
+				if err != nil {
+					return err
+				}
+				v, err := tx.PluginVersion.Create().SetPluginID(p.ID).SetVersion("1.0.0").SetDigest("sha256:" + name).SetState(state).SetKinds([]string{"module"}).
+					SetTopics([]string{"t"}).SetAttributes([]string{}).SetManifest("{}").SetKeyID("0").SetSize(1).SetUploadedBy("x").
+					SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
+				if err != nil || state != pluginversion.StateApproved {
+					return err
+				}
+				a, err := tx.PluginAssignment.Create().SetPluginID(p.ID).SetVersionID(v.ID).SetTopic("t").SetMode("full").SetGeneration(1).SetAssignedBy("x").
+					SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).SetChangedAt(now).Save(ctx)
+				if err != nil {
+					return err
+				}
+				for _, c := range cases {
+					if !strings.HasPrefix(c["region_path"], r["region_path"]) || !strings.HasSuffix(c["number"], "-OPEN") {
+						continue
+					}
+					err := tx.PluginRun.Create().SetAssignmentID(a.ID).SetVersionID(v.ID).SetCaseID(c["id"]).SetTaskID("task_x").SetMode("full").SetAttempt(1).SetGeneration(1).
+						SetInputDigest("x").SetConfigDigest("x").SetRegionID(c["region_id"]).SetRegionPath(c["region_path"]).SetCreatedAt(now).Exec(ctx)
+					if err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			o.t.Fatalf("write a catalog: %v", err)
 		}
 	}
 }

@@ -202,10 +202,228 @@ func TestModule(t *testing.T) {
 			return fmt.Sprintf(`versionID: "answering@%s", regionID: "CN-HA", topic: "answer.expert", mode: %q, inputs: [{name: "question", variable: "enquiry.question"}],
 				outputs: [{name: "answer", variable: "enquiry.answer"}], fallbackRole: "l2"%s`, version, mode, more)
 		}
+		w.wants("ha-admin", "assignPlugin", full("1.0.0", "full", `, config: {prefx: "x"}`), "PLUGIN_CONFIG_WRONG")
+		w.wants("ha-admin", "assignPlugin", strings.Replace(full("1.0.0", "full", ""), `name: "question"`, `name: "address"`, 1), "PLUGIN_INPUT_UNKNOWN")
+		w.wants("ha-admin", "assignPlugin", strings.Replace(full("1.0.0", "full", ""), `topic: "answer.expert"`, `topic: "other"`, 1), "PLUGIN_TOPIC_UNKNOWN")
+		w.wants("ha-admin", "assignPlugin", full("1.0.0", "pilot", `, cohort: "enquiry.nothing == 1"`), "COHORT_INVALID")
+		w.wants("ha-admin", "assignPlugin", full("1.0.0", "full", `, fallback: "previous"`), "FALLBACK_PREVIOUS_MISSING")
+		w.wants("demo-admin", "assignPlugin", strings.Replace(full("1.0.0", "full", ""), "CN-HA", "CN-CQ", 1), "PLUGIN_FOREIGN_REGION")
 		w.must("ha-admin", "assignPlugin", full("1.0.0", "full", `, config: {prefix: "re: ", token: "s3cret"}`))
+		if got := fmt.Sprint(w.get("ha-admin", `{ pluginAssignments(first: 5) { edges { node { config } } } }`, "pluginAssignments")); strings.Contains(got, "s3cret") || !strings.Contains(got, "$secret") {
+			t.Errorf("the configuration is shown as %s, want its secret encrypted", got)
+		}
 		w.question("ENQ-1", "price")
 		w.modules()
-		t.Log(w.at("ENQ-1"), w.get("ha-admin", `{ serviceCase(number: "ENQ-1") { variables } pluginRuns(first: 5) { edges { node { outcome code detail metrics mode isolation } } } }`))
+		if got := w.at("ENQ-1") + " " + w.answer("ENQ-1"); got != "a_callback:task re: prices3cret 1.0.0" {
+			t.Errorf("after the module the enquiry is at %s", got)
+		}
+
+		w.question("ENQ-WAIT", "wait please")
+		w.modules()
+		w.modules()
+		if got := w.runs("ENQ-WAIT"); got != "waiting" || w.at("ENQ-WAIT") != "a_expert:task" {
+			t.Errorf("the module that waits has run %s and the case is at %s, want it waiting once", got, w.at("ENQ-WAIT"))
+		}
+		w.must("zz-agent", "sendMessage", `correlationKey: "shelf-7", name: "archive.found", payload: {text: "42 fen"}`)
+		w.modules()
+		if got := w.runs("ENQ-WAIT") + " " + w.answer("ENQ-WAIT"); got != "waiting completed 42 fen" {
+			t.Errorf("after the message the module has run %s, want it completed with 42 fen", got)
+		}
+
+		for _, how := range []struct{ question, runs, at string }{
+			{"fail now", "failed", "l2"},
+			{"lie now", "violated", "l2"},
+			{"retry later", "retry retry retry", "l2"},
+		} {
+			number := "ENQ-" + strings.ToUpper(how.question[:4])
+			w.question(number, how.question)
+			for range 4 {
+				w.modules()
+				w.clock.Advance(time.Minute)
+			}
+			if got := w.runs(number); got != how.runs {
+				t.Errorf("%s: runs %s, want %s", how.question, got, how.runs)
+			}
+			if got := w.task(number, "a_expert", "kind role"); fmt.Sprint(got) != "map[kind:human nodeID:a_expert role:"+how.at+"]" {
+				t.Errorf("%s: the task is %v, want it with people as %s", how.question, got, how.at)
+			}
+		}
+		w.grant("l2")
+		w.work("zz-agent", "ENQ-FAIL", "a_expert", `, variables: {enquiry: {answer: "by hand"}}`)
+		if got := w.at("ENQ-FAIL") + " " + w.answer("ENQ-FAIL"); got != "a_callback:task by hand" {
+			t.Errorf("done by people the enquiry is at %s", got)
+		}
 		w.verified()
+	})
+}
+
+// grant gives the agent of Zhengzhou a further role.
+func (w *workshop) grant(role string) {
+	w.t.Helper()
+	w.must("demo-admin", "assignRole", fmt.Sprintf(`staffID: %q, role: %q, regionID: "CN-HA-ZZ"`, w.staffID("zz-agent"), role))
+}
+
+// answer is the answer of an enquiry.
+func (w *workshop) answer(number string) string {
+	w.t.Helper()
+	return fmt.Sprint(w.get("ha-admin", fmt.Sprintf(`{ serviceCase(number: %q) { variables } }`, number), "serviceCase", "variables", "enquiry", "answer"))
+}
+
+// runs are the outcomes of the runs for a case, in their order.
+func (w *workshop) runs(number string) string {
+	w.t.Helper()
+	list, _ := w.get("ha-admin", fmt.Sprintf(`{ pluginRuns(first: 50, where: {caseID: %q}, orderBy: [{field: CREATED_AT, direction: ASC}]) { edges { node { outcome } } } }`, w.caseID(number)), "pluginRuns", "edges").([]any)
+	var out []string
+	for _, e := range list {
+		out = append(out, fmt.Sprint(dig(e, "node", "outcome")))
+	}
+	return strings.Join(out, " ")
+}
+
+// TestRollOut brings a second version in: it looks on first, takes a part of the
+// cases, always the same ones, then all, breaks too often and is taken back by itself.
+func TestRollOut(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		w.process()
+		w.admit("1.0.0")
+		w.admit("1.1.0")
+		assign := func(version, mode, more string) {
+			t.Helper()
+			w.must("ha-admin", "assignPlugin", fmt.Sprintf(`versionID: "answering@%s", regionID: "CN-HA", topic: "answer.expert", mode: %q, inputs: [{name: "question", variable: "enquiry.question"}],
+				outputs: [{name: "answer", variable: "enquiry.answer"}], fallbackRole: "l2"%s`, version, mode, more))
+		}
+		assign("1.0.0", "shadow", "")
+		w.question("SHADOW-1", "price")
+		w.modules()
+		w.modules()
+		if got := w.runs("SHADOW-1") + " " + w.at("SHADOW-1"); got != "completed a_expert:task" {
+			t.Errorf("in shadow: %s, want one run and the task as it was", got)
+		}
+		assign("1.0.0", "full", "")
+		w.modules()
+		if got := w.answer("SHADOW-1"); got != "price 1.0.0" {
+			t.Errorf("in full the answer is %q, want that of 1.0.0", got)
+		}
+
+		assign("1.1.0", "pilot", ", sharePermille: 500")
+		versions := map[string]int{}
+		for i := range 12 {
+			number := fmt.Sprintf("PILOT-%d", i)
+			w.question(number, "price")
+			w.modules()
+			versions[w.answer(number)]++
+		}
+		if versions["price 1.0.0"]+versions["price 1.1.0"] != 12 || versions["price 1.1.0"] == 0 || versions["price 1.0.0"] == 0 {
+			t.Errorf("a pilot with half of the cases answered %v, want both versions and nothing else", versions)
+		}
+		assign("1.1.0", "pilot", `, cohort: "enquiry.topic == 'billing'"`)
+		w.question("COHORT-1", "price")
+		w.modules()
+		if got := w.at("COHORT-1"); got != "a_expert:task" {
+			t.Errorf("outside the cohort and without a version before the enquiry is at %s, want it left to others", got)
+		}
+
+		assign("1.0.0", "full", "")
+		assign("1.1.0", "full", ", attempts: 1, guardRuns: 3, guardPermille: 500")
+		for i := range 3 {
+			w.question(fmt.Sprintf("GUARD-%d", i), "fail")
+		}
+		w.modules()
+		got := fmt.Sprint(w.get("ha-admin", `{ pluginAssignments(first: 5) { edges { node { mode reason version { version } } } } }`, "pluginAssignments", "edges", 0, "node"))
+		if !strings.HasPrefix(got, "map[mode:full reason:guard: ") || !strings.HasSuffix(got, " runs failed version:map[version:1.0.0]]") {
+			t.Errorf("after three failed runs the assignment is %s, want 1.0.0 again", got)
+		}
+		w.must("demo-admin", "revokePlugin", `versionID: "answering@1.0.0", reason: "unsafe"`)
+		if got := w.get("ha-admin", `{ pluginAssignments(first: 5, where: {state: ended}) { totalCount } }`, "pluginAssignments", "totalCount"); got != 1.0 {
+			t.Errorf("revoked, %v assignments have ended, want 1", got)
+		}
+		w.verified()
+	})
+}
+
+// TestHostileModules lets modules crash and hang inside cases: no case is stuck, and
+// after three crashes the plugin is left alone.
+func TestHostileModules(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		w.process()
+		w.admit("1.0.0")
+		w.must("ha-admin", "assignPlugin", `versionID: "answering@1.0.0", regionID: "CN-HA", topic: "answer.expert", mode: "full", timeoutSeconds: 1, guardRuns: 100,
+			inputs: [{name: "question", variable: "enquiry.question"}], outputs: [{name: "answer", variable: "enquiry.answer"}], fallbackRole: "l2"`)
+		for _, how := range []string{"hang", "crash"} {
+			number := "ENQ-" + strings.ToUpper(how)
+			w.question(number, how)
+			for range 6 {
+				w.modules()
+				w.clock.Advance(2 * time.Minute)
+			}
+			if got := fmt.Sprint(w.task(number, "a_expert", "kind role")); got != "map[kind:human nodeID:a_expert role:l2]" {
+				t.Errorf("%s: the task is %s, want it with people", how, got)
+			}
+		}
+		if got := fmt.Sprint(w.get("ha-admin", `{ pluginStatus { name state crashes } }`, "pluginStatus", 0)); got != "map[crashes:3 name:answering state:quarantined]" {
+			t.Errorf("the plugin is %s, want it quarantined after 3 crashes", got)
+		}
+		w.question("ENQ-AFTER", "price")
+		w.modules()
+		if got := fmt.Sprint(w.task("ENQ-AFTER", "a_expert", "kind role")); got != "map[kind:human nodeID:a_expert role:l2]" {
+			t.Errorf("in quarantine the task is %s, want it with people at once", got)
+		}
+		w.must("demo-admin", "releasePlugin", `versionID: "answering@1.0.0", reason: "mended"`)
+		w.question("ENQ-AGAIN", "price")
+		w.modules()
+		if got := w.answer("ENQ-AGAIN"); got != "price 1.0.0" {
+			t.Errorf("released, the answer is %q", got)
+		}
+		w.verified()
+	})
+}
+
+// TestBundlesRefused sends bundles that must not be taken.
+func TestBundlesRefused(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		good := w.pack("1.0.0")
+		for name, tt := range map[string]struct {
+			person string
+			data   []byte
+			status int
+			code   string
+		}{
+			"no bundle":          {"ha-admin", []byte("hello"), http.StatusUnprocessableEntity, "BUNDLE_MALFORMED"},
+			"cut off":            {"ha-admin", good[:len(good)/2], http.StatusUnprocessableEntity, "BUNDLE_MALFORMED"},
+			"without the right":  {"zz-agent", good, http.StatusForbidden, "ACTION_FORBIDDEN"},
+			"larger than 64 MiB": {"ha-admin", make([]byte, bundle.MaxPacked+1), http.StatusUnprocessableEntity, "BUNDLE_TOO_LARGE"},
+		} {
+			if status, body := w.put(tt.person, tt.data); status != tt.status || !strings.Contains(body, tt.code) {
+				t.Errorf("%s: PUT /bundles = %d %.200s, want %d %s", name, status, body, tt.status, tt.code)
+			}
+		}
+		_, foreign, err := bundle.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := bundle.Sign(good, foreign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := bundle.Pack(answering(t, "1.0.0"), manifest("1.0.0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for code, data := range map[string][]byte{"PLUGIN_KEY_UNKNOWN": other, "PLUGIN_UNSIGNED": plain} {
+			_, digest := w.put("ha-admin", data)
+			w.wants("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest), code)
+		}
+		w.wants("ha-admin", "uploadPlugin", `digest: "sha256:0", regionID: "CN-HA"`, "PLUGIN_BUNDLE_NOT_FOUND")
+		_, digest := w.put("ha-admin", good)
+		w.must("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest))
+		w.wants("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest), "PLUGIN_VERSION_TAKEN")
+		w.wants("demo-admin", "approvePlugin", `versionID: "answering@1.0.0"`, "PLUGIN_VERSION_STATE")
+		w.wants("demo-admin", "revokePlugin", `versionID: "answering@1.0.0"`, "PLUGIN_REASON_REQUIRED")
 	})
 }

@@ -62,17 +62,16 @@ func (r *Room) Keep(ctx context.Context, content []byte) (string, error) {
 // It returns the id of the version. Errors: PLUGIN_BUNDLE_NOT_FOUND, those of
 // bundle.Read and Bundle.Verify, PLUGIN_VERSION_TAKEN, PLUGIN_FOREIGN_REGION.
 func (r *Room) Upload(ctx context.Context, in UploadPlugin) (string, error) {
-	content, err := r.content(ctx, in.Digest)
-	if err != nil {
-		return "", err
-	}
-	b, err := bundle.Read(content)
-	if err != nil {
-		return "", err
-	}
-	key, err := b.Verify(r.o.Trusted)
-	if err != nil {
-		return "", err
+	var (
+		b    *bundle.Bundle
+		key  bundle.PublicKey
+		size int
+	)
+	if r.mayUpload(ctx, in.RegionID) {
+		var err error
+		if b, key, size, err = r.received(ctx, in.Digest); err != nil {
+			return "", err
+		}
 	}
 	cmd := command.Command{Operation: "uploadPlugin", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
@@ -83,12 +82,37 @@ func (r *Room) Upload(ctx context.Context, in UploadPlugin) (string, error) {
 		if err := u.Require(access.UploadPlugin, reg.RegionPath); err != nil {
 			return "", err
 		}
+		if b == nil { // the right was given only now
+			return "", fault.E(fault.Conflict, "PLUGIN_BUNDLE_NOT_FOUND", fault.P("id", in.Digest)).At("input", "digest")
+		}
 		p, err := entry(ctx, u, b.Manifest, reg)
 		if err != nil {
 			return "", err
 		}
-		return r.version(ctx, u, p, b, key, len(content))
+		return r.version(ctx, u, p, b, key, size)
 	})
+}
+
+// mayUpload tells whether the viewer may upload plugins to a region that he sees, so
+// that nothing is read or started for others; the command itself asks again.
+func (r *Room) mayUpload(ctx context.Context, ref string) bool {
+	reg, err := r.door.Store.Client().Region.Query().Where(store.RegionRef(ref)).Only(ctx)
+	v := access.From(ctx)
+	return err == nil && v != nil && v.May(access.UploadPlugin, reg.RegionPath)
+}
+
+// received reads and verifies a stored bundle.
+func (r *Room) received(ctx context.Context, digest string) (*bundle.Bundle, bundle.PublicKey, int, error) {
+	content, err := r.content(ctx, digest)
+	if err != nil {
+		return nil, bundle.PublicKey{}, 0, err
+	}
+	b, err := bundle.Read(content)
+	if err != nil {
+		return nil, bundle.PublicKey{}, 0, err
+	}
+	key, err := b.Verify(r.o.Trusted)
+	return b, key, len(content), err
 }
 
 // content reads a stored bundle.
@@ -147,19 +171,12 @@ func list(s []string) []string {
 // conforms may be approved then. Errors: PLUGIN_VERSION_NOT_FOUND,
 // PLUGIN_VERSION_STATE; what the kit finds is no error but the report.
 func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
+	var tried trial
 	v, err := r.door.Store.Client().PluginVersion.Query().Where(VersionRef(in.VersionID)).WithPlugin().Only(ctx)
-	if err != nil {
-		return "", notFound(err, "PLUGIN_VERSION_NOT_FOUND", in.VersionID, "versionID")
-	}
-	if viewer := access.From(ctx); !viewer.May(access.UploadPlugin, v.RegionPath) { // before anything is started; asked again below
-		return "", fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.UploadPlugin)), fault.P("region", v.RegionPath))
-	}
-	if err := inState(v, pluginversion.StateVerified, pluginversion.StateTested); err != nil {
-		return "", err
-	}
-	report, isolation, conforms, err := r.try(ctx, v, in)
-	if err != nil {
-		return "", err
+	if viewer := access.From(ctx); err == nil && viewer.May(access.UploadPlugin, v.RegionPath) && inState(v, untested...) == nil {
+		if tried, err = r.try(ctx, v, in); err != nil {
+			return "", err
+		}
 	}
 	cmd := command.Command{Operation: "testPlugin", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
@@ -170,36 +187,46 @@ func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
 		if err := u.Require(access.UploadPlugin, v.RegionPath); err != nil {
 			return "", err
 		}
-		if err := inState(v, pluginversion.StateVerified, pluginversion.StateTested); err != nil {
+		if err := inState(v, untested...); err != nil {
 			return "", err
 		}
 		u.On(v.ID, v.RegionPath)
-		u.Note("conforms", conforms)
+		u.Note("conforms", tried.conforms)
 		state := pluginversion.StateVerified
-		if conforms {
+		if tried.conforms {
 			state = pluginversion.StateTested
 		}
-		return v.ID, u.PluginVersion.UpdateOne(v).SetState(state).SetConforms(conforms).SetReport(report).SetIsolation(isolation).
+		return v.ID, u.PluginVersion.UpdateOne(v).SetState(state).SetConforms(tried.conforms).SetReport(tried.report).SetIsolation(list(tried.isolation)).
 			SetTestedAt(u.Now).SetTestedBy(u.Viewer.StaffID).Exec(ctx)
 	})
 }
 
+// untested are the states in which a version may be tested, once more too.
+var untested = []pluginversion.State{pluginversion.StateVerified, pluginversion.StateTested}
+
+// trial is what came of a test: the report as JSON of kit.
+type trial struct {
+	report    string
+	isolation []string
+	conforms  bool
+}
+
 // try runs the conformance kit over a version. That the plugin cannot be started,
 // crashes or lies about itself is the report.
-func (r *Room) try(ctx context.Context, v *ent.PluginVersion, in TestPlugin) (report string, isolation []string, conforms bool, err error) {
+func (r *Room) try(ctx context.Context, v *ent.PluginVersion, in TestPlugin) (trial, error) {
 	a, err := r.artifact(ctx, v)
 	if err != nil {
-		return "", nil, false, err
+		return trial{}, err
 	}
 	sample := plugintest.Sample{Config: text(in.Config)}
 	if in.Inputs != nil {
 		sample.Inputs = []string{text(in.Inputs)}
 	}
-	found, checkErr := r.o.Host.Check(ctx, a, sample)
-	conforms = true
+	found, failed := r.o.Host.Check(ctx, a, sample)
 	if ctx.Err() != nil {
-		return "", nil, false, ctx.Err()
+		return trial{}, ctx.Err()
 	}
+	out := trial{isolation: r.isolation(a), conforms: failed == nil && found.Err() == nil}
 	kept := kit{Findings: []finding{}}
 	for _, f := range found.Findings {
 		x := finding{Rule: f.Rule}
@@ -208,17 +235,18 @@ func (r *Room) try(ctx context.Context, v *ent.PluginVersion, in TestPlugin) (re
 		}
 		kept.Findings = append(kept.Findings, x)
 	}
-	if checkErr != nil {
-		kept.Error = checkErr.Error()
+	if failed != nil {
+		kept.Error = failed.Error()
 	} else if said := contradiction(v, found.Identity); said != "" {
 		kept.Findings = append(kept.Findings, finding{Rule: "manifest", Wrong: said})
-		conforms = false
+		out.conforms = false
 	}
-	out, err := json.Marshal(kept)
+	report, err := json.Marshal(kept)
 	if err != nil {
-		return "", nil, false, fmt.Errorf("keep the report: %w", err)
+		return trial{}, fmt.Errorf("keep the report: %w", err)
 	}
-	return string(out), list(r.isolation(a)), conforms && checkErr == nil && found.Err() == nil, nil
+	out.report = string(report)
+	return out, nil
 }
 
 // contradiction tells where a plugin says something else of itself than its signed
