@@ -48,6 +48,7 @@ type Commands struct {
 	StandardVectors func(ctx context.Context, c Console, file string) error
 	ProcessCheck    func(ctx context.Context, c Console, files []string) error
 	ProcessConvert  func(ctx context.Context, c Console, in, out string) error
+	Plugin          PluginCommands
 }
 
 // Run carries out one command line (without the program's name) in an

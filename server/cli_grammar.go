@@ -36,6 +36,7 @@ type grammar struct {
 	Token    tokenCmd    `cmd:"" help:"API tokens: create, list, revoke. 接口令牌。"`
 	Standard standardCmd `cmd:"" help:"Tools for standards. 规范工具。"`
 	Process  processCmd  `cmd:"" help:"Tools for process files. 流程文件工具。"`
+	Plugin   pluginCmd   `cmd:"" help:"Tools for authors of plugins. 插件工具。"`
 	Version  versionCmd  `cmd:"" help:"Print the version. 显示版本。"`
 }
 

@@ -21,6 +21,7 @@ func AllCommands() Commands {
 		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase,
 		TokenCreate: tokenCreate, TokenList: tokenList, TokenRevoke: tokenRevoke,
 		StandardVectors: standardVectors, ProcessCheck: processCheck, ProcessConvert: processConvert,
+		Plugin: pluginTools(),
 	}
 }
 

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/openspms/spms/internal/fault"
@@ -30,16 +28,9 @@ type PluginConfig struct {
 // SECRET_KEY_LENGTH, those of the file system.
 func (h *House) OpenPlugins(c PluginConfig) error {
 	o := innovation.Options{Dir: c.Dir}
-	for _, file := range c.Trust {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return fault.E(fault.Invalid, "SETTING_INVALID", fault.P("setting", "plugin-trust"), fault.P("value", file), fault.P("want", "a file with a minisign public key")).Because(err)
-		}
-		key, err := bundle.ParsePublicKey(string(text))
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		o.Trusted = append(o.Trusted, key)
+	var err error
+	if o.Trusted, err = trusted(c.Trust); err != nil {
+		return err
 	}
 	if c.Secret != nil {
 		box, err := privacy.NewBox(c.Secret)
