@@ -84,7 +84,7 @@ func TestSocket(t *testing.T) {
 	s.hear(`"next"`, `"id":"a"`, `{"data":{"count":1}}`)
 	s.hear(`{"data":{"count":2}}`)
 	s.hear(`"complete"`, `"id":"a"`)
-	s.say(subscribe("a", "{__typename}"))
+	s.say(subscribe("a2", "{__typename}")) // gqlgen frees an id a moment after it has said "complete"
 	s.hear(`{"data":{"__typename":"Query"}}`)
 	s.hear(`"complete"`)
 	s.say(subscribe("b", "{nope}"))
