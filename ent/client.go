@@ -30,6 +30,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -41,6 +42,7 @@ import (
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -94,6 +96,8 @@ type Client struct {
 	Indicator *IndicatorClient
 	// Job is the client for interacting with the Job builders.
 	Job *JobClient
+	// OptimizationRun is the client for interacting with the OptimizationRun builders.
+	OptimizationRun *OptimizationRunClient
 	// OrgUnit is the client for interacting with the OrgUnit builders.
 	OrgUnit *OrgUnitClient
 	// Pause is the client for interacting with the Pause builders.
@@ -116,6 +120,8 @@ type Client struct {
 	ProcessEdit *ProcessEditClient
 	// ProcessVersion is the client for interacting with the ProcessVersion builders.
 	ProcessVersion *ProcessVersionClient
+	// Proposal is the client for interacting with the Proposal builders.
+	Proposal *ProposalClient
 	// Qualification is the client for interacting with the Qualification builders.
 	Qualification *QualificationClient
 	// Region is the client for interacting with the Region builders.
@@ -170,6 +176,7 @@ func (c *Client) init() {
 	c.IdempotencyKey = NewIdempotencyKeyClient(c.config)
 	c.Indicator = NewIndicatorClient(c.config)
 	c.Job = NewJobClient(c.config)
+	c.OptimizationRun = NewOptimizationRunClient(c.config)
 	c.OrgUnit = NewOrgUnitClient(c.config)
 	c.Pause = NewPauseClient(c.config)
 	c.Plugin = NewPluginClient(c.config)
@@ -181,6 +188,7 @@ func (c *Client) init() {
 	c.Process = NewProcessClient(c.config)
 	c.ProcessEdit = NewProcessEditClient(c.config)
 	c.ProcessVersion = NewProcessVersionClient(c.config)
+	c.Proposal = NewProposalClient(c.config)
 	c.Qualification = NewQualificationClient(c.config)
 	c.Region = NewRegionClient(c.config)
 	c.RoleAssignment = NewRoleAssignmentClient(c.config)
@@ -302,6 +310,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
 		Indicator:        NewIndicatorClient(cfg),
 		Job:              NewJobClient(cfg),
+		OptimizationRun:  NewOptimizationRunClient(cfg),
 		OrgUnit:          NewOrgUnitClient(cfg),
 		Pause:            NewPauseClient(cfg),
 		Plugin:           NewPluginClient(cfg),
@@ -313,6 +322,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Process:          NewProcessClient(cfg),
 		ProcessEdit:      NewProcessEditClient(cfg),
 		ProcessVersion:   NewProcessVersionClient(cfg),
+		Proposal:         NewProposalClient(cfg),
 		Qualification:    NewQualificationClient(cfg),
 		Region:           NewRegionClient(cfg),
 		RoleAssignment:   NewRoleAssignmentClient(cfg),
@@ -361,6 +371,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
 		Indicator:        NewIndicatorClient(cfg),
 		Job:              NewJobClient(cfg),
+		OptimizationRun:  NewOptimizationRunClient(cfg),
 		OrgUnit:          NewOrgUnitClient(cfg),
 		Pause:            NewPauseClient(cfg),
 		Plugin:           NewPluginClient(cfg),
@@ -372,6 +383,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Process:          NewProcessClient(cfg),
 		ProcessEdit:      NewProcessEditClient(cfg),
 		ProcessVersion:   NewProcessVersionClient(cfg),
+		Proposal:         NewProposalClient(cfg),
 		Qualification:    NewQualificationClient(cfg),
 		Region:           NewRegionClient(cfg),
 		RoleAssignment:   NewRoleAssignmentClient(cfg),
@@ -417,12 +429,12 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Plugin,
-		c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion, c.Pool,
-		c.Process, c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region,
-		c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
-		c.StandardVersion, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner,
-		c.TimerRow, c.Token,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OptimizationRun, c.OrgUnit, c.Pause,
+		c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion,
+		c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion, c.Proposal,
+		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
+		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -434,12 +446,12 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OrgUnit, c.Pause, c.Plugin,
-		c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion, c.Pool,
-		c.Process, c.ProcessEdit, c.ProcessVersion, c.Qualification, c.Region,
-		c.RoleAssignment, c.ServiceCase, c.Staff, c.StageVisit, c.Standard,
-		c.StandardVersion, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner,
-		c.TimerRow, c.Token,
+		c.IdempotencyKey, c.Indicator, c.Job, c.OptimizationRun, c.OrgUnit, c.Pause,
+		c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion,
+		c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion, c.Proposal,
+		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
+		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -478,6 +490,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Indicator.mutate(ctx, m)
 	case *JobMutation:
 		return c.Job.mutate(ctx, m)
+	case *OptimizationRunMutation:
+		return c.OptimizationRun.mutate(ctx, m)
 	case *OrgUnitMutation:
 		return c.OrgUnit.mutate(ctx, m)
 	case *PauseMutation:
@@ -500,6 +514,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ProcessEdit.mutate(ctx, m)
 	case *ProcessVersionMutation:
 		return c.ProcessVersion.mutate(ctx, m)
+	case *ProposalMutation:
+		return c.Proposal.mutate(ctx, m)
 	case *QualificationMutation:
 		return c.Qualification.mutate(ctx, m)
 	case *RegionMutation:
@@ -3056,6 +3072,203 @@ func (c *JobClient) mutate(ctx context.Context, m *JobMutation) (Value, error) {
 	}
 }
 
+// OptimizationRunClient is a client for the OptimizationRun schema.
+type OptimizationRunClient struct {
+	config
+}
+
+// NewOptimizationRunClient returns a client for the OptimizationRun from the given config.
+func NewOptimizationRunClient(c config) *OptimizationRunClient {
+	return &OptimizationRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `optimizationrun.Hooks(f(g(h())))`.
+func (c *OptimizationRunClient) Use(hooks ...Hook) {
+	c.hooks.OptimizationRun = append(c.hooks.OptimizationRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `optimizationrun.Intercept(f(g(h())))`.
+func (c *OptimizationRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OptimizationRun = append(c.inters.OptimizationRun, interceptors...)
+}
+
+// Create returns a builder for creating a OptimizationRun entity.
+func (c *OptimizationRunClient) Create() *OptimizationRunCreate {
+	mutation := newOptimizationRunMutation(c.config, OpCreate)
+	return &OptimizationRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OptimizationRun entities.
+func (c *OptimizationRunClient) CreateBulk(builders ...*OptimizationRunCreate) *OptimizationRunCreateBulk {
+	return &OptimizationRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OptimizationRunClient) MapCreateBulk(slice any, setFunc func(*OptimizationRunCreate, int)) *OptimizationRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OptimizationRunCreateBulk{err: fmt.Errorf("calling to OptimizationRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OptimizationRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OptimizationRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OptimizationRun.
+func (c *OptimizationRunClient) Update() *OptimizationRunUpdate {
+	mutation := newOptimizationRunMutation(c.config, OpUpdate)
+	return &OptimizationRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OptimizationRunClient) UpdateOne(_m *OptimizationRun) *OptimizationRunUpdateOne {
+	mutation := newOptimizationRunMutation(c.config, OpUpdateOne, withOptimizationRun(_m))
+	return &OptimizationRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OptimizationRunClient) UpdateOneID(id string) *OptimizationRunUpdateOne {
+	mutation := newOptimizationRunMutation(c.config, OpUpdateOne, withOptimizationRunID(id))
+	return &OptimizationRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OptimizationRun.
+func (c *OptimizationRunClient) Delete() *OptimizationRunDelete {
+	mutation := newOptimizationRunMutation(c.config, OpDelete)
+	return &OptimizationRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OptimizationRunClient) DeleteOne(_m *OptimizationRun) *OptimizationRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OptimizationRunClient) DeleteOneID(id string) *OptimizationRunDeleteOne {
+	builder := c.Delete().Where(optimizationrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OptimizationRunDeleteOne{builder}
+}
+
+// Query returns a query builder for OptimizationRun.
+func (c *OptimizationRunClient) Query() *OptimizationRunQuery {
+	return &OptimizationRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOptimizationRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OptimizationRun entity by its id.
+func (c *OptimizationRunClient) Get(ctx context.Context, id string) (*OptimizationRun, error) {
+	return c.Query().Where(optimizationrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OptimizationRunClient) GetX(ctx context.Context, id string) *OptimizationRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a OptimizationRun.
+func (c *OptimizationRunClient) QueryRegion(_m *OptimizationRun) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(optimizationrun.Table, optimizationrun.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, optimizationrun.RegionTable, optimizationrun.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPluginVersion queries the plugin_version edge of a OptimizationRun.
+func (c *OptimizationRunClient) QueryPluginVersion(_m *OptimizationRun) *PluginVersionQuery {
+	query := (&PluginVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(optimizationrun.Table, optimizationrun.FieldID, id),
+			sqlgraph.To(pluginversion.Table, pluginversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, optimizationrun.PluginVersionTable, optimizationrun.PluginVersionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryBase queries the base edge of a OptimizationRun.
+func (c *OptimizationRunClient) QueryBase(_m *OptimizationRun) *ProcessVersionQuery {
+	query := (&ProcessVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(optimizationrun.Table, optimizationrun.FieldID, id),
+			sqlgraph.To(processversion.Table, processversion.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, optimizationrun.BaseTable, optimizationrun.BaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryProposals queries the proposals edge of a OptimizationRun.
+func (c *OptimizationRunClient) QueryProposals(_m *OptimizationRun) *ProposalQuery {
+	query := (&ProposalClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(optimizationrun.Table, optimizationrun.FieldID, id),
+			sqlgraph.To(proposal.Table, proposal.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, optimizationrun.ProposalsTable, optimizationrun.ProposalsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *OptimizationRunClient) Hooks() []Hook {
+	return c.hooks.OptimizationRun
+}
+
+// Interceptors returns the client interceptors.
+func (c *OptimizationRunClient) Interceptors() []Interceptor {
+	return c.inters.OptimizationRun
+}
+
+func (c *OptimizationRunClient) mutate(ctx context.Context, m *OptimizationRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OptimizationRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OptimizationRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OptimizationRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OptimizationRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown OptimizationRun mutation op: %q", m.Op())
+	}
+}
+
 // OrgUnitClient is a client for the OrgUnit schema.
 type OrgUnitClient struct {
 	config
@@ -4282,6 +4495,22 @@ func (c *PluginVersionClient) QueryAssignments(_m *PluginVersion) *PluginAssignm
 	return query
 }
 
+// QueryOptimizations queries the optimizations edge of a PluginVersion.
+func (c *PluginVersionClient) QueryOptimizations(_m *PluginVersion) *OptimizationRunQuery {
+	query := (&OptimizationRunClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, id),
+			sqlgraph.To(optimizationrun.Table, optimizationrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pluginversion.OptimizationsTable, pluginversion.OptimizationsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryRuns queries the runs edge of a PluginVersion.
 func (c *PluginVersionClient) QueryRuns(_m *PluginVersion) *PluginRunQuery {
 	query := (&PluginRunClient{config: c.config}).Query()
@@ -5028,6 +5257,171 @@ func (c *ProcessVersionClient) mutate(ctx context.Context, m *ProcessVersionMuta
 		return (&ProcessVersionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown ProcessVersion mutation op: %q", m.Op())
+	}
+}
+
+// ProposalClient is a client for the Proposal schema.
+type ProposalClient struct {
+	config
+}
+
+// NewProposalClient returns a client for the Proposal from the given config.
+func NewProposalClient(c config) *ProposalClient {
+	return &ProposalClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `proposal.Hooks(f(g(h())))`.
+func (c *ProposalClient) Use(hooks ...Hook) {
+	c.hooks.Proposal = append(c.hooks.Proposal, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `proposal.Intercept(f(g(h())))`.
+func (c *ProposalClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Proposal = append(c.inters.Proposal, interceptors...)
+}
+
+// Create returns a builder for creating a Proposal entity.
+func (c *ProposalClient) Create() *ProposalCreate {
+	mutation := newProposalMutation(c.config, OpCreate)
+	return &ProposalCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Proposal entities.
+func (c *ProposalClient) CreateBulk(builders ...*ProposalCreate) *ProposalCreateBulk {
+	return &ProposalCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProposalClient) MapCreateBulk(slice any, setFunc func(*ProposalCreate, int)) *ProposalCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProposalCreateBulk{err: fmt.Errorf("calling to ProposalClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProposalCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProposalCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Proposal.
+func (c *ProposalClient) Update() *ProposalUpdate {
+	mutation := newProposalMutation(c.config, OpUpdate)
+	return &ProposalUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProposalClient) UpdateOne(_m *Proposal) *ProposalUpdateOne {
+	mutation := newProposalMutation(c.config, OpUpdateOne, withProposal(_m))
+	return &ProposalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProposalClient) UpdateOneID(id string) *ProposalUpdateOne {
+	mutation := newProposalMutation(c.config, OpUpdateOne, withProposalID(id))
+	return &ProposalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Proposal.
+func (c *ProposalClient) Delete() *ProposalDelete {
+	mutation := newProposalMutation(c.config, OpDelete)
+	return &ProposalDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProposalClient) DeleteOne(_m *Proposal) *ProposalDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProposalClient) DeleteOneID(id string) *ProposalDeleteOne {
+	builder := c.Delete().Where(proposal.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProposalDeleteOne{builder}
+}
+
+// Query returns a query builder for Proposal.
+func (c *ProposalClient) Query() *ProposalQuery {
+	return &ProposalQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProposal},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Proposal entity by its id.
+func (c *ProposalClient) Get(ctx context.Context, id string) (*Proposal, error) {
+	return c.Query().Where(proposal.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProposalClient) GetX(ctx context.Context, id string) *Proposal {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a Proposal.
+func (c *ProposalClient) QueryRegion(_m *Proposal) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(proposal.Table, proposal.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, proposal.RegionTable, proposal.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRun queries the run edge of a Proposal.
+func (c *ProposalClient) QueryRun(_m *Proposal) *OptimizationRunQuery {
+	query := (&OptimizationRunClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(proposal.Table, proposal.FieldID, id),
+			sqlgraph.To(optimizationrun.Table, optimizationrun.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, proposal.RunTable, proposal.RunColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ProposalClient) Hooks() []Hook {
+	return c.hooks.Proposal
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProposalClient) Interceptors() []Interceptor {
+	return c.inters.Proposal
+}
+
+func (c *ProposalClient) mutate(ctx context.Context, m *ProposalMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProposalCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProposalUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProposalUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProposalDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Proposal mutation op: %q", m.Op())
 	}
 }
 
@@ -7762,20 +8156,20 @@ type (
 	hooks struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment, PluginRun,
-		PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
-		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
-		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
-		Token []ent.Hook
+		OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment,
+		PluginRun, PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Proposal,
+		Qualification, Region, RoleAssignment, ServiceCase, Staff, StageVisit,
+		Standard, StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner,
+		TimerRow, Token []ent.Hook
 	}
 	inters struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment, PluginRun,
-		PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Qualification,
-		Region, RoleAssignment, ServiceCase, Staff, StageVisit, Standard,
-		StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner, TimerRow,
-		Token []ent.Interceptor
+		OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment,
+		PluginRun, PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Proposal,
+		Qualification, Region, RoleAssignment, ServiceCase, Staff, StageVisit,
+		Standard, StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner,
+		TimerRow, Token []ent.Interceptor
 	}
 )
 

@@ -27,6 +27,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -38,6 +39,7 @@ import (
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -127,6 +129,7 @@ func checkColumn(t, c string) error {
 			idempotencykey.Table:   idempotencykey.ValidColumn,
 			indicator.Table:        indicator.ValidColumn,
 			job.Table:              job.ValidColumn,
+			optimizationrun.Table:  optimizationrun.ValidColumn,
 			orgunit.Table:          orgunit.ValidColumn,
 			pause.Table:            pause.ValidColumn,
 			plugin.Table:           plugin.ValidColumn,
@@ -138,6 +141,7 @@ func checkColumn(t, c string) error {
 			process.Table:          process.ValidColumn,
 			processedit.Table:      processedit.ValidColumn,
 			processversion.Table:   processversion.ValidColumn,
+			proposal.Table:         proposal.ValidColumn,
 			qualification.Table:    qualification.ValidColumn,
 			region.Table:           region.ValidColumn,
 			roleassignment.Table:   roleassignment.ValidColumn,

@@ -22,6 +22,7 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/indicator"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -31,6 +32,7 @@ import (
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -2764,6 +2766,345 @@ func newIndicatorPaginateArgs(rv map[string]any) *indicatorPaginateArgs {
 }
 
 // CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *OptimizationRunQuery) CollectFields(ctx context.Context, satisfies ...string) (*OptimizationRunQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *OptimizationRunQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(optimizationrun.Columns))
+		selectedFields = []string{optimizationrun.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[optimizationrun.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldRegionID)
+				fieldSeen[optimizationrun.FieldRegionID] = struct{}{}
+			}
+
+		case "pluginVersion":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&PluginVersionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, pluginversionImplementors)...); err != nil {
+				return err
+			}
+			_q.withPluginVersion = query
+			if _, ok := fieldSeen[optimizationrun.FieldPluginVersionID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldPluginVersionID)
+				fieldSeen[optimizationrun.FieldPluginVersionID] = struct{}{}
+			}
+
+		case "base":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ProcessVersionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, processversionImplementors)...); err != nil {
+				return err
+			}
+			_q.withBase = query
+			if _, ok := fieldSeen[optimizationrun.FieldBaseID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldBaseID)
+				fieldSeen[optimizationrun.FieldBaseID] = struct{}{}
+			}
+
+		case "proposals":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ProposalClient{config: _q.config}).Query()
+			)
+			args := newProposalPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newProposalPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*OptimizationRun) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"run_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(optimizationrun.ProposalsColumn), ids...))
+						})
+						if err := query.GroupBy(optimizationrun.ProposalsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*OptimizationRun) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Proposals)
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, proposalImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(optimizationrun.ProposalsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedProposals(alias, func(wq *ProposalQuery) {
+				*wq = *query
+			})
+		case "regionID":
+			if _, ok := fieldSeen[optimizationrun.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldRegionID)
+				fieldSeen[optimizationrun.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[optimizationrun.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldRegionPath)
+				fieldSeen[optimizationrun.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[optimizationrun.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldCreatedAt)
+				fieldSeen[optimizationrun.FieldCreatedAt] = struct{}{}
+			}
+		case "pluginVersionID":
+			if _, ok := fieldSeen[optimizationrun.FieldPluginVersionID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldPluginVersionID)
+				fieldSeen[optimizationrun.FieldPluginVersionID] = struct{}{}
+			}
+		case "baseID":
+			if _, ok := fieldSeen[optimizationrun.FieldBaseID]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldBaseID)
+				fieldSeen[optimizationrun.FieldBaseID] = struct{}{}
+			}
+		case "baseDigest":
+			if _, ok := fieldSeen[optimizationrun.FieldBaseDigest]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldBaseDigest)
+				fieldSeen[optimizationrun.FieldBaseDigest] = struct{}{}
+			}
+		case "seed":
+			if _, ok := fieldSeen[optimizationrun.FieldSeed]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldSeed)
+				fieldSeen[optimizationrun.FieldSeed] = struct{}{}
+			}
+		case "config":
+			if _, ok := fieldSeen[optimizationrun.FieldConfig]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldConfig)
+				fieldSeen[optimizationrun.FieldConfig] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[optimizationrun.FieldState]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldState)
+				fieldSeen[optimizationrun.FieldState] = struct{}{}
+			}
+		case "leaseUntil":
+			if _, ok := fieldSeen[optimizationrun.FieldLeaseUntil]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldLeaseUntil)
+				fieldSeen[optimizationrun.FieldLeaseUntil] = struct{}{}
+			}
+		case "attempt":
+			if _, ok := fieldSeen[optimizationrun.FieldAttempt]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldAttempt)
+				fieldSeen[optimizationrun.FieldAttempt] = struct{}{}
+			}
+		case "permille":
+			if _, ok := fieldSeen[optimizationrun.FieldPermille]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldPermille)
+				fieldSeen[optimizationrun.FieldPermille] = struct{}{}
+			}
+		case "message":
+			if _, ok := fieldSeen[optimizationrun.FieldMessage]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldMessage)
+				fieldSeen[optimizationrun.FieldMessage] = struct{}{}
+			}
+		case "events":
+			if _, ok := fieldSeen[optimizationrun.FieldEvents]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldEvents)
+				fieldSeen[optimizationrun.FieldEvents] = struct{}{}
+			}
+		case "logDigest":
+			if _, ok := fieldSeen[optimizationrun.FieldLogDigest]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldLogDigest)
+				fieldSeen[optimizationrun.FieldLogDigest] = struct{}{}
+			}
+		case "questions":
+			if _, ok := fieldSeen[optimizationrun.FieldQuestions]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldQuestions)
+				fieldSeen[optimizationrun.FieldQuestions] = struct{}{}
+			}
+		case "violations":
+			if _, ok := fieldSeen[optimizationrun.FieldViolations]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldViolations)
+				fieldSeen[optimizationrun.FieldViolations] = struct{}{}
+			}
+		case "isolation":
+			if _, ok := fieldSeen[optimizationrun.FieldIsolation]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldIsolation)
+				fieldSeen[optimizationrun.FieldIsolation] = struct{}{}
+			}
+		case "resultDigest":
+			if _, ok := fieldSeen[optimizationrun.FieldResultDigest]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldResultDigest)
+				fieldSeen[optimizationrun.FieldResultDigest] = struct{}{}
+			}
+		case "code":
+			if _, ok := fieldSeen[optimizationrun.FieldCode]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldCode)
+				fieldSeen[optimizationrun.FieldCode] = struct{}{}
+			}
+		case "detail":
+			if _, ok := fieldSeen[optimizationrun.FieldDetail]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldDetail)
+				fieldSeen[optimizationrun.FieldDetail] = struct{}{}
+			}
+		case "askedBy":
+			if _, ok := fieldSeen[optimizationrun.FieldAskedBy]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldAskedBy)
+				fieldSeen[optimizationrun.FieldAskedBy] = struct{}{}
+			}
+		case "endedAt":
+			if _, ok := fieldSeen[optimizationrun.FieldEndedAt]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldEndedAt)
+				fieldSeen[optimizationrun.FieldEndedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type optimizationrunPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []OptimizationRunPaginateOption
+}
+
+func newOptimizationRunPaginateArgs(rv map[string]any) *optimizationrunPaginateArgs {
+	args := &optimizationrunPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*OptimizationRunOrder:
+			args.opts = append(args.opts, WithOptimizationRunOrder(v))
+		case []any:
+			var orders []*OptimizationRunOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &OptimizationRunOrder{Field: &OptimizationRunOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithOptimizationRunOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*OptimizationRunWhereInput); ok {
+		args.opts = append(args.opts, WithOptimizationRunFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
 func (_q *OrgUnitQuery) CollectFields(ctx context.Context, satisfies ...string) (*OrgUnitQuery, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if fc == nil {
@@ -4329,6 +4670,95 @@ func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, op
 				*wq = *query
 			})
 
+		case "optimizations":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&OptimizationRunClient{config: _q.config}).Query()
+			)
+			args := newOptimizationRunPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newOptimizationRunPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*PluginVersion) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"plugin_version_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(pluginversion.OptimizationsColumn), ids...))
+						})
+						if err := query.GroupBy(pluginversion.OptimizationsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*PluginVersion) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Optimizations)
+							if nodes[i].Edges.totalCount[3] == nil {
+								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[3][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, optimizationrunImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(pluginversion.OptimizationsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedOptimizations(alias, func(wq *OptimizationRunQuery) {
+				*wq = *query
+			})
+
 		case "runs":
 			var (
 				alias = field.Alias
@@ -4372,10 +4802,10 @@ func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, op
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[3][alias] = n
+							nodes[i].Edges.totalCount[4][alias] = n
 						}
 						return nil
 					})
@@ -4383,10 +4813,10 @@ func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, op
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*PluginVersion) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Runs)
-							if nodes[i].Edges.totalCount[3] == nil {
-								nodes[i].Edges.totalCount[3] = make(map[string]int)
+							if nodes[i].Edges.totalCount[4] == nil {
+								nodes[i].Edges.totalCount[4] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[3][alias] = n
+							nodes[i].Edges.totalCount[4][alias] = n
 						}
 						return nil
 					})
@@ -5641,6 +6071,201 @@ func newProcessVersionPaginateArgs(rv map[string]any) *processversionPaginateArg
 	}
 	if v, ok := rv[whereField].(*ProcessVersionWhereInput); ok {
 		args.opts = append(args.opts, WithProcessVersionFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *ProposalQuery) CollectFields(ctx context.Context, satisfies ...string) (*ProposalQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *ProposalQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(proposal.Columns))
+		selectedFields = []string{proposal.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[proposal.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRegionID)
+				fieldSeen[proposal.FieldRegionID] = struct{}{}
+			}
+
+		case "run":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&OptimizationRunClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, optimizationrunImplementors)...); err != nil {
+				return err
+			}
+			_q.withRun = query
+			if _, ok := fieldSeen[proposal.FieldRunID]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRunID)
+				fieldSeen[proposal.FieldRunID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[proposal.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRegionID)
+				fieldSeen[proposal.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[proposal.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRegionPath)
+				fieldSeen[proposal.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[proposal.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldCreatedAt)
+				fieldSeen[proposal.FieldCreatedAt] = struct{}{}
+			}
+		case "runID":
+			if _, ok := fieldSeen[proposal.FieldRunID]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRunID)
+				fieldSeen[proposal.FieldRunID] = struct{}{}
+			}
+		case "number":
+			if _, ok := fieldSeen[proposal.FieldNumber]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldNumber)
+				fieldSeen[proposal.FieldNumber] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[proposal.FieldState]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldState)
+				fieldSeen[proposal.FieldState] = struct{}{}
+			}
+		case "titleZh":
+			if _, ok := fieldSeen[proposal.FieldTitleZh]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldTitleZh)
+				fieldSeen[proposal.FieldTitleZh] = struct{}{}
+			}
+		case "titleEn":
+			if _, ok := fieldSeen[proposal.FieldTitleEn]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldTitleEn)
+				fieldSeen[proposal.FieldTitleEn] = struct{}{}
+			}
+		case "rationale":
+			if _, ok := fieldSeen[proposal.FieldRationale]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldRationale)
+				fieldSeen[proposal.FieldRationale] = struct{}{}
+			}
+		case "edits":
+			if _, ok := fieldSeen[proposal.FieldEdits]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldEdits)
+				fieldSeen[proposal.FieldEdits] = struct{}{}
+			}
+		case "claims":
+			if _, ok := fieldSeen[proposal.FieldClaims]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldClaims)
+				fieldSeen[proposal.FieldClaims] = struct{}{}
+			}
+		case "warnings":
+			if _, ok := fieldSeen[proposal.FieldWarnings]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldWarnings)
+				fieldSeen[proposal.FieldWarnings] = struct{}{}
+			}
+		case "draftID":
+			if _, ok := fieldSeen[proposal.FieldDraftID]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldDraftID)
+				fieldSeen[proposal.FieldDraftID] = struct{}{}
+			}
+		case "judgedBy":
+			if _, ok := fieldSeen[proposal.FieldJudgedBy]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldJudgedBy)
+				fieldSeen[proposal.FieldJudgedBy] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[proposal.FieldReason]; !ok {
+				selectedFields = append(selectedFields, proposal.FieldReason)
+				fieldSeen[proposal.FieldReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type proposalPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []ProposalPaginateOption
+}
+
+func newProposalPaginateArgs(rv map[string]any) *proposalPaginateArgs {
+	args := &proposalPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*ProposalOrder:
+			args.opts = append(args.opts, WithProposalOrder(v))
+		case []any:
+			var orders []*ProposalOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &ProposalOrder{Field: &ProposalOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithProposalOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*ProposalWhereInput); ok {
+		args.opts = append(args.opts, WithProposalFilter(v.Filter))
 	}
 	return args
 }

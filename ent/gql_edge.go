@@ -312,6 +312,50 @@ func (_m *Indicator) Clause(ctx context.Context) (*Clause, error) {
 	return result, err
 }
 
+func (_m *OptimizationRun) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *OptimizationRun) PluginVersion(ctx context.Context) (*PluginVersion, error) {
+	result, err := _m.Edges.PluginVersionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryPluginVersion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *OptimizationRun) Base(ctx context.Context) (*ProcessVersion, error) {
+	result, err := _m.Edges.BaseOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryBase().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *OptimizationRun) Proposals(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*ProposalOrder,
+) (*ProposalConnection, error) {
+	opts := []ProposalPaginateOption{
+		WithProposalOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedProposals(alias); err == nil || hasTotalCount {
+		pager, err := newProposalPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &ProposalConnection{Edges: []*ProposalEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryProposals().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *OrgUnit) Region(ctx context.Context) (*Region, error) {
 	result, err := _m.Edges.RegionOrErr()
 	if IsNotLoaded(err) {
@@ -544,6 +588,26 @@ func (_m *PluginVersion) Assignments(
 	return _m.QueryAssignments().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *PluginVersion) Optimizations(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*OptimizationRunOrder,
+) (*OptimizationRunConnection, error) {
+	opts := []OptimizationRunPaginateOption{
+		WithOptimizationRunOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	if nodes, err := _m.NamedOptimizations(alias); err == nil || hasTotalCount {
+		pager, err := newOptimizationRunPager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &OptimizationRunConnection{Edges: []*OptimizationRunEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryOptimizations().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *PluginVersion) Runs(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*PluginRunOrder,
 ) (*PluginRunConnection, error) {
@@ -551,7 +615,7 @@ func (_m *PluginVersion) Runs(
 		WithPluginRunOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[3][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[4][alias]
 	if nodes, err := _m.NamedRuns(alias); err == nil || hasTotalCount {
 		pager, err := newPluginRunPager(opts, last != nil)
 		if err != nil {
@@ -722,6 +786,22 @@ func (_m *ProcessVersion) Cases(
 		return conn, nil
 	}
 	return _m.QueryCases().Paginate(ctx, after, first, before, last, opts...)
+}
+
+func (_m *Proposal) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Proposal) Run(ctx context.Context) (*OptimizationRun, error) {
+	result, err := _m.Edges.RunOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRun().Only(ctx)
+	}
+	return result, err
 }
 
 func (_m *Qualification) Region(ctx context.Context) (*Region, error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/indicator"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -30,6 +31,7 @@ import (
 	"github.com/openspms/spms/ent/pool"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -111,6 +113,11 @@ var indicatorImplementors = []string{"Indicator", "Node"}
 // IsNode implements the Node interface check for GQLGen.
 func (*Indicator) IsNode() {}
 
+var optimizationrunImplementors = []string{"OptimizationRun", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*OptimizationRun) IsNode() {}
+
 var orgunitImplementors = []string{"OrgUnit", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
@@ -155,6 +162,11 @@ var processversionImplementors = []string{"ProcessVersion", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*ProcessVersion) IsNode() {}
+
+var proposalImplementors = []string{"Proposal", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Proposal) IsNode() {}
 
 var qualificationImplementors = []string{"Qualification", "Node"}
 
@@ -392,6 +404,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			}
 		}
 		return query.Only(ctx)
+	case optimizationrun.Table:
+		query := c.OptimizationRun.Query().
+			Where(optimizationrun.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, optimizationrunImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
 	case orgunit.Table:
 		query := c.OrgUnit.Query().
 			Where(orgunit.ID(id))
@@ -469,6 +490,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(processversion.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, processversionImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case proposal.Table:
+		query := c.Proposal.Query().
+			Where(proposal.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, proposalImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -864,6 +894,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 				*noder = node
 			}
 		}
+	case optimizationrun.Table:
+		query := c.OptimizationRun.Query().
+			Where(optimizationrun.IDIn(ids...))
+		query, err := query.CollectFields(ctx, optimizationrunImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
 	case orgunit.Table:
 		query := c.OrgUnit.Query().
 			Where(orgunit.IDIn(ids...))
@@ -996,6 +1042,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.ProcessVersion.Query().
 			Where(processversion.IDIn(ids...))
 		query, err := query.CollectFields(ctx, processversionImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case proposal.Table:
+		query := c.Proposal.Query().
+			Where(proposal.IDIn(ids...))
+		query, err := query.CollectFields(ctx, proposalImplementors...)
 		if err != nil {
 			return nil, err
 		}

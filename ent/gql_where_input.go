@@ -19,6 +19,7 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/indicator"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -29,6 +30,7 @@ import (
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -4167,6 +4169,318 @@ func (i *IndicatorWhereInput) P() (predicate.Indicator, error) {
 	}
 }
 
+// OptimizationRunWhereInput represents a where input for filtering OptimizationRun queries.
+type OptimizationRunWhereInput struct {
+	Predicates []predicate.OptimizationRun  `json:"-"`
+	Not        *OptimizationRunWhereInput   `json:"not,omitempty"`
+	Or         []*OptimizationRunWhereInput `json:"or,omitempty"`
+	And        []*OptimizationRunWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "plugin_version_id" field predicates.
+	PluginVersionID             *string  `json:"pluginVersionID,omitempty"`
+	PluginVersionIDNEQ          *string  `json:"pluginVersionIDNEQ,omitempty"`
+	PluginVersionIDIn           []string `json:"pluginVersionIDIn,omitempty"`
+	PluginVersionIDNotIn        []string `json:"pluginVersionIDNotIn,omitempty"`
+	PluginVersionIDGT           *string  `json:"pluginVersionIDGT,omitempty"`
+	PluginVersionIDGTE          *string  `json:"pluginVersionIDGTE,omitempty"`
+	PluginVersionIDLT           *string  `json:"pluginVersionIDLT,omitempty"`
+	PluginVersionIDLTE          *string  `json:"pluginVersionIDLTE,omitempty"`
+	PluginVersionIDContains     *string  `json:"pluginVersionIDContains,omitempty"`
+	PluginVersionIDHasPrefix    *string  `json:"pluginVersionIDHasPrefix,omitempty"`
+	PluginVersionIDHasSuffix    *string  `json:"pluginVersionIDHasSuffix,omitempty"`
+	PluginVersionIDEqualFold    *string  `json:"pluginVersionIDEqualFold,omitempty"`
+	PluginVersionIDContainsFold *string  `json:"pluginVersionIDContainsFold,omitempty"`
+
+	// "base_id" field predicates.
+	BaseID             *string  `json:"baseID,omitempty"`
+	BaseIDNEQ          *string  `json:"baseIDNEQ,omitempty"`
+	BaseIDIn           []string `json:"baseIDIn,omitempty"`
+	BaseIDNotIn        []string `json:"baseIDNotIn,omitempty"`
+	BaseIDGT           *string  `json:"baseIDGT,omitempty"`
+	BaseIDGTE          *string  `json:"baseIDGTE,omitempty"`
+	BaseIDLT           *string  `json:"baseIDLT,omitempty"`
+	BaseIDLTE          *string  `json:"baseIDLTE,omitempty"`
+	BaseIDContains     *string  `json:"baseIDContains,omitempty"`
+	BaseIDHasPrefix    *string  `json:"baseIDHasPrefix,omitempty"`
+	BaseIDHasSuffix    *string  `json:"baseIDHasSuffix,omitempty"`
+	BaseIDEqualFold    *string  `json:"baseIDEqualFold,omitempty"`
+	BaseIDContainsFold *string  `json:"baseIDContainsFold,omitempty"`
+
+	// "state" field predicates.
+	State      *optimizationrun.State  `json:"state,omitempty"`
+	StateNEQ   *optimizationrun.State  `json:"stateNEQ,omitempty"`
+	StateIn    []optimizationrun.State `json:"stateIn,omitempty"`
+	StateNotIn []optimizationrun.State `json:"stateNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *OptimizationRunWhereInput) AddPredicates(predicates ...predicate.OptimizationRun) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the OptimizationRunWhereInput filter on the OptimizationRunQuery builder.
+func (i *OptimizationRunWhereInput) Filter(q *OptimizationRunQuery) (*OptimizationRunQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyOptimizationRunWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyOptimizationRunWhereInput is returned in case the OptimizationRunWhereInput is empty.
+var ErrEmptyOptimizationRunWhereInput = errors.New("ent: empty predicate OptimizationRunWhereInput")
+
+// P returns a predicate for filtering optimizationruns.
+// An error is returned if the input is empty or invalid.
+func (i *OptimizationRunWhereInput) P() (predicate.OptimizationRun, error) {
+	var predicates []predicate.OptimizationRun
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, optimizationrun.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.OptimizationRun, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, optimizationrun.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.OptimizationRun, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, optimizationrun.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, optimizationrun.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, optimizationrun.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, optimizationrun.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, optimizationrun.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, optimizationrun.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, optimizationrun.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, optimizationrun.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, optimizationrun.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, optimizationrun.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, optimizationrun.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, optimizationrun.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, optimizationrun.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, optimizationrun.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, optimizationrun.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, optimizationrun.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, optimizationrun.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, optimizationrun.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, optimizationrun.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, optimizationrun.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, optimizationrun.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, optimizationrun.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, optimizationrun.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, optimizationrun.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.PluginVersionID != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDEQ(*i.PluginVersionID))
+	}
+	if i.PluginVersionIDNEQ != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDNEQ(*i.PluginVersionIDNEQ))
+	}
+	if len(i.PluginVersionIDIn) > 0 {
+		predicates = append(predicates, optimizationrun.PluginVersionIDIn(i.PluginVersionIDIn...))
+	}
+	if len(i.PluginVersionIDNotIn) > 0 {
+		predicates = append(predicates, optimizationrun.PluginVersionIDNotIn(i.PluginVersionIDNotIn...))
+	}
+	if i.PluginVersionIDGT != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDGT(*i.PluginVersionIDGT))
+	}
+	if i.PluginVersionIDGTE != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDGTE(*i.PluginVersionIDGTE))
+	}
+	if i.PluginVersionIDLT != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDLT(*i.PluginVersionIDLT))
+	}
+	if i.PluginVersionIDLTE != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDLTE(*i.PluginVersionIDLTE))
+	}
+	if i.PluginVersionIDContains != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDContains(*i.PluginVersionIDContains))
+	}
+	if i.PluginVersionIDHasPrefix != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDHasPrefix(*i.PluginVersionIDHasPrefix))
+	}
+	if i.PluginVersionIDHasSuffix != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDHasSuffix(*i.PluginVersionIDHasSuffix))
+	}
+	if i.PluginVersionIDEqualFold != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDEqualFold(*i.PluginVersionIDEqualFold))
+	}
+	if i.PluginVersionIDContainsFold != nil {
+		predicates = append(predicates, optimizationrun.PluginVersionIDContainsFold(*i.PluginVersionIDContainsFold))
+	}
+	if i.BaseID != nil {
+		predicates = append(predicates, optimizationrun.BaseIDEQ(*i.BaseID))
+	}
+	if i.BaseIDNEQ != nil {
+		predicates = append(predicates, optimizationrun.BaseIDNEQ(*i.BaseIDNEQ))
+	}
+	if len(i.BaseIDIn) > 0 {
+		predicates = append(predicates, optimizationrun.BaseIDIn(i.BaseIDIn...))
+	}
+	if len(i.BaseIDNotIn) > 0 {
+		predicates = append(predicates, optimizationrun.BaseIDNotIn(i.BaseIDNotIn...))
+	}
+	if i.BaseIDGT != nil {
+		predicates = append(predicates, optimizationrun.BaseIDGT(*i.BaseIDGT))
+	}
+	if i.BaseIDGTE != nil {
+		predicates = append(predicates, optimizationrun.BaseIDGTE(*i.BaseIDGTE))
+	}
+	if i.BaseIDLT != nil {
+		predicates = append(predicates, optimizationrun.BaseIDLT(*i.BaseIDLT))
+	}
+	if i.BaseIDLTE != nil {
+		predicates = append(predicates, optimizationrun.BaseIDLTE(*i.BaseIDLTE))
+	}
+	if i.BaseIDContains != nil {
+		predicates = append(predicates, optimizationrun.BaseIDContains(*i.BaseIDContains))
+	}
+	if i.BaseIDHasPrefix != nil {
+		predicates = append(predicates, optimizationrun.BaseIDHasPrefix(*i.BaseIDHasPrefix))
+	}
+	if i.BaseIDHasSuffix != nil {
+		predicates = append(predicates, optimizationrun.BaseIDHasSuffix(*i.BaseIDHasSuffix))
+	}
+	if i.BaseIDEqualFold != nil {
+		predicates = append(predicates, optimizationrun.BaseIDEqualFold(*i.BaseIDEqualFold))
+	}
+	if i.BaseIDContainsFold != nil {
+		predicates = append(predicates, optimizationrun.BaseIDContainsFold(*i.BaseIDContainsFold))
+	}
+	if i.State != nil {
+		predicates = append(predicates, optimizationrun.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, optimizationrun.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, optimizationrun.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, optimizationrun.StateNotIn(i.StateNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyOptimizationRunWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return optimizationrun.And(predicates...), nil
+	}
+}
+
 // OrgUnitWhereInput represents a where input for filtering OrgUnit queries.
 type OrgUnitWhereInput struct {
 	Predicates []predicate.OrgUnit  `json:"-"`
@@ -6890,6 +7204,264 @@ func (i *ProcessVersionWhereInput) P() (predicate.ProcessVersion, error) {
 		return predicates[0], nil
 	default:
 		return processversion.And(predicates...), nil
+	}
+}
+
+// ProposalWhereInput represents a where input for filtering Proposal queries.
+type ProposalWhereInput struct {
+	Predicates []predicate.Proposal  `json:"-"`
+	Not        *ProposalWhereInput   `json:"not,omitempty"`
+	Or         []*ProposalWhereInput `json:"or,omitempty"`
+	And        []*ProposalWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "run_id" field predicates.
+	RunID             *string  `json:"runID,omitempty"`
+	RunIDNEQ          *string  `json:"runIDNEQ,omitempty"`
+	RunIDIn           []string `json:"runIDIn,omitempty"`
+	RunIDNotIn        []string `json:"runIDNotIn,omitempty"`
+	RunIDGT           *string  `json:"runIDGT,omitempty"`
+	RunIDGTE          *string  `json:"runIDGTE,omitempty"`
+	RunIDLT           *string  `json:"runIDLT,omitempty"`
+	RunIDLTE          *string  `json:"runIDLTE,omitempty"`
+	RunIDContains     *string  `json:"runIDContains,omitempty"`
+	RunIDHasPrefix    *string  `json:"runIDHasPrefix,omitempty"`
+	RunIDHasSuffix    *string  `json:"runIDHasSuffix,omitempty"`
+	RunIDEqualFold    *string  `json:"runIDEqualFold,omitempty"`
+	RunIDContainsFold *string  `json:"runIDContainsFold,omitempty"`
+
+	// "state" field predicates.
+	State      *proposal.State  `json:"state,omitempty"`
+	StateNEQ   *proposal.State  `json:"stateNEQ,omitempty"`
+	StateIn    []proposal.State `json:"stateIn,omitempty"`
+	StateNotIn []proposal.State `json:"stateNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *ProposalWhereInput) AddPredicates(predicates ...predicate.Proposal) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the ProposalWhereInput filter on the ProposalQuery builder.
+func (i *ProposalWhereInput) Filter(q *ProposalQuery) (*ProposalQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyProposalWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyProposalWhereInput is returned in case the ProposalWhereInput is empty.
+var ErrEmptyProposalWhereInput = errors.New("ent: empty predicate ProposalWhereInput")
+
+// P returns a predicate for filtering proposals.
+// An error is returned if the input is empty or invalid.
+func (i *ProposalWhereInput) P() (predicate.Proposal, error) {
+	var predicates []predicate.Proposal
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, proposal.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Proposal, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, proposal.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Proposal, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, proposal.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, proposal.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, proposal.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, proposal.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, proposal.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, proposal.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, proposal.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, proposal.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, proposal.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, proposal.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, proposal.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, proposal.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, proposal.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, proposal.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, proposal.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, proposal.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, proposal.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, proposal.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, proposal.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, proposal.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, proposal.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, proposal.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, proposal.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, proposal.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.RunID != nil {
+		predicates = append(predicates, proposal.RunIDEQ(*i.RunID))
+	}
+	if i.RunIDNEQ != nil {
+		predicates = append(predicates, proposal.RunIDNEQ(*i.RunIDNEQ))
+	}
+	if len(i.RunIDIn) > 0 {
+		predicates = append(predicates, proposal.RunIDIn(i.RunIDIn...))
+	}
+	if len(i.RunIDNotIn) > 0 {
+		predicates = append(predicates, proposal.RunIDNotIn(i.RunIDNotIn...))
+	}
+	if i.RunIDGT != nil {
+		predicates = append(predicates, proposal.RunIDGT(*i.RunIDGT))
+	}
+	if i.RunIDGTE != nil {
+		predicates = append(predicates, proposal.RunIDGTE(*i.RunIDGTE))
+	}
+	if i.RunIDLT != nil {
+		predicates = append(predicates, proposal.RunIDLT(*i.RunIDLT))
+	}
+	if i.RunIDLTE != nil {
+		predicates = append(predicates, proposal.RunIDLTE(*i.RunIDLTE))
+	}
+	if i.RunIDContains != nil {
+		predicates = append(predicates, proposal.RunIDContains(*i.RunIDContains))
+	}
+	if i.RunIDHasPrefix != nil {
+		predicates = append(predicates, proposal.RunIDHasPrefix(*i.RunIDHasPrefix))
+	}
+	if i.RunIDHasSuffix != nil {
+		predicates = append(predicates, proposal.RunIDHasSuffix(*i.RunIDHasSuffix))
+	}
+	if i.RunIDEqualFold != nil {
+		predicates = append(predicates, proposal.RunIDEqualFold(*i.RunIDEqualFold))
+	}
+	if i.RunIDContainsFold != nil {
+		predicates = append(predicates, proposal.RunIDContainsFold(*i.RunIDContainsFold))
+	}
+	if i.State != nil {
+		predicates = append(predicates, proposal.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, proposal.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, proposal.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, proposal.StateNotIn(i.StateNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyProposalWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return proposal.And(predicates...), nil
 	}
 }
 

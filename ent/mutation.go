@@ -27,6 +27,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -39,6 +40,7 @@ import (
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -80,6 +82,7 @@ const (
 	TypeIdempotencyKey   = "IdempotencyKey"
 	TypeIndicator        = "Indicator"
 	TypeJob              = "Job"
+	TypeOptimizationRun  = "OptimizationRun"
 	TypeOrgUnit          = "OrgUnit"
 	TypePause            = "Pause"
 	TypePlugin           = "Plugin"
@@ -91,6 +94,7 @@ const (
 	TypeProcess          = "Process"
 	TypeProcessEdit      = "ProcessEdit"
 	TypeProcessVersion   = "ProcessVersion"
+	TypeProposal         = "Proposal"
 	TypeQualification    = "Qualification"
 	TypeRegion           = "Region"
 	TypeRoleAssignment   = "RoleAssignment"
@@ -17436,6 +17440,1946 @@ func (m *JobMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Job edge %s", name)
 }
 
+// OptimizationRunMutation represents an operation that mutates the OptimizationRun nodes in the graph.
+type OptimizationRunMutation struct {
+	config
+	op                    Op
+	typ                   string
+	id                    *string
+	region_path           *string
+	created_at            *time.Time
+	base_digest           *string
+	seed                  *string
+	_config               *string
+	state                 *optimizationrun.State
+	lease_until           *time.Time
+	attempt               *int
+	addattempt            *int
+	permille              *int
+	addpermille           *int
+	message               *string
+	events                *int
+	addevents             *int
+	log_digest            *string
+	questions             *int
+	addquestions          *int
+	violations            *[]string
+	appendviolations      []string
+	isolation             *[]string
+	appendisolation       []string
+	result_digest         *string
+	code                  *string
+	detail                *string
+	asked_by              *string
+	ended_at              *time.Time
+	clearedFields         map[string]struct{}
+	region                *string
+	clearedregion         bool
+	plugin_version        *string
+	clearedplugin_version bool
+	base                  *string
+	clearedbase           bool
+	proposals             map[string]struct{}
+	removedproposals      map[string]struct{}
+	clearedproposals      bool
+	done                  bool
+	oldValue              func(context.Context) (*OptimizationRun, error)
+	predicates            []predicate.OptimizationRun
+}
+
+var _ ent.Mutation = (*OptimizationRunMutation)(nil)
+
+// optimizationrunOption allows management of the mutation configuration using functional options.
+type optimizationrunOption func(*OptimizationRunMutation)
+
+// newOptimizationRunMutation creates new mutation for the OptimizationRun entity.
+func newOptimizationRunMutation(c config, op Op, opts ...optimizationrunOption) *OptimizationRunMutation {
+	m := &OptimizationRunMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeOptimizationRun,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withOptimizationRunID sets the ID field of the mutation.
+func withOptimizationRunID(id string) optimizationrunOption {
+	return func(m *OptimizationRunMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *OptimizationRun
+		)
+		m.oldValue = func(ctx context.Context) (*OptimizationRun, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().OptimizationRun.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withOptimizationRun sets the old OptimizationRun of the mutation.
+func withOptimizationRun(node *OptimizationRun) optimizationrunOption {
+	return func(m *OptimizationRunMutation) {
+		m.oldValue = func(context.Context) (*OptimizationRun, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m OptimizationRunMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m OptimizationRunMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of OptimizationRun entities.
+func (m *OptimizationRunMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *OptimizationRunMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *OptimizationRunMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().OptimizationRun.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *OptimizationRunMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *OptimizationRunMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *OptimizationRunMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *OptimizationRunMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *OptimizationRunMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *OptimizationRunMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *OptimizationRunMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *OptimizationRunMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *OptimizationRunMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetPluginVersionID sets the "plugin_version_id" field.
+func (m *OptimizationRunMutation) SetPluginVersionID(s string) {
+	m.plugin_version = &s
+}
+
+// PluginVersionID returns the value of the "plugin_version_id" field in the mutation.
+func (m *OptimizationRunMutation) PluginVersionID() (r string, exists bool) {
+	v := m.plugin_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPluginVersionID returns the old "plugin_version_id" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldPluginVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPluginVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPluginVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPluginVersionID: %w", err)
+	}
+	return oldValue.PluginVersionID, nil
+}
+
+// ResetPluginVersionID resets all changes to the "plugin_version_id" field.
+func (m *OptimizationRunMutation) ResetPluginVersionID() {
+	m.plugin_version = nil
+}
+
+// SetBaseID sets the "base_id" field.
+func (m *OptimizationRunMutation) SetBaseID(s string) {
+	m.base = &s
+}
+
+// BaseID returns the value of the "base_id" field in the mutation.
+func (m *OptimizationRunMutation) BaseID() (r string, exists bool) {
+	v := m.base
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBaseID returns the old "base_id" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldBaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBaseID: %w", err)
+	}
+	return oldValue.BaseID, nil
+}
+
+// ResetBaseID resets all changes to the "base_id" field.
+func (m *OptimizationRunMutation) ResetBaseID() {
+	m.base = nil
+}
+
+// SetBaseDigest sets the "base_digest" field.
+func (m *OptimizationRunMutation) SetBaseDigest(s string) {
+	m.base_digest = &s
+}
+
+// BaseDigest returns the value of the "base_digest" field in the mutation.
+func (m *OptimizationRunMutation) BaseDigest() (r string, exists bool) {
+	v := m.base_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBaseDigest returns the old "base_digest" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldBaseDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBaseDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBaseDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBaseDigest: %w", err)
+	}
+	return oldValue.BaseDigest, nil
+}
+
+// ResetBaseDigest resets all changes to the "base_digest" field.
+func (m *OptimizationRunMutation) ResetBaseDigest() {
+	m.base_digest = nil
+}
+
+// SetSeed sets the "seed" field.
+func (m *OptimizationRunMutation) SetSeed(s string) {
+	m.seed = &s
+}
+
+// Seed returns the value of the "seed" field in the mutation.
+func (m *OptimizationRunMutation) Seed() (r string, exists bool) {
+	v := m.seed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeed returns the old "seed" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldSeed(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeed: %w", err)
+	}
+	return oldValue.Seed, nil
+}
+
+// ResetSeed resets all changes to the "seed" field.
+func (m *OptimizationRunMutation) ResetSeed() {
+	m.seed = nil
+}
+
+// SetConfig sets the "config" field.
+func (m *OptimizationRunMutation) SetConfig(s string) {
+	m._config = &s
+}
+
+// Config returns the value of the "config" field in the mutation.
+func (m *OptimizationRunMutation) Config() (r string, exists bool) {
+	v := m._config
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfig returns the old "config" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldConfig(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfig is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfig requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfig: %w", err)
+	}
+	return oldValue.Config, nil
+}
+
+// ResetConfig resets all changes to the "config" field.
+func (m *OptimizationRunMutation) ResetConfig() {
+	m._config = nil
+}
+
+// SetState sets the "state" field.
+func (m *OptimizationRunMutation) SetState(o optimizationrun.State) {
+	m.state = &o
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *OptimizationRunMutation) State() (r optimizationrun.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldState(ctx context.Context) (v optimizationrun.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *OptimizationRunMutation) ResetState() {
+	m.state = nil
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (m *OptimizationRunMutation) SetLeaseUntil(t time.Time) {
+	m.lease_until = &t
+}
+
+// LeaseUntil returns the value of the "lease_until" field in the mutation.
+func (m *OptimizationRunMutation) LeaseUntil() (r time.Time, exists bool) {
+	v := m.lease_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeaseUntil returns the old "lease_until" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldLeaseUntil(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeaseUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeaseUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeaseUntil: %w", err)
+	}
+	return oldValue.LeaseUntil, nil
+}
+
+// ResetLeaseUntil resets all changes to the "lease_until" field.
+func (m *OptimizationRunMutation) ResetLeaseUntil() {
+	m.lease_until = nil
+}
+
+// SetAttempt sets the "attempt" field.
+func (m *OptimizationRunMutation) SetAttempt(i int) {
+	m.attempt = &i
+	m.addattempt = nil
+}
+
+// Attempt returns the value of the "attempt" field in the mutation.
+func (m *OptimizationRunMutation) Attempt() (r int, exists bool) {
+	v := m.attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempt returns the old "attempt" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldAttempt(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempt: %w", err)
+	}
+	return oldValue.Attempt, nil
+}
+
+// AddAttempt adds i to the "attempt" field.
+func (m *OptimizationRunMutation) AddAttempt(i int) {
+	if m.addattempt != nil {
+		*m.addattempt += i
+	} else {
+		m.addattempt = &i
+	}
+}
+
+// AddedAttempt returns the value that was added to the "attempt" field in this mutation.
+func (m *OptimizationRunMutation) AddedAttempt() (r int, exists bool) {
+	v := m.addattempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempt resets all changes to the "attempt" field.
+func (m *OptimizationRunMutation) ResetAttempt() {
+	m.attempt = nil
+	m.addattempt = nil
+}
+
+// SetPermille sets the "permille" field.
+func (m *OptimizationRunMutation) SetPermille(i int) {
+	m.permille = &i
+	m.addpermille = nil
+}
+
+// Permille returns the value of the "permille" field in the mutation.
+func (m *OptimizationRunMutation) Permille() (r int, exists bool) {
+	v := m.permille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPermille returns the old "permille" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldPermille(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPermille is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPermille requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPermille: %w", err)
+	}
+	return oldValue.Permille, nil
+}
+
+// AddPermille adds i to the "permille" field.
+func (m *OptimizationRunMutation) AddPermille(i int) {
+	if m.addpermille != nil {
+		*m.addpermille += i
+	} else {
+		m.addpermille = &i
+	}
+}
+
+// AddedPermille returns the value that was added to the "permille" field in this mutation.
+func (m *OptimizationRunMutation) AddedPermille() (r int, exists bool) {
+	v := m.addpermille
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPermille resets all changes to the "permille" field.
+func (m *OptimizationRunMutation) ResetPermille() {
+	m.permille = nil
+	m.addpermille = nil
+}
+
+// SetMessage sets the "message" field.
+func (m *OptimizationRunMutation) SetMessage(s string) {
+	m.message = &s
+}
+
+// Message returns the value of the "message" field in the mutation.
+func (m *OptimizationRunMutation) Message() (r string, exists bool) {
+	v := m.message
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessage returns the old "message" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldMessage(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessage: %w", err)
+	}
+	return oldValue.Message, nil
+}
+
+// ResetMessage resets all changes to the "message" field.
+func (m *OptimizationRunMutation) ResetMessage() {
+	m.message = nil
+}
+
+// SetEvents sets the "events" field.
+func (m *OptimizationRunMutation) SetEvents(i int) {
+	m.events = &i
+	m.addevents = nil
+}
+
+// Events returns the value of the "events" field in the mutation.
+func (m *OptimizationRunMutation) Events() (r int, exists bool) {
+	v := m.events
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEvents returns the old "events" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldEvents(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEvents is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEvents requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEvents: %w", err)
+	}
+	return oldValue.Events, nil
+}
+
+// AddEvents adds i to the "events" field.
+func (m *OptimizationRunMutation) AddEvents(i int) {
+	if m.addevents != nil {
+		*m.addevents += i
+	} else {
+		m.addevents = &i
+	}
+}
+
+// AddedEvents returns the value that was added to the "events" field in this mutation.
+func (m *OptimizationRunMutation) AddedEvents() (r int, exists bool) {
+	v := m.addevents
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetEvents resets all changes to the "events" field.
+func (m *OptimizationRunMutation) ResetEvents() {
+	m.events = nil
+	m.addevents = nil
+}
+
+// SetLogDigest sets the "log_digest" field.
+func (m *OptimizationRunMutation) SetLogDigest(s string) {
+	m.log_digest = &s
+}
+
+// LogDigest returns the value of the "log_digest" field in the mutation.
+func (m *OptimizationRunMutation) LogDigest() (r string, exists bool) {
+	v := m.log_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLogDigest returns the old "log_digest" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldLogDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLogDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLogDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLogDigest: %w", err)
+	}
+	return oldValue.LogDigest, nil
+}
+
+// ResetLogDigest resets all changes to the "log_digest" field.
+func (m *OptimizationRunMutation) ResetLogDigest() {
+	m.log_digest = nil
+}
+
+// SetQuestions sets the "questions" field.
+func (m *OptimizationRunMutation) SetQuestions(i int) {
+	m.questions = &i
+	m.addquestions = nil
+}
+
+// Questions returns the value of the "questions" field in the mutation.
+func (m *OptimizationRunMutation) Questions() (r int, exists bool) {
+	v := m.questions
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuestions returns the old "questions" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldQuestions(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuestions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuestions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuestions: %w", err)
+	}
+	return oldValue.Questions, nil
+}
+
+// AddQuestions adds i to the "questions" field.
+func (m *OptimizationRunMutation) AddQuestions(i int) {
+	if m.addquestions != nil {
+		*m.addquestions += i
+	} else {
+		m.addquestions = &i
+	}
+}
+
+// AddedQuestions returns the value that was added to the "questions" field in this mutation.
+func (m *OptimizationRunMutation) AddedQuestions() (r int, exists bool) {
+	v := m.addquestions
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuestions resets all changes to the "questions" field.
+func (m *OptimizationRunMutation) ResetQuestions() {
+	m.questions = nil
+	m.addquestions = nil
+}
+
+// SetViolations sets the "violations" field.
+func (m *OptimizationRunMutation) SetViolations(s []string) {
+	m.violations = &s
+	m.appendviolations = nil
+}
+
+// Violations returns the value of the "violations" field in the mutation.
+func (m *OptimizationRunMutation) Violations() (r []string, exists bool) {
+	v := m.violations
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldViolations returns the old "violations" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldViolations(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldViolations is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldViolations requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldViolations: %w", err)
+	}
+	return oldValue.Violations, nil
+}
+
+// AppendViolations adds s to the "violations" field.
+func (m *OptimizationRunMutation) AppendViolations(s []string) {
+	m.appendviolations = append(m.appendviolations, s...)
+}
+
+// AppendedViolations returns the list of values that were appended to the "violations" field in this mutation.
+func (m *OptimizationRunMutation) AppendedViolations() ([]string, bool) {
+	if len(m.appendviolations) == 0 {
+		return nil, false
+	}
+	return m.appendviolations, true
+}
+
+// ResetViolations resets all changes to the "violations" field.
+func (m *OptimizationRunMutation) ResetViolations() {
+	m.violations = nil
+	m.appendviolations = nil
+}
+
+// SetIsolation sets the "isolation" field.
+func (m *OptimizationRunMutation) SetIsolation(s []string) {
+	m.isolation = &s
+	m.appendisolation = nil
+}
+
+// Isolation returns the value of the "isolation" field in the mutation.
+func (m *OptimizationRunMutation) Isolation() (r []string, exists bool) {
+	v := m.isolation
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIsolation returns the old "isolation" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldIsolation(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIsolation is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIsolation requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIsolation: %w", err)
+	}
+	return oldValue.Isolation, nil
+}
+
+// AppendIsolation adds s to the "isolation" field.
+func (m *OptimizationRunMutation) AppendIsolation(s []string) {
+	m.appendisolation = append(m.appendisolation, s...)
+}
+
+// AppendedIsolation returns the list of values that were appended to the "isolation" field in this mutation.
+func (m *OptimizationRunMutation) AppendedIsolation() ([]string, bool) {
+	if len(m.appendisolation) == 0 {
+		return nil, false
+	}
+	return m.appendisolation, true
+}
+
+// ResetIsolation resets all changes to the "isolation" field.
+func (m *OptimizationRunMutation) ResetIsolation() {
+	m.isolation = nil
+	m.appendisolation = nil
+}
+
+// SetResultDigest sets the "result_digest" field.
+func (m *OptimizationRunMutation) SetResultDigest(s string) {
+	m.result_digest = &s
+}
+
+// ResultDigest returns the value of the "result_digest" field in the mutation.
+func (m *OptimizationRunMutation) ResultDigest() (r string, exists bool) {
+	v := m.result_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResultDigest returns the old "result_digest" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldResultDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResultDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResultDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResultDigest: %w", err)
+	}
+	return oldValue.ResultDigest, nil
+}
+
+// ResetResultDigest resets all changes to the "result_digest" field.
+func (m *OptimizationRunMutation) ResetResultDigest() {
+	m.result_digest = nil
+}
+
+// SetCode sets the "code" field.
+func (m *OptimizationRunMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *OptimizationRunMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *OptimizationRunMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetDetail sets the "detail" field.
+func (m *OptimizationRunMutation) SetDetail(s string) {
+	m.detail = &s
+}
+
+// Detail returns the value of the "detail" field in the mutation.
+func (m *OptimizationRunMutation) Detail() (r string, exists bool) {
+	v := m.detail
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetail returns the old "detail" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldDetail(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetail is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetail requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetail: %w", err)
+	}
+	return oldValue.Detail, nil
+}
+
+// ResetDetail resets all changes to the "detail" field.
+func (m *OptimizationRunMutation) ResetDetail() {
+	m.detail = nil
+}
+
+// SetAskedBy sets the "asked_by" field.
+func (m *OptimizationRunMutation) SetAskedBy(s string) {
+	m.asked_by = &s
+}
+
+// AskedBy returns the value of the "asked_by" field in the mutation.
+func (m *OptimizationRunMutation) AskedBy() (r string, exists bool) {
+	v := m.asked_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAskedBy returns the old "asked_by" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldAskedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAskedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAskedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAskedBy: %w", err)
+	}
+	return oldValue.AskedBy, nil
+}
+
+// ResetAskedBy resets all changes to the "asked_by" field.
+func (m *OptimizationRunMutation) ResetAskedBy() {
+	m.asked_by = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *OptimizationRunMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *OptimizationRunMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *OptimizationRunMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[optimizationrun.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *OptimizationRunMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[optimizationrun.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *OptimizationRunMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, optimizationrun.FieldEndedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *OptimizationRunMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[optimizationrun.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *OptimizationRunMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *OptimizationRunMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *OptimizationRunMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearPluginVersion clears the "plugin_version" edge to the PluginVersion entity.
+func (m *OptimizationRunMutation) ClearPluginVersion() {
+	m.clearedplugin_version = true
+	m.clearedFields[optimizationrun.FieldPluginVersionID] = struct{}{}
+}
+
+// PluginVersionCleared reports if the "plugin_version" edge to the PluginVersion entity was cleared.
+func (m *OptimizationRunMutation) PluginVersionCleared() bool {
+	return m.clearedplugin_version
+}
+
+// PluginVersionIDs returns the "plugin_version" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PluginVersionID instead. It exists only for internal usage by the builders.
+func (m *OptimizationRunMutation) PluginVersionIDs() (ids []string) {
+	if id := m.plugin_version; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPluginVersion resets all changes to the "plugin_version" edge.
+func (m *OptimizationRunMutation) ResetPluginVersion() {
+	m.plugin_version = nil
+	m.clearedplugin_version = false
+}
+
+// ClearBase clears the "base" edge to the ProcessVersion entity.
+func (m *OptimizationRunMutation) ClearBase() {
+	m.clearedbase = true
+	m.clearedFields[optimizationrun.FieldBaseID] = struct{}{}
+}
+
+// BaseCleared reports if the "base" edge to the ProcessVersion entity was cleared.
+func (m *OptimizationRunMutation) BaseCleared() bool {
+	return m.clearedbase
+}
+
+// BaseIDs returns the "base" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// BaseID instead. It exists only for internal usage by the builders.
+func (m *OptimizationRunMutation) BaseIDs() (ids []string) {
+	if id := m.base; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetBase resets all changes to the "base" edge.
+func (m *OptimizationRunMutation) ResetBase() {
+	m.base = nil
+	m.clearedbase = false
+}
+
+// AddProposalIDs adds the "proposals" edge to the Proposal entity by ids.
+func (m *OptimizationRunMutation) AddProposalIDs(ids ...string) {
+	if m.proposals == nil {
+		m.proposals = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.proposals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearProposals clears the "proposals" edge to the Proposal entity.
+func (m *OptimizationRunMutation) ClearProposals() {
+	m.clearedproposals = true
+}
+
+// ProposalsCleared reports if the "proposals" edge to the Proposal entity was cleared.
+func (m *OptimizationRunMutation) ProposalsCleared() bool {
+	return m.clearedproposals
+}
+
+// RemoveProposalIDs removes the "proposals" edge to the Proposal entity by IDs.
+func (m *OptimizationRunMutation) RemoveProposalIDs(ids ...string) {
+	if m.removedproposals == nil {
+		m.removedproposals = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.proposals, ids[i])
+		m.removedproposals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedProposals returns the removed IDs of the "proposals" edge to the Proposal entity.
+func (m *OptimizationRunMutation) RemovedProposalsIDs() (ids []string) {
+	for id := range m.removedproposals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ProposalsIDs returns the "proposals" edge IDs in the mutation.
+func (m *OptimizationRunMutation) ProposalsIDs() (ids []string) {
+	for id := range m.proposals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetProposals resets all changes to the "proposals" edge.
+func (m *OptimizationRunMutation) ResetProposals() {
+	m.proposals = nil
+	m.clearedproposals = false
+	m.removedproposals = nil
+}
+
+// Where appends a list predicates to the OptimizationRunMutation builder.
+func (m *OptimizationRunMutation) Where(ps ...predicate.OptimizationRun) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the OptimizationRunMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *OptimizationRunMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.OptimizationRun, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *OptimizationRunMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *OptimizationRunMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (OptimizationRun).
+func (m *OptimizationRunMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *OptimizationRunMutation) Fields() []string {
+	fields := make([]string, 0, 23)
+	if m.region != nil {
+		fields = append(fields, optimizationrun.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, optimizationrun.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, optimizationrun.FieldCreatedAt)
+	}
+	if m.plugin_version != nil {
+		fields = append(fields, optimizationrun.FieldPluginVersionID)
+	}
+	if m.base != nil {
+		fields = append(fields, optimizationrun.FieldBaseID)
+	}
+	if m.base_digest != nil {
+		fields = append(fields, optimizationrun.FieldBaseDigest)
+	}
+	if m.seed != nil {
+		fields = append(fields, optimizationrun.FieldSeed)
+	}
+	if m._config != nil {
+		fields = append(fields, optimizationrun.FieldConfig)
+	}
+	if m.state != nil {
+		fields = append(fields, optimizationrun.FieldState)
+	}
+	if m.lease_until != nil {
+		fields = append(fields, optimizationrun.FieldLeaseUntil)
+	}
+	if m.attempt != nil {
+		fields = append(fields, optimizationrun.FieldAttempt)
+	}
+	if m.permille != nil {
+		fields = append(fields, optimizationrun.FieldPermille)
+	}
+	if m.message != nil {
+		fields = append(fields, optimizationrun.FieldMessage)
+	}
+	if m.events != nil {
+		fields = append(fields, optimizationrun.FieldEvents)
+	}
+	if m.log_digest != nil {
+		fields = append(fields, optimizationrun.FieldLogDigest)
+	}
+	if m.questions != nil {
+		fields = append(fields, optimizationrun.FieldQuestions)
+	}
+	if m.violations != nil {
+		fields = append(fields, optimizationrun.FieldViolations)
+	}
+	if m.isolation != nil {
+		fields = append(fields, optimizationrun.FieldIsolation)
+	}
+	if m.result_digest != nil {
+		fields = append(fields, optimizationrun.FieldResultDigest)
+	}
+	if m.code != nil {
+		fields = append(fields, optimizationrun.FieldCode)
+	}
+	if m.detail != nil {
+		fields = append(fields, optimizationrun.FieldDetail)
+	}
+	if m.asked_by != nil {
+		fields = append(fields, optimizationrun.FieldAskedBy)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, optimizationrun.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *OptimizationRunMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case optimizationrun.FieldRegionID:
+		return m.RegionID()
+	case optimizationrun.FieldRegionPath:
+		return m.RegionPath()
+	case optimizationrun.FieldCreatedAt:
+		return m.CreatedAt()
+	case optimizationrun.FieldPluginVersionID:
+		return m.PluginVersionID()
+	case optimizationrun.FieldBaseID:
+		return m.BaseID()
+	case optimizationrun.FieldBaseDigest:
+		return m.BaseDigest()
+	case optimizationrun.FieldSeed:
+		return m.Seed()
+	case optimizationrun.FieldConfig:
+		return m.Config()
+	case optimizationrun.FieldState:
+		return m.State()
+	case optimizationrun.FieldLeaseUntil:
+		return m.LeaseUntil()
+	case optimizationrun.FieldAttempt:
+		return m.Attempt()
+	case optimizationrun.FieldPermille:
+		return m.Permille()
+	case optimizationrun.FieldMessage:
+		return m.Message()
+	case optimizationrun.FieldEvents:
+		return m.Events()
+	case optimizationrun.FieldLogDigest:
+		return m.LogDigest()
+	case optimizationrun.FieldQuestions:
+		return m.Questions()
+	case optimizationrun.FieldViolations:
+		return m.Violations()
+	case optimizationrun.FieldIsolation:
+		return m.Isolation()
+	case optimizationrun.FieldResultDigest:
+		return m.ResultDigest()
+	case optimizationrun.FieldCode:
+		return m.Code()
+	case optimizationrun.FieldDetail:
+		return m.Detail()
+	case optimizationrun.FieldAskedBy:
+		return m.AskedBy()
+	case optimizationrun.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *OptimizationRunMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case optimizationrun.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case optimizationrun.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case optimizationrun.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case optimizationrun.FieldPluginVersionID:
+		return m.OldPluginVersionID(ctx)
+	case optimizationrun.FieldBaseID:
+		return m.OldBaseID(ctx)
+	case optimizationrun.FieldBaseDigest:
+		return m.OldBaseDigest(ctx)
+	case optimizationrun.FieldSeed:
+		return m.OldSeed(ctx)
+	case optimizationrun.FieldConfig:
+		return m.OldConfig(ctx)
+	case optimizationrun.FieldState:
+		return m.OldState(ctx)
+	case optimizationrun.FieldLeaseUntil:
+		return m.OldLeaseUntil(ctx)
+	case optimizationrun.FieldAttempt:
+		return m.OldAttempt(ctx)
+	case optimizationrun.FieldPermille:
+		return m.OldPermille(ctx)
+	case optimizationrun.FieldMessage:
+		return m.OldMessage(ctx)
+	case optimizationrun.FieldEvents:
+		return m.OldEvents(ctx)
+	case optimizationrun.FieldLogDigest:
+		return m.OldLogDigest(ctx)
+	case optimizationrun.FieldQuestions:
+		return m.OldQuestions(ctx)
+	case optimizationrun.FieldViolations:
+		return m.OldViolations(ctx)
+	case optimizationrun.FieldIsolation:
+		return m.OldIsolation(ctx)
+	case optimizationrun.FieldResultDigest:
+		return m.OldResultDigest(ctx)
+	case optimizationrun.FieldCode:
+		return m.OldCode(ctx)
+	case optimizationrun.FieldDetail:
+		return m.OldDetail(ctx)
+	case optimizationrun.FieldAskedBy:
+		return m.OldAskedBy(ctx)
+	case optimizationrun.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown OptimizationRun field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OptimizationRunMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case optimizationrun.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case optimizationrun.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case optimizationrun.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case optimizationrun.FieldPluginVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPluginVersionID(v)
+		return nil
+	case optimizationrun.FieldBaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBaseID(v)
+		return nil
+	case optimizationrun.FieldBaseDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBaseDigest(v)
+		return nil
+	case optimizationrun.FieldSeed:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeed(v)
+		return nil
+	case optimizationrun.FieldConfig:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfig(v)
+		return nil
+	case optimizationrun.FieldState:
+		v, ok := value.(optimizationrun.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case optimizationrun.FieldLeaseUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeaseUntil(v)
+		return nil
+	case optimizationrun.FieldAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempt(v)
+		return nil
+	case optimizationrun.FieldPermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPermille(v)
+		return nil
+	case optimizationrun.FieldMessage:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessage(v)
+		return nil
+	case optimizationrun.FieldEvents:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEvents(v)
+		return nil
+	case optimizationrun.FieldLogDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLogDigest(v)
+		return nil
+	case optimizationrun.FieldQuestions:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuestions(v)
+		return nil
+	case optimizationrun.FieldViolations:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetViolations(v)
+		return nil
+	case optimizationrun.FieldIsolation:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIsolation(v)
+		return nil
+	case optimizationrun.FieldResultDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResultDigest(v)
+		return nil
+	case optimizationrun.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case optimizationrun.FieldDetail:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetail(v)
+		return nil
+	case optimizationrun.FieldAskedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAskedBy(v)
+		return nil
+	case optimizationrun.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *OptimizationRunMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempt != nil {
+		fields = append(fields, optimizationrun.FieldAttempt)
+	}
+	if m.addpermille != nil {
+		fields = append(fields, optimizationrun.FieldPermille)
+	}
+	if m.addevents != nil {
+		fields = append(fields, optimizationrun.FieldEvents)
+	}
+	if m.addquestions != nil {
+		fields = append(fields, optimizationrun.FieldQuestions)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *OptimizationRunMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case optimizationrun.FieldAttempt:
+		return m.AddedAttempt()
+	case optimizationrun.FieldPermille:
+		return m.AddedPermille()
+	case optimizationrun.FieldEvents:
+		return m.AddedEvents()
+	case optimizationrun.FieldQuestions:
+		return m.AddedQuestions()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OptimizationRunMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case optimizationrun.FieldAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempt(v)
+		return nil
+	case optimizationrun.FieldPermille:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPermille(v)
+		return nil
+	case optimizationrun.FieldEvents:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEvents(v)
+		return nil
+	case optimizationrun.FieldQuestions:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuestions(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *OptimizationRunMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(optimizationrun.FieldEndedAt) {
+		fields = append(fields, optimizationrun.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *OptimizationRunMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *OptimizationRunMutation) ClearField(name string) error {
+	switch name {
+	case optimizationrun.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *OptimizationRunMutation) ResetField(name string) error {
+	switch name {
+	case optimizationrun.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case optimizationrun.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case optimizationrun.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case optimizationrun.FieldPluginVersionID:
+		m.ResetPluginVersionID()
+		return nil
+	case optimizationrun.FieldBaseID:
+		m.ResetBaseID()
+		return nil
+	case optimizationrun.FieldBaseDigest:
+		m.ResetBaseDigest()
+		return nil
+	case optimizationrun.FieldSeed:
+		m.ResetSeed()
+		return nil
+	case optimizationrun.FieldConfig:
+		m.ResetConfig()
+		return nil
+	case optimizationrun.FieldState:
+		m.ResetState()
+		return nil
+	case optimizationrun.FieldLeaseUntil:
+		m.ResetLeaseUntil()
+		return nil
+	case optimizationrun.FieldAttempt:
+		m.ResetAttempt()
+		return nil
+	case optimizationrun.FieldPermille:
+		m.ResetPermille()
+		return nil
+	case optimizationrun.FieldMessage:
+		m.ResetMessage()
+		return nil
+	case optimizationrun.FieldEvents:
+		m.ResetEvents()
+		return nil
+	case optimizationrun.FieldLogDigest:
+		m.ResetLogDigest()
+		return nil
+	case optimizationrun.FieldQuestions:
+		m.ResetQuestions()
+		return nil
+	case optimizationrun.FieldViolations:
+		m.ResetViolations()
+		return nil
+	case optimizationrun.FieldIsolation:
+		m.ResetIsolation()
+		return nil
+	case optimizationrun.FieldResultDigest:
+		m.ResetResultDigest()
+		return nil
+	case optimizationrun.FieldCode:
+		m.ResetCode()
+		return nil
+	case optimizationrun.FieldDetail:
+		m.ResetDetail()
+		return nil
+	case optimizationrun.FieldAskedBy:
+		m.ResetAskedBy()
+		return nil
+	case optimizationrun.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *OptimizationRunMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.region != nil {
+		edges = append(edges, optimizationrun.EdgeRegion)
+	}
+	if m.plugin_version != nil {
+		edges = append(edges, optimizationrun.EdgePluginVersion)
+	}
+	if m.base != nil {
+		edges = append(edges, optimizationrun.EdgeBase)
+	}
+	if m.proposals != nil {
+		edges = append(edges, optimizationrun.EdgeProposals)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *OptimizationRunMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case optimizationrun.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case optimizationrun.EdgePluginVersion:
+		if id := m.plugin_version; id != nil {
+			return []ent.Value{*id}
+		}
+	case optimizationrun.EdgeBase:
+		if id := m.base; id != nil {
+			return []ent.Value{*id}
+		}
+	case optimizationrun.EdgeProposals:
+		ids := make([]ent.Value, 0, len(m.proposals))
+		for id := range m.proposals {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *OptimizationRunMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.removedproposals != nil {
+		edges = append(edges, optimizationrun.EdgeProposals)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *OptimizationRunMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case optimizationrun.EdgeProposals:
+		ids := make([]ent.Value, 0, len(m.removedproposals))
+		for id := range m.removedproposals {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *OptimizationRunMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedregion {
+		edges = append(edges, optimizationrun.EdgeRegion)
+	}
+	if m.clearedplugin_version {
+		edges = append(edges, optimizationrun.EdgePluginVersion)
+	}
+	if m.clearedbase {
+		edges = append(edges, optimizationrun.EdgeBase)
+	}
+	if m.clearedproposals {
+		edges = append(edges, optimizationrun.EdgeProposals)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *OptimizationRunMutation) EdgeCleared(name string) bool {
+	switch name {
+	case optimizationrun.EdgeRegion:
+		return m.clearedregion
+	case optimizationrun.EdgePluginVersion:
+		return m.clearedplugin_version
+	case optimizationrun.EdgeBase:
+		return m.clearedbase
+	case optimizationrun.EdgeProposals:
+		return m.clearedproposals
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *OptimizationRunMutation) ClearEdge(name string) error {
+	switch name {
+	case optimizationrun.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case optimizationrun.EdgePluginVersion:
+		m.ClearPluginVersion()
+		return nil
+	case optimizationrun.EdgeBase:
+		m.ClearBase()
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *OptimizationRunMutation) ResetEdge(name string) error {
+	switch name {
+	case optimizationrun.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case optimizationrun.EdgePluginVersion:
+		m.ResetPluginVersion()
+		return nil
+	case optimizationrun.EdgeBase:
+		m.ResetBase()
+		return nil
+	case optimizationrun.EdgeProposals:
+		m.ResetProposals()
+		return nil
+	}
+	return fmt.Errorf("unknown OptimizationRun edge %s", name)
+}
+
 // OrgUnitMutation represents an operation that mutates the OrgUnit nodes in the graph.
 type OrgUnitMutation struct {
 	config
@@ -24469,49 +26413,52 @@ func (m *PluginRunMutation) ResetEdge(name string) error {
 // PluginVersionMutation represents an operation that mutates the PluginVersion nodes in the graph.
 type PluginVersionMutation struct {
 	config
-	op                 Op
-	typ                string
-	id                 *string
-	region_path        *string
-	created_at         *time.Time
-	version            *string
-	digest             *string
-	state              *pluginversion.State
-	kinds              *[]string
-	appendkinds        []string
-	topics             *[]string
-	appendtopics       []string
-	attributes         *[]string
-	appendattributes   []string
-	config_schema      *string
-	manifest           *string
-	key_id             *string
-	size               *int
-	addsize            *int
-	uploaded_by        *string
-	conforms           *bool
-	report             *string
-	isolation          *[]string
-	appendisolation    []string
-	tested_at          *time.Time
-	tested_by          *string
-	approved_by        *string
-	approved_at        *time.Time
-	reason             *string
-	clearedFields      map[string]struct{}
-	region             *string
-	clearedregion      bool
-	plugin             *string
-	clearedplugin      bool
-	assignments        map[string]struct{}
-	removedassignments map[string]struct{}
-	clearedassignments bool
-	runs               map[string]struct{}
-	removedruns        map[string]struct{}
-	clearedruns        bool
-	done               bool
-	oldValue           func(context.Context) (*PluginVersion, error)
-	predicates         []predicate.PluginVersion
+	op                   Op
+	typ                  string
+	id                   *string
+	region_path          *string
+	created_at           *time.Time
+	version              *string
+	digest               *string
+	state                *pluginversion.State
+	kinds                *[]string
+	appendkinds          []string
+	topics               *[]string
+	appendtopics         []string
+	attributes           *[]string
+	appendattributes     []string
+	config_schema        *string
+	manifest             *string
+	key_id               *string
+	size                 *int
+	addsize              *int
+	uploaded_by          *string
+	conforms             *bool
+	report               *string
+	isolation            *[]string
+	appendisolation      []string
+	tested_at            *time.Time
+	tested_by            *string
+	approved_by          *string
+	approved_at          *time.Time
+	reason               *string
+	clearedFields        map[string]struct{}
+	region               *string
+	clearedregion        bool
+	plugin               *string
+	clearedplugin        bool
+	assignments          map[string]struct{}
+	removedassignments   map[string]struct{}
+	clearedassignments   bool
+	optimizations        map[string]struct{}
+	removedoptimizations map[string]struct{}
+	clearedoptimizations bool
+	runs                 map[string]struct{}
+	removedruns          map[string]struct{}
+	clearedruns          bool
+	done                 bool
+	oldValue             func(context.Context) (*PluginVersion, error)
+	predicates           []predicate.PluginVersion
 }
 
 var _ ent.Mutation = (*PluginVersionMutation)(nil)
@@ -25660,6 +27607,60 @@ func (m *PluginVersionMutation) ResetAssignments() {
 	m.removedassignments = nil
 }
 
+// AddOptimizationIDs adds the "optimizations" edge to the OptimizationRun entity by ids.
+func (m *PluginVersionMutation) AddOptimizationIDs(ids ...string) {
+	if m.optimizations == nil {
+		m.optimizations = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.optimizations[ids[i]] = struct{}{}
+	}
+}
+
+// ClearOptimizations clears the "optimizations" edge to the OptimizationRun entity.
+func (m *PluginVersionMutation) ClearOptimizations() {
+	m.clearedoptimizations = true
+}
+
+// OptimizationsCleared reports if the "optimizations" edge to the OptimizationRun entity was cleared.
+func (m *PluginVersionMutation) OptimizationsCleared() bool {
+	return m.clearedoptimizations
+}
+
+// RemoveOptimizationIDs removes the "optimizations" edge to the OptimizationRun entity by IDs.
+func (m *PluginVersionMutation) RemoveOptimizationIDs(ids ...string) {
+	if m.removedoptimizations == nil {
+		m.removedoptimizations = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.optimizations, ids[i])
+		m.removedoptimizations[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedOptimizations returns the removed IDs of the "optimizations" edge to the OptimizationRun entity.
+func (m *PluginVersionMutation) RemovedOptimizationsIDs() (ids []string) {
+	for id := range m.removedoptimizations {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// OptimizationsIDs returns the "optimizations" edge IDs in the mutation.
+func (m *PluginVersionMutation) OptimizationsIDs() (ids []string) {
+	for id := range m.optimizations {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetOptimizations resets all changes to the "optimizations" edge.
+func (m *PluginVersionMutation) ResetOptimizations() {
+	m.optimizations = nil
+	m.clearedoptimizations = false
+	m.removedoptimizations = nil
+}
+
 // AddRunIDs adds the "runs" edge to the PluginRun entity by ids.
 func (m *PluginVersionMutation) AddRunIDs(ids ...string) {
 	if m.runs == nil {
@@ -26251,7 +28252,7 @@ func (m *PluginVersionMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *PluginVersionMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.region != nil {
 		edges = append(edges, pluginversion.EdgeRegion)
 	}
@@ -26260,6 +28261,9 @@ func (m *PluginVersionMutation) AddedEdges() []string {
 	}
 	if m.assignments != nil {
 		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.optimizations != nil {
+		edges = append(edges, pluginversion.EdgeOptimizations)
 	}
 	if m.runs != nil {
 		edges = append(edges, pluginversion.EdgeRuns)
@@ -26285,6 +28289,12 @@ func (m *PluginVersionMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case pluginversion.EdgeOptimizations:
+		ids := make([]ent.Value, 0, len(m.optimizations))
+		for id := range m.optimizations {
+			ids = append(ids, id)
+		}
+		return ids
 	case pluginversion.EdgeRuns:
 		ids := make([]ent.Value, 0, len(m.runs))
 		for id := range m.runs {
@@ -26297,9 +28307,12 @@ func (m *PluginVersionMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *PluginVersionMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedassignments != nil {
 		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.removedoptimizations != nil {
+		edges = append(edges, pluginversion.EdgeOptimizations)
 	}
 	if m.removedruns != nil {
 		edges = append(edges, pluginversion.EdgeRuns)
@@ -26317,6 +28330,12 @@ func (m *PluginVersionMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case pluginversion.EdgeOptimizations:
+		ids := make([]ent.Value, 0, len(m.removedoptimizations))
+		for id := range m.removedoptimizations {
+			ids = append(ids, id)
+		}
+		return ids
 	case pluginversion.EdgeRuns:
 		ids := make([]ent.Value, 0, len(m.removedruns))
 		for id := range m.removedruns {
@@ -26329,7 +28348,7 @@ func (m *PluginVersionMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *PluginVersionMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedregion {
 		edges = append(edges, pluginversion.EdgeRegion)
 	}
@@ -26338,6 +28357,9 @@ func (m *PluginVersionMutation) ClearedEdges() []string {
 	}
 	if m.clearedassignments {
 		edges = append(edges, pluginversion.EdgeAssignments)
+	}
+	if m.clearedoptimizations {
+		edges = append(edges, pluginversion.EdgeOptimizations)
 	}
 	if m.clearedruns {
 		edges = append(edges, pluginversion.EdgeRuns)
@@ -26355,6 +28377,8 @@ func (m *PluginVersionMutation) EdgeCleared(name string) bool {
 		return m.clearedplugin
 	case pluginversion.EdgeAssignments:
 		return m.clearedassignments
+	case pluginversion.EdgeOptimizations:
+		return m.clearedoptimizations
 	case pluginversion.EdgeRuns:
 		return m.clearedruns
 	}
@@ -26387,6 +28411,9 @@ func (m *PluginVersionMutation) ResetEdge(name string) error {
 		return nil
 	case pluginversion.EdgeAssignments:
 		m.ResetAssignments()
+		return nil
+	case pluginversion.EdgeOptimizations:
+		m.ResetOptimizations()
 		return nil
 	case pluginversion.EdgeRuns:
 		m.ResetRuns()
@@ -30633,6 +32660,1263 @@ func (m *ProcessVersionMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown ProcessVersion edge %s", name)
+}
+
+// ProposalMutation represents an operation that mutates the Proposal nodes in the graph.
+type ProposalMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	number        *int
+	addnumber     *int
+	state         *proposal.State
+	title_zh      *string
+	title_en      *string
+	rationale     *string
+	edits         *string
+	claims        *string
+	warnings      *int
+	addwarnings   *int
+	draft_id      *string
+	judged_by     *string
+	reason        *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	run           *string
+	clearedrun    bool
+	done          bool
+	oldValue      func(context.Context) (*Proposal, error)
+	predicates    []predicate.Proposal
+}
+
+var _ ent.Mutation = (*ProposalMutation)(nil)
+
+// proposalOption allows management of the mutation configuration using functional options.
+type proposalOption func(*ProposalMutation)
+
+// newProposalMutation creates new mutation for the Proposal entity.
+func newProposalMutation(c config, op Op, opts ...proposalOption) *ProposalMutation {
+	m := &ProposalMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeProposal,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withProposalID sets the ID field of the mutation.
+func withProposalID(id string) proposalOption {
+	return func(m *ProposalMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Proposal
+		)
+		m.oldValue = func(ctx context.Context) (*Proposal, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Proposal.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withProposal sets the old Proposal of the mutation.
+func withProposal(node *Proposal) proposalOption {
+	return func(m *ProposalMutation) {
+		m.oldValue = func(context.Context) (*Proposal, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ProposalMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ProposalMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Proposal entities.
+func (m *ProposalMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ProposalMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ProposalMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Proposal.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *ProposalMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *ProposalMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *ProposalMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *ProposalMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *ProposalMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *ProposalMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ProposalMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ProposalMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ProposalMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetRunID sets the "run_id" field.
+func (m *ProposalMutation) SetRunID(s string) {
+	m.run = &s
+}
+
+// RunID returns the value of the "run_id" field in the mutation.
+func (m *ProposalMutation) RunID() (r string, exists bool) {
+	v := m.run
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRunID returns the old "run_id" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldRunID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRunID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRunID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRunID: %w", err)
+	}
+	return oldValue.RunID, nil
+}
+
+// ResetRunID resets all changes to the "run_id" field.
+func (m *ProposalMutation) ResetRunID() {
+	m.run = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *ProposalMutation) SetNumber(i int) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *ProposalMutation) Number() (r int, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *ProposalMutation) AddNumber(i int) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *ProposalMutation) AddedNumber() (r int, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *ProposalMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetState sets the "state" field.
+func (m *ProposalMutation) SetState(pr proposal.State) {
+	m.state = &pr
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *ProposalMutation) State() (r proposal.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldState(ctx context.Context) (v proposal.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *ProposalMutation) ResetState() {
+	m.state = nil
+}
+
+// SetTitleZh sets the "title_zh" field.
+func (m *ProposalMutation) SetTitleZh(s string) {
+	m.title_zh = &s
+}
+
+// TitleZh returns the value of the "title_zh" field in the mutation.
+func (m *ProposalMutation) TitleZh() (r string, exists bool) {
+	v := m.title_zh
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitleZh returns the old "title_zh" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldTitleZh(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitleZh is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitleZh requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitleZh: %w", err)
+	}
+	return oldValue.TitleZh, nil
+}
+
+// ResetTitleZh resets all changes to the "title_zh" field.
+func (m *ProposalMutation) ResetTitleZh() {
+	m.title_zh = nil
+}
+
+// SetTitleEn sets the "title_en" field.
+func (m *ProposalMutation) SetTitleEn(s string) {
+	m.title_en = &s
+}
+
+// TitleEn returns the value of the "title_en" field in the mutation.
+func (m *ProposalMutation) TitleEn() (r string, exists bool) {
+	v := m.title_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitleEn returns the old "title_en" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldTitleEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitleEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitleEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitleEn: %w", err)
+	}
+	return oldValue.TitleEn, nil
+}
+
+// ResetTitleEn resets all changes to the "title_en" field.
+func (m *ProposalMutation) ResetTitleEn() {
+	m.title_en = nil
+}
+
+// SetRationale sets the "rationale" field.
+func (m *ProposalMutation) SetRationale(s string) {
+	m.rationale = &s
+}
+
+// Rationale returns the value of the "rationale" field in the mutation.
+func (m *ProposalMutation) Rationale() (r string, exists bool) {
+	v := m.rationale
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRationale returns the old "rationale" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldRationale(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRationale is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRationale requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRationale: %w", err)
+	}
+	return oldValue.Rationale, nil
+}
+
+// ResetRationale resets all changes to the "rationale" field.
+func (m *ProposalMutation) ResetRationale() {
+	m.rationale = nil
+}
+
+// SetEdits sets the "edits" field.
+func (m *ProposalMutation) SetEdits(s string) {
+	m.edits = &s
+}
+
+// Edits returns the value of the "edits" field in the mutation.
+func (m *ProposalMutation) Edits() (r string, exists bool) {
+	v := m.edits
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEdits returns the old "edits" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldEdits(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEdits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEdits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEdits: %w", err)
+	}
+	return oldValue.Edits, nil
+}
+
+// ResetEdits resets all changes to the "edits" field.
+func (m *ProposalMutation) ResetEdits() {
+	m.edits = nil
+}
+
+// SetClaims sets the "claims" field.
+func (m *ProposalMutation) SetClaims(s string) {
+	m.claims = &s
+}
+
+// Claims returns the value of the "claims" field in the mutation.
+func (m *ProposalMutation) Claims() (r string, exists bool) {
+	v := m.claims
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClaims returns the old "claims" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldClaims(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClaims is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClaims requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClaims: %w", err)
+	}
+	return oldValue.Claims, nil
+}
+
+// ResetClaims resets all changes to the "claims" field.
+func (m *ProposalMutation) ResetClaims() {
+	m.claims = nil
+}
+
+// SetWarnings sets the "warnings" field.
+func (m *ProposalMutation) SetWarnings(i int) {
+	m.warnings = &i
+	m.addwarnings = nil
+}
+
+// Warnings returns the value of the "warnings" field in the mutation.
+func (m *ProposalMutation) Warnings() (r int, exists bool) {
+	v := m.warnings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnings returns the old "warnings" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldWarnings(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnings is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnings requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnings: %w", err)
+	}
+	return oldValue.Warnings, nil
+}
+
+// AddWarnings adds i to the "warnings" field.
+func (m *ProposalMutation) AddWarnings(i int) {
+	if m.addwarnings != nil {
+		*m.addwarnings += i
+	} else {
+		m.addwarnings = &i
+	}
+}
+
+// AddedWarnings returns the value that was added to the "warnings" field in this mutation.
+func (m *ProposalMutation) AddedWarnings() (r int, exists bool) {
+	v := m.addwarnings
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWarnings resets all changes to the "warnings" field.
+func (m *ProposalMutation) ResetWarnings() {
+	m.warnings = nil
+	m.addwarnings = nil
+}
+
+// SetDraftID sets the "draft_id" field.
+func (m *ProposalMutation) SetDraftID(s string) {
+	m.draft_id = &s
+}
+
+// DraftID returns the value of the "draft_id" field in the mutation.
+func (m *ProposalMutation) DraftID() (r string, exists bool) {
+	v := m.draft_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDraftID returns the old "draft_id" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldDraftID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDraftID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDraftID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDraftID: %w", err)
+	}
+	return oldValue.DraftID, nil
+}
+
+// ResetDraftID resets all changes to the "draft_id" field.
+func (m *ProposalMutation) ResetDraftID() {
+	m.draft_id = nil
+}
+
+// SetJudgedBy sets the "judged_by" field.
+func (m *ProposalMutation) SetJudgedBy(s string) {
+	m.judged_by = &s
+}
+
+// JudgedBy returns the value of the "judged_by" field in the mutation.
+func (m *ProposalMutation) JudgedBy() (r string, exists bool) {
+	v := m.judged_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJudgedBy returns the old "judged_by" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldJudgedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJudgedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJudgedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJudgedBy: %w", err)
+	}
+	return oldValue.JudgedBy, nil
+}
+
+// ResetJudgedBy resets all changes to the "judged_by" field.
+func (m *ProposalMutation) ResetJudgedBy() {
+	m.judged_by = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *ProposalMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *ProposalMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Proposal entity.
+// If the Proposal object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProposalMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *ProposalMutation) ResetReason() {
+	m.reason = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *ProposalMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[proposal.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *ProposalMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *ProposalMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *ProposalMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearRun clears the "run" edge to the OptimizationRun entity.
+func (m *ProposalMutation) ClearRun() {
+	m.clearedrun = true
+	m.clearedFields[proposal.FieldRunID] = struct{}{}
+}
+
+// RunCleared reports if the "run" edge to the OptimizationRun entity was cleared.
+func (m *ProposalMutation) RunCleared() bool {
+	return m.clearedrun
+}
+
+// RunIDs returns the "run" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RunID instead. It exists only for internal usage by the builders.
+func (m *ProposalMutation) RunIDs() (ids []string) {
+	if id := m.run; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRun resets all changes to the "run" edge.
+func (m *ProposalMutation) ResetRun() {
+	m.run = nil
+	m.clearedrun = false
+}
+
+// Where appends a list predicates to the ProposalMutation builder.
+func (m *ProposalMutation) Where(ps ...predicate.Proposal) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ProposalMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ProposalMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Proposal, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ProposalMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ProposalMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Proposal).
+func (m *ProposalMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ProposalMutation) Fields() []string {
+	fields := make([]string, 0, 15)
+	if m.region != nil {
+		fields = append(fields, proposal.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, proposal.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, proposal.FieldCreatedAt)
+	}
+	if m.run != nil {
+		fields = append(fields, proposal.FieldRunID)
+	}
+	if m.number != nil {
+		fields = append(fields, proposal.FieldNumber)
+	}
+	if m.state != nil {
+		fields = append(fields, proposal.FieldState)
+	}
+	if m.title_zh != nil {
+		fields = append(fields, proposal.FieldTitleZh)
+	}
+	if m.title_en != nil {
+		fields = append(fields, proposal.FieldTitleEn)
+	}
+	if m.rationale != nil {
+		fields = append(fields, proposal.FieldRationale)
+	}
+	if m.edits != nil {
+		fields = append(fields, proposal.FieldEdits)
+	}
+	if m.claims != nil {
+		fields = append(fields, proposal.FieldClaims)
+	}
+	if m.warnings != nil {
+		fields = append(fields, proposal.FieldWarnings)
+	}
+	if m.draft_id != nil {
+		fields = append(fields, proposal.FieldDraftID)
+	}
+	if m.judged_by != nil {
+		fields = append(fields, proposal.FieldJudgedBy)
+	}
+	if m.reason != nil {
+		fields = append(fields, proposal.FieldReason)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ProposalMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case proposal.FieldRegionID:
+		return m.RegionID()
+	case proposal.FieldRegionPath:
+		return m.RegionPath()
+	case proposal.FieldCreatedAt:
+		return m.CreatedAt()
+	case proposal.FieldRunID:
+		return m.RunID()
+	case proposal.FieldNumber:
+		return m.Number()
+	case proposal.FieldState:
+		return m.State()
+	case proposal.FieldTitleZh:
+		return m.TitleZh()
+	case proposal.FieldTitleEn:
+		return m.TitleEn()
+	case proposal.FieldRationale:
+		return m.Rationale()
+	case proposal.FieldEdits:
+		return m.Edits()
+	case proposal.FieldClaims:
+		return m.Claims()
+	case proposal.FieldWarnings:
+		return m.Warnings()
+	case proposal.FieldDraftID:
+		return m.DraftID()
+	case proposal.FieldJudgedBy:
+		return m.JudgedBy()
+	case proposal.FieldReason:
+		return m.Reason()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ProposalMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case proposal.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case proposal.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case proposal.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case proposal.FieldRunID:
+		return m.OldRunID(ctx)
+	case proposal.FieldNumber:
+		return m.OldNumber(ctx)
+	case proposal.FieldState:
+		return m.OldState(ctx)
+	case proposal.FieldTitleZh:
+		return m.OldTitleZh(ctx)
+	case proposal.FieldTitleEn:
+		return m.OldTitleEn(ctx)
+	case proposal.FieldRationale:
+		return m.OldRationale(ctx)
+	case proposal.FieldEdits:
+		return m.OldEdits(ctx)
+	case proposal.FieldClaims:
+		return m.OldClaims(ctx)
+	case proposal.FieldWarnings:
+		return m.OldWarnings(ctx)
+	case proposal.FieldDraftID:
+		return m.OldDraftID(ctx)
+	case proposal.FieldJudgedBy:
+		return m.OldJudgedBy(ctx)
+	case proposal.FieldReason:
+		return m.OldReason(ctx)
+	}
+	return nil, fmt.Errorf("unknown Proposal field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProposalMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case proposal.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case proposal.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case proposal.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case proposal.FieldRunID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRunID(v)
+		return nil
+	case proposal.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case proposal.FieldState:
+		v, ok := value.(proposal.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case proposal.FieldTitleZh:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitleZh(v)
+		return nil
+	case proposal.FieldTitleEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitleEn(v)
+		return nil
+	case proposal.FieldRationale:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRationale(v)
+		return nil
+	case proposal.FieldEdits:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEdits(v)
+		return nil
+	case proposal.FieldClaims:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClaims(v)
+		return nil
+	case proposal.FieldWarnings:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnings(v)
+		return nil
+	case proposal.FieldDraftID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDraftID(v)
+		return nil
+	case proposal.FieldJudgedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJudgedBy(v)
+		return nil
+	case proposal.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Proposal field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ProposalMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, proposal.FieldNumber)
+	}
+	if m.addwarnings != nil {
+		fields = append(fields, proposal.FieldWarnings)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ProposalMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case proposal.FieldNumber:
+		return m.AddedNumber()
+	case proposal.FieldWarnings:
+		return m.AddedWarnings()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProposalMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case proposal.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	case proposal.FieldWarnings:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWarnings(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Proposal numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ProposalMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ProposalMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ProposalMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Proposal nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ProposalMutation) ResetField(name string) error {
+	switch name {
+	case proposal.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case proposal.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case proposal.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case proposal.FieldRunID:
+		m.ResetRunID()
+		return nil
+	case proposal.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case proposal.FieldState:
+		m.ResetState()
+		return nil
+	case proposal.FieldTitleZh:
+		m.ResetTitleZh()
+		return nil
+	case proposal.FieldTitleEn:
+		m.ResetTitleEn()
+		return nil
+	case proposal.FieldRationale:
+		m.ResetRationale()
+		return nil
+	case proposal.FieldEdits:
+		m.ResetEdits()
+		return nil
+	case proposal.FieldClaims:
+		m.ResetClaims()
+		return nil
+	case proposal.FieldWarnings:
+		m.ResetWarnings()
+		return nil
+	case proposal.FieldDraftID:
+		m.ResetDraftID()
+		return nil
+	case proposal.FieldJudgedBy:
+		m.ResetJudgedBy()
+		return nil
+	case proposal.FieldReason:
+		m.ResetReason()
+		return nil
+	}
+	return fmt.Errorf("unknown Proposal field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ProposalMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.region != nil {
+		edges = append(edges, proposal.EdgeRegion)
+	}
+	if m.run != nil {
+		edges = append(edges, proposal.EdgeRun)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ProposalMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case proposal.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case proposal.EdgeRun:
+		if id := m.run; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ProposalMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ProposalMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ProposalMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedregion {
+		edges = append(edges, proposal.EdgeRegion)
+	}
+	if m.clearedrun {
+		edges = append(edges, proposal.EdgeRun)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ProposalMutation) EdgeCleared(name string) bool {
+	switch name {
+	case proposal.EdgeRegion:
+		return m.clearedregion
+	case proposal.EdgeRun:
+		return m.clearedrun
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ProposalMutation) ClearEdge(name string) error {
+	switch name {
+	case proposal.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case proposal.EdgeRun:
+		m.ClearRun()
+		return nil
+	}
+	return fmt.Errorf("unknown Proposal unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ProposalMutation) ResetEdge(name string) error {
+	switch name {
+	case proposal.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case proposal.EdgeRun:
+		m.ResetRun()
+		return nil
+	}
+	return fmt.Errorf("unknown Proposal edge %s", name)
 }
 
 // QualificationMutation represents an operation that mutates the Qualification nodes in the graph.

@@ -80,16 +80,19 @@ type PluginVersionEdges struct {
 	Plugin *Plugin `json:"plugin,omitempty"`
 	// Assignments holds the value of the assignments edge.
 	Assignments []*PluginAssignment `json:"assignments,omitempty"`
+	// Optimizations holds the value of the optimizations edge.
+	Optimizations []*OptimizationRun `json:"optimizations,omitempty"`
 	// Runs holds the value of the runs edge.
 	Runs []*PluginRun `json:"runs,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 	// totalCount holds the count of the edges above.
-	totalCount [4]map[string]int
+	totalCount [5]map[string]int
 
-	namedAssignments map[string][]*PluginAssignment
-	namedRuns        map[string][]*PluginRun
+	namedAssignments   map[string][]*PluginAssignment
+	namedOptimizations map[string][]*OptimizationRun
+	namedRuns          map[string][]*PluginRun
 }
 
 // RegionOrErr returns the Region value or an error if the edge
@@ -123,10 +126,19 @@ func (e PluginVersionEdges) AssignmentsOrErr() ([]*PluginAssignment, error) {
 	return nil, &NotLoadedError{edge: "assignments"}
 }
 
+// OptimizationsOrErr returns the Optimizations value or an error if the edge
+// was not loaded in eager-loading.
+func (e PluginVersionEdges) OptimizationsOrErr() ([]*OptimizationRun, error) {
+	if e.loadedTypes[3] {
+		return e.Optimizations, nil
+	}
+	return nil, &NotLoadedError{edge: "optimizations"}
+}
+
 // RunsOrErr returns the Runs value or an error if the edge
 // was not loaded in eager-loading.
 func (e PluginVersionEdges) RunsOrErr() ([]*PluginRun, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Runs, nil
 	}
 	return nil, &NotLoadedError{edge: "runs"}
@@ -344,6 +356,11 @@ func (_m *PluginVersion) QueryAssignments() *PluginAssignmentQuery {
 	return NewPluginVersionClient(_m.config).QueryAssignments(_m)
 }
 
+// QueryOptimizations queries the "optimizations" edge of the PluginVersion entity.
+func (_m *PluginVersion) QueryOptimizations() *OptimizationRunQuery {
+	return NewPluginVersionClient(_m.config).QueryOptimizations(_m)
+}
+
 // QueryRuns queries the "runs" edge of the PluginVersion entity.
 func (_m *PluginVersion) QueryRuns() *PluginRunQuery {
 	return NewPluginVersionClient(_m.config).QueryRuns(_m)
@@ -469,6 +486,30 @@ func (_m *PluginVersion) appendNamedAssignments(name string, edges ...*PluginAss
 		_m.Edges.namedAssignments[name] = []*PluginAssignment{}
 	} else {
 		_m.Edges.namedAssignments[name] = append(_m.Edges.namedAssignments[name], edges...)
+	}
+}
+
+// NamedOptimizations returns the Optimizations named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *PluginVersion) NamedOptimizations(name string) ([]*OptimizationRun, error) {
+	if _m.Edges.namedOptimizations == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedOptimizations[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *PluginVersion) appendNamedOptimizations(name string, edges ...*OptimizationRun) {
+	if _m.Edges.namedOptimizations == nil {
+		_m.Edges.namedOptimizations = make(map[string][]*OptimizationRun)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedOptimizations[name] = []*OptimizationRun{}
+	} else {
+		_m.Edges.namedOptimizations[name] = append(_m.Edges.namedOptimizations[name], edges...)
 	}
 }
 

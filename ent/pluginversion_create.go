@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/plugin"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
@@ -271,6 +272,21 @@ func (_c *PluginVersionCreate) AddAssignments(v ...*PluginAssignment) *PluginVer
 		ids[i] = v[i].ID
 	}
 	return _c.AddAssignmentIDs(ids...)
+}
+
+// AddOptimizationIDs adds the "optimizations" edge to the OptimizationRun entity by IDs.
+func (_c *PluginVersionCreate) AddOptimizationIDs(ids ...string) *PluginVersionCreate {
+	_c.mutation.AddOptimizationIDs(ids...)
+	return _c
+}
+
+// AddOptimizations adds the "optimizations" edges to the OptimizationRun entity.
+func (_c *PluginVersionCreate) AddOptimizations(v ...*OptimizationRun) *PluginVersionCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddOptimizationIDs(ids...)
 }
 
 // AddRunIDs adds the "runs" edge to the PluginRun entity by IDs.
@@ -634,6 +650,22 @@ func (_c *PluginVersionCreate) createSpec() (*PluginVersion, *sqlgraph.CreateSpe
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(pluginassignment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.OptimizationsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/plugin"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
@@ -24,18 +25,20 @@ import (
 // PluginVersionQuery is the builder for querying PluginVersion entities.
 type PluginVersionQuery struct {
 	config
-	ctx                  *QueryContext
-	order                []pluginversion.OrderOption
-	inters               []Interceptor
-	predicates           []predicate.PluginVersion
-	withRegion           *RegionQuery
-	withPlugin           *PluginQuery
-	withAssignments      *PluginAssignmentQuery
-	withRuns             *PluginRunQuery
-	loadTotal            []func(context.Context, []*PluginVersion) error
-	modifiers            []func(*sql.Selector)
-	withNamedAssignments map[string]*PluginAssignmentQuery
-	withNamedRuns        map[string]*PluginRunQuery
+	ctx                    *QueryContext
+	order                  []pluginversion.OrderOption
+	inters                 []Interceptor
+	predicates             []predicate.PluginVersion
+	withRegion             *RegionQuery
+	withPlugin             *PluginQuery
+	withAssignments        *PluginAssignmentQuery
+	withOptimizations      *OptimizationRunQuery
+	withRuns               *PluginRunQuery
+	loadTotal              []func(context.Context, []*PluginVersion) error
+	modifiers              []func(*sql.Selector)
+	withNamedAssignments   map[string]*PluginAssignmentQuery
+	withNamedOptimizations map[string]*OptimizationRunQuery
+	withNamedRuns          map[string]*PluginRunQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -131,6 +134,28 @@ func (_q *PluginVersionQuery) QueryAssignments() *PluginAssignmentQuery {
 			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, selector),
 			sqlgraph.To(pluginassignment.Table, pluginassignment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, true, pluginversion.AssignmentsTable, pluginversion.AssignmentsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryOptimizations chains the current query on the "optimizations" edge.
+func (_q *PluginVersionQuery) QueryOptimizations() *OptimizationRunQuery {
+	query := (&OptimizationRunClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pluginversion.Table, pluginversion.FieldID, selector),
+			sqlgraph.To(optimizationrun.Table, optimizationrun.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pluginversion.OptimizationsTable, pluginversion.OptimizationsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -347,15 +372,16 @@ func (_q *PluginVersionQuery) Clone() *PluginVersionQuery {
 		return nil
 	}
 	return &PluginVersionQuery{
-		config:          _q.config,
-		ctx:             _q.ctx.Clone(),
-		order:           append([]pluginversion.OrderOption{}, _q.order...),
-		inters:          append([]Interceptor{}, _q.inters...),
-		predicates:      append([]predicate.PluginVersion{}, _q.predicates...),
-		withRegion:      _q.withRegion.Clone(),
-		withPlugin:      _q.withPlugin.Clone(),
-		withAssignments: _q.withAssignments.Clone(),
-		withRuns:        _q.withRuns.Clone(),
+		config:            _q.config,
+		ctx:               _q.ctx.Clone(),
+		order:             append([]pluginversion.OrderOption{}, _q.order...),
+		inters:            append([]Interceptor{}, _q.inters...),
+		predicates:        append([]predicate.PluginVersion{}, _q.predicates...),
+		withRegion:        _q.withRegion.Clone(),
+		withPlugin:        _q.withPlugin.Clone(),
+		withAssignments:   _q.withAssignments.Clone(),
+		withOptimizations: _q.withOptimizations.Clone(),
+		withRuns:          _q.withRuns.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -393,6 +419,17 @@ func (_q *PluginVersionQuery) WithAssignments(opts ...func(*PluginAssignmentQuer
 		opt(query)
 	}
 	_q.withAssignments = query
+	return _q
+}
+
+// WithOptimizations tells the query-builder to eager-load the nodes that are connected to
+// the "optimizations" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *PluginVersionQuery) WithOptimizations(opts ...func(*OptimizationRunQuery)) *PluginVersionQuery {
+	query := (&OptimizationRunClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withOptimizations = query
 	return _q
 }
 
@@ -485,10 +522,11 @@ func (_q *PluginVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([
 	var (
 		nodes       = []*PluginVersion{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
 			_q.withRegion != nil,
 			_q.withPlugin != nil,
 			_q.withAssignments != nil,
+			_q.withOptimizations != nil,
 			_q.withRuns != nil,
 		}
 	)
@@ -532,6 +570,13 @@ func (_q *PluginVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([
 			return nil, err
 		}
 	}
+	if query := _q.withOptimizations; query != nil {
+		if err := _q.loadOptimizations(ctx, query, nodes,
+			func(n *PluginVersion) { n.Edges.Optimizations = []*OptimizationRun{} },
+			func(n *PluginVersion, e *OptimizationRun) { n.Edges.Optimizations = append(n.Edges.Optimizations, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withRuns; query != nil {
 		if err := _q.loadRuns(ctx, query, nodes,
 			func(n *PluginVersion) { n.Edges.Runs = []*PluginRun{} },
@@ -543,6 +588,13 @@ func (_q *PluginVersionQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([
 		if err := _q.loadAssignments(ctx, query, nodes,
 			func(n *PluginVersion) { n.appendNamedAssignments(name) },
 			func(n *PluginVersion, e *PluginAssignment) { n.appendNamedAssignments(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedOptimizations {
+		if err := _q.loadOptimizations(ctx, query, nodes,
+			func(n *PluginVersion) { n.appendNamedOptimizations(name) },
+			func(n *PluginVersion, e *OptimizationRun) { n.appendNamedOptimizations(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -644,6 +696,36 @@ func (_q *PluginVersionQuery) loadAssignments(ctx context.Context, query *Plugin
 		node, ok := nodeids[fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "version_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *PluginVersionQuery) loadOptimizations(ctx context.Context, query *OptimizationRunQuery, nodes []*PluginVersion, init func(*PluginVersion), assign func(*PluginVersion, *OptimizationRun)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*PluginVersion)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(optimizationrun.FieldPluginVersionID)
+	}
+	query.Where(predicate.OptimizationRun(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(pluginversion.OptimizationsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.PluginVersionID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "plugin_version_id" returned %v for node %v`, fk, n.ID)
 		}
 		assign(node, n)
 	}
@@ -816,6 +898,20 @@ func (_q *PluginVersionQuery) WithNamedAssignments(name string, opts ...func(*Pl
 		_q.withNamedAssignments = make(map[string]*PluginAssignmentQuery)
 	}
 	_q.withNamedAssignments[name] = query
+	return _q
+}
+
+// WithNamedOptimizations tells the query-builder to eager-load the nodes that are connected to the "optimizations"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *PluginVersionQuery) WithNamedOptimizations(name string, opts ...func(*OptimizationRunQuery)) *PluginVersionQuery {
+	query := (&OptimizationRunClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedOptimizations == nil {
+		_q.withNamedOptimizations = make(map[string]*OptimizationRunQuery)
+	}
+	_q.withNamedOptimizations[name] = query
 	return _q
 }
 

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
 	"github.com/openspms/spms/ent/pluginversion"
@@ -183,6 +184,21 @@ func (_u *PluginVersionUpdate) AddAssignments(v ...*PluginAssignment) *PluginVer
 	return _u.AddAssignmentIDs(ids...)
 }
 
+// AddOptimizationIDs adds the "optimizations" edge to the OptimizationRun entity by IDs.
+func (_u *PluginVersionUpdate) AddOptimizationIDs(ids ...string) *PluginVersionUpdate {
+	_u.mutation.AddOptimizationIDs(ids...)
+	return _u
+}
+
+// AddOptimizations adds the "optimizations" edges to the OptimizationRun entity.
+func (_u *PluginVersionUpdate) AddOptimizations(v ...*OptimizationRun) *PluginVersionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddOptimizationIDs(ids...)
+}
+
 // AddRunIDs adds the "runs" edge to the PluginRun entity by IDs.
 func (_u *PluginVersionUpdate) AddRunIDs(ids ...string) *PluginVersionUpdate {
 	_u.mutation.AddRunIDs(ids...)
@@ -222,6 +238,27 @@ func (_u *PluginVersionUpdate) RemoveAssignments(v ...*PluginAssignment) *Plugin
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveAssignmentIDs(ids...)
+}
+
+// ClearOptimizations clears all "optimizations" edges to the OptimizationRun entity.
+func (_u *PluginVersionUpdate) ClearOptimizations() *PluginVersionUpdate {
+	_u.mutation.ClearOptimizations()
+	return _u
+}
+
+// RemoveOptimizationIDs removes the "optimizations" edge to OptimizationRun entities by IDs.
+func (_u *PluginVersionUpdate) RemoveOptimizationIDs(ids ...string) *PluginVersionUpdate {
+	_u.mutation.RemoveOptimizationIDs(ids...)
+	return _u
+}
+
+// RemoveOptimizations removes "optimizations" edges to OptimizationRun entities.
+func (_u *PluginVersionUpdate) RemoveOptimizations(v ...*OptimizationRun) *PluginVersionUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveOptimizationIDs(ids...)
 }
 
 // ClearRuns clears all "runs" edges to the PluginRun entity.
@@ -387,6 +424,51 @@ func (_u *PluginVersionUpdate) sqlSave(ctx context.Context) (_node int, err erro
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(pluginassignment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.OptimizationsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedOptimizationsIDs(); len(nodes) > 0 && !_u.mutation.OptimizationsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.OptimizationsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -612,6 +694,21 @@ func (_u *PluginVersionUpdateOne) AddAssignments(v ...*PluginAssignment) *Plugin
 	return _u.AddAssignmentIDs(ids...)
 }
 
+// AddOptimizationIDs adds the "optimizations" edge to the OptimizationRun entity by IDs.
+func (_u *PluginVersionUpdateOne) AddOptimizationIDs(ids ...string) *PluginVersionUpdateOne {
+	_u.mutation.AddOptimizationIDs(ids...)
+	return _u
+}
+
+// AddOptimizations adds the "optimizations" edges to the OptimizationRun entity.
+func (_u *PluginVersionUpdateOne) AddOptimizations(v ...*OptimizationRun) *PluginVersionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddOptimizationIDs(ids...)
+}
+
 // AddRunIDs adds the "runs" edge to the PluginRun entity by IDs.
 func (_u *PluginVersionUpdateOne) AddRunIDs(ids ...string) *PluginVersionUpdateOne {
 	_u.mutation.AddRunIDs(ids...)
@@ -651,6 +748,27 @@ func (_u *PluginVersionUpdateOne) RemoveAssignments(v ...*PluginAssignment) *Plu
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveAssignmentIDs(ids...)
+}
+
+// ClearOptimizations clears all "optimizations" edges to the OptimizationRun entity.
+func (_u *PluginVersionUpdateOne) ClearOptimizations() *PluginVersionUpdateOne {
+	_u.mutation.ClearOptimizations()
+	return _u
+}
+
+// RemoveOptimizationIDs removes the "optimizations" edge to OptimizationRun entities by IDs.
+func (_u *PluginVersionUpdateOne) RemoveOptimizationIDs(ids ...string) *PluginVersionUpdateOne {
+	_u.mutation.RemoveOptimizationIDs(ids...)
+	return _u
+}
+
+// RemoveOptimizations removes "optimizations" edges to OptimizationRun entities.
+func (_u *PluginVersionUpdateOne) RemoveOptimizations(v ...*OptimizationRun) *PluginVersionUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveOptimizationIDs(ids...)
 }
 
 // ClearRuns clears all "runs" edges to the PluginRun entity.
@@ -846,6 +964,51 @@ func (_u *PluginVersionUpdateOne) sqlSave(ctx context.Context) (_node *PluginVer
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(pluginassignment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.OptimizationsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedOptimizationsIDs(); len(nodes) > 0 && !_u.mutation.OptimizationsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.OptimizationsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   pluginversion.OptimizationsTable,
+			Columns: []string{pluginversion.OptimizationsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(optimizationrun.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -18,6 +18,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -29,6 +30,7 @@ import (
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -1013,6 +1015,89 @@ func init() {
 			return nil
 		}
 	}()
+	optimizationrunMixin := schema.OptimizationRun{}.Mixin()
+	optimizationrunMixinFields0 := optimizationrunMixin[0].Fields()
+	_ = optimizationrunMixinFields0
+	optimizationrunMixinFields1 := optimizationrunMixin[1].Fields()
+	_ = optimizationrunMixinFields1
+	optimizationrunFields := schema.OptimizationRun{}.Fields()
+	_ = optimizationrunFields
+	// optimizationrunDescRegionPath is the schema descriptor for region_path field.
+	optimizationrunDescRegionPath := optimizationrunMixinFields1[1].Descriptor()
+	// optimizationrun.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	optimizationrun.RegionPathValidator = optimizationrunDescRegionPath.Validators[0].(func(string) error)
+	// optimizationrunDescSeed is the schema descriptor for seed field.
+	optimizationrunDescSeed := optimizationrunFields[3].Descriptor()
+	// optimizationrun.SeedValidator is a validator for the "seed" field. It is called by the builders before save.
+	optimizationrun.SeedValidator = optimizationrunDescSeed.Validators[0].(func(string) error)
+	// optimizationrunDescConfig is the schema descriptor for config field.
+	optimizationrunDescConfig := optimizationrunFields[4].Descriptor()
+	// optimizationrun.DefaultConfig holds the default value on creation for the config field.
+	optimizationrun.DefaultConfig = optimizationrunDescConfig.Default.(string)
+	// optimizationrunDescAttempt is the schema descriptor for attempt field.
+	optimizationrunDescAttempt := optimizationrunFields[7].Descriptor()
+	// optimizationrun.DefaultAttempt holds the default value on creation for the attempt field.
+	optimizationrun.DefaultAttempt = optimizationrunDescAttempt.Default.(int)
+	// optimizationrunDescPermille is the schema descriptor for permille field.
+	optimizationrunDescPermille := optimizationrunFields[8].Descriptor()
+	// optimizationrun.DefaultPermille holds the default value on creation for the permille field.
+	optimizationrun.DefaultPermille = optimizationrunDescPermille.Default.(int)
+	// optimizationrunDescMessage is the schema descriptor for message field.
+	optimizationrunDescMessage := optimizationrunFields[9].Descriptor()
+	// optimizationrun.DefaultMessage holds the default value on creation for the message field.
+	optimizationrun.DefaultMessage = optimizationrunDescMessage.Default.(string)
+	// optimizationrunDescEvents is the schema descriptor for events field.
+	optimizationrunDescEvents := optimizationrunFields[10].Descriptor()
+	// optimizationrun.DefaultEvents holds the default value on creation for the events field.
+	optimizationrun.DefaultEvents = optimizationrunDescEvents.Default.(int)
+	// optimizationrunDescLogDigest is the schema descriptor for log_digest field.
+	optimizationrunDescLogDigest := optimizationrunFields[11].Descriptor()
+	// optimizationrun.DefaultLogDigest holds the default value on creation for the log_digest field.
+	optimizationrun.DefaultLogDigest = optimizationrunDescLogDigest.Default.(string)
+	// optimizationrunDescQuestions is the schema descriptor for questions field.
+	optimizationrunDescQuestions := optimizationrunFields[12].Descriptor()
+	// optimizationrun.DefaultQuestions holds the default value on creation for the questions field.
+	optimizationrun.DefaultQuestions = optimizationrunDescQuestions.Default.(int)
+	// optimizationrunDescViolations is the schema descriptor for violations field.
+	optimizationrunDescViolations := optimizationrunFields[13].Descriptor()
+	// optimizationrun.DefaultViolations holds the default value on creation for the violations field.
+	optimizationrun.DefaultViolations = optimizationrunDescViolations.Default.([]string)
+	// optimizationrunDescIsolation is the schema descriptor for isolation field.
+	optimizationrunDescIsolation := optimizationrunFields[14].Descriptor()
+	// optimizationrun.DefaultIsolation holds the default value on creation for the isolation field.
+	optimizationrun.DefaultIsolation = optimizationrunDescIsolation.Default.([]string)
+	// optimizationrunDescResultDigest is the schema descriptor for result_digest field.
+	optimizationrunDescResultDigest := optimizationrunFields[15].Descriptor()
+	// optimizationrun.DefaultResultDigest holds the default value on creation for the result_digest field.
+	optimizationrun.DefaultResultDigest = optimizationrunDescResultDigest.Default.(string)
+	// optimizationrunDescCode is the schema descriptor for code field.
+	optimizationrunDescCode := optimizationrunFields[16].Descriptor()
+	// optimizationrun.DefaultCode holds the default value on creation for the code field.
+	optimizationrun.DefaultCode = optimizationrunDescCode.Default.(string)
+	// optimizationrunDescDetail is the schema descriptor for detail field.
+	optimizationrunDescDetail := optimizationrunFields[17].Descriptor()
+	// optimizationrun.DefaultDetail holds the default value on creation for the detail field.
+	optimizationrun.DefaultDetail = optimizationrunDescDetail.Default.(string)
+	// optimizationrunDescID is the schema descriptor for id field.
+	optimizationrunDescID := optimizationrunMixinFields0[0].Descriptor()
+	// optimizationrun.DefaultID holds the default value on creation for the id field.
+	optimizationrun.DefaultID = optimizationrunDescID.Default.(func() string)
+	// optimizationrun.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	optimizationrun.IDValidator = func() func(string) error {
+		validators := optimizationrunDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	orgunitMixin := schema.OrgUnit{}.Mixin()
 	orgunitMixinFields0 := orgunitMixin[0].Fields()
 	_ = orgunitMixinFields0
@@ -1703,6 +1788,79 @@ func init() {
 	// processversion.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	processversion.IDValidator = func() func(string) error {
 		validators := processversionDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	proposalMixin := schema.Proposal{}.Mixin()
+	proposalMixinFields0 := proposalMixin[0].Fields()
+	_ = proposalMixinFields0
+	proposalMixinFields1 := proposalMixin[1].Fields()
+	_ = proposalMixinFields1
+	proposalFields := schema.Proposal{}.Fields()
+	_ = proposalFields
+	// proposalDescRegionPath is the schema descriptor for region_path field.
+	proposalDescRegionPath := proposalMixinFields1[1].Descriptor()
+	// proposal.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	proposal.RegionPathValidator = proposalDescRegionPath.Validators[0].(func(string) error)
+	// proposalDescNumber is the schema descriptor for number field.
+	proposalDescNumber := proposalFields[1].Descriptor()
+	// proposal.NumberValidator is a validator for the "number" field. It is called by the builders before save.
+	proposal.NumberValidator = proposalDescNumber.Validators[0].(func(int) error)
+	// proposalDescTitleZh is the schema descriptor for title_zh field.
+	proposalDescTitleZh := proposalFields[3].Descriptor()
+	// proposal.DefaultTitleZh holds the default value on creation for the title_zh field.
+	proposal.DefaultTitleZh = proposalDescTitleZh.Default.(string)
+	// proposal.TitleZhValidator is a validator for the "title_zh" field. It is called by the builders before save.
+	proposal.TitleZhValidator = proposalDescTitleZh.Validators[0].(func(string) error)
+	// proposalDescTitleEn is the schema descriptor for title_en field.
+	proposalDescTitleEn := proposalFields[4].Descriptor()
+	// proposal.DefaultTitleEn holds the default value on creation for the title_en field.
+	proposal.DefaultTitleEn = proposalDescTitleEn.Default.(string)
+	// proposal.TitleEnValidator is a validator for the "title_en" field. It is called by the builders before save.
+	proposal.TitleEnValidator = proposalDescTitleEn.Validators[0].(func(string) error)
+	// proposalDescRationale is the schema descriptor for rationale field.
+	proposalDescRationale := proposalFields[5].Descriptor()
+	// proposal.DefaultRationale holds the default value on creation for the rationale field.
+	proposal.DefaultRationale = proposalDescRationale.Default.(string)
+	// proposalDescClaims is the schema descriptor for claims field.
+	proposalDescClaims := proposalFields[7].Descriptor()
+	// proposal.DefaultClaims holds the default value on creation for the claims field.
+	proposal.DefaultClaims = proposalDescClaims.Default.(string)
+	// proposalDescWarnings is the schema descriptor for warnings field.
+	proposalDescWarnings := proposalFields[8].Descriptor()
+	// proposal.DefaultWarnings holds the default value on creation for the warnings field.
+	proposal.DefaultWarnings = proposalDescWarnings.Default.(int)
+	// proposalDescDraftID is the schema descriptor for draft_id field.
+	proposalDescDraftID := proposalFields[9].Descriptor()
+	// proposal.DefaultDraftID holds the default value on creation for the draft_id field.
+	proposal.DefaultDraftID = proposalDescDraftID.Default.(string)
+	// proposalDescJudgedBy is the schema descriptor for judged_by field.
+	proposalDescJudgedBy := proposalFields[10].Descriptor()
+	// proposal.DefaultJudgedBy holds the default value on creation for the judged_by field.
+	proposal.DefaultJudgedBy = proposalDescJudgedBy.Default.(string)
+	// proposalDescReason is the schema descriptor for reason field.
+	proposalDescReason := proposalFields[11].Descriptor()
+	// proposal.DefaultReason holds the default value on creation for the reason field.
+	proposal.DefaultReason = proposalDescReason.Default.(string)
+	// proposal.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	proposal.ReasonValidator = proposalDescReason.Validators[0].(func(string) error)
+	// proposalDescID is the schema descriptor for id field.
+	proposalDescID := proposalMixinFields0[0].Descriptor()
+	// proposal.DefaultID holds the default value on creation for the id field.
+	proposal.DefaultID = proposalDescID.Default.(func() string)
+	// proposal.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	proposal.IDValidator = func() func(string) error {
+		validators := proposalDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

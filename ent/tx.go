@@ -44,6 +44,8 @@ type Tx struct {
 	Indicator *IndicatorClient
 	// Job is the client for interacting with the Job builders.
 	Job *JobClient
+	// OptimizationRun is the client for interacting with the OptimizationRun builders.
+	OptimizationRun *OptimizationRunClient
 	// OrgUnit is the client for interacting with the OrgUnit builders.
 	OrgUnit *OrgUnitClient
 	// Pause is the client for interacting with the Pause builders.
@@ -66,6 +68,8 @@ type Tx struct {
 	ProcessEdit *ProcessEditClient
 	// ProcessVersion is the client for interacting with the ProcessVersion builders.
 	ProcessVersion *ProcessVersionClient
+	// Proposal is the client for interacting with the Proposal builders.
+	Proposal *ProposalClient
 	// Qualification is the client for interacting with the Qualification builders.
 	Qualification *QualificationClient
 	// Region is the client for interacting with the Region builders.
@@ -240,6 +244,7 @@ func (tx *Tx) init() {
 	tx.IdempotencyKey = NewIdempotencyKeyClient(tx.config)
 	tx.Indicator = NewIndicatorClient(tx.config)
 	tx.Job = NewJobClient(tx.config)
+	tx.OptimizationRun = NewOptimizationRunClient(tx.config)
 	tx.OrgUnit = NewOrgUnitClient(tx.config)
 	tx.Pause = NewPauseClient(tx.config)
 	tx.Plugin = NewPluginClient(tx.config)
@@ -251,6 +256,7 @@ func (tx *Tx) init() {
 	tx.Process = NewProcessClient(tx.config)
 	tx.ProcessEdit = NewProcessEditClient(tx.config)
 	tx.ProcessVersion = NewProcessVersionClient(tx.config)
+	tx.Proposal = NewProposalClient(tx.config)
 	tx.Qualification = NewQualificationClient(tx.config)
 	tx.Region = NewRegionClient(tx.config)
 	tx.RoleAssignment = NewRoleAssignmentClient(tx.config)

@@ -37,6 +37,8 @@ var vocabulary = map[string][]term{
 	"PluginAssignmentFallback":     {{"human", "转人工", "People do it"}, {"previous", "用上一版本", "The version before does it"}, {"fail", "转异常处理", "It fails"}},
 	"PluginRunMode":                {{"shadow", "旁路", "Shadow"}, {"pilot", "试点", "Pilot"}, {"full", "全量", "Full"}},
 	"PluginRunOutcome":             {{"running", "运行中", "Running"}, {"completed", "已完成", "Completed"}, {"waiting", "等待消息", "Waiting"}, {"retry", "将重试", "To be tried again"}, {"failed", "失败", "Failed"}, {"violated", "违反约定", "Broke the contract"}, {"lost", "结果丢失", "Lost"}},
+	"OptimizationRunState":         {{"queued", "排队中", "Queued"}, {"running", "运行中", "Running"}, {"done", "已完成", "Done"}, {"failed", "失败", "Failed"}},
+	"ProposalState":                {{"open", "待决定", "Open"}, {"adopted", "已采纳", "Adopted"}, {"declined", "已搁置", "Declined"}},
 	"TaskSigningMode":              {{"all", "会签", "All sign"}, {"any", "或签", "Any one signs"}},
 	"TaskSignerPlace":              {{"before", "前加签", "Before the assignee"}, {"beside", "并加签", "Beside the assignee"}, {"after", "后加签", "After the assignee"}},
 	"TaskSignerState":              {{"asked", "待签核", "Asked"}, {"agreed", "同意", "Agreed"}, {"refused", "不同意", "Refused"}, {"removed", "已减签", "Removed"}},

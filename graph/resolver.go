@@ -16,6 +16,7 @@ import (
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/innovation"
+	"github.com/openspms/spms/internal/optimization"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/workforce"
@@ -23,13 +24,14 @@ import (
 
 // Resolver is the root of all resolvers: the rooms they call.
 type Resolver struct {
-	Store       *store.Store
-	TimeSource  clock.Clock
-	Workforce   *workforce.Room
-	Norms       *standard.Room
-	Definitions *definition.Room
-	Cases       *execution.Room
-	Innovation  *innovation.Room
+	Store        *store.Store
+	TimeSource   clock.Clock
+	Workforce    *workforce.Room
+	Norms        *standard.Room
+	Definitions  *definition.Room
+	Cases        *execution.Room
+	Innovation   *innovation.Room
+	Optimization *optimization.Room
 }
 
 // Executable returns the schema over r, ready for a transport.

@@ -55,6 +55,7 @@ func (PluginVersion) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("plugin", Plugin.Type).Field("plugin_id").Unique().Required().Immutable().Annotations(noFilter),
 		edge.From("assignments", PluginAssignment.Type).Ref("version").Annotations(paged(), noFilter),
+		edge.From("optimizations", OptimizationRun.Type).Ref("plugin_version").Annotations(paged(), noFilter),
 		edge.From("runs", PluginRun.Type).Ref("version").Annotations(paged(), noFilter),
 	}
 }

@@ -141,6 +141,9 @@ var changes = map[string]change{
 	"assignPlugin":        {access.AssignPlugin, "Region", in(`versionID: "plugin-cn@1.0.0", regionID: %q, topic: "t", mode: "full"`, "code"), nil},
 	"rollBackPlugin":      {access.AssignPlugin, "PluginAssignment", in(`assignmentID: %q, reason: "x"`, "id"), state("active")},
 	"endPluginAssignment": {access.AssignPlugin, "PluginAssignment", in(`assignmentID: %q, reason: "x"`, "id"), state("active")},
+	"proposeChanges":      {access.Optimize, "Region", in(`strategyID: "plugin-cn@1.0.0", processID: "ftth-install@1", regionID: %q`, "code"), nil},
+	"adoptProposal":       {access.Optimize, "Proposal", in(`proposalID: %q`, "id"), nil},
+	"declineProposal":     {access.Optimize, "Proposal", in(`proposalID: %q, reason: "x"`, "id"), nil},
 	"revokeToken":         {access.KeepTokens, "APIToken", in(`tokenID: %q`, "id"), nil},
 }
 
@@ -219,6 +222,8 @@ var seconds = []second{
 	}},
 	{"createOrgUnit", "ha-admin", "OrgUnit", with(`code: "other", nameZh: "x", regionID: "CN-HA", parentID: %q`)},
 	{"assignRole", "ha-admin", "Staff", with(`staffID: %q, role: "quality", regionID: "CN-HA"`)},
+	{"proposeChanges", "ha-admin", "PluginVersion", with(`strategyID: %q, processID: "ftth-install@1", regionID: "CN-HA-ZZ"`)},
+	{"proposeChanges", "ha-admin", "ProcessVersion", with(`strategyID: "plugin-ha@1.0.0", processID: %q, regionID: "CN-HA-ZZ"`)},
 	{"assignPlugin", "ha-admin", "PluginVersion", with(`versionID: %q, regionID: "CN-HA-ZZ", topic: "t", mode: "full"`)},
 	{"bindProcess", "ha-admin", "ProcessVersion", with(`versionID: %q, regionID: "CN-HA-ZZ"`)},
 }

@@ -76,6 +76,8 @@ var entities = map[string]entity{
 	"PluginVersion":    {table: "plugin_versions", right: "plugin.read", kind: published, out: isApproved},
 	"PluginAssignment": {table: "plugin_assignments", right: "plugin.read", kind: published},
 	"PluginRun":        {table: "plugin_runs", right: "plugin.read"},
+	"OptimizationRun":  {table: "optimization_runs", right: "plugin.read"},
+	"Proposal":         {table: "proposals", right: "plugin.read"},
 }
 
 // readers says which roles have a reading right; norms and processes are read

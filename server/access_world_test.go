@@ -182,6 +182,21 @@ func (o *office) plugins() {
 				if err != nil {
 					return err
 				}
+				for _, p := range o.table("process_versions") {
+					if p["state"] != "published" {
+						continue
+					}
+					run, err := tx.OptimizationRun.Create().SetPluginVersionID(v.ID).SetBaseID(p["id"]).SetBaseDigest("x").SetSeed("1").SetLeaseUntil(now).SetAskedBy("x").
+						SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
+					if err != nil {
+						return err
+					}
+					err = tx.Proposal.Create().SetRunID(run.ID).SetNumber(1).SetTitleZh("x").SetEdits("[]").SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Exec(ctx)
+					if err != nil {
+						return err
+					}
+					break
+				}
 				for _, c := range cases {
 					if !strings.HasPrefix(c["region_path"], r["region_path"]) || !strings.HasSuffix(c["number"], "-OPEN") {
 						continue

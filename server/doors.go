@@ -60,6 +60,7 @@ func (h *House) Start(ctx context.Context) (stop func()) {
 	running.Go(func() { h.RunTimers(work) })
 	running.Go(func() { h.WatchCalendars(work) })
 	running.Go(func() { h.RunPlugins(work) })
+	running.Go(func() { h.RunOptimizations(work) })
 	return func() { cancel(); running.Wait() }
 }
 
@@ -115,7 +116,7 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 func (h *House) resolver() *graph.Resolver {
 	return &graph.Resolver{
 		Store: h.Store, TimeSource: h.Door.Clock, Workforce: h.Workforce, Norms: h.Standards,
-		Definitions: h.Definitions, Cases: h.Cases, Innovation: h.Innovation,
+		Definitions: h.Definitions, Cases: h.Cases, Innovation: h.Innovation, Optimization: h.Optimization,
 	}
 }
 

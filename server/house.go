@@ -13,6 +13,7 @@ import (
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/innovation"
+	"github.com/openspms/spms/internal/optimization"
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
@@ -22,14 +23,15 @@ import (
 // House is the product without its doors: one open database and the rooms over
 // it, wired by hand in the order of the floors.
 type House struct {
-	Store       *store.Store
-	Door        *command.Door
-	Workforce   *workforce.Room
-	Standards   *standard.Room
-	Definitions *definition.Room
-	Cases       *execution.Room
-	Innovation  *innovation.Room
-	Log         *slog.Logger
+	Store        *store.Store
+	Door         *command.Door
+	Workforce    *workforce.Room
+	Standards    *standard.Room
+	Definitions  *definition.Room
+	Cases        *execution.Room
+	Innovation   *innovation.Room
+	Optimization *optimization.Room
+	Log          *slog.Logger
 
 	plugins *pluginhost.Host // nil: no plugin is started
 }
@@ -48,6 +50,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	h.Definitions = definition.New(h.Door, h.Standards)
 	h.Cases = execution.New(h.Door, h.Definitions, h.Standards, h.Workforce)
 	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{})
+	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{})
 	return h, nil
 }
 

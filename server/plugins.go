@@ -10,6 +10,7 @@ import (
 
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/innovation"
+	"github.com/openspms/spms/internal/optimization"
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/privacy"
@@ -45,6 +46,7 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 	}
 	o.Host, h.plugins = host, host
 	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, o)
+	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{Host: host, Artifact: h.Innovation.Artifact})
 	return nil
 }
 
@@ -61,6 +63,18 @@ func (h *House) RunPlugins(ctx context.Context) {
 		if called == 0 || err != nil {
 			changes = h.pauseUntil(ctx, changes, "task", "plugin")
 		}
+	}
+}
+
+// RunOptimizations carries out the runs of strategies that are asked for until ctx ends.
+func (h *House) RunOptimizations(ctx context.Context) {
+	changes := h.Store.Subscribe(ctx)
+	for ctx.Err() == nil {
+		if _, err := h.Optimization.Tick(ctx); err != nil && ctx.Err() == nil {
+			err = store.Explain(err)
+			h.Log.Log(ctx, levelOf(err), "let strategies propose", "code", fault.CodeOf(err), "err", err)
+		}
+		changes = h.pauseUntil(ctx, changes, "optimization")
 	}
 }
 

@@ -55,6 +55,7 @@ var built = struct {
 type workshop struct {
 	*office
 	key bundle.PrivateKey
+	url string
 }
 
 func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
@@ -100,7 +101,7 @@ func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return &workshop{office: o, key: private}
+	return &workshop{office: o, key: private, url: url}
 }
 
 // manifest is that of answering in a version.
@@ -233,7 +234,7 @@ func TestModule(t *testing.T) {
 		for _, how := range []struct{ question, runs, at string }{
 			{"fail now", "failed", "l2"},
 			{"lie now", "violated", "l2"},
-			{"retry later", "retry retry retry", "l2"},
+			{"retry later", strings.TrimSpace(strings.Repeat("retry ", 3)), "l2"},
 		} {
 			number := "ENQ-" + strings.ToUpper(how.question[:4])
 			w.question(number, how.question)
@@ -426,4 +427,93 @@ func TestBundlesRefused(t *testing.T) {
 		w.wants("demo-admin", "approvePlugin", `versionID: "answering@1.0.0"`, "PLUGIN_VERSION_STATE")
 		w.wants("demo-admin", "revokePlugin", `versionID: "answering@1.0.0"`, "PLUGIN_REASON_REQUIRED")
 	})
+}
+
+// TestStrategy lets a strategy propose over the log of a region: what it proposes is
+// checked, adopted as a draft, and the same run again proposes the same.
+func TestStrategy(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		for _, number := range []string{"SO-1", "SO-2"} {
+			w.order(number)
+			w.clock.Advance(time.Hour)
+			w.work("zz-dispatcher", number, "a_disp", "")
+			w.must("zz-store", "claimTask", fmt.Sprintf(`caseNumber: %q, nodeID: "a_stock"`, number))
+			w.clock.Advance(time.Hour)
+			w.must("zz-store", "completeTask", fmt.Sprintf(`caseNumber: %q, nodeID: "a_stock"`, number))
+		}
+		w.strategy("proposer", "good")
+		w.strategy("cheater", "bad")
+		ask := func(strategy string) map[string]any {
+			t.Helper()
+			w.must("ha-admin", "proposeChanges", fmt.Sprintf(`strategyID: "%s@1.0.0", processID: "ftth-install@1", regionID: "CN-HA-ZZ", seed: "7"`, strategy))
+			if _, err := w.house.Optimization.Tick(t.Context()); err != nil {
+				t.Fatalf("Tick() of strategies = %v", err)
+			}
+			run, _ := w.get("ha-admin", `{ optimizationRuns(last: 1, orderBy: [{field: CREATED_AT, direction: ASC}]) { edges { node { state code detail events questions violations resultDigest logDigest
+				proposals(first: 50) { edges { node { id number titleZh rationale edits state } } } } } } }`, "optimizationRuns", "edges", 0, "node").(map[string]any)
+			w.clock.Advance(time.Second)
+			return run
+		}
+		first := ask("proposer")
+		if first["state"] != "done" || fmt.Sprint(first["violations"]) != "[]" || first["events"] == 0.0 || first["questions"] != 2.0 {
+			t.Fatalf("the run = %v, want it done with events, 2 questions and no violation", first)
+		}
+		edges, _ := dig(first, "proposals", "edges").([]any)
+		if len(edges) != 1 || dig(edges[0], "node", "titleZh") != "优先处理最慢的任务 a_stock" || dig(edges[0], "node", "rationale") != "it may be removed: false" {
+			t.Fatalf("it proposed %v, want one change of a_stock", edges)
+		}
+		if again := ask("proposer"); again["resultDigest"] != first["resultDigest"] || again["logDigest"] != first["logDigest"] {
+			t.Errorf("the same run again gave %v, want %v", again["resultDigest"], first["resultDigest"])
+		}
+		bad := ask("cheater")
+		want := "[BASE_DIFFERENT TITLE_MISSING CLAIM_NOT_FINITE EDITS_MALFORMED EDITS_MISSING EDIT_TARGET_UNKNOWN EDIT_NOT_ALLOWED TASK_ROLE_UNKNOWN TOO_MANY_PROPOSALS]"
+		if got := fmt.Sprint(bad["violations"]); got != want || len(dig(bad, "proposals", "edges").([]any)) != 20 {
+			t.Errorf("the cheater's violations are %s, want %s, and 20 proposals kept", got, want)
+		}
+
+		id := fmt.Sprint(dig(edges[0], "node", "id"))
+		w.wants("ha-admin", "declineProposal", fmt.Sprintf(`proposalID: %q`, id), "PLUGIN_REASON_REQUIRED")
+		w.must("demo-admin", "adoptProposal", fmt.Sprintf(`proposalID: %q`, id))
+		w.wants("demo-admin", "adoptProposal", fmt.Sprintf(`proposalID: %q`, id), "PROPOSAL_STATE")
+		draft := w.get("demo-admin", fmt.Sprintf(`{ node(id: %q) { ... on Proposal { draftID state judgedBy } } }`, id), "node", "draftID")
+		if got := fmt.Sprint(w.get("demo-admin", fmt.Sprintf(`{ processDiff(from: "ftth-install@1", to: %q) { markdown } }`, draft), "processDiff", "markdown")); !strings.Contains(got, "80") {
+			t.Errorf("the draft differs by %s, want the priority of 80", got)
+		}
+	})
+}
+
+// strategy brings the test's strategy in under a name; how it behaves is in its name.
+func (w *workshop) strategy(name, how string) {
+	w.t.Helper()
+	dir, err := os.MkdirTemp("", "strategy")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	out, err := exec.CommandContext(w.t.Context(), "go", "build", "-ldflags", "-s -w -X main.name="+name+" -X main.how="+how, "-o", filepath.Join(dir, "proposing"), "./testdata/proposing").CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("go build: %v\n%s", err, out)
+	}
+	data, err := bundle.Pack(dir, bundle.Manifest{
+		Name: name, Version: "1.0.0", Contract: 1, Kinds: []string{"strategy"}, Title: bundle.Text{Zh: "策略"},
+		Targets: []bundle.Target{{OS: runtime.GOOS, Arch: runtime.GOARCH, Entry: "proposing"}},
+	})
+	if err != nil {
+		w.t.Fatalf("Pack() = %v", err)
+	}
+	if data, err = bundle.Sign(data, w.key); err != nil {
+		w.t.Fatal(err)
+	}
+	_, digest := w.put("ha-admin", data)
+	w.must("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest))
+	ref := fmt.Sprintf(`versionID: "%s@1.0.0"`, name)
+	if how == "good" {
+		w.must("ha-admin", "testPlugin", ref)
+		w.must("demo-admin", "approvePlugin", ref)
+		return
+	}
+	path := "update plugin_versions set state = 'approved' where digest = '" + digest + "'" // the kit would find it out
+	damage(w.t, w.url, path)
 }

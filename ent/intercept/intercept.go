@@ -23,6 +23,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
 	"github.com/openspms/spms/ent/plugin"
@@ -35,6 +36,7 @@ import (
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processedit"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/roleassignment"
@@ -512,6 +514,33 @@ func (f TraverseJob) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.JobQuery", q)
 }
 
+// The OptimizationRunFunc type is an adapter to allow the use of ordinary function as a Querier.
+type OptimizationRunFunc func(context.Context, *ent.OptimizationRunQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f OptimizationRunFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.OptimizationRunQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.OptimizationRunQuery", q)
+}
+
+// The TraverseOptimizationRun type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseOptimizationRun func(context.Context, *ent.OptimizationRunQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseOptimizationRun) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseOptimizationRun) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.OptimizationRunQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.OptimizationRunQuery", q)
+}
+
 // The OrgUnitFunc type is an adapter to allow the use of ordinary function as a Querier.
 type OrgUnitFunc func(context.Context, *ent.OrgUnitQuery) (ent.Value, error)
 
@@ -807,6 +836,33 @@ func (f TraverseProcessVersion) Traverse(ctx context.Context, q ent.Query) error
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.ProcessVersionQuery", q)
+}
+
+// The ProposalFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ProposalFunc func(context.Context, *ent.ProposalQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f ProposalFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.ProposalQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.ProposalQuery", q)
+}
+
+// The TraverseProposal type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseProposal func(context.Context, *ent.ProposalQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseProposal) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseProposal) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.ProposalQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.ProposalQuery", q)
 }
 
 // The QualificationFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -1220,6 +1276,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.IndicatorQuery, predicate.Indicator, indicator.OrderOption]{typ: ent.TypeIndicator, tq: q}, nil
 	case *ent.JobQuery:
 		return &query[*ent.JobQuery, predicate.Job, job.OrderOption]{typ: ent.TypeJob, tq: q}, nil
+	case *ent.OptimizationRunQuery:
+		return &query[*ent.OptimizationRunQuery, predicate.OptimizationRun, optimizationrun.OrderOption]{typ: ent.TypeOptimizationRun, tq: q}, nil
 	case *ent.OrgUnitQuery:
 		return &query[*ent.OrgUnitQuery, predicate.OrgUnit, orgunit.OrderOption]{typ: ent.TypeOrgUnit, tq: q}, nil
 	case *ent.PauseQuery:
@@ -1242,6 +1300,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.ProcessEditQuery, predicate.ProcessEdit, processedit.OrderOption]{typ: ent.TypeProcessEdit, tq: q}, nil
 	case *ent.ProcessVersionQuery:
 		return &query[*ent.ProcessVersionQuery, predicate.ProcessVersion, processversion.OrderOption]{typ: ent.TypeProcessVersion, tq: q}, nil
+	case *ent.ProposalQuery:
+		return &query[*ent.ProposalQuery, predicate.Proposal, proposal.OrderOption]{typ: ent.TypeProposal, tq: q}, nil
 	case *ent.QualificationQuery:
 		return &query[*ent.QualificationQuery, predicate.Qualification, qualification.OrderOption]{typ: ent.TypeQualification, tq: q}, nil
 	case *ent.RegionQuery:

@@ -1004,6 +1004,91 @@ var (
 			},
 		},
 	}
+	// OptimizationRunsColumns holds the columns for the "optimization_runs" table.
+	OptimizationRunsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "base_digest", Type: field.TypeString},
+		{Name: "seed", Type: field.TypeString},
+		{Name: "config", Type: field.TypeString, Size: 2147483647, Default: "{}"},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"queued", "running", "done", "failed"}, Default: "queued"},
+		{Name: "lease_until", Type: field.TypeTime},
+		{Name: "attempt", Type: field.TypeInt, Default: 0},
+		{Name: "permille", Type: field.TypeInt, Default: 0},
+		{Name: "message", Type: field.TypeString, Default: ""},
+		{Name: "events", Type: field.TypeInt, Default: 0},
+		{Name: "log_digest", Type: field.TypeString, Default: ""},
+		{Name: "questions", Type: field.TypeInt, Default: 0},
+		{Name: "violations", Type: field.TypeJSON},
+		{Name: "isolation", Type: field.TypeJSON},
+		{Name: "result_digest", Type: field.TypeString, Default: ""},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "detail", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "asked_by", Type: field.TypeString},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "plugin_version_id", Type: field.TypeString, Size: 64},
+		{Name: "base_id", Type: field.TypeString, Size: 64},
+	}
+	// OptimizationRunsTable holds the schema information for the "optimization_runs" table.
+	OptimizationRunsTable = &schema.Table{
+		Name:       "optimization_runs",
+		Columns:    OptimizationRunsColumns,
+		PrimaryKey: []*schema.Column{OptimizationRunsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "optimization_runs_regions_region",
+				Columns:    []*schema.Column{OptimizationRunsColumns[21]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "optimization_runs_plugin_versions_plugin_version",
+				Columns:    []*schema.Column{OptimizationRunsColumns[22]},
+				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "optimization_runs_process_versions_base",
+				Columns:    []*schema.Column{OptimizationRunsColumns[23]},
+				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "optimizationrun_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{OptimizationRunsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						OptimizationRunsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "optimizationrun_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{OptimizationRunsColumns[21]},
+			},
+			{
+				Name:    "optimizationrun_state_lease_until",
+				Unique:  false,
+				Columns: []*schema.Column{OptimizationRunsColumns[6], OptimizationRunsColumns[7]},
+			},
+			{
+				Name:    "optimizationrun_plugin_version_id",
+				Unique:  false,
+				Columns: []*schema.Column{OptimizationRunsColumns[22]},
+			},
+			{
+				Name:    "optimizationrun_base_id",
+				Unique:  false,
+				Columns: []*schema.Column{OptimizationRunsColumns[23]},
+			},
+		},
+	}
 	// OrgUnitsColumns holds the columns for the "org_units" table.
 	OrgUnitsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -1618,6 +1703,72 @@ var (
 				Name:    "processversion_state",
 				Unique:  false,
 				Columns: []*schema.Column{ProcessVersionsColumns[4]},
+			},
+		},
+	}
+	// ProposalsColumns holds the columns for the "proposals" table.
+	ProposalsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "number", Type: field.TypeInt},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"open", "adopted", "declined"}, Default: "open"},
+		{Name: "title_zh", Type: field.TypeString, Size: 256, Default: ""},
+		{Name: "title_en", Type: field.TypeString, Size: 256, Default: ""},
+		{Name: "rationale", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "edits", Type: field.TypeString, Size: 2147483647},
+		{Name: "claims", Type: field.TypeString, Size: 2147483647, Default: "[]"},
+		{Name: "warnings", Type: field.TypeInt, Default: 0},
+		{Name: "draft_id", Type: field.TypeString, Default: ""},
+		{Name: "judged_by", Type: field.TypeString, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "run_id", Type: field.TypeString, Size: 64},
+	}
+	// ProposalsTable holds the schema information for the "proposals" table.
+	ProposalsTable = &schema.Table{
+		Name:       "proposals",
+		Columns:    ProposalsColumns,
+		PrimaryKey: []*schema.Column{ProposalsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "proposals_regions_region",
+				Columns:    []*schema.Column{ProposalsColumns[14]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "proposals_optimization_runs_run",
+				Columns:    []*schema.Column{ProposalsColumns[15]},
+				RefColumns: []*schema.Column{OptimizationRunsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "proposal_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{ProposalsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						ProposalsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "proposal_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProposalsColumns[14]},
+			},
+			{
+				Name:    "proposal_run_id_number",
+				Unique:  true,
+				Columns: []*schema.Column{ProposalsColumns[15], ProposalsColumns[3]},
+			},
+			{
+				Name:    "proposal_state",
+				Unique:  false,
+				Columns: []*schema.Column{ProposalsColumns[4]},
 			},
 		},
 	}
@@ -2641,6 +2792,7 @@ var (
 		IdempotencyKeysTable,
 		IndicatorsTable,
 		JobsTable,
+		OptimizationRunsTable,
 		OrgUnitsTable,
 		PausesTable,
 		PluginsTable,
@@ -2652,6 +2804,7 @@ var (
 		ProcessesTable,
 		ProcessEditsTable,
 		ProcessVersionsTable,
+		ProposalsTable,
 		QualificationsTable,
 		RegionsTable,
 		RoleAssignmentsTable,
@@ -2699,6 +2852,9 @@ func init() {
 	IndicatorsTable.ForeignKeys[0].RefTable = RegionsTable
 	IndicatorsTable.ForeignKeys[1].RefTable = StandardVersionsTable
 	IndicatorsTable.ForeignKeys[2].RefTable = ClausesTable
+	OptimizationRunsTable.ForeignKeys[0].RefTable = RegionsTable
+	OptimizationRunsTable.ForeignKeys[1].RefTable = PluginVersionsTable
+	OptimizationRunsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
 	OrgUnitsTable.ForeignKeys[0].RefTable = RegionsTable
 	OrgUnitsTable.ForeignKeys[1].RefTable = OrgUnitsTable
 	PausesTable.ForeignKeys[0].RefTable = RegionsTable
@@ -2718,6 +2874,8 @@ func init() {
 	ProcessVersionsTable.ForeignKeys[0].RefTable = RegionsTable
 	ProcessVersionsTable.ForeignKeys[1].RefTable = ProcessesTable
 	ProcessVersionsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
+	ProposalsTable.ForeignKeys[0].RefTable = RegionsTable
+	ProposalsTable.ForeignKeys[1].RefTable = OptimizationRunsTable
 	QualificationsTable.ForeignKeys[0].RefTable = RegionsTable
 	QualificationsTable.ForeignKeys[1].RefTable = StaffsTable
 	RegionsTable.ForeignKeys[0].RefTable = RegionsTable

@@ -68,6 +68,8 @@ const (
 	EdgePlugin = "plugin"
 	// EdgeAssignments holds the string denoting the assignments edge name in mutations.
 	EdgeAssignments = "assignments"
+	// EdgeOptimizations holds the string denoting the optimizations edge name in mutations.
+	EdgeOptimizations = "optimizations"
 	// EdgeRuns holds the string denoting the runs edge name in mutations.
 	EdgeRuns = "runs"
 	// Table holds the table name of the pluginversion in the database.
@@ -93,6 +95,13 @@ const (
 	AssignmentsInverseTable = "plugin_assignments"
 	// AssignmentsColumn is the table column denoting the assignments relation/edge.
 	AssignmentsColumn = "version_id"
+	// OptimizationsTable is the table that holds the optimizations relation/edge.
+	OptimizationsTable = "optimization_runs"
+	// OptimizationsInverseTable is the table name for the OptimizationRun entity.
+	// It exists in this package in order to avoid circular dependency with the "optimizationrun" package.
+	OptimizationsInverseTable = "optimization_runs"
+	// OptimizationsColumn is the table column denoting the optimizations relation/edge.
+	OptimizationsColumn = "plugin_version_id"
 	// RunsTable is the table that holds the runs relation/edge.
 	RunsTable = "plugin_runs"
 	// RunsInverseTable is the table name for the PluginRun entity.
@@ -333,6 +342,20 @@ func ByAssignments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByOptimizationsCount orders the results by optimizations count.
+func ByOptimizationsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newOptimizationsStep(), opts...)
+	}
+}
+
+// ByOptimizations orders the results by optimizations terms.
+func ByOptimizations(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newOptimizationsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByRunsCount orders the results by runs count.
 func ByRunsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -365,6 +388,13 @@ func newAssignmentsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(AssignmentsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, AssignmentsTable, AssignmentsColumn),
+	)
+}
+func newOptimizationsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(OptimizationsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, OptimizationsTable, OptimizationsColumn),
 	)
 }
 func newRunsStep() *sqlgraph.Step {

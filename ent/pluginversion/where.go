@@ -1279,6 +1279,29 @@ func HasAssignmentsWith(preds ...predicate.PluginAssignment) predicate.PluginVer
 	})
 }
 
+// HasOptimizations applies the HasEdge predicate on the "optimizations" edge.
+func HasOptimizations() predicate.PluginVersion {
+	return predicate.PluginVersion(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, OptimizationsTable, OptimizationsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasOptimizationsWith applies the HasEdge predicate on the "optimizations" edge with a given conditions (other predicates).
+func HasOptimizationsWith(preds ...predicate.OptimizationRun) predicate.PluginVersion {
+	return predicate.PluginVersion(func(s *sql.Selector) {
+		step := newOptimizationsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasRuns applies the HasEdge predicate on the "runs" edge.
 func HasRuns() predicate.PluginVersion {
 	return predicate.PluginVersion(func(s *sql.Selector) {

@@ -51,6 +51,9 @@ type Indicator func(*sql.Selector)
 // Job is the predicate function for job builders.
 type Job func(*sql.Selector)
 
+// OptimizationRun is the predicate function for optimizationrun builders.
+type OptimizationRun func(*sql.Selector)
+
 // OrgUnit is the predicate function for orgunit builders.
 type OrgUnit func(*sql.Selector)
 
@@ -83,6 +86,9 @@ type ProcessEdit func(*sql.Selector)
 
 // ProcessVersion is the predicate function for processversion builders.
 type ProcessVersion func(*sql.Selector)
+
+// Proposal is the predicate function for proposal builders.
+type Proposal func(*sql.Selector)
 
 // Qualification is the predicate function for qualification builders.
 type Qualification func(*sql.Selector)

@@ -21,10 +21,12 @@ import (
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
 	"github.com/openspms/spms/ent/region"
 	"github.com/openspms/spms/ent/servicecase"
 	standard1 "github.com/openspms/spms/ent/standard"
@@ -38,6 +40,7 @@ import (
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/innovation"
 	"github.com/openspms/spms/internal/norm"
+	"github.com/openspms/spms/internal/optimization"
 	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/workforce"
 	"github.com/openspms/spms/schema"
@@ -712,6 +715,7 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		AddSigners                func(childComplexity int, input execution.AddSigners) int
+		AdoptProposal             func(childComplexity int, input optimization.JudgeProposal) int
 		ApprovePlugin             func(childComplexity int, input innovation.JudgePlugin) int
 		ApproveStandard           func(childComplexity int, input standard.Approve) int
 		AssignPlugin              func(childComplexity int, input innovation.AssignPlugin) int
@@ -733,6 +737,7 @@ type ComplexityRoot struct {
 		CreateStaff               func(childComplexity int, input workforce.CreateStaff) int
 		CreateStandardDraft       func(childComplexity int, input standard.CreateDraft) int
 		CreateToken               func(childComplexity int, input workforce.CreateToken) int
+		DeclineProposal           func(childComplexity int, input optimization.JudgeProposal) int
 		DelegateTask              func(childComplexity int, input execution.HandTask) int
 		DeprecatePlugin           func(childComplexity int, input innovation.JudgePlugin) int
 		DivertTask                func(childComplexity int, input execution.DivertTask) int
@@ -750,6 +755,7 @@ type ComplexityRoot struct {
 		ParkTask                  func(childComplexity int, input execution.ParkTask) int
 		PauseClock                func(childComplexity int, input execution.PauseClock) int
 		PlanTask                  func(childComplexity int, input execution.PlanTask) int
+		ProposeChanges            func(childComplexity int, input optimization.ProposeChanges) int
 		PublishProcess            func(childComplexity int, input definition.Publish) int
 		PublishStandard           func(childComplexity int, input standard.Publish) int
 		RebaseProcessVariant      func(childComplexity int, input definition.RebaseVariant) int
@@ -794,6 +800,53 @@ type ComplexityRoot struct {
 		UrgeTask                  func(childComplexity int, input execution.ReasonedTask) int
 		WithdrawStandard          func(childComplexity int, input standard.Withdraw) int
 		WithdrawTask              func(childComplexity int, input execution.ReasonedTask) int
+	}
+
+	OptimizationRun struct {
+		AskedBy         func(childComplexity int) int
+		Attempt         func(childComplexity int) int
+		Base            func(childComplexity int) int
+		BaseDigest      func(childComplexity int) int
+		BaseID          func(childComplexity int) int
+		Code            func(childComplexity int) int
+		Config          func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		Detail          func(childComplexity int) int
+		EndedAt         func(childComplexity int) int
+		Events          func(childComplexity int) int
+		ID              func(childComplexity int) int
+		Isolation       func(childComplexity int) int
+		LeaseUntil      func(childComplexity int) int
+		LogDigest       func(childComplexity int) int
+		Message         func(childComplexity int) int
+		Permille        func(childComplexity int) int
+		PluginVersion   func(childComplexity int) int
+		PluginVersionID func(childComplexity int) int
+		Proposals       func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProposalOrder) int
+		Questions       func(childComplexity int) int
+		Region          func(childComplexity int) int
+		RegionID        func(childComplexity int) int
+		RegionPath      func(childComplexity int) int
+		ResultDigest    func(childComplexity int) int
+		Seed            func(childComplexity int) int
+		State           func(childComplexity int) int
+		Violations      func(childComplexity int) int
+	}
+
+	OptimizationRunConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	OptimizationRunEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	OptimizationRunPayload struct {
+		Run        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	OrgUnit struct {
@@ -989,34 +1042,35 @@ type ComplexityRoot struct {
 	}
 
 	PluginVersion struct {
-		ApprovedAt   func(childComplexity int) int
-		ApprovedBy   func(childComplexity int) int
-		Assignments  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder) int
-		Attributes   func(childComplexity int) int
-		ConfigSchema func(childComplexity int) int
-		Conforms     func(childComplexity int) int
-		CreatedAt    func(childComplexity int) int
-		Digest       func(childComplexity int) int
-		ID           func(childComplexity int) int
-		Isolation    func(childComplexity int) int
-		KeyID        func(childComplexity int) int
-		Kinds        func(childComplexity int) int
-		Manifest     func(childComplexity int) int
-		Plugin       func(childComplexity int) int
-		PluginID     func(childComplexity int) int
-		Reason       func(childComplexity int) int
-		Region       func(childComplexity int) int
-		RegionID     func(childComplexity int) int
-		RegionPath   func(childComplexity int) int
-		Report       func(childComplexity int) int
-		Runs         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder) int
-		Size         func(childComplexity int) int
-		State        func(childComplexity int) int
-		TestedAt     func(childComplexity int) int
-		TestedBy     func(childComplexity int) int
-		Topics       func(childComplexity int) int
-		UploadedBy   func(childComplexity int) int
-		Version      func(childComplexity int) int
+		ApprovedAt    func(childComplexity int) int
+		ApprovedBy    func(childComplexity int) int
+		Assignments   func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder) int
+		Attributes    func(childComplexity int) int
+		ConfigSchema  func(childComplexity int) int
+		Conforms      func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		Digest        func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Isolation     func(childComplexity int) int
+		KeyID         func(childComplexity int) int
+		Kinds         func(childComplexity int) int
+		Manifest      func(childComplexity int) int
+		Optimizations func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OptimizationRunOrder) int
+		Plugin        func(childComplexity int) int
+		PluginID      func(childComplexity int) int
+		Reason        func(childComplexity int) int
+		Region        func(childComplexity int) int
+		RegionID      func(childComplexity int) int
+		RegionPath    func(childComplexity int) int
+		Report        func(childComplexity int) int
+		Runs          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder) int
+		Size          func(childComplexity int) int
+		State         func(childComplexity int) int
+		TestedAt      func(childComplexity int) int
+		TestedBy      func(childComplexity int) int
+		Topics        func(childComplexity int) int
+		UploadedBy    func(childComplexity int) int
+		Version       func(childComplexity int) int
 	}
 
 	PluginVersionConnection struct {
@@ -1171,6 +1225,43 @@ type ComplexityRoot struct {
 		Path func(childComplexity int) int
 	}
 
+	Proposal struct {
+		Claims     func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		DraftID    func(childComplexity int) int
+		Edits      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		JudgedBy   func(childComplexity int) int
+		Number     func(childComplexity int) int
+		Rationale  func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Region     func(childComplexity int) int
+		RegionID   func(childComplexity int) int
+		RegionPath func(childComplexity int) int
+		Run        func(childComplexity int) int
+		RunID      func(childComplexity int) int
+		State      func(childComplexity int) int
+		TitleEn    func(childComplexity int) int
+		TitleZh    func(childComplexity int) int
+		Warnings   func(childComplexity int) int
+	}
+
+	ProposalConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ProposalEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	ProposalPayload struct {
+		Proposal   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	PublishStandardPayload struct {
 		StandardVersion func(childComplexity int) int
 		Strictness      func(childComplexity int) int
@@ -1221,6 +1312,7 @@ type ComplexityRoot struct {
 		Labels            func(childComplexity int, list *string) int
 		Node              func(childComplexity int, id string) int
 		Nodes             func(childComplexity int, ids []string) int
+		OptimizationRuns  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OptimizationRunOrder, where *ent.OptimizationRunWhereInput) int
 		OrgUnits          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
 		Plugin            func(childComplexity int, name string) int
 		PluginAssignments func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder, where *ent.PluginAssignmentWhereInput) int
@@ -1232,6 +1324,7 @@ type ComplexityRoot struct {
 		ProcessDiff       func(childComplexity int, from string, to string) int
 		ProcessMapping    func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
 		Processes         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
+		Proposals         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProposalOrder, where *ent.ProposalWhereInput) int
 		Regions           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
 		ReturnTargets     func(childComplexity int, taskID string) int
 		RoleDefinitions   func(childComplexity int) int
@@ -1894,6 +1987,9 @@ type MutationResolver interface {
 	AssignPlugin(ctx context.Context, input innovation.AssignPlugin) (*model.PluginAssignmentPayload, error)
 	RollBackPlugin(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
 	EndPluginAssignment(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
+	ProposeChanges(ctx context.Context, input optimization.ProposeChanges) (*model.OptimizationRunPayload, error)
+	AdoptProposal(ctx context.Context, input optimization.JudgeProposal) (*model.ProposalPayload, error)
+	DeclineProposal(ctx context.Context, input optimization.JudgeProposal) (*model.ProposalPayload, error)
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
 	CreateProcessFromTemplate(ctx context.Context, input definition.CreateFromTemplate) (*model.ProcessVersionPayload, error)
 	CreateProcessDraft(ctx context.Context, input definition.CreateDraft) (*model.ProcessVersionPayload, error)
@@ -1966,6 +2062,8 @@ type QueryResolver interface {
 	PluginAssignments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder, where *ent.PluginAssignmentWhereInput) (*ent.PluginAssignmentConnection, error)
 	PluginRuns(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder, where *ent.PluginRunWhereInput) (*ent.PluginRunConnection, error)
 	PluginStatus(ctx context.Context) ([]*model.PluginStatus, error)
+	OptimizationRuns(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OptimizationRunOrder, where *ent.OptimizationRunWhereInput) (*ent.OptimizationRunConnection, error)
+	Proposals(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProposalOrder, where *ent.ProposalWhereInput) (*ent.ProposalConnection, error)
 	Processes(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) (*ent.ProcessConnection, error)
 	Process(ctx context.Context, key string) (*ent.Process, error)
 	ProcessDiff(ctx context.Context, from string, to string) (*model.ProcessDiff, error)
@@ -4681,6 +4779,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AddSigners(childComplexity, args["input"].(execution.AddSigners)), true
+	case "Mutation.adoptProposal":
+		if e.ComplexityRoot.Mutation.AdoptProposal == nil {
+			break
+		}
+
+		args, err := field_Mutation_adoptProposal_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AdoptProposal(childComplexity, args["input"].(optimization.JudgeProposal)), true
 	case "Mutation.approvePlugin":
 		if e.ComplexityRoot.Mutation.ApprovePlugin == nil {
 			break
@@ -4912,6 +5021,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["input"].(workforce.CreateToken)), true
+	case "Mutation.declineProposal":
+		if e.ComplexityRoot.Mutation.DeclineProposal == nil {
+			break
+		}
+
+		args, err := field_Mutation_declineProposal_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeclineProposal(childComplexity, args["input"].(optimization.JudgeProposal)), true
 	case "Mutation.delegateTask":
 		if e.ComplexityRoot.Mutation.DelegateTask == nil {
 			break
@@ -5099,6 +5219,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PlanTask(childComplexity, args["input"].(execution.PlanTask)), true
+	case "Mutation.proposeChanges":
+		if e.ComplexityRoot.Mutation.ProposeChanges == nil {
+			break
+		}
+
+		args, err := field_Mutation_proposeChanges_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProposeChanges(childComplexity, args["input"].(optimization.ProposeChanges)), true
 	case "Mutation.publishProcess":
 		if e.ComplexityRoot.Mutation.PublishProcess == nil {
 			break
@@ -5583,6 +5714,225 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawTask(childComplexity, args["input"].(execution.ReasonedTask)), true
+
+	case "OptimizationRun.askedBy":
+		if e.ComplexityRoot.OptimizationRun.AskedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.AskedBy(childComplexity), true
+	case "OptimizationRun.attempt":
+		if e.ComplexityRoot.OptimizationRun.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Attempt(childComplexity), true
+	case "OptimizationRun.base":
+		if e.ComplexityRoot.OptimizationRun.Base == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Base(childComplexity), true
+	case "OptimizationRun.baseDigest":
+		if e.ComplexityRoot.OptimizationRun.BaseDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.BaseDigest(childComplexity), true
+	case "OptimizationRun.baseID":
+		if e.ComplexityRoot.OptimizationRun.BaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.BaseID(childComplexity), true
+	case "OptimizationRun.code":
+		if e.ComplexityRoot.OptimizationRun.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Code(childComplexity), true
+	case "OptimizationRun.config":
+		if e.ComplexityRoot.OptimizationRun.Config == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Config(childComplexity), true
+	case "OptimizationRun.createdAt":
+		if e.ComplexityRoot.OptimizationRun.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.CreatedAt(childComplexity), true
+	case "OptimizationRun.detail":
+		if e.ComplexityRoot.OptimizationRun.Detail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Detail(childComplexity), true
+	case "OptimizationRun.endedAt":
+		if e.ComplexityRoot.OptimizationRun.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.EndedAt(childComplexity), true
+	case "OptimizationRun.events":
+		if e.ComplexityRoot.OptimizationRun.Events == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Events(childComplexity), true
+	case "OptimizationRun.id":
+		if e.ComplexityRoot.OptimizationRun.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.ID(childComplexity), true
+	case "OptimizationRun.isolation":
+		if e.ComplexityRoot.OptimizationRun.Isolation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Isolation(childComplexity), true
+	case "OptimizationRun.leaseUntil":
+		if e.ComplexityRoot.OptimizationRun.LeaseUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.LeaseUntil(childComplexity), true
+	case "OptimizationRun.logDigest":
+		if e.ComplexityRoot.OptimizationRun.LogDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.LogDigest(childComplexity), true
+	case "OptimizationRun.message":
+		if e.ComplexityRoot.OptimizationRun.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Message(childComplexity), true
+	case "OptimizationRun.permille":
+		if e.ComplexityRoot.OptimizationRun.Permille == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Permille(childComplexity), true
+	case "OptimizationRun.pluginVersion":
+		if e.ComplexityRoot.OptimizationRun.PluginVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.PluginVersion(childComplexity), true
+	case "OptimizationRun.pluginVersionID":
+		if e.ComplexityRoot.OptimizationRun.PluginVersionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.PluginVersionID(childComplexity), true
+	case "OptimizationRun.proposals":
+		if e.ComplexityRoot.OptimizationRun.Proposals == nil {
+			break
+		}
+
+		args, err := field_OptimizationRun_proposals_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Proposals(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProposalOrder)), true
+	case "OptimizationRun.questions":
+		if e.ComplexityRoot.OptimizationRun.Questions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Questions(childComplexity), true
+	case "OptimizationRun.region":
+		if e.ComplexityRoot.OptimizationRun.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Region(childComplexity), true
+	case "OptimizationRun.regionID":
+		if e.ComplexityRoot.OptimizationRun.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.RegionID(childComplexity), true
+	case "OptimizationRun.regionPath":
+		if e.ComplexityRoot.OptimizationRun.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.RegionPath(childComplexity), true
+	case "OptimizationRun.resultDigest":
+		if e.ComplexityRoot.OptimizationRun.ResultDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.ResultDigest(childComplexity), true
+	case "OptimizationRun.seed":
+		if e.ComplexityRoot.OptimizationRun.Seed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Seed(childComplexity), true
+	case "OptimizationRun.state":
+		if e.ComplexityRoot.OptimizationRun.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.State(childComplexity), true
+	case "OptimizationRun.violations":
+		if e.ComplexityRoot.OptimizationRun.Violations == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Violations(childComplexity), true
+
+	case "OptimizationRunConnection.edges":
+		if e.ComplexityRoot.OptimizationRunConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunConnection.Edges(childComplexity), true
+	case "OptimizationRunConnection.pageInfo":
+		if e.ComplexityRoot.OptimizationRunConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunConnection.PageInfo(childComplexity), true
+	case "OptimizationRunConnection.totalCount":
+		if e.ComplexityRoot.OptimizationRunConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunConnection.TotalCount(childComplexity), true
+
+	case "OptimizationRunEdge.cursor":
+		if e.ComplexityRoot.OptimizationRunEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunEdge.Cursor(childComplexity), true
+	case "OptimizationRunEdge.node":
+		if e.ComplexityRoot.OptimizationRunEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunEdge.Node(childComplexity), true
+
+	case "OptimizationRunPayload.run":
+		if e.ComplexityRoot.OptimizationRunPayload.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunPayload.Run(childComplexity), true
+	case "OptimizationRunPayload.userErrors":
+		if e.ComplexityRoot.OptimizationRunPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRunPayload.UserErrors(childComplexity), true
 
 	case "OrgUnit.children":
 		if e.ComplexityRoot.OrgUnit.Children == nil {
@@ -6521,6 +6871,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PluginVersion.Manifest(childComplexity), true
+	case "PluginVersion.optimizations":
+		if e.ComplexityRoot.PluginVersion.Optimizations == nil {
+			break
+		}
+
+		args, err := field_PluginVersion_optimizations_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PluginVersion.Optimizations(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OptimizationRunOrder)), true
 	case "PluginVersion.plugin":
 		if e.ComplexityRoot.PluginVersion.Plugin == nil {
 			break
@@ -7263,6 +7624,160 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PropertyChange.Path(childComplexity), true
 
+	case "Proposal.claims":
+		if e.ComplexityRoot.Proposal.Claims == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Claims(childComplexity), true
+	case "Proposal.createdAt":
+		if e.ComplexityRoot.Proposal.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.CreatedAt(childComplexity), true
+	case "Proposal.draftID":
+		if e.ComplexityRoot.Proposal.DraftID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.DraftID(childComplexity), true
+	case "Proposal.edits":
+		if e.ComplexityRoot.Proposal.Edits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Edits(childComplexity), true
+	case "Proposal.id":
+		if e.ComplexityRoot.Proposal.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.ID(childComplexity), true
+	case "Proposal.judgedBy":
+		if e.ComplexityRoot.Proposal.JudgedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.JudgedBy(childComplexity), true
+	case "Proposal.number":
+		if e.ComplexityRoot.Proposal.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Number(childComplexity), true
+	case "Proposal.rationale":
+		if e.ComplexityRoot.Proposal.Rationale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Rationale(childComplexity), true
+	case "Proposal.reason":
+		if e.ComplexityRoot.Proposal.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Reason(childComplexity), true
+	case "Proposal.region":
+		if e.ComplexityRoot.Proposal.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Region(childComplexity), true
+	case "Proposal.regionID":
+		if e.ComplexityRoot.Proposal.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.RegionID(childComplexity), true
+	case "Proposal.regionPath":
+		if e.ComplexityRoot.Proposal.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.RegionPath(childComplexity), true
+	case "Proposal.run":
+		if e.ComplexityRoot.Proposal.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Run(childComplexity), true
+	case "Proposal.runID":
+		if e.ComplexityRoot.Proposal.RunID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.RunID(childComplexity), true
+	case "Proposal.state":
+		if e.ComplexityRoot.Proposal.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.State(childComplexity), true
+	case "Proposal.titleEn":
+		if e.ComplexityRoot.Proposal.TitleEn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.TitleEn(childComplexity), true
+	case "Proposal.titleZh":
+		if e.ComplexityRoot.Proposal.TitleZh == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.TitleZh(childComplexity), true
+	case "Proposal.warnings":
+		if e.ComplexityRoot.Proposal.Warnings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Proposal.Warnings(childComplexity), true
+
+	case "ProposalConnection.edges":
+		if e.ComplexityRoot.ProposalConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalConnection.Edges(childComplexity), true
+	case "ProposalConnection.pageInfo":
+		if e.ComplexityRoot.ProposalConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalConnection.PageInfo(childComplexity), true
+	case "ProposalConnection.totalCount":
+		if e.ComplexityRoot.ProposalConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalConnection.TotalCount(childComplexity), true
+
+	case "ProposalEdge.cursor":
+		if e.ComplexityRoot.ProposalEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalEdge.Cursor(childComplexity), true
+	case "ProposalEdge.node":
+		if e.ComplexityRoot.ProposalEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalEdge.Node(childComplexity), true
+
+	case "ProposalPayload.proposal":
+		if e.ComplexityRoot.ProposalPayload.Proposal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalPayload.Proposal(childComplexity), true
+	case "ProposalPayload.userErrors":
+		if e.ComplexityRoot.ProposalPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProposalPayload.UserErrors(childComplexity), true
+
 	case "PublishStandardPayload.standardVersion":
 		if e.ComplexityRoot.PublishStandardPayload.StandardVersion == nil {
 			break
@@ -7533,6 +8048,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
+	case "Query.optimizationRuns":
+		if e.ComplexityRoot.Query.OptimizationRuns == nil {
+			break
+		}
+
+		args, err := field_Query_optimizationRuns_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.OptimizationRuns(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.OptimizationRunOrder), args["where"].(*ent.OptimizationRunWhereInput)), true
 	case "Query.orgUnits":
 		if e.ComplexityRoot.Query.OrgUnits == nil {
 			break
@@ -7649,6 +8175,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Processes(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProcessOrder), args["where"].(*ent.ProcessWhereInput)), true
+	case "Query.proposals":
+		if e.ComplexityRoot.Query.Proposals == nil {
+			break
+		}
+
+		args, err := field_Query_proposals_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Proposals(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProposalOrder), args["where"].(*ent.ProposalWhereInput)), true
 	case "Query.regions":
 		if e.ComplexityRoot.Query.Regions == nil {
 			break
@@ -10427,9 +10964,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
 			graphql.NewInputUnmarshaler("JudgePluginInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgePluginInput)),
+			graphql.NewInputUnmarshaler("JudgeProposalInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgeProposalInput)),
 			graphql.NewInputUnmarshaler("MigrateCasesInput", graphql.BindUnmarshaler(ec, unmarshalInputMigrateCasesInput)),
 			graphql.NewInputUnmarshaler("MoveTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputMoveTokenInput)),
 			graphql.NewInputUnmarshaler("NodePairInput", graphql.BindUnmarshaler(ec, unmarshalInputNodePairInput)),
+			graphql.NewInputUnmarshaler("OptimizationRunOrder", graphql.BindUnmarshaler(ec, unmarshalInputOptimizationRunOrder)),
+			graphql.NewInputUnmarshaler("OptimizationRunWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOptimizationRunWhereInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
 			graphql.NewInputUnmarshaler("OrgUnitWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitWhereInput)),
 			graphql.NewInputUnmarshaler("ParameterValueInput", graphql.BindUnmarshaler(ec, unmarshalInputParameterValueInput)),
@@ -10459,6 +10999,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ProcessVersionOrder", graphql.BindUnmarshaler(ec, unmarshalInputProcessVersionOrder)),
 			graphql.NewInputUnmarshaler("ProcessVersionWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessVersionWhereInput)),
 			graphql.NewInputUnmarshaler("ProcessWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProcessWhereInput)),
+			graphql.NewInputUnmarshaler("ProposalOrder", graphql.BindUnmarshaler(ec, unmarshalInputProposalOrder)),
+			graphql.NewInputUnmarshaler("ProposalWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputProposalWhereInput)),
+			graphql.NewInputUnmarshaler("ProposeChangesInput", graphql.BindUnmarshaler(ec, unmarshalInputProposeChangesInput)),
 			graphql.NewInputUnmarshaler("PublishProcessInput", graphql.BindUnmarshaler(ec, unmarshalInputPublishProcessInput)),
 			graphql.NewInputUnmarshaler("PublishStandardInput", graphql.BindUnmarshaler(ec, unmarshalInputPublishStandardInput)),
 			graphql.NewInputUnmarshaler("QualificationOrder", graphql.BindUnmarshaler(ec, unmarshalInputQualificationOrder)),
@@ -13487,6 +14030,217 @@ interface Node @goModel(model: "github.com/openspms/spms/ent.Noder") {
   """
   id: ID!
 }
+type OptimizationRun implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  pluginVersionID: ID!
+  """
+  The process version that proposals start from.
+  """
+  baseID: ID!
+  baseDigest: String!
+  """
+  Of all chance in the run: a whole number of 64 bits.
+  """
+  seed: String!
+  config: String!
+  state: OptimizationRunState!
+  """
+  A running one whose lease has ended is taken up again.
+  """
+  leaseUntil: Time!
+  attempt: Int!
+  """
+  How far it is.
+  """
+  permille: Int!
+  message: String!
+  """
+  Events of the log that the strategy was given.
+  """
+  events: Int!
+  logDigest: String!
+  questions: Int!
+  """
+  What the strategy did that it must not, by code.
+  """
+  violations: [String!]!
+  isolation: [String!]!
+  """
+  Of the proposals; equal for equal runs.
+  """
+  resultDigest: String!
+  code: String!
+  detail: String!
+  askedBy: String!
+  endedAt: Time
+  region: Region!
+  pluginVersion: PluginVersion!
+  base: ProcessVersion!
+  proposals(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for Proposals returned from the connection.
+    """
+    orderBy: [ProposalOrder!]
+  ): ProposalConnection!
+}
+"""
+A connection to a list of items.
+"""
+type OptimizationRunConnection {
+  """
+  A list of edges.
+  """
+  edges: [OptimizationRunEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type OptimizationRunEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: OptimizationRun
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for OptimizationRun connections
+"""
+input OptimizationRunOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order OptimizationRuns.
+  """
+  field: OptimizationRunOrderField!
+}
+"""
+Properties by which OptimizationRun connections can be ordered.
+"""
+enum OptimizationRunOrderField {
+  CREATED_AT
+}
+"""
+OptimizationRunState is enum for the field state
+"""
+enum OptimizationRunState @goModel(model: "github.com/openspms/spms/ent/optimizationrun.State") {
+  queued
+  running
+  done
+  failed
+}
+"""
+OptimizationRunWhereInput is used for filtering OptimizationRun objects.
+Input was generated by ent.
+"""
+input OptimizationRunWhereInput {
+  not: OptimizationRunWhereInput
+  and: [OptimizationRunWhereInput!]
+  or: [OptimizationRunWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  plugin_version_id field predicates
+  """
+  pluginVersionID: ID
+  pluginVersionIDNEQ: ID
+  pluginVersionIDIn: [ID!]
+  pluginVersionIDNotIn: [ID!]
+  pluginVersionIDGT: ID
+  pluginVersionIDGTE: ID
+  pluginVersionIDLT: ID
+  pluginVersionIDLTE: ID
+  pluginVersionIDContains: ID
+  pluginVersionIDHasPrefix: ID
+  pluginVersionIDHasSuffix: ID
+  pluginVersionIDEqualFold: ID
+  pluginVersionIDContainsFold: ID
+  """
+  base_id field predicates
+  """
+  baseID: ID
+  baseIDNEQ: ID
+  baseIDIn: [ID!]
+  baseIDNotIn: [ID!]
+  baseIDGT: ID
+  baseIDGTE: ID
+  baseIDLT: ID
+  baseIDLTE: ID
+  baseIDContains: ID
+  baseIDHasPrefix: ID
+  baseIDHasSuffix: ID
+  baseIDEqualFold: ID
+  baseIDContainsFold: ID
+  """
+  state field predicates
+  """
+  state: OptimizationRunState
+  stateNEQ: OptimizationRunState
+  stateIn: [OptimizationRunState!]
+  stateNotIn: [OptimizationRunState!]
+}
 """
 Possible directions in which to order a list of items when provided an ` + "`" + `orderBy` + "`" + ` argument.
 """
@@ -14501,6 +15255,32 @@ type PluginVersion implements Node {
     """
     orderBy: [PluginAssignmentOrder!]
   ): PluginAssignmentConnection!
+  optimizations(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for OptimizationRuns returned from the connection.
+    """
+    orderBy: [OptimizationRunOrder!]
+  ): OptimizationRunConnection!
   runs(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -15292,6 +16072,156 @@ input ProcessWhereInput {
   serviceTypeHasSuffix: String
   serviceTypeEqualFold: String
   serviceTypeContainsFold: String
+}
+type Proposal implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  runID: ID!
+  number: Int!
+  state: ProposalState!
+  titleZh: String!
+  titleEn: String!
+  rationale: String!
+  """
+  Typed edits of the base, JSON.
+  """
+  edits: String!
+  """
+  What the strategy says it brings, JSON; only claims.
+  """
+  claims: String!
+  """
+  Warnings that the check of the changed process gave.
+  """
+  warnings: Int!
+  """
+  The draft that it became.
+  """
+  draftID: String!
+  judgedBy: String!
+  reason: String!
+  region: Region!
+  run: OptimizationRun!
+}
+"""
+A connection to a list of items.
+"""
+type ProposalConnection {
+  """
+  A list of edges.
+  """
+  edges: [ProposalEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type ProposalEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: Proposal
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for Proposal connections
+"""
+input ProposalOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order Proposals.
+  """
+  field: ProposalOrderField!
+}
+"""
+Properties by which Proposal connections can be ordered.
+"""
+enum ProposalOrderField {
+  CREATED_AT
+}
+"""
+ProposalState is enum for the field state
+"""
+enum ProposalState @goModel(model: "github.com/openspms/spms/ent/proposal.State") {
+  open
+  adopted
+  declined
+}
+"""
+ProposalWhereInput is used for filtering Proposal objects.
+Input was generated by ent.
+"""
+input ProposalWhereInput {
+  not: ProposalWhereInput
+  and: [ProposalWhereInput!]
+  or: [ProposalWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  run_id field predicates
+  """
+  runID: ID
+  runIDNEQ: ID
+  runIDIn: [ID!]
+  runIDNotIn: [ID!]
+  runIDGT: ID
+  runIDGTE: ID
+  runIDLT: ID
+  runIDLTE: ID
+  runIDContains: ID
+  runIDHasPrefix: ID
+  runIDHasSuffix: ID
+  runIDEqualFold: ID
+  runIDContainsFold: ID
+  """
+  state field predicates
+  """
+  state: ProposalState
+  stateNEQ: ProposalState
+  stateIn: [ProposalState!]
+  stateNotIn: [ProposalState!]
 }
 type Qualification implements Node {
   id: ID!
@@ -18368,6 +19298,69 @@ extend type Mutation {
   endPluginAssignment(input: ChangePluginAssignmentInput!): PluginAssignmentPayload!
 }
 `, BuiltIn: false},
+	{Name: "../sdl/optimization.graphql", Input: `"Asks a strategy for changes of a process, given what happened in a region."
+input ProposeChangesInput {
+  "The strategy: id of a plugin version, or NAME@VERSION."
+  strategyID: ID!
+  "The process version that is to be improved: id, or KEY@number."
+  processID: ID!
+  "Id or code of the region whose cases are the log and whose standards count."
+  regionID: ID!
+  "Seed of all chance in the run, a whole number; the same input and seed give the same proposals."
+  seed: String
+  "Configuration of the strategy."
+  config: Map
+  idempotencyKey: String
+}
+
+input JudgeProposalInput {
+  proposalID: ID!
+  "Why; needed to decline."
+  reason: String
+  idempotencyKey: String
+}
+
+"The answer of proposeChanges."
+type OptimizationRunPayload {
+  run: OptimizationRun
+  userErrors: [UserError!]!
+}
+
+"The answer of a decision about a proposal."
+type ProposalPayload {
+  proposal: Proposal
+  userErrors: [UserError!]!
+}
+
+extend type Query {
+  "What strategies were asked."
+  optimizationRuns(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [OptimizationRunOrder!]
+    where: OptimizationRunWhereInput
+  ): OptimizationRunConnection!
+  "What strategies have proposed."
+  proposals(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [ProposalOrder!]
+    where: ProposalWhereInput
+  ): ProposalConnection!
+}
+
+extend type Mutation {
+  "Lets a strategy propose changes of a process; the run is carried out in the background."
+  proposeChanges(input: ProposeChangesInput!): OptimizationRunPayload!
+  "Makes a draft of the process with the changes of a proposal."
+  adoptProposal(input: JudgeProposalInput!): ProposalPayload!
+  declineProposal(input: JudgeProposalInput!): ProposalPayload!
+}
+`, BuiltIn: false},
 	{Name: "../sdl/process.graphql", Input: `"One finding of a check of a process definition."
 type Finding {
   code: String!
@@ -20830,6 +21823,100 @@ func childFields_MovedClock(ctx context.Context, ec *executionContext, field gra
 	return nil, fmt.Errorf("no field named %q was found under type MovedClock", field.Name)
 }
 
+func childFields_OptimizationRun(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_OptimizationRun_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_OptimizationRun_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_OptimizationRun_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_OptimizationRun_createdAt(ctx, ec, field)
+	case "pluginVersionID":
+		return fieldContext_OptimizationRun_pluginVersionID(ctx, ec, field)
+	case "baseID":
+		return fieldContext_OptimizationRun_baseID(ctx, ec, field)
+	case "baseDigest":
+		return fieldContext_OptimizationRun_baseDigest(ctx, ec, field)
+	case "seed":
+		return fieldContext_OptimizationRun_seed(ctx, ec, field)
+	case "config":
+		return fieldContext_OptimizationRun_config(ctx, ec, field)
+	case "state":
+		return fieldContext_OptimizationRun_state(ctx, ec, field)
+	case "leaseUntil":
+		return fieldContext_OptimizationRun_leaseUntil(ctx, ec, field)
+	case "attempt":
+		return fieldContext_OptimizationRun_attempt(ctx, ec, field)
+	case "permille":
+		return fieldContext_OptimizationRun_permille(ctx, ec, field)
+	case "message":
+		return fieldContext_OptimizationRun_message(ctx, ec, field)
+	case "events":
+		return fieldContext_OptimizationRun_events(ctx, ec, field)
+	case "logDigest":
+		return fieldContext_OptimizationRun_logDigest(ctx, ec, field)
+	case "questions":
+		return fieldContext_OptimizationRun_questions(ctx, ec, field)
+	case "violations":
+		return fieldContext_OptimizationRun_violations(ctx, ec, field)
+	case "isolation":
+		return fieldContext_OptimizationRun_isolation(ctx, ec, field)
+	case "resultDigest":
+		return fieldContext_OptimizationRun_resultDigest(ctx, ec, field)
+	case "code":
+		return fieldContext_OptimizationRun_code(ctx, ec, field)
+	case "detail":
+		return fieldContext_OptimizationRun_detail(ctx, ec, field)
+	case "askedBy":
+		return fieldContext_OptimizationRun_askedBy(ctx, ec, field)
+	case "endedAt":
+		return fieldContext_OptimizationRun_endedAt(ctx, ec, field)
+	case "region":
+		return fieldContext_OptimizationRun_region(ctx, ec, field)
+	case "pluginVersion":
+		return fieldContext_OptimizationRun_pluginVersion(ctx, ec, field)
+	case "base":
+		return fieldContext_OptimizationRun_base(ctx, ec, field)
+	case "proposals":
+		return fieldContext_OptimizationRun_proposals(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OptimizationRun", field.Name)
+}
+
+func childFields_OptimizationRunConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_OptimizationRunConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_OptimizationRunConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_OptimizationRunConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OptimizationRunConnection", field.Name)
+}
+
+func childFields_OptimizationRunEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_OptimizationRunEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_OptimizationRunEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OptimizationRunEdge", field.Name)
+}
+
+func childFields_OptimizationRunPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "run":
+		return fieldContext_OptimizationRunPayload_run(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_OptimizationRunPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OptimizationRunPayload", field.Name)
+}
+
 func childFields_OrgUnit(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -21270,6 +22357,8 @@ func childFields_PluginVersion(ctx context.Context, ec *executionContext, field 
 		return fieldContext_PluginVersion_plugin(ctx, ec, field)
 	case "assignments":
 		return fieldContext_PluginVersion_assignments(ctx, ec, field)
+	case "optimizations":
+		return fieldContext_PluginVersion_optimizations(ctx, ec, field)
 	case "runs":
 		return fieldContext_PluginVersion_runs(ctx, ec, field)
 	}
@@ -21578,6 +22667,80 @@ func childFields_PropertyChange(ctx context.Context, ec *executionContext, field
 		return fieldContext_PropertyChange_new(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PropertyChange", field.Name)
+}
+
+func childFields_Proposal(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_Proposal_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_Proposal_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_Proposal_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_Proposal_createdAt(ctx, ec, field)
+	case "runID":
+		return fieldContext_Proposal_runID(ctx, ec, field)
+	case "number":
+		return fieldContext_Proposal_number(ctx, ec, field)
+	case "state":
+		return fieldContext_Proposal_state(ctx, ec, field)
+	case "titleZh":
+		return fieldContext_Proposal_titleZh(ctx, ec, field)
+	case "titleEn":
+		return fieldContext_Proposal_titleEn(ctx, ec, field)
+	case "rationale":
+		return fieldContext_Proposal_rationale(ctx, ec, field)
+	case "edits":
+		return fieldContext_Proposal_edits(ctx, ec, field)
+	case "claims":
+		return fieldContext_Proposal_claims(ctx, ec, field)
+	case "warnings":
+		return fieldContext_Proposal_warnings(ctx, ec, field)
+	case "draftID":
+		return fieldContext_Proposal_draftID(ctx, ec, field)
+	case "judgedBy":
+		return fieldContext_Proposal_judgedBy(ctx, ec, field)
+	case "reason":
+		return fieldContext_Proposal_reason(ctx, ec, field)
+	case "region":
+		return fieldContext_Proposal_region(ctx, ec, field)
+	case "run":
+		return fieldContext_Proposal_run(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Proposal", field.Name)
+}
+
+func childFields_ProposalConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_ProposalConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_ProposalConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_ProposalConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProposalConnection", field.Name)
+}
+
+func childFields_ProposalEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_ProposalEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_ProposalEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProposalEdge", field.Name)
+}
+
+func childFields_ProposalPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "proposal":
+		return fieldContext_ProposalPayload_proposal(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_ProposalPayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProposalPayload", field.Name)
 }
 
 func childFields_PublishStandardPayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -23126,6 +24289,20 @@ func field_Mutation_addSigners_args(ctx context.Context, ec *executionContext, r
 	return args, nil
 }
 
+func field_Mutation_adoptProposal_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (optimization.JudgeProposal, error) {
+			return unmarshalNJudgeProposalInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐJudgeProposal(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_approvePlugin_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -23420,6 +24597,20 @@ func field_Mutation_createToken_args(ctx context.Context, ec *executionContext, 
 	return args, nil
 }
 
+func field_Mutation_declineProposal_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (optimization.JudgeProposal, error) {
+			return unmarshalNJudgeProposalInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐJudgeProposal(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_delegateTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -23650,6 +24841,20 @@ func field_Mutation_planTask_args(ctx context.Context, ec *executionContext, raw
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.PlanTask, error) {
 			return unmarshalNPlanTaskInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐPlanTask(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_proposeChanges_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (optimization.ProposeChanges, error) {
+			return unmarshalNProposeChangesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐProposeChanges(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -24274,6 +25479,52 @@ func field_Mutation_withdrawTask_args(ctx context.Context, ec *executionContext,
 	return args, nil
 }
 
+func field_OptimizationRun_proposals_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.ProposalOrder, error) {
+			return unmarshalOProposalOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
 func field_OrgUnit_children_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -24450,6 +25701,52 @@ func field_PluginVersion_assignments_args(ctx context.Context, ec *executionCont
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) ([]*ent.PluginAssignmentOrder, error) {
 			return unmarshalOPluginAssignmentOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginAssignmentOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_PluginVersion_optimizations_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.OptimizationRunOrder, error) {
+			return unmarshalOOptimizationRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -25298,6 +26595,60 @@ func field_Query_nodes_args(ctx context.Context, ec *executionContext, rawArgs m
 	return args, nil
 }
 
+func field_Query_optimizationRuns_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.OptimizationRunOrder, error) {
+			return unmarshalOOptimizationRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.OptimizationRunWhereInput, error) {
+			return unmarshalOOptimizationRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
 func field_Query_orgUnits_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -25694,6 +27045,60 @@ func field_Query_processes_args(ctx context.Context, ec *executionContext, rawAr
 	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
 		func(ctx context.Context, v any) (*ent.ProcessWhereInput, error) {
 			return unmarshalOProcessWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_proposals_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.ProposalOrder, error) {
+			return unmarshalOProposalOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.ProposalWhereInput, error) {
+			return unmarshalOProposalWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInput(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -39881,6 +41286,138 @@ func fieldContext_Mutation_endPluginAssignment(ctx context.Context, ec *executio
 	return fc, nil
 }
 
+func _Mutation_proposeChanges(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_proposeChanges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ProposeChanges(ctx, fc.Args["input"].(optimization.ProposeChanges))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.OptimizationRunPayload) graphql.Marshaler {
+			return marshalNOptimizationRunPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐOptimizationRunPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_proposeChanges(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRunPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_proposeChanges_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_adoptProposal(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_adoptProposal(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().AdoptProposal(ctx, fc.Args["input"].(optimization.JudgeProposal))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProposalPayload) graphql.Marshaler {
+			return marshalNProposalPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProposalPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_adoptProposal(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProposalPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_adoptProposal_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_declineProposal(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_declineProposal(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeclineProposal(ctx, fc.Args["input"].(optimization.JudgeProposal))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ProposalPayload) graphql.Marshaler {
+			return marshalNProposalPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProposalPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_declineProposal(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProposalPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_declineProposal_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_createProcess(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41769,6 +43306,904 @@ func fieldContext_Mutation_revokeToken(ctx context.Context, ec *executionContext
 	if fc.Args, err = field_Mutation_revokeToken_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func _OptimizationRun_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "ID")
+}
+
+func _OptimizationRun_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "ID")
+}
+
+func _OptimizationRun_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Time")
+}
+
+func _OptimizationRun_pluginVersionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_pluginVersionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PluginVersionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_pluginVersionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "ID")
+}
+
+func _OptimizationRun_baseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_baseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_baseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "ID")
+}
+
+func _OptimizationRun_baseDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_baseDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BaseDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_baseDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_seed(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_seed(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Seed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_seed(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_config(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_config(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Config, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_config(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v optimizationrun.State) graphql.Marshaler {
+			return marshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "OptimizationRunState")
+}
+
+func _OptimizationRun_leaseUntil(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_leaseUntil(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LeaseUntil, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_leaseUntil(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Time")
+}
+
+func _OptimizationRun_attempt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_attempt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_attempt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Int")
+}
+
+func _OptimizationRun_permille(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_permille(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Permille, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_permille(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Int")
+}
+
+func _OptimizationRun_message(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_message(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_message(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_events(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_events(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Events, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_events(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Int")
+}
+
+func _OptimizationRun_logDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_logDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LogDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_logDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_questions(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_questions(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Questions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_questions(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Int")
+}
+
+func _OptimizationRun_violations(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_violations(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Violations, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_violations(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_isolation(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_isolation(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Isolation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_isolation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_resultDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_resultDigest(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResultDigest, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_resultDigest(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_detail(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_detail(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Detail, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_detail(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_askedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_askedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AskedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_askedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_endedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_endedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_OptimizationRun_endedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Time")
+}
+
+func _OptimizationRun_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRun_pluginVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_pluginVersion(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PluginVersion(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalNPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_pluginVersion(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRun_base(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_base(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Base(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProcessVersion) graphql.Marshaler {
+			return marshalNProcessVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProcessVersion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_base(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProcessVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRun_proposals(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_proposals(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Proposals(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ProposalOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProposalConnection) graphql.Marshaler {
+			return marshalNProposalConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_proposals(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProposalConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_OptimizationRun_proposals_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _OptimizationRunConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.OptimizationRunEdge) graphql.Marshaler {
+			return marshalOOptimizationRunEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_OptimizationRunConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRunConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRunEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRunConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRunConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRunConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRunConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRunConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRunConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRunConnection", field, false, false, "Int")
+}
+
+func _OptimizationRunEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRunEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
+			return marshalOOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_OptimizationRunEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRunEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRun(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRunEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRunEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRunEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRunEdge", field, false, false, "Cursor")
+}
+
+func _OptimizationRunPayload_run(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.OptimizationRunPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunPayload_run(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Run, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
+			return marshalOOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_OptimizationRunPayload_run(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRunPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRun(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _OptimizationRunPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.OptimizationRunPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRunPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRunPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "OptimizationRunPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
 	}
 	return fc, nil
 }
@@ -45922,6 +48357,50 @@ func fieldContext_PluginVersion_assignments(ctx context.Context, ec *executionCo
 	return fc, nil
 }
 
+func _PluginVersion_optimizations(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginVersion_optimizations(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Optimizations(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.OptimizationRunOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OptimizationRunConnection) graphql.Marshaler {
+			return marshalNOptimizationRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginVersion_optimizations(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PluginVersion",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRunConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_PluginVersion_optimizations_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _PluginVersion_runs(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginVersion) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -48640,6 +51119,644 @@ func fieldContext_PropertyChange_new(_ context.Context, ec *executionContext, fi
 	return graphql.NewScalarFieldContext("PropertyChange", field, false, false, "String")
 }
 
+func _Proposal_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "ID")
+}
+
+func _Proposal_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "ID")
+}
+
+func _Proposal_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "Time")
+}
+
+func _Proposal_runID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_runID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RunID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_runID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "ID")
+}
+
+func _Proposal_number(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_number(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Number, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_number(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "Int")
+}
+
+func _Proposal_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v proposal.State) graphql.Marshaler {
+			return marshalNProposalState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "ProposalState")
+}
+
+func _Proposal_titleZh(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_titleZh(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TitleZh, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_titleZh(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_titleEn(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_titleEn(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TitleEn, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_titleEn(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_rationale(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_rationale(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rationale, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_rationale(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_edits(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_edits(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edits, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_edits(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_claims(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_claims(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Claims, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_claims(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_warnings(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_warnings(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Warnings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_warnings(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "Int")
+}
+
+func _Proposal_draftID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_draftID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DraftID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_draftID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_judgedBy(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_judgedBy(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.JudgedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_judgedBy(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Proposal", field, false, false, "String")
+}
+
+func _Proposal_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Proposal",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Proposal_run(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Proposal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Proposal_run(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Run(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
+			return marshalNOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Proposal_run(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Proposal",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRun(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProposalConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProposalConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.ProposalEdge) graphql.Marshaler {
+			return marshalOProposalEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ProposalConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProposalConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProposalEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProposalConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProposalConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProposalConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProposalConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProposalConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProposalConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProposalConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProposalConnection", field, false, false, "Int")
+}
+
+func _ProposalEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProposalEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Proposal) graphql.Marshaler {
+			return marshalOProposal2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposal(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ProposalEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProposalEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Proposal(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProposalEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ProposalEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProposalEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProposalEdge", field, false, false, "Cursor")
+}
+
+func _ProposalPayload_proposal(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProposalPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalPayload_proposal(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Proposal, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Proposal) graphql.Marshaler {
+			return marshalOProposal2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposal(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_ProposalPayload_proposal(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProposalPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Proposal(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _ProposalPayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.ProposalPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ProposalPayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ProposalPayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ProposalPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _PublishStandardPayload_standardVersion(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.PublishStandardPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -49965,6 +53082,94 @@ func fieldContext_Query_pluginStatus(_ context.Context, ec *executionContext, fi
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return childFields_PluginStatus(ctx, ec, field)
 		},
+	}
+	return fc, nil
+}
+
+func _Query_optimizationRuns(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_optimizationRuns(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().OptimizationRuns(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.OptimizationRunOrder), fc.Args["where"].(*ent.OptimizationRunWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.OptimizationRunConnection) graphql.Marshaler {
+			return marshalNOptimizationRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_optimizationRuns(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRunConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_optimizationRuns_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_proposals(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_proposals(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Proposals(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.ProposalOrder), fc.Args["where"].(*ent.ProposalWhereInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ProposalConnection) graphql.Marshaler {
+			return marshalNProposalConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_proposals(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ProposalConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_proposals_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -71829,6 +75034,62 @@ func UnmarshalJudgePluginInput(ctx context.Context, raw any) (innovation.JudgePl
 	return out, err
 }
 
+func unmarshalInputJudgeProposalInput(ctx context.Context, ec *executionContext, obj any) (optimization.JudgeProposal, error) {
+	var it optimization.JudgeProposal
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"proposalID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "proposalID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("proposalID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ProposalID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalJudgeProposalInput unmarshals raw into the JudgeProposalInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalJudgeProposalInput(ctx context.Context, raw any) (optimization.JudgeProposal, error) {
+	var out optimization.JudgeProposal
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "JudgeProposalInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputMigrateCasesInput(ctx context.Context, ec *executionContext, obj any) (execution.MigrateCases, error) {
 	var it execution.MigrateCases
 	if obj == nil {
@@ -72047,6 +75308,486 @@ func unmarshalInputNodePairInput(ctx context.Context, ec *executionContext, obj 
 func UnmarshalNodePairInput(ctx context.Context, raw any) (definition.NodePair, error) {
 	var out definition.NodePair
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "NodePairInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputOptimizationRunOrder(ctx context.Context, ec *executionContext, obj any) (ent.OptimizationRunOrder, error) {
+	var it ent.OptimizationRunOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNOptimizationRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalOptimizationRunOrder unmarshals raw into the OptimizationRunOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalOptimizationRunOrder(ctx context.Context, raw any) (ent.OptimizationRunOrder, error) {
+	var out ent.OptimizationRunOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "OptimizationRunOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputOptimizationRunWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.OptimizationRunWhereInput, error) {
+	var it ent.OptimizationRunWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "pluginVersionID", "pluginVersionIDNEQ", "pluginVersionIDIn", "pluginVersionIDNotIn", "pluginVersionIDGT", "pluginVersionIDGTE", "pluginVersionIDLT", "pluginVersionIDLTE", "pluginVersionIDContains", "pluginVersionIDHasPrefix", "pluginVersionIDHasSuffix", "pluginVersionIDEqualFold", "pluginVersionIDContainsFold", "baseID", "baseIDNEQ", "baseIDIn", "baseIDNotIn", "baseIDGT", "baseIDGTE", "baseIDLT", "baseIDLTE", "baseIDContains", "baseIDHasPrefix", "baseIDHasSuffix", "baseIDEqualFold", "baseIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOOptimizationRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOOptimizationRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOOptimizationRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "pluginVersionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionID = data
+		case "pluginVersionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDNEQ = data
+		case "pluginVersionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDIn = data
+		case "pluginVersionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDNotIn = data
+		case "pluginVersionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDGT = data
+		case "pluginVersionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDGTE = data
+		case "pluginVersionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDLT = data
+		case "pluginVersionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDLTE = data
+		case "pluginVersionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDContains = data
+		case "pluginVersionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDHasPrefix = data
+		case "pluginVersionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDHasSuffix = data
+		case "pluginVersionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDEqualFold = data
+		case "pluginVersionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("pluginVersionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.PluginVersionIDContainsFold = data
+		case "baseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseID = data
+		case "baseIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDNEQ = data
+		case "baseIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDIn = data
+		case "baseIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDNotIn = data
+		case "baseIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDGT = data
+		case "baseIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDGTE = data
+		case "baseIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDLT = data
+		case "baseIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDLTE = data
+		case "baseIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDContains = data
+		case "baseIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDHasPrefix = data
+		case "baseIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDHasSuffix = data
+		case "baseIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDEqualFold = data
+		case "baseIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("baseIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.BaseIDContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalOOptimizationRunState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalOOptimizationRunState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalOOptimizationRunState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalOOptimizationRunState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalOptimizationRunWhereInput unmarshals raw into the OptimizationRunWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalOptimizationRunWhereInput(ctx context.Context, raw any) (ent.OptimizationRunWhereInput, error) {
+	var out ent.OptimizationRunWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "OptimizationRunWhereInput", raw, &out)
 	return out, err
 }
 
@@ -77213,6 +80954,472 @@ func unmarshalInputProcessWhereInput(ctx context.Context, ec *executionContext, 
 func UnmarshalProcessWhereInput(ctx context.Context, raw any) (ent.ProcessWhereInput, error) {
 	var out ent.ProcessWhereInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProcessWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProposalOrder(ctx context.Context, ec *executionContext, obj any) (ent.ProposalOrder, error) {
+	var it ent.ProposalOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNProposalOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProposalOrder unmarshals raw into the ProposalOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProposalOrder(ctx context.Context, raw any) (ent.ProposalOrder, error) {
+	var out ent.ProposalOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProposalOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProposalWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.ProposalWhereInput, error) {
+	var it ent.ProposalWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "runID", "runIDNEQ", "runIDIn", "runIDNotIn", "runIDGT", "runIDGTE", "runIDLT", "runIDLTE", "runIDContains", "runIDHasPrefix", "runIDHasSuffix", "runIDEqualFold", "runIDContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalOProposalWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalOProposalWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalOProposalWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "runID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunID = data
+		case "runIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDNEQ = data
+		case "runIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDIn = data
+		case "runIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDNotIn = data
+		case "runIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDGT = data
+		case "runIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDGTE = data
+		case "runIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDLT = data
+		case "runIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDLTE = data
+		case "runIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDContains = data
+		case "runIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDHasPrefix = data
+		case "runIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDHasSuffix = data
+		case "runIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDEqualFold = data
+		case "runIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunIDContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalOProposalState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalOProposalState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalOProposalState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalOProposalState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProposalWhereInput unmarshals raw into the ProposalWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProposalWhereInput(ctx context.Context, raw any) (ent.ProposalWhereInput, error) {
+	var out ent.ProposalWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProposalWhereInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputProposeChangesInput(ctx context.Context, ec *executionContext, obj any) (optimization.ProposeChanges, error) {
+	var it optimization.ProposeChanges
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"strategyID", "processID", "regionID", "seed", "config", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "strategyID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("strategyID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StrategyID = data
+		case "processID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("processID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ProcessID = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "seed":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("seed"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Seed = data
+		case "config":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("config"))
+			data, err := unmarshalOMap2map(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Config = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalProposeChangesInput unmarshals raw into the ProposeChangesInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalProposeChangesInput(ctx context.Context, raw any) (optimization.ProposeChanges, error) {
+	var out optimization.ProposeChanges
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ProposeChangesInput", raw, &out)
 	return out, err
 }
 
@@ -87766,6 +91973,11 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _Qualification(ctx, ec, sel, obj)
+	case *ent.Proposal:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _Proposal(ctx, ec, sel, obj)
 	case *ent.ProcessVersion:
 		if obj == nil {
 			return graphql.Null
@@ -87811,6 +92023,11 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _OrgUnit(ctx, ec, sel, obj)
+	case *ent.OptimizationRun:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _OptimizationRun(ctx, ec, sel, obj)
 	case *ent.Indicator:
 		if obj == nil {
 			return graphql.Null
@@ -92296,6 +96513,27 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "proposeChanges":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_proposeChanges(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "adoptProposal":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_adoptProposal(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "declineProposal":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_declineProposal(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "createProcess":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_createProcess(ctx, ec, field)
@@ -92594,6 +96832,297 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_revokeToken(ctx, ec, field)
 			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var optimizationRunImplementors = []string{"OptimizationRun", "Node"}
+
+func _OptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.OptimizationRun) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, optimizationRunImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OptimizationRun")
+		case "id":
+			out.Values[i] = _OptimizationRun_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _OptimizationRun_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _OptimizationRun_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _OptimizationRun_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pluginVersionID":
+			out.Values[i] = _OptimizationRun_pluginVersionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "baseID":
+			out.Values[i] = _OptimizationRun_baseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "baseDigest":
+			out.Values[i] = _OptimizationRun_baseDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "seed":
+			out.Values[i] = _OptimizationRun_seed(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "config":
+			out.Values[i] = _OptimizationRun_config(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _OptimizationRun_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "leaseUntil":
+			out.Values[i] = _OptimizationRun_leaseUntil(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attempt":
+			out.Values[i] = _OptimizationRun_attempt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "permille":
+			out.Values[i] = _OptimizationRun_permille(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "message":
+			out.Values[i] = _OptimizationRun_message(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "events":
+			out.Values[i] = _OptimizationRun_events(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "logDigest":
+			out.Values[i] = _OptimizationRun_logDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "questions":
+			out.Values[i] = _OptimizationRun_questions(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "violations":
+			out.Values[i] = _OptimizationRun_violations(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "isolation":
+			out.Values[i] = _OptimizationRun_isolation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "resultDigest":
+			out.Values[i] = _OptimizationRun_resultDigest(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "code":
+			out.Values[i] = _OptimizationRun_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "detail":
+			out.Values[i] = _OptimizationRun_detail(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "askedBy":
+			out.Values[i] = _OptimizationRun_askedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endedAt":
+			out.Values[i] = _OptimizationRun_endedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _OptimizationRun_region(ctx, ec, field, obj)
+				})
+		case "pluginVersion":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _OptimizationRun_pluginVersion(ctx, ec, field, obj)
+				})
+		case "base":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _OptimizationRun_base(ctx, ec, field, obj)
+				})
+		case "proposals":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _OptimizationRun_proposals(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var optimizationRunConnectionImplementors = []string{"OptimizationRunConnection"}
+
+func _OptimizationRunConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.OptimizationRunConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, optimizationRunConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OptimizationRunConnection")
+		case "edges":
+			out.Values[i] = _OptimizationRunConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _OptimizationRunConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _OptimizationRunConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var optimizationRunEdgeImplementors = []string{"OptimizationRunEdge"}
+
+func _OptimizationRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.OptimizationRunEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, optimizationRunEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OptimizationRunEdge")
+		case "node":
+			out.Values[i] = _OptimizationRunEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _OptimizationRunEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var optimizationRunPayloadImplementors = []string{"OptimizationRunPayload"}
+
+func _OptimizationRunPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.OptimizationRunPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, optimizationRunPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("OptimizationRunPayload")
+		case "run":
+			out.Values[i] = _OptimizationRunPayload_run(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _OptimizationRunPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -93987,6 +98516,12 @@ func _PluginVersion(ctx context.Context, ec *executionContext, sel ast.Selection
 				func(ctx context.Context) graphql.Marshaler {
 					return _PluginVersion_assignments(ctx, ec, field, obj)
 				})
+		case "optimizations":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _PluginVersion_optimizations(ctx, ec, field, obj)
+				})
 		case "runs":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, true,
@@ -95020,6 +99555,245 @@ func _PropertyChange(ctx context.Context, ec *executionContext, sel ast.Selectio
 	return out
 }
 
+var proposalImplementors = []string{"Proposal", "Node"}
+
+func _Proposal(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Proposal) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, proposalImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Proposal")
+		case "id":
+			out.Values[i] = _Proposal_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _Proposal_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _Proposal_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _Proposal_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "runID":
+			out.Values[i] = _Proposal_runID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "number":
+			out.Values[i] = _Proposal_number(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _Proposal_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "titleZh":
+			out.Values[i] = _Proposal_titleZh(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "titleEn":
+			out.Values[i] = _Proposal_titleEn(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "rationale":
+			out.Values[i] = _Proposal_rationale(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "edits":
+			out.Values[i] = _Proposal_edits(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "claims":
+			out.Values[i] = _Proposal_claims(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "warnings":
+			out.Values[i] = _Proposal_warnings(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "draftID":
+			out.Values[i] = _Proposal_draftID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "judgedBy":
+			out.Values[i] = _Proposal_judgedBy(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _Proposal_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Proposal_region(ctx, ec, field, obj)
+				})
+		case "run":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Proposal_run(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var proposalConnectionImplementors = []string{"ProposalConnection"}
+
+func _ProposalConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.ProposalConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, proposalConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProposalConnection")
+		case "edges":
+			out.Values[i] = _ProposalConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _ProposalConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _ProposalConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var proposalEdgeImplementors = []string{"ProposalEdge"}
+
+func _ProposalEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.ProposalEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, proposalEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProposalEdge")
+		case "node":
+			out.Values[i] = _ProposalEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _ProposalEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var proposalPayloadImplementors = []string{"ProposalPayload"}
+
+func _ProposalPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.ProposalPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, proposalPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ProposalPayload")
+		case "proposal":
+			out.Values[i] = _ProposalPayload_proposal(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _ProposalPayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var publishStandardPayloadImplementors = []string{"PublishStandardPayload"}
 
 func _PublishStandardPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.PublishStandardPayload) graphql.Marshaler {
@@ -95393,6 +100167,18 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_pluginStatus(ctx, ec, field)
+				})
+		case "optimizationRuns":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_optimizationRuns(ctx, ec, field)
+				})
+		case "proposals":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_proposals(ctx, ec, field)
 				})
 		case "processes":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -100951,6 +105737,11 @@ func unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinno
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func unmarshalNJudgeProposalInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐJudgeProposal(ctx context.Context, ec *executionContext, v any) (optimization.JudgeProposal, error) {
+	res, err := unmarshalInputJudgeProposalInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNLabel2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐLabel(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.Label) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Label!")
@@ -101075,6 +105866,64 @@ func marshalNNode2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoder(ctx context.Co
 
 func unmarshalNNodePairInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐNodePair(ctx context.Context, ec *executionContext, v any) (*definition.NodePair, error) {
 	res, err := unmarshalInputNodePairInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OptimizationRun!")
+		return graphql.Null
+	}
+	return _OptimizationRun(ctx, ec, sel, v)
+}
+
+func marshalNOptimizationRunConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRunConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OptimizationRunConnection!")
+		return graphql.Null
+	}
+	return _OptimizationRunConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNOptimizationRunOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrder(ctx context.Context, ec *executionContext, v any) (*ent.OptimizationRunOrder, error) {
+	res, err := unmarshalInputOptimizationRunOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNOptimizationRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderField(ctx context.Context, ec *executionContext, v any) (*ent.OptimizationRunOrderField, error) {
+	var res = new(ent.OptimizationRunOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNOptimizationRunOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRunOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OptimizationRunOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNOptimizationRunPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐOptimizationRunPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.OptimizationRunPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OptimizationRunPayload!")
+		return graphql.Null
+	}
+	return _OptimizationRunPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx context.Context, ec *executionContext, v any) (optimizationrun.State, error) {
+	var res optimizationrun.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v optimizationrun.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNOptimizationRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.OptimizationRunWhereInput, error) {
+	res, err := unmarshalInputOptimizationRunWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -101692,6 +106541,61 @@ func marshalNPropertyChange2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋbpmn�
 	}
 
 	return ret
+}
+
+func marshalNProposalConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProposalConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProposalConnection!")
+		return graphql.Null
+	}
+	return _ProposalConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNProposalOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrder(ctx context.Context, ec *executionContext, v any) (*ent.ProposalOrder, error) {
+	res, err := unmarshalInputProposalOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNProposalOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderField(ctx context.Context, ec *executionContext, v any) (*ent.ProposalOrderField, error) {
+	var res = new(ent.ProposalOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNProposalOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProposalOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProposalOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNProposalPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐProposalPayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.ProposalPayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ProposalPayload!")
+		return graphql.Null
+	}
+	return _ProposalPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNProposalState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx context.Context, ec *executionContext, v any) (proposal.State, error) {
+	var res proposal.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNProposalState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v proposal.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNProposalWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.ProposalWhereInput, error) {
+	res, err := unmarshalInputProposalWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNProposeChangesInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐProposeChanges(ctx context.Context, ec *executionContext, v any) (optimization.ProposeChanges, error) {
+	res, err := unmarshalInputProposeChangesInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func unmarshalNPublishProcessInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐPublish(ctx context.Context, ec *executionContext, v any) (definition.Publish, error) {
@@ -104451,6 +109355,127 @@ func unmarshalONodePairInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋd
 	return res, nil
 }
 
+func marshalOOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _OptimizationRun(ctx, ec, sel, v)
+}
+
+func marshalOOptimizationRunEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.OptimizationRunEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOOptimizationRunEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOOptimizationRunEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRunEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _OptimizationRunEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOOptimizationRunOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.OptimizationRunOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.OptimizationRunOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNOptimizationRunOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOOptimizationRunState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]optimizationrun.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]optimizationrun.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOOptimizationRunState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []optimizationrun.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOOptimizationRunState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx context.Context, ec *executionContext, v any) (*optimizationrun.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(optimizationrun.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOOptimizationRunState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *optimizationrun.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOOptimizationRunWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.OptimizationRunWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.OptimizationRunWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNOptimizationRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOOptimizationRunWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRunWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.OptimizationRunWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputOptimizationRunWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalOOrgUnit2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOrgUnit(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OrgUnit) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -105369,6 +110394,127 @@ func unmarshalOProcessWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProce
 		return nil, nil
 	}
 	res, err := unmarshalInputProcessWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOProposal2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposal(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Proposal) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Proposal(ctx, ec, sel, v)
+}
+
+func marshalOProposalEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.ProposalEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalOProposalEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalOProposalEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.ProposalEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _ProposalEdge(ctx, ec, sel, v)
+}
+
+func unmarshalOProposalOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.ProposalOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.ProposalOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNProposalOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOProposalState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]proposal.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]proposal.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNProposalState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalOProposalState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []proposal.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNProposalState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalOProposalState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx context.Context, ec *executionContext, v any) (*proposal.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(proposal.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalOProposalState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋproposalᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *proposal.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalOProposalWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.ProposalWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.ProposalWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNProposalWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalOProposalWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐProposalWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.ProposalWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputProposalWhereInput(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

@@ -202,6 +202,12 @@ type MigrateCasesPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// The answer of proposeChanges.
+type OptimizationRunPayload struct {
+	Run        *ent.OptimizationRun `json:"run,omitempty"`
+	UserErrors []*UserError         `json:"userErrors"`
+}
+
 // The answer of createOrgUnit.
 type OrgUnitPayload struct {
 	OrgUnit    *ent.OrgUnit `json:"orgUnit,omitempty"`
@@ -273,6 +279,12 @@ type ProcessVersionPayload struct {
 	// What the check found; errors refuse, warnings do not.
 	Findings   []*Finding   `json:"findings"`
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// The answer of a decision about a proposal.
+type ProposalPayload struct {
+	Proposal   *ent.Proposal `json:"proposal,omitempty"`
+	UserErrors []*UserError  `json:"userErrors"`
 }
 
 // The answer of publishStandard.

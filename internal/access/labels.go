@@ -23,6 +23,7 @@ var actionLabels = map[Action][2]string{
 	UploadPlugin:    {"上传插件", "Upload and test plugins"},
 	ApprovePlugin:   {"批准插件", "Approve and revoke plugins"},
 	AssignPlugin:    {"分配插件", "Assign plugins to regions"},
+	Optimize:        {"发起流程优化", "Let strategies propose changes"},
 	StartCase:       {"受理建单", "Start cases"},
 	CancelCase:      {"撤销服务单", "Cancel cases"},
 	SendMessage:     {"发送消息", "Send messages"},

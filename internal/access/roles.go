@@ -24,9 +24,10 @@ const (
 	Qualify         Action = "qualification.grant"
 	KeepTokens      Action = "token.write"
 
-	UploadPlugin  Action = "plugin.upload"  // upload and test
-	ApprovePlugin Action = "plugin.approve" // approve, deprecate and revoke
-	AssignPlugin  Action = "plugin.assign"  // assign to regions, roll back, end
+	UploadPlugin  Action = "plugin.upload"    // upload and test
+	ApprovePlugin Action = "plugin.approve"   // approve, deprecate and revoke
+	AssignPlugin  Action = "plugin.assign"    // assign to regions, roll back, end
+	Optimize      Action = "process.optimize" // let strategies propose changes of processes
 
 	StartCase      Action = "case.start"
 	CancelCase     Action = "case.cancel"
@@ -43,7 +44,7 @@ const (
 var Actions = []Action{
 	ReadNorms, ReadProcesses, ReadStaff, ReadCases, ReadAudit, ReadTokens, ReadPlugins,
 	DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar,
-	KeepStaff, AssignRole, Qualify, KeepTokens, UploadPlugin, ApprovePlugin, AssignPlugin,
+	KeepStaff, AssignRole, Qualify, KeepTokens, UploadPlugin, ApprovePlugin, AssignPlugin, Optimize,
 	StartCase, CancelCase, SendMessage, WorkTask, AssignTask, UrgeTask, PauseClock, ResolveFailure, MigrateCases,
 }
 
@@ -106,7 +107,7 @@ func define() []Definition {
 		{SystemAdmin, "系统管理员", "System administrator", slices.Clone(Actions)},
 		{StandardAdmin, "总部规范管理员", "Headquarters standard administrator", and(reader,
 			ReadAudit, DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess, KeepCalendar)},
-		{ProvinceAdmin, "省管理员", "Province administrator", and(reader, ReadStaff, ReadCases, ReadAudit, ReadPlugins, UploadPlugin, ApprovePlugin, AssignPlugin,
+		{ProvinceAdmin, "省管理员", "Province administrator", and(reader, ReadStaff, ReadCases, ReadAudit, ReadPlugins, UploadPlugin, ApprovePlugin, AssignPlugin, Optimize,
 			DraftStandard, ApproveStandard, PublishStandard, DraftProcess, PublishProcess, BindProcess,
 			KeepStaff, AssignRole, Qualify, CancelCase, ResolveFailure, AssignTask, UrgeTask, PauseClock, MigrateCases)},
 		{Dispatcher, "调度", "Dispatcher", and(worker, ReadStaff, AssignTask, UrgeTask, PauseClock)},

@@ -16,6 +16,12 @@ import (
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 )
 
+// Artifact returns the executable of a version on this node, for rooms that run
+// other kinds of plugins. Errors as of Bundle.Verify and PLUGIN_TARGET_MISSING.
+func (r *Room) Artifact(ctx context.Context, v *ent.PluginVersion) (pluginhost.Artifact, error) {
+	return r.artifact(ctx, v)
+}
+
 // artifact returns the executable of a version on this node. What is missing is
 // fetched from the database by digest and verified again, signature included: the
 // database is not trusted either. Errors: PLUGIN_CHANGED, PLUGIN_TARGET_MISSING,

@@ -63,6 +63,8 @@ var limits = map[string]limit{
 	ent.TypePluginVersion:    published(access.ReadPlugins, approved),
 	ent.TypePluginAssignment: published(access.ReadPlugins, always),
 	ent.TypePluginRun:        regional(access.ReadPlugins),
+	ent.TypeOptimizationRun:  regional(access.ReadPlugins),
+	ent.TypeProposal:         regional(access.ReadPlugins),
 }
 
 // scopeReads limits every query of c to the viewer of its context: nothing is

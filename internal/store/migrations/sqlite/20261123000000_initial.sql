@@ -176,6 +176,18 @@ CREATE TABLE `jobs` (`id` text NOT NULL, `created_at` datetime NOT NULL, `kind` 
 CREATE INDEX `job_state_run_at` ON `jobs` (`state`, `run_at`);
 -- Create index "job_kind" to table: "jobs"
 CREATE INDEX `job_kind` ON `jobs` (`kind`);
+-- Create "optimization_runs" table
+CREATE TABLE `optimization_runs` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `base_digest` text NOT NULL, `seed` text NOT NULL, `config` text NOT NULL DEFAULT ('{}'), `state` text NOT NULL DEFAULT ('queued'), `lease_until` datetime NOT NULL, `attempt` integer NOT NULL DEFAULT (0), `permille` integer NOT NULL DEFAULT (0), `message` text NOT NULL DEFAULT (''), `events` integer NOT NULL DEFAULT (0), `log_digest` text NOT NULL DEFAULT (''), `questions` integer NOT NULL DEFAULT (0), `violations` json NOT NULL, `isolation` json NOT NULL, `result_digest` text NOT NULL DEFAULT (''), `code` text NOT NULL DEFAULT (''), `detail` text NOT NULL DEFAULT (''), `asked_by` text NOT NULL, `ended_at` datetime NULL, `region_id` text NOT NULL, `plugin_version_id` text NOT NULL, `base_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `optimization_runs_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `optimization_runs_plugin_versions_plugin_version` FOREIGN KEY (`plugin_version_id`) REFERENCES `plugin_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `optimization_runs_process_versions_base` FOREIGN KEY (`base_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION);
+-- Create index "optimizationrun_region_path" to table: "optimization_runs"
+CREATE INDEX `optimizationrun_region_path` ON `optimization_runs` (`region_path`);
+-- Create index "optimizationrun_region_id" to table: "optimization_runs"
+CREATE INDEX `optimizationrun_region_id` ON `optimization_runs` (`region_id`);
+-- Create index "optimizationrun_state_lease_until" to table: "optimization_runs"
+CREATE INDEX `optimizationrun_state_lease_until` ON `optimization_runs` (`state`, `lease_until`);
+-- Create index "optimizationrun_plugin_version_id" to table: "optimization_runs"
+CREATE INDEX `optimizationrun_plugin_version_id` ON `optimization_runs` (`plugin_version_id`);
+-- Create index "optimizationrun_base_id" to table: "optimization_runs"
+CREATE INDEX `optimizationrun_base_id` ON `optimization_runs` (`base_id`);
 -- Create "org_units" table
 CREATE TABLE `org_units` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `code` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `parent_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `org_units_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `org_units_org_units_children` FOREIGN KEY (`parent_id`) REFERENCES `org_units` (`id`) ON DELETE SET NULL);
 -- Create index "org_units_code_key" to table: "org_units"
@@ -280,6 +292,16 @@ CREATE UNIQUE INDEX `processversion_process_id_number` ON `process_versions` (`p
 CREATE INDEX `processversion_parent_id` ON `process_versions` (`parent_id`);
 -- Create index "processversion_state" to table: "process_versions"
 CREATE INDEX `processversion_state` ON `process_versions` (`state`);
+-- Create "proposals" table
+CREATE TABLE `proposals` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` integer NOT NULL, `state` text NOT NULL DEFAULT ('open'), `title_zh` text NOT NULL DEFAULT (''), `title_en` text NOT NULL DEFAULT (''), `rationale` text NOT NULL DEFAULT (''), `edits` text NOT NULL, `claims` text NOT NULL DEFAULT ('[]'), `warnings` integer NOT NULL DEFAULT (0), `draft_id` text NOT NULL DEFAULT (''), `judged_by` text NOT NULL DEFAULT (''), `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `run_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `proposals_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `proposals_optimization_runs_run` FOREIGN KEY (`run_id`) REFERENCES `optimization_runs` (`id`) ON DELETE NO ACTION);
+-- Create index "proposal_region_path" to table: "proposals"
+CREATE INDEX `proposal_region_path` ON `proposals` (`region_path`);
+-- Create index "proposal_region_id" to table: "proposals"
+CREATE INDEX `proposal_region_id` ON `proposals` (`region_id`);
+-- Create index "proposal_run_id_number" to table: "proposals"
+CREATE UNIQUE INDEX `proposal_run_id_number` ON `proposals` (`run_id`, `number`);
+-- Create index "proposal_state" to table: "proposals"
+CREATE INDEX `proposal_state` ON `proposals` (`state`);
 -- Create "qualifications" table
 CREATE TABLE `qualifications` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `kind` text NOT NULL, `number` text NOT NULL DEFAULT (''), `valid_from` datetime NOT NULL, `valid_to` datetime NOT NULL, `region_id` text NOT NULL, `staff_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `qualifications_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `qualifications_staffs_staff` FOREIGN KEY (`staff_id`) REFERENCES `staffs` (`id`) ON DELETE NO ACTION);
 -- Create index "qualification_region_path" to table: "qualifications"

@@ -1,0 +1,285 @@
+// Package optimization lets strategies propose changes of processes and judges what
+// they propose: a proposal counts only when it applies to the version that it names,
+// is sound and keeps the standards of the region. Its main type is Room.
+package optimization
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/optimizationrun"
+	"github.com/openspms/spms/ent/plugin"
+	"github.com/openspms/spms/ent/pluginversion"
+	"github.com/openspms/spms/ent/process"
+	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/proposal"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/definition"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost"
+	"github.com/openspms/spms/internal/pluginhost/bundle"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
+)
+
+// Host lets strategies propose: internal/pluginhost, whose words the method keeps.
+type Host interface {
+	Propose(ctx context.Context, a pluginhost.Artifact, s pluginhost.Settings, run func(context.Context, pluginhost.Proposing) error) error
+	Status() []pluginhost.Status
+}
+
+// Options are what the room is told by the server.
+type Options struct {
+	Host     Host
+	Artifact func(ctx context.Context, v *ent.PluginVersion) (pluginhost.Artifact, error) // fetches and verifies
+}
+
+// Room lets strategies propose. It is safe for concurrent use.
+type Room struct {
+	door        *command.Door
+	definitions *definition.Room
+	o           Options
+}
+
+// New returns the room. Without a host nothing that is asked for is run here.
+func New(door *command.Door, definitions *definition.Room, o Options) *Room {
+	return &Room{door: door, definitions: definitions, o: o}
+}
+
+func deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+func notFound(err error, code, id, field string) error {
+	if ent.IsNotFound(err) {
+		return fault.E(fault.NotFound, code, fault.P("id", id)).At("input", field)
+	}
+	return fmt.Errorf("read a row: %w", err)
+}
+
+// ProposeChanges asks an approved strategy for changes of a published process version,
+// given what happened in a region. The run is carried out in the background; its id is
+// returned. Errors: REGION_NOT_FOUND, PLUGIN_VERSION_NOT_FOUND, PLUGIN_VERSION_STATE,
+// PLUGIN_NO_STRATEGY, PROCESS_VERSION_NOT_FOUND, PROCESS_VERSION_STATE, SEED_MALFORMED,
+// PLUGIN_CONFIG_REFUSED.
+func (r *Room) ProposeChanges(ctx context.Context, in ProposeChanges) (string, error) {
+	cmd := command.Command{Operation: "proposeChanges", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		reg, err := u.Region.Query().Where(store.RegionRef(in.RegionID)).Only(ctx)
+		if err != nil {
+			return "", notFound(err, "REGION_NOT_FOUND", in.RegionID, "regionID")
+		}
+		if err := u.Require(access.Optimize, reg.RegionPath); err != nil {
+			return "", err
+		}
+		strategy, base, err := chosen(ctx, u, in)
+		if err != nil {
+			return "", err
+		}
+		config, err := configOf(strategy, in.Config)
+		if err != nil {
+			return "", err
+		}
+		seed := strconv.FormatInt(u.Now.UnixNano(), 10) // any number will do
+		if in.Seed != nil {
+			seed = *in.Seed
+		}
+		if _, err := strconv.ParseUint(seed, 10, 64); err != nil {
+			return "", fault.E(fault.Invalid, "SEED_MALFORMED", fault.P("seed", seed)).At("input", "seed")
+		}
+		run, err := u.OptimizationRun.Create().SetPluginVersionID(strategy.ID).SetBaseID(base.ID).SetBaseDigest(base.Digest).SetSeed(seed).SetConfig(config).
+			SetLeaseUntil(schema.LongAgo).SetAskedBy(u.Viewer.StaffID).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+		if err != nil {
+			return "", fmt.Errorf("create the run: %w", err)
+		}
+		u.On(run.ID, reg.RegionPath)
+		u.Changed(store.Change{Kind: "optimization", ID: run.ID, RegionPath: reg.RegionPath})
+		return run.ID, nil
+	})
+}
+
+// chosen reads the strategy and the process version that a run is asked for.
+func chosen(ctx context.Context, u *command.Unit, in ProposeChanges) (*ent.PluginVersion, *ent.ProcessVersion, error) {
+	q := u.PluginVersion.Query()
+	if name, version, ok := strings.Cut(in.StrategyID, "@"); ok {
+		q.Where(pluginversion.HasPluginWith(plugin.Name(name)), pluginversion.Version(version))
+	} else {
+		q.Where(pluginversion.ID(in.StrategyID))
+	}
+	strategy, err := q.Only(ctx)
+	if err != nil {
+		return nil, nil, notFound(err, "PLUGIN_VERSION_NOT_FOUND", in.StrategyID, "strategyID")
+	}
+	if strategy.State != pluginversion.StateApproved {
+		return nil, nil, fault.E(fault.Precondition, "PLUGIN_VERSION_STATE", fault.P("want", "approved"), fault.P("have", string(strategy.State))).At("input", "strategyID")
+	}
+	if !slices.Contains(strategy.Kinds, "strategy") {
+		return nil, nil, fault.E(fault.Invalid, "PLUGIN_NO_STRATEGY").At("input", "strategyID")
+	}
+	p := u.ProcessVersion.Query()
+	if key, number, ok := strings.Cut(in.ProcessID, "@"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			n = 0
+		}
+		p.Where(processversion.HasProcessWith(process.Key(key)), processversion.Number(n))
+	} else {
+		p.Where(processversion.ID(in.ProcessID))
+	}
+	base, err := p.Only(ctx)
+	if err != nil {
+		return nil, nil, notFound(err, "PROCESS_VERSION_NOT_FOUND", in.ProcessID, "processID")
+	}
+	if base.State != processversion.StatePublished {
+		return nil, nil, fault.E(fault.Precondition, "PROCESS_VERSION_STATE", fault.P("want", "published"), fault.P("have", string(base.State))).At("input", "processID")
+	}
+	return strategy, base, nil
+}
+
+func configOf(v *ent.PluginVersion, config map[string]any) (string, error) {
+	if len(config) == 0 {
+		return "{}", nil
+	}
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("keep the configuration: %w", err)
+	}
+	ds := bundle.CheckConfig(json.RawMessage(v.ConfigSchema), raw)
+	if v.ConfigSchema == "" || len(ds) > 0 {
+		return "", fault.E(fault.Invalid, "PLUGIN_CONFIG_REFUSED", fault.P("count", max(len(ds), 1))).At("input", "config")
+	}
+	return string(raw), nil
+}
+
+// Adopt makes a draft of the base with the changes of a proposal and returns the
+// proposal's id. The draft goes the way of every draft: check, review, publication.
+// Errors: PROPOSAL_NOT_FOUND, PROPOSAL_STATE, those of definition.CreateDraft.
+func (r *Room) Adopt(ctx context.Context, in JudgeProposal) (string, error) {
+	p, err := r.door.Store.Client().Proposal.Query().Where(proposal.ID(in.ProposalID)).WithRun().Only(ctx)
+	draft := ""
+	if v := access.From(ctx); err == nil && v.May(access.Optimize, p.RegionPath) && p.State == proposal.StateOpen {
+		if draft, err = r.draft(ctx, p); err != nil {
+			return "", err
+		}
+	}
+	return r.judge(ctx, "adoptProposal", in, func(u *command.Unit, p *ent.Proposal) *ent.ProposalUpdateOne {
+		return u.Proposal.UpdateOne(p).SetState(proposal.StateAdopted).SetDraftID(draft)
+	})
+}
+
+// draft makes the draft, under keys of the proposal: once, however often it is asked.
+func (r *Room) draft(ctx context.Context, p *ent.Proposal) (string, error) {
+	var edits []*bpmn.Edit
+	if err := json.Unmarshal([]byte(p.Edits), &edits); err != nil {
+		return "", fmt.Errorf("read the edits: %w", err)
+	}
+	made, changed := "adopt:"+p.ID, "adopt-edits:"+p.ID
+	log := p.TitleZh
+	if log == "" {
+		log = p.TitleEn
+	}
+	d, err := r.definitions.CreateDraft(ctx, definition.CreateDraft{FromVersionID: p.Edges.Run.BaseID, Changelog: &log, IdempotencyKey: &made})
+	if err != nil {
+		return "", err
+	}
+	_, err = r.definitions.EditDraft(ctx, definition.EditDraft{VersionID: d.VersionID, Revision: 1, Edits: edits, IdempotencyKey: &changed})
+	return d.VersionID, err
+}
+
+// Decline puts a proposal aside, with the reason. Errors: PROPOSAL_NOT_FOUND,
+// PROPOSAL_STATE, PLUGIN_REASON_REQUIRED.
+func (r *Room) Decline(ctx context.Context, in JudgeProposal) (string, error) {
+	return r.judge(ctx, "declineProposal", in, func(u *command.Unit, p *ent.Proposal) *ent.ProposalUpdateOne {
+		return u.Proposal.UpdateOne(p).SetState(proposal.StateDeclined)
+	})
+}
+
+func (r *Room) judge(ctx context.Context, operation string, in JudgeProposal, change func(*command.Unit, *ent.Proposal) *ent.ProposalUpdateOne) (string, error) {
+	cmd := command.Command{Operation: operation, Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		p, err := u.Proposal.Query().Where(proposal.ID(in.ProposalID)).Only(store.Locking(ctx))
+		if err != nil {
+			return "", notFound(err, "PROPOSAL_NOT_FOUND", in.ProposalID, "proposalID")
+		}
+		u.On(p.ID, p.RegionPath)
+		if err := u.Require(access.Optimize, p.RegionPath); err != nil {
+			return "", err
+		}
+		reason := strings.TrimSpace(deref(in.Reason))
+		switch {
+		case p.State != proposal.StateOpen:
+			return "", fault.E(fault.Precondition, "PROPOSAL_STATE", fault.P("have", string(p.State))).At("input", "proposalID")
+		case reason == "" && operation == "declineProposal":
+			return "", fault.E(fault.Invalid, "PLUGIN_REASON_REQUIRED").At("input", "reason")
+		}
+		u.Note("reason", reason)
+		return p.ID, change(u, p).SetReason(reason).SetJudgedBy(u.Viewer.StaffID).Exec(ctx)
+	})
+}
+
+// lease is how long a run is one node's; a run that takes longer is lost.
+const (
+	lease       = 6 * time.Minute
+	maxAttempts = 3
+)
+
+// Tick carries out the runs that wait, one after the other, and returns how many.
+// Any number of nodes may: each run is one node's, until its lease ends.
+func (r *Room) Tick(ctx context.Context) (int, error) {
+	if r.o.Host == nil {
+		return 0, nil
+	}
+	ctx = access.With(ctx, access.System("optimization"))
+	done := 0
+	for {
+		id, err := r.claim(ctx)
+		if err != nil || id == "" {
+			return done, err
+		}
+		if err := r.carryOut(ctx, id); err != nil {
+			return done, errors.Join(fmt.Errorf("run %s: %w", id, err))
+		}
+		done++
+	}
+}
+
+// claim takes the oldest run that waits; "" when none does.
+func (r *Room) claim(ctx context.Context) (string, error) {
+	now := r.door.Clock.Now()
+	waiting, err := r.door.Store.Client().OptimizationRun.Query().
+		Where(optimizationrun.StateIn(optimizationrun.StateQueued, optimizationrun.StateRunning), optimizationrun.LeaseUntilLTE(now)).
+		Order(ent.Asc(optimizationrun.FieldID)).First(ctx)
+	if ent.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find a run: %w", err)
+	}
+	cmd := command.Command{Operation: "claimOptimization", Input: waiting.ID}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		u.On(waiting.ID, waiting.RegionPath)
+		c := u.OptimizationRun.Update().Where(optimizationrun.ID(waiting.ID), optimizationrun.Attempt(waiting.Attempt), optimizationrun.StateEQ(waiting.State)).
+			AddAttempt(1).SetLeaseUntil(u.Now.Add(lease)).SetState(optimizationrun.StateRunning)
+		if waiting.Attempt >= maxAttempts {
+			c.SetState(optimizationrun.StateFailed).SetCode("RUN_LOST").SetEndedAt(u.Now)
+		}
+		n, err := c.Save(ctx)
+		if err != nil || n == 0 || waiting.Attempt >= maxAttempts {
+			return "", err
+		}
+		return waiting.ID, nil
+	})
+}

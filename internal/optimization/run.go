@@ -1,0 +1,356 @@
+package optimization
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/optimizationrun"
+	"github.com/openspms/spms/ent/task"
+	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/command"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost"
+	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/plugins/sdk/pluginv1"
+)
+
+// What a run may use.
+const (
+	maxTime      = 5 * time.Minute
+	maxProposals = 20
+	maxQuestions = 200
+	maxEdits     = 50
+	maxTasks     = 200_000 // of the log, the latest
+	batchEvents  = 2000
+)
+
+// talk is one run while it lasts.
+type talk struct {
+	room     *Room
+	run      *ent.OptimizationRun
+	base     *ent.ProcessVersion
+	region   *ent.Region
+	strategy *ent.PluginVersion
+
+	events     []*pluginv1.Event
+	logDigest  string
+	questions  int
+	proposals  []judged
+	violations []string
+	done       bool
+}
+
+// judged is a proposal that has passed.
+type judged struct {
+	*pluginv1.Proposal
+	warnings int
+}
+
+// carryOut lets the strategy of a claimed run propose and writes down what came of it.
+// That the strategy fails is the run's result and no error.
+func (r *Room) carryOut(ctx context.Context, id string) error {
+	client := r.door.Store.Client()
+	run, err := client.OptimizationRun.Query().Where(optimizationrun.ID(id)).WithBase().WithRegion().WithPluginVersion().Only(ctx)
+	if err != nil {
+		return fmt.Errorf("read the run: %w", err)
+	}
+	t := &talk{room: r, run: run, base: run.Edges.Base, region: run.Edges.Region, strategy: run.Edges.PluginVersion}
+	if err := t.readLog(ctx); err != nil {
+		return err
+	}
+	a, err := r.o.Artifact(ctx, t.strategy)
+	if err == nil {
+		s := pluginhost.Settings{}
+		if run.Config != "{}" {
+			s = pluginhost.Settings{Generation: uint64(run.CreatedAt.UnixMicro()), JSON: run.Config} //nolint:gosec // after 1970
+		}
+		limited, cancel := context.WithTimeout(ctx, maxTime)
+		err = r.o.Host.Propose(limited, a, s, t.hold)
+		cancel()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // the server stops: the lease ends and the run is taken up again
+	}
+	return t.finish(ctx, err)
+}
+
+// readLog makes the event log of the base in the region out of its tasks: when each
+// could be begun, was begun and was done. Cases appear under pseudonyms.
+func (t *talk) readLog(ctx context.Context) error {
+	rows, err := t.room.door.Store.Client().Task.Query().Where(task.VersionID(t.base.ID), store.Within([]string{t.region.RegionPath})).
+		Order(ent.Desc(task.FieldID)).Limit(maxTasks).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	slices.Reverse(rows)
+	names := map[string]string{}
+	for _, row := range rows {
+		name, ok := names[row.CaseID]
+		if !ok {
+			sum := sha256.Sum256([]byte(t.run.ID + "\n" + row.CaseID))
+			name = hex.EncodeToString(sum[:8])
+			names[row.CaseID] = name
+		}
+		add := func(l pluginv1.Lifecycle, at *time.Time) {
+			if at != nil {
+				t.events = append(t.events, &pluginv1.Event{Case: name, Node: row.NodeID, Activity: row.NameZh, Lifecycle: l, TimeUs: at.UnixMicro(), Pool: row.Role})
+			}
+		}
+		add(pluginv1.Lifecycle_LIFECYCLE_SCHEDULE, &row.CreatedAt)
+		begun := row.StartedAt
+		if begun == nil || row.CompletedAt != nil && begun.Equal(*row.CompletedAt) && row.ClaimedAt != nil {
+			begun = row.ClaimedAt // begun by completing it: the work began when it was claimed
+		}
+		add(pluginv1.Lifecycle_LIFECYCLE_START, begun)
+		switch row.State {
+		case task.StateCompleted:
+			add(pluginv1.Lifecycle_LIFECYCLE_COMPLETE, row.CompletedAt)
+		case task.StateCancelled:
+			add(pluginv1.Lifecycle_LIFECYCLE_ABORT, row.CompletedAt)
+		}
+	}
+	slices.SortStableFunc(t.events, func(a, b *pluginv1.Event) int { return int(a.TimeUs - b.TimeUs) })
+	sum := sha256.New()
+	for _, e := range t.events {
+		fmt.Fprintf(sum, "%s %d %d\n", e.Node, e.Lifecycle, e.TimeUs)
+	}
+	t.logDigest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+// hold talks with the strategy: everything that it is given, then its questions until
+// it is done.
+func (t *talk) hold(ctx context.Context, stream pluginhost.Proposing) error {
+	sent := make(chan error, 1)
+	go func() { sent <- t.tell(ctx, stream) }()
+	told := false
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			if !t.done {
+				return fault.E(fault.Precondition, "PLUGIN_PROTOCOL", fault.P("plugin", t.strategy.ID), fault.P("cause", "it ended without Done"))
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if m.GetEvaluate() != nil && !told { // answers come after the log
+			if err := <-sent; err != nil {
+				return err
+			}
+			told = true
+		}
+		if err := t.hear(ctx, stream, m); err != nil {
+			return err
+		}
+	}
+}
+
+// tell sends header, snapshot and log.
+func (t *talk) tell(ctx context.Context, stream pluginhost.Proposing) error {
+	send := func(m *pluginv1.ToStrategy) error { return stream.Send(m) }
+	deadline, _ := ctx.Deadline()
+	seed, err := strconv.ParseUint(t.run.Seed, 10, 64)
+	if err != nil {
+		return fmt.Errorf("read the seed: %w", err)
+	}
+	generation := uint64(0)
+	if t.run.Config != "{}" {
+		generation = uint64(t.run.CreatedAt.UnixMicro()) //nolint:gosec // after 1970
+	}
+	err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{
+		RunId: t.run.ID, Seed: seed, BaseDigest: t.run.BaseDigest, Region: t.region.RegionPath, DeadlineUs: deadline.UnixMicro(),
+		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation, NowUs: t.run.CreatedAt.UnixMicro(),
+	}}})
+	if err == nil {
+		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: &pluginv1.Snapshot{BpmnXml: []byte(t.base.Document)}}})
+	}
+	for batch := range slices.Chunk(t.events, batchEvents) {
+		if err != nil {
+			return err
+		}
+		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Events{Events: &pluginv1.EventBatch{Events: batch}}})
+	}
+	if err != nil {
+		return err
+	}
+	return send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_EndOfLog{EndOfLog: &pluginv1.EndOfLog{Events: uint64(len(t.events))}}})
+}
+
+// hear takes one message of the strategy.
+func (t *talk) hear(ctx context.Context, stream pluginhost.Proposing, m *pluginv1.FromStrategy) error {
+	switch x := m.GetMessage().(type) {
+	case *pluginv1.FromStrategy_Progress:
+		return t.progress(ctx, x.Progress)
+	case *pluginv1.FromStrategy_Evaluate:
+		answer, err := t.evaluate(ctx, x.Evaluate)
+		if err != nil {
+			return err
+		}
+		return stream.Send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Answer{Answer: answer}})
+	case *pluginv1.FromStrategy_Proposal:
+		return t.take(ctx, x.Proposal)
+	case *pluginv1.FromStrategy_Done:
+		t.done = true
+		return nil
+	}
+	t.violated("MESSAGE_UNKNOWN")
+	return nil
+}
+
+// evaluate answers what edits would do: whether they apply, and what the checks say.
+func (t *talk) evaluate(ctx context.Context, q *pluginv1.Evaluate) (*pluginv1.EvaluateAnswer, error) {
+	answer := &pluginv1.EvaluateAnswer{Question: q.GetQuestion()}
+	if t.questions++; t.questions > maxQuestions {
+		t.violated("TOO_MANY_QUESTIONS")
+		answer.Diagnostics = []*pluginv1.Diagnostic{{Path: "$", Code: "TOO_MANY_QUESTIONS", Severity: pluginv1.Severity_SEVERITY_ERROR}}
+		return answer, nil
+	}
+	_, found, err := t.try(ctx, q.GetEditsJson())
+	if err != nil {
+		return nil, err
+	}
+	answer.Accepted, answer.Diagnostics = !refused(found), found
+	return answer, nil
+}
+
+// take judges a proposal; one that does not pass is a violation and not kept.
+func (t *talk) take(ctx context.Context, p *pluginv1.Proposal) error {
+	if len(t.proposals) >= maxProposals {
+		t.violated("TOO_MANY_PROPOSALS")
+		return nil
+	}
+	if code := malformed(p, t.run.BaseDigest); code != "" {
+		t.violated(code)
+		return nil
+	}
+	warnings, found, err := t.try(ctx, p.GetEditsJson())
+	if err != nil {
+		return err
+	}
+	for _, d := range found {
+		if d.GetSeverity() == pluginv1.Severity_SEVERITY_ERROR {
+			t.violated(d.GetCode())
+			return nil
+		}
+	}
+	t.proposals = append(t.proposals, judged{p, warnings})
+	return nil
+}
+
+// violated writes down, once, what the strategy did that it must not.
+func (t *talk) violated(code string) {
+	if !slices.Contains(t.violations, code) {
+		t.violations = append(t.violations, code)
+	}
+}
+
+func (t *talk) progress(ctx context.Context, p *pluginv1.Progress) error {
+	cmd := command.Command{Operation: "optimizationProgress", Input: t.run.ID}
+	_, err := command.Run(ctx, t.room.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		u.On(t.run.ID, t.run.RegionPath)
+		u.Changed(store.Change{Kind: "optimization", ID: t.run.ID, RegionPath: t.run.RegionPath})
+		return "", u.OptimizationRun.Update().Where(optimizationrun.ID(t.run.ID), optimizationrun.Attempt(t.run.Attempt)).
+			SetPermille(int(min(p.GetPermille(), 1000))).SetMessage(cut(p.GetMessage(), 500)).Exec(access.Elevated(ctx))
+	})
+	return err
+}
+
+// finish writes the result and its proposals, if the run is still this node's.
+func (t *talk) finish(ctx context.Context, failed error) error {
+	cmd := command.Command{Operation: "endOptimization", Input: t.run.ID}
+	_, err := command.Run(ctx, t.room.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		u.On(t.run.ID, t.run.RegionPath)
+		ctx = access.Elevated(ctx)
+		c := u.OptimizationRun.Update().Where(optimizationrun.ID(t.run.ID), optimizationrun.Attempt(t.run.Attempt), optimizationrun.StateEQ(optimizationrun.StateRunning)).
+			SetEvents(len(t.events)).SetLogDigest(t.logDigest).SetQuestions(t.questions).SetViolations(list(t.violations)).SetIsolation(t.isolation()).
+			SetEndedAt(u.Now).SetState(optimizationrun.StateDone).SetPermille(1000)
+		if failed != nil {
+			f := fault.From(failed)
+			c.SetState(optimizationrun.StateFailed).SetCode(f.Code).SetDetail(cut(failed.Error(), 2000))
+			t.proposals = nil
+		}
+		c.SetResultDigest(t.digest())
+		n, err := c.Save(ctx)
+		if err != nil || n == 0 {
+			return "", err
+		}
+		u.Changed(store.Change{Kind: "optimization", ID: t.run.ID, RegionPath: t.run.RegionPath})
+		u.Note("proposals", len(t.proposals))
+		return t.run.ID, t.keep(ctx, u)
+	})
+	return err
+}
+
+func (t *talk) keep(ctx context.Context, u *command.Unit) error {
+	for i, p := range t.proposals {
+		claims, err := json.Marshal(p.GetClaims())
+		if err != nil {
+			return fmt.Errorf("keep the claims: %w", err)
+		}
+		err = u.Proposal.Create().SetRunID(t.run.ID).SetNumber(i + 1).SetTitleZh(cut(p.GetTitleZh(), 256)).SetTitleEn(cut(p.GetTitleEn(), 256)).
+			SetRationale(cut(p.GetRationale(), 10_000)).SetEdits(p.GetEditsJson()).SetClaims(string(claims)).SetWarnings(p.warnings).
+			SetRegionID(t.run.RegionID).SetRegionPath(t.run.RegionPath).SetCreatedAt(u.Now).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("keep a proposal: %w", err)
+		}
+	}
+	return nil
+}
+
+// digest is that of the proposals: equal runs have equal ones.
+func (t *talk) digest() string {
+	sum := sha256.New()
+	for _, p := range t.proposals {
+		fmt.Fprintf(sum, "%q %q %q\n", p.GetTitleZh(), p.GetTitleEn(), p.GetEditsJson())
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+func (t *talk) isolation() []string {
+	for _, s := range t.room.o.Host.Status() {
+		if s.Digest == t.strategy.Digest {
+			return list(s.Isolation)
+		}
+	}
+	return []string{}
+}
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// cut bounds what a plugin says, in bytes.
+func cut(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit]
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "")
+}
+
+// refused tells whether one of the findings is an error.
+func refused(found []*pluginv1.Diagnostic) bool {
+	return slices.ContainsFunc(found, func(d *pluginv1.Diagnostic) bool { return d.GetSeverity() == pluginv1.Severity_SEVERITY_ERROR })
+}
+
+// element is the path of a finding at an element of the process.
+func element(elements []string) string {
+	if len(elements) == 0 {
+		return "$"
+	}
+	return "$[" + strconv.Quote(elements[0]) + "]"
+}
