@@ -43,7 +43,7 @@ func malformed(p *pluginv1.Proposal, base string) string {
 func (t *talk) try(ctx context.Context, text string) (warnings int, found []*pluginv1.Diagnostic, err error) {
 	edits, code := parse(text)
 	if code != "" {
-		return 0, []*pluginv1.Diagnostic{remark("$", code, "")}, nil
+		return 0, []*pluginv1.Diagnostic{flaw("$", code, "")}, nil
 	}
 	doc, err := bpmn.Parse(strings.NewReader(t.base.Document), bpmn.Limits{})
 	if err != nil {
@@ -54,7 +54,7 @@ func (t *talk) try(ctx context.Context, text string) (warnings int, found []*plu
 		if f.Kind == fault.Internal {
 			return 0, nil, err
 		}
-		return 0, []*pluginv1.Diagnostic{remark("$."+strings.Join(f.Path, "."), f.Code, f.Error())}, nil
+		return 0, []*pluginv1.Diagnostic{flaw("$."+strings.Join(f.Path, "."), f.Code, f.Error())}, nil
 	}
 	c, err := t.room.definitions.Check(ctx, string(doc.Bytes()), t.region.ID)
 	if err != nil {
@@ -62,10 +62,10 @@ func (t *talk) try(ctx context.Context, text string) (warnings int, found []*plu
 		if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 			return 0, nil, err
 		}
-		return 0, []*pluginv1.Diagnostic{remark("$", f.Code, f.Error())}, nil
+		return 0, []*pluginv1.Diagnostic{flaw("$", f.Code, f.Error())}, nil
 	}
 	for _, f := range c.Findings {
-		d := remark(element(f.Elements), f.Code, f.Clause)
+		d := flaw(element(f.Elements), f.Code, f.Clause)
 		if f.Severity != model.SeverityError {
 			d.Severity = pluginv1.Severity_SEVERITY_WARNING
 			warnings++
@@ -75,8 +75,10 @@ func (t *talk) try(ctx context.Context, text string) (warnings int, found []*plu
 	return warnings, found, nil
 }
 
-func remark(path, code, message string) *pluginv1.Diagnostic {
-	return &pluginv1.Diagnostic{Path: path, Code: code, Message: message, Severity: pluginv1.Severity_SEVERITY_ERROR}
+func flaw(path, code, message string) *pluginv1.Diagnostic {
+	d := &pluginv1.Diagnostic{Path: path, Message: message, Severity: pluginv1.Severity_SEVERITY_ERROR}
+	d.Code = code // of the contract, where it is shown as it is
+	return d
 }
 
 // parse decodes edits strictly: unknown fields, too many and the product's own edit

@@ -214,7 +214,7 @@ func (t *talk) evaluate(ctx context.Context, q *pluginv1.Evaluate) (*pluginv1.Ev
 	answer := &pluginv1.EvaluateAnswer{Question: q.GetQuestion()}
 	if t.questions++; t.questions > maxQuestions {
 		t.violated("TOO_MANY_QUESTIONS")
-		answer.Diagnostics = []*pluginv1.Diagnostic{{Path: "$", Code: "TOO_MANY_QUESTIONS", Severity: pluginv1.Severity_SEVERITY_ERROR}}
+		answer.Diagnostics = []*pluginv1.Diagnostic{flaw("$", "TOO_MANY_QUESTIONS", "")}
 		return answer, nil
 	}
 	_, found, err := t.try(ctx, q.GetEditsJson())
