@@ -44,6 +44,8 @@ func behave(how string) {
 	switch how {
 	case "crash-at-start":
 		os.Exit(3)
+	case "raw":
+		serveRaw()
 	case "wrong-handshake":
 		fmt.Println("1|99|tcp|nowhere|netrpc")
 		select {}
