@@ -86,10 +86,7 @@ func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost
 	if err != nil {
 		return nil, settings, nil, fmt.Errorf("read the run: %w", err)
 	}
-	key := fmt.Sprintf("%s/%d", e.task.ID, attempt)
-	if e.task.WaitPayload != "" {
-		key += "/" + run.ID[len(run.ID)-8:] // a message has come since: another call, not a repetition
-	}
+	key := fmt.Sprintf("%s/%d/%d", e.task.ID, attempt, e.waits) // after a wait it is another call, not a repetition
 	return run, settings, &pluginv1.ExecuteRequest{
 		Case: pseudonym(e), TaskId: e.task.ID, Node: e.task.NodeID, Region: e.task.RegionPath, IdempotencyKey: key,
 		Attempt: uint32(attempt), InputsJson: inputs, ConfigGeneration: settings.Generation, NowUs: r.door.Clock.Now().UnixMicro(), //nolint:gosec // at most 20
@@ -365,7 +362,7 @@ func (r *Room) previous(ctx context.Context, e *errand) error {
 		return fmt.Errorf("read the version before: %w", err)
 	}
 	next := *e
-	next.v, next.begun, next.tries = v, nil, 0
+	next.v, next.begun, next.tries, next.waits = v, nil, 0, 0
 	return r.do(ctx, &next)
 }
 

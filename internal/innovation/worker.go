@@ -34,6 +34,7 @@ type errand struct {
 	v      *ent.PluginVersion
 	begun  *ent.PluginRun // the run that an earlier lease has left without an end
 	tries  int            // runs of the task that have ended
+	waits  int            // runs of the task that have ended in a wait
 	shadow bool
 }
 
@@ -129,13 +130,17 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 		if err != nil {
 			return nil, fmt.Errorf("find the tasks of modules: %w", err)
 		}
+		runs, err := r.runsOf(ctx, page)
+		if err != nil {
+			return nil, err
+		}
 		for _, t := range page {
 			last = t
 			a := nearest(list, t.RegionPath)
 			if a == nil {
 				continue
 			}
-			e, err := r.errand(ctx, t, a)
+			e, err := r.errand(ctx, t, a, runs[t.ID])
 			if err != nil {
 				return nil, err
 			}
@@ -153,6 +158,23 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 	return out, nil
 }
 
+// runsOf reads the runs of tasks in one statement, in their order.
+func (r *Room) runsOf(ctx context.Context, tasks []*ent.Task) (map[string][]*ent.PluginRun, error) {
+	ids := make([]string, len(tasks))
+	for i, t := range tasks {
+		ids[i] = t.ID
+	}
+	list, err := r.door.Store.Client().PluginRun.Query().Where(pluginrun.TaskIDIn(ids...)).Order(ent.Asc(pluginrun.FieldID)).WithVersion().All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the runs of tasks: %w", err)
+	}
+	out := map[string][]*ent.PluginRun{}
+	for _, run := range list {
+		out[run.TaskID] = append(out[run.TaskID], run)
+	}
+	return out, nil
+}
+
 // nearest is the assignment that counts in a region: its own, else the nearest above.
 func nearest(list []*ent.PluginAssignment, path string) *ent.PluginAssignment {
 	var best *ent.PluginAssignment
@@ -166,11 +188,7 @@ func nearest(list []*ent.PluginAssignment, path string) *ent.PluginAssignment {
 
 // errand decides whether a module does a task, and in which version: the one that
 // has begun the task goes on with it. It returns nil when none does.
-func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment) (*errand, error) {
-	runs, err := r.door.Store.Client().PluginRun.Query().Where(pluginrun.TaskID(t.ID)).Order(ent.Asc(pluginrun.FieldID)).WithVersion().All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the runs of a task: %w", err)
-	}
+func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment, runs []*ent.PluginRun) (*errand, error) {
 	e := &errand{task: t, a: a, v: a.Edges.Version, shadow: a.Mode == pluginassignment.ModeShadow}
 	for _, run := range runs {
 		if (run.Mode == pluginrun.ModeShadow) != e.shadow {
@@ -184,7 +202,9 @@ func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment)
 			e.begun = run
 			continue
 		}
-		if run.Outcome != pluginrun.OutcomeWaiting {
+		if run.Outcome == pluginrun.OutcomeWaiting {
+			e.waits++
+		} else {
 			e.tries++
 		}
 	}
@@ -194,8 +214,9 @@ func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment)
 	if r.chosen(ctx, t, a) {
 		return e, nil
 	}
-	if v := a.PreviousVersionID; v != "" && a.PreviousMode == pluginassignment.PreviousModeFull {
-		e.v, err = r.door.Store.Client().PluginVersion.Get(ctx, v)
+	if id := a.PreviousVersionID; id != "" && a.PreviousMode == pluginassignment.PreviousModeFull {
+		v, err := r.door.Store.Client().PluginVersion.Get(ctx, id)
+		e.v = v
 		return e, err
 	}
 	return nil, nil

@@ -163,7 +163,7 @@ func (h *Host) Execute(ctx context.Context, a Artifact, s Settings, r *pluginv1.
 	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 		out, err = pluginv1.NewModuleClient(conn).Execute(ctx, r)
 		return err
-	}, &out)
+	})
 }
 
 // Score lets a scorer rank items. Errors as of Execute.
@@ -172,7 +172,7 @@ func (h *Host) Score(ctx context.Context, a Artifact, s Settings, r *pluginv1.Sc
 	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 		out, err = pluginv1.NewScorerClient(conn).Score(ctx, r)
 		return err
-	}, &out)
+	})
 }
 
 // Proposing is the stream of a strategy.
@@ -187,7 +187,7 @@ func (h *Host) Propose(ctx context.Context, a Artifact, s Settings, run func(con
 			return err
 		}
 		return run(ctx, stream)
-	}, nil)
+	})
 }
 
 // Check holds an artifact against the contract, in a process of its own that is

@@ -59,9 +59,8 @@ func (u *unit) fail(kind fault.Kind, code string, params ...fault.Param) *fault.
 	return fault.E(kind, code, append([]fault.Param{fault.P("plugin", u.a.Name+"@"+u.a.Version)}, params...)...)
 }
 
-// call lets f use the connection to a running, configured process of a. answer points
-// to what f fills in; a plugin that answers nothing without an error breaks the contract.
-func (h *Host) call(ctx context.Context, a Artifact, s Settings, f func(context.Context, *grpc.ClientConn) error, _ any) error {
+// call lets f use the connection to a running, configured process of a.
+func (h *Host) call(ctx context.Context, a Artifact, s Settings, f func(context.Context, *grpc.ClientConn) error) error {
 	u, err := h.unit(a)
 	if err != nil {
 		return err
@@ -290,8 +289,9 @@ func (u *unit) explain(ctx context.Context, err error) error {
 		return u.fail(fault.Unavailable, "PLUGIN_CRASHED", fault.P("cause", u.exit()))
 	case code == codes.ResourceExhausted || code == codes.InvalidArgument || code == codes.Unimplemented || code == codes.FailedPrecondition:
 		return u.fail(fault.Precondition, "PLUGIN_PROTOCOL", fault.P("cause", status.Convert(err).Message()))
-	case code == codes.Unknown:
-		return err // of the talk itself
+	}
+	if _, told := status.FromError(err); !told {
+		return err // of who talked with the plugin
 	}
 	return u.fail(fault.Unavailable, "PLUGIN_FAILED", fault.P("cause", status.Convert(err).Message()))
 }
