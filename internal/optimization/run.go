@@ -31,6 +31,7 @@ const (
 	maxQuestions = 200
 	maxEdits     = 50
 	maxTasks     = 200_000 // of the log, the latest
+	maxMessages  = 100_000
 	batchEvents  = 2000
 )
 
@@ -48,6 +49,8 @@ type talk struct {
 	proposals  []judged
 	violations []string
 	done       bool
+	messages   int
+	toldAt     time.Time // when the progress was written last
 }
 
 // judged is a proposal that has passed.
@@ -144,6 +147,9 @@ func (t *talk) hold(ctx context.Context, stream pluginhost.Proposing) error {
 		}
 		if err != nil {
 			return err
+		}
+		if t.messages++; t.messages > maxMessages {
+			return fault.E(fault.Precondition, "PLUGIN_PROTOCOL", fault.P("plugin", t.strategy.ID), fault.P("cause", "it does not stop talking"))
 		}
 		if m.GetEvaluate() != nil && !told { // answers come after the log
 			if err := <-sent; err != nil {
@@ -256,7 +262,13 @@ func (t *talk) violated(code string) {
 	}
 }
 
+// progress writes how far the run is, at most once a second.
 func (t *talk) progress(ctx context.Context, p *pluginv1.Progress) error {
+	now := t.room.door.Clock.Now()
+	if now.Sub(t.toldAt) < time.Second {
+		return nil
+	}
+	t.toldAt = now
 	cmd := command.Command{Operation: "optimizationProgress", Input: t.run.ID}
 	_, err := command.Run(ctx, t.room.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
 		u.On(t.run.ID, t.run.RegionPath)

@@ -43,6 +43,7 @@ type Settings struct {
 type Limits struct {
 	Start          time.Duration // from the start of the process to its identity
 	Call           time.Duration // of a call whose context has no earlier deadline
+	Talk           time.Duration // of a strategy's run, likewise
 	Grace          time.Duration // that a call may take to come back after its deadline
 	Idle           time.Duration // without calls, after which the process is ended
 	Concurrency    int           // calls of one plugin at a time
@@ -54,7 +55,7 @@ type Limits struct {
 // DefaultLimits are those of a server.
 func DefaultLimits() Limits {
 	return Limits{
-		Start: 10 * time.Second, Call: 30 * time.Second, Grace: 2 * time.Second, Idle: 10 * time.Minute,
+		Start: 10 * time.Second, Call: 30 * time.Second, Talk: 5 * time.Minute, Grace: 2 * time.Second, Idle: 10 * time.Minute,
 		Concurrency: 16, MemoryBytes: 512 << 20, LogLines: 50, CrashesPerHour: 3,
 	}
 }
@@ -160,7 +161,7 @@ func (h *Host) unit(a Artifact) (*unit, error) {
 // PLUGIN_CHANGED, PLUGIN_CONFIG_REFUSED, PLUGIN_PROTOCOL.
 func (h *Host) Execute(ctx context.Context, a Artifact, s Settings, r *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error) {
 	var out *pluginv1.ExecuteResponse
-	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+	return out, h.call(ctx, a, s, h.o.Limits.Call, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 		out, err = pluginv1.NewModuleClient(conn).Execute(ctx, r)
 		return err
 	})
@@ -169,7 +170,7 @@ func (h *Host) Execute(ctx context.Context, a Artifact, s Settings, r *pluginv1.
 // Score lets a scorer rank items. Errors as of Execute.
 func (h *Host) Score(ctx context.Context, a Artifact, s Settings, r *pluginv1.ScoreRequest) (*pluginv1.ScoreResponse, error) {
 	var out *pluginv1.ScoreResponse
-	return out, h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+	return out, h.call(ctx, a, s, h.o.Limits.Call, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 		out, err = pluginv1.NewScorerClient(conn).Score(ctx, r)
 		return err
 	})
@@ -181,7 +182,7 @@ type Proposing = grpc.BidiStreamingClient[pluginv1.ToStrategy, pluginv1.FromStra
 // Propose lets a strategy propose: run talks with it. What run returns that is no
 // error of the stream is returned as it is; other errors as of Execute.
 func (h *Host) Propose(ctx context.Context, a Artifact, s Settings, run func(context.Context, Proposing) error) error {
-	return h.call(ctx, a, s, func(ctx context.Context, conn *grpc.ClientConn) error {
+	return h.call(ctx, a, s, h.o.Limits.Talk, func(ctx context.Context, conn *grpc.ClientConn) error {
 		stream, err := pluginv1.NewStrategyClient(conn).Propose(ctx)
 		if err != nil {
 			return err

@@ -53,6 +53,8 @@ func behave(how string) {
 		select {}
 	case "lie":
 		p.Version = "9.9.9"
+	case "endless":
+		p.Module, p.Strategy = nil, endless{}
 	case "snoop":
 		p.Metrics = []sdk.Metric{{Name: "open_doors", Unit: "1", Description: "what could be reached"}}
 	}
@@ -96,6 +98,18 @@ func (m misbehaviour) Execute(_ context.Context, call *sdk.Call) (sdk.Outcome, e
 		return sdk.Complete(map[string]any{"reached": reached()}), nil
 	}
 	return sdk.Complete(map[string]any{"region": call.Region}), nil
+}
+
+// endless is a strategy that reports progress for ever.
+type endless struct{}
+
+// Propose never ends by itself.
+func (endless) Propose(_ context.Context, run *sdk.Run) error {
+	for {
+		if err := run.Progress(1, "still at it"); err != nil {
+			select {} // nor when it is told to
+		}
+	}
 }
 
 // bomb starts programs, as many as it can.
@@ -329,6 +343,34 @@ func TestQuarantine(t *testing.T) {
 	h.Release(a.Digest)
 	if _, err := execute(h, a); fault.CodeOf(err) != "PLUGIN_CRASHED" {
 		t.Errorf("released = %v, want PLUGIN_CRASHED", err)
+	}
+}
+
+// TestEndlessStream lets a strategy talk for ever: the run ends at its deadline and the
+// process with it.
+func TestEndlessStream(t *testing.T) {
+	h, a := host(t, func(o *pluginhost.Options) { o.Limits.Talk = 2 * time.Second }), plugin(t, "endless")
+	heard := 0
+	err := h.Propose(t.Context(), a, pluginhost.Settings{}, func(_ context.Context, s pluginhost.Proposing) error {
+		if err := s.Send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{RunId: "r", BaseDigest: "x", Region: "/CN/", NowUs: 1}}}); err != nil {
+			return err
+		}
+		if err := s.Send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: &pluginv1.Snapshot{BpmnXml: []byte("<x/>")}}}); err != nil {
+			return err
+		}
+		for {
+			if _, err := s.Recv(); err != nil {
+				return err
+			}
+			heard++
+		}
+	})
+	if fault.CodeOf(err) != "PLUGIN_TIMEOUT" || heard == 0 {
+		t.Errorf("Propose() = %v after %d messages, want PLUGIN_TIMEOUT after some", err, heard)
+	}
+	waitFor(t, func() bool { return len(living(a.Path)) == 0 })
+	if left := living(a.Path); len(left) > 0 {
+		t.Errorf("the processes %v run on", left)
 	}
 }
 

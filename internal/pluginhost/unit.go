@@ -59,13 +59,14 @@ func (u *unit) fail(kind fault.Kind, code string, params ...fault.Param) *fault.
 	return fault.E(kind, code, append([]fault.Param{fault.P("plugin", u.a.Name+"@"+u.a.Version)}, params...)...)
 }
 
-// call lets f use the connection to a running, configured process of a.
-func (h *Host) call(ctx context.Context, a Artifact, s Settings, f func(context.Context, *grpc.ClientConn) error) error {
+// call lets f use the connection to a running, configured process of a, for as long as
+// the limit says at most.
+func (h *Host) call(ctx context.Context, a Artifact, s Settings, limit time.Duration, f func(context.Context, *grpc.ClientConn) error) error {
 	u, err := h.unit(a)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.o.Limits.Call)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	select {
 	case u.slots <- struct{}{}:
