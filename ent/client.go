@@ -30,6 +30,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -96,6 +97,8 @@ type Client struct {
 	Indicator *IndicatorClient
 	// Job is the client for interacting with the Job builders.
 	Job *JobClient
+	// Notice is the client for interacting with the Notice builders.
+	Notice *NoticeClient
 	// OptimizationRun is the client for interacting with the OptimizationRun builders.
 	OptimizationRun *OptimizationRunClient
 	// OrgUnit is the client for interacting with the OrgUnit builders.
@@ -176,6 +179,7 @@ func (c *Client) init() {
 	c.IdempotencyKey = NewIdempotencyKeyClient(c.config)
 	c.Indicator = NewIndicatorClient(c.config)
 	c.Job = NewJobClient(c.config)
+	c.Notice = NewNoticeClient(c.config)
 	c.OptimizationRun = NewOptimizationRunClient(c.config)
 	c.OrgUnit = NewOrgUnitClient(c.config)
 	c.Pause = NewPauseClient(c.config)
@@ -310,6 +314,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
 		Indicator:        NewIndicatorClient(cfg),
 		Job:              NewJobClient(cfg),
+		Notice:           NewNoticeClient(cfg),
 		OptimizationRun:  NewOptimizationRunClient(cfg),
 		OrgUnit:          NewOrgUnitClient(cfg),
 		Pause:            NewPauseClient(cfg),
@@ -371,6 +376,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		IdempotencyKey:   NewIdempotencyKeyClient(cfg),
 		Indicator:        NewIndicatorClient(cfg),
 		Job:              NewJobClient(cfg),
+		Notice:           NewNoticeClient(cfg),
 		OptimizationRun:  NewOptimizationRunClient(cfg),
 		OrgUnit:          NewOrgUnitClient(cfg),
 		Pause:            NewPauseClient(cfg),
@@ -429,11 +435,11 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OptimizationRun, c.OrgUnit, c.Pause,
-		c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion,
-		c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion, c.Proposal,
-		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
-		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun, c.OrgUnit,
+		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
+		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
+		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
+		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
 		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
@@ -446,11 +452,11 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
 		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.OptimizationRun, c.OrgUnit, c.Pause,
-		c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun, c.PluginVersion,
-		c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion, c.Proposal,
-		c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase, c.Staff,
-		c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
+		c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun, c.OrgUnit,
+		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
+		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
+		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
+		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
 		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
@@ -490,6 +496,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Indicator.mutate(ctx, m)
 	case *JobMutation:
 		return c.Job.mutate(ctx, m)
+	case *NoticeMutation:
+		return c.Notice.mutate(ctx, m)
 	case *OptimizationRunMutation:
 		return c.OptimizationRun.mutate(ctx, m)
 	case *OrgUnitMutation:
@@ -3069,6 +3077,171 @@ func (c *JobClient) mutate(ctx context.Context, m *JobMutation) (Value, error) {
 		return (&JobDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Job mutation op: %q", m.Op())
+	}
+}
+
+// NoticeClient is a client for the Notice schema.
+type NoticeClient struct {
+	config
+}
+
+// NewNoticeClient returns a client for the Notice from the given config.
+func NewNoticeClient(c config) *NoticeClient {
+	return &NoticeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `notice.Hooks(f(g(h())))`.
+func (c *NoticeClient) Use(hooks ...Hook) {
+	c.hooks.Notice = append(c.hooks.Notice, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `notice.Intercept(f(g(h())))`.
+func (c *NoticeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Notice = append(c.inters.Notice, interceptors...)
+}
+
+// Create returns a builder for creating a Notice entity.
+func (c *NoticeClient) Create() *NoticeCreate {
+	mutation := newNoticeMutation(c.config, OpCreate)
+	return &NoticeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Notice entities.
+func (c *NoticeClient) CreateBulk(builders ...*NoticeCreate) *NoticeCreateBulk {
+	return &NoticeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *NoticeClient) MapCreateBulk(slice any, setFunc func(*NoticeCreate, int)) *NoticeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &NoticeCreateBulk{err: fmt.Errorf("calling to NoticeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*NoticeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &NoticeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Notice.
+func (c *NoticeClient) Update() *NoticeUpdate {
+	mutation := newNoticeMutation(c.config, OpUpdate)
+	return &NoticeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *NoticeClient) UpdateOne(_m *Notice) *NoticeUpdateOne {
+	mutation := newNoticeMutation(c.config, OpUpdateOne, withNotice(_m))
+	return &NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *NoticeClient) UpdateOneID(id string) *NoticeUpdateOne {
+	mutation := newNoticeMutation(c.config, OpUpdateOne, withNoticeID(id))
+	return &NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Notice.
+func (c *NoticeClient) Delete() *NoticeDelete {
+	mutation := newNoticeMutation(c.config, OpDelete)
+	return &NoticeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *NoticeClient) DeleteOne(_m *Notice) *NoticeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *NoticeClient) DeleteOneID(id string) *NoticeDeleteOne {
+	builder := c.Delete().Where(notice.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &NoticeDeleteOne{builder}
+}
+
+// Query returns a query builder for Notice.
+func (c *NoticeClient) Query() *NoticeQuery {
+	return &NoticeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeNotice},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Notice entity by its id.
+func (c *NoticeClient) Get(ctx context.Context, id string) (*Notice, error) {
+	return c.Query().Where(notice.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *NoticeClient) GetX(ctx context.Context, id string) *Notice {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a Notice.
+func (c *NoticeClient) QueryRegion(_m *Notice) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(notice.Table, notice.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, notice.RegionTable, notice.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCase queries the case edge of a Notice.
+func (c *NoticeClient) QueryCase(_m *Notice) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(notice.Table, notice.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, notice.CaseTable, notice.CaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *NoticeClient) Hooks() []Hook {
+	return c.hooks.Notice
+}
+
+// Interceptors returns the client interceptors.
+func (c *NoticeClient) Interceptors() []Interceptor {
+	return c.inters.Notice
+}
+
+func (c *NoticeClient) mutate(ctx context.Context, m *NoticeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&NoticeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&NoticeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&NoticeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&NoticeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Notice mutation op: %q", m.Op())
 	}
 }
 
@@ -6284,6 +6457,22 @@ func (c *ServiceCaseClient) QueryActions(_m *ServiceCase) *TaskActionQuery {
 	return query
 }
 
+// QueryNotices queries the notices edge of a ServiceCase.
+func (c *ServiceCaseClient) QueryNotices(_m *ServiceCase) *NoticeQuery {
+	query := (&NoticeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, id),
+			sqlgraph.To(notice.Table, notice.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.NoticesTable, servicecase.NoticesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QuerySurveys queries the surveys edge of a ServiceCase.
 func (c *ServiceCaseClient) QuerySurveys(_m *ServiceCase) *SurveyResponseQuery {
 	query := (&SurveyResponseClient{config: c.config}).Query()
@@ -8156,20 +8345,20 @@ type (
 	hooks struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment,
-		PluginRun, PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Proposal,
-		Qualification, Region, RoleAssignment, ServiceCase, Staff, StageVisit,
-		Standard, StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner,
-		TimerRow, Token []ent.Hook
+		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
+		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
+		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
+		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
+		TaskSigner, TimerRow, Token []ent.Hook
 	}
 	inters struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
 		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact, PluginAssignment,
-		PluginRun, PluginVersion, Pool, Process, ProcessEdit, ProcessVersion, Proposal,
-		Qualification, Region, RoleAssignment, ServiceCase, Staff, StageVisit,
-		Standard, StandardVersion, SurveyResponse, Task, TaskAction, TaskSigner,
-		TimerRow, Token []ent.Interceptor
+		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
+		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
+		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
+		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
+		TaskSigner, TimerRow, Token []ent.Interceptor
 	}
 )
 

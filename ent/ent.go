@@ -27,6 +27,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -129,6 +130,7 @@ func checkColumn(t, c string) error {
 			idempotencykey.Table:   idempotencykey.ValidColumn,
 			indicator.Table:        indicator.ValidColumn,
 			job.Table:              job.ValidColumn,
+			notice.Table:           notice.ValidColumn,
 			optimizationrun.Table:  optimizationrun.ValidColumn,
 			orgunit.Table:          orgunit.ValidColumn,
 			pause.Table:            pause.ValidColumn,

@@ -22,6 +22,7 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/indicator"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -2766,6 +2767,201 @@ func newIndicatorPaginateArgs(rv map[string]any) *indicatorPaginateArgs {
 }
 
 // CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *NoticeQuery) CollectFields(ctx context.Context, satisfies ...string) (*NoticeQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *NoticeQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(notice.Columns))
+		selectedFields = []string{notice.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[notice.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldRegionID)
+				fieldSeen[notice.FieldRegionID] = struct{}{}
+			}
+
+		case "case":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCase = query
+			if _, ok := fieldSeen[notice.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldCaseID)
+				fieldSeen[notice.FieldCaseID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[notice.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldRegionID)
+				fieldSeen[notice.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[notice.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, notice.FieldRegionPath)
+				fieldSeen[notice.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[notice.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldCreatedAt)
+				fieldSeen[notice.FieldCreatedAt] = struct{}{}
+			}
+		case "caseID":
+			if _, ok := fieldSeen[notice.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldCaseID)
+				fieldSeen[notice.FieldCaseID] = struct{}{}
+			}
+		case "taskID":
+			if _, ok := fieldSeen[notice.FieldTaskID]; !ok {
+				selectedFields = append(selectedFields, notice.FieldTaskID)
+				fieldSeen[notice.FieldTaskID] = struct{}{}
+			}
+		case "channel":
+			if _, ok := fieldSeen[notice.FieldChannel]; !ok {
+				selectedFields = append(selectedFields, notice.FieldChannel)
+				fieldSeen[notice.FieldChannel] = struct{}{}
+			}
+		case "recipient":
+			if _, ok := fieldSeen[notice.FieldRecipient]; !ok {
+				selectedFields = append(selectedFields, notice.FieldRecipient)
+				fieldSeen[notice.FieldRecipient] = struct{}{}
+			}
+		case "text":
+			if _, ok := fieldSeen[notice.FieldText]; !ok {
+				selectedFields = append(selectedFields, notice.FieldText)
+				fieldSeen[notice.FieldText] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[notice.FieldState]; !ok {
+				selectedFields = append(selectedFields, notice.FieldState)
+				fieldSeen[notice.FieldState] = struct{}{}
+			}
+		case "attempts":
+			if _, ok := fieldSeen[notice.FieldAttempts]; !ok {
+				selectedFields = append(selectedFields, notice.FieldAttempts)
+				fieldSeen[notice.FieldAttempts] = struct{}{}
+			}
+		case "nextAt":
+			if _, ok := fieldSeen[notice.FieldNextAt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldNextAt)
+				fieldSeen[notice.FieldNextAt] = struct{}{}
+			}
+		case "code":
+			if _, ok := fieldSeen[notice.FieldCode]; !ok {
+				selectedFields = append(selectedFields, notice.FieldCode)
+				fieldSeen[notice.FieldCode] = struct{}{}
+			}
+		case "receipt":
+			if _, ok := fieldSeen[notice.FieldReceipt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldReceipt)
+				fieldSeen[notice.FieldReceipt] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[notice.FieldReason]; !ok {
+				selectedFields = append(selectedFields, notice.FieldReason)
+				fieldSeen[notice.FieldReason] = struct{}{}
+			}
+		case "endedAt":
+			if _, ok := fieldSeen[notice.FieldEndedAt]; !ok {
+				selectedFields = append(selectedFields, notice.FieldEndedAt)
+				fieldSeen[notice.FieldEndedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type noticePaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []NoticePaginateOption
+}
+
+func newNoticePaginateArgs(rv map[string]any) *noticePaginateArgs {
+	args := &noticePaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*NoticeOrder:
+			args.opts = append(args.opts, WithNoticeOrder(v))
+		case []any:
+			var orders []*NoticeOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &NoticeOrder{Field: &NoticeOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithNoticeOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*NoticeWhereInput); ok {
+		args.opts = append(args.opts, WithNoticeFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
 func (_q *OptimizationRunQuery) CollectFields(ctx context.Context, satisfies ...string) (*OptimizationRunQuery, error) {
 	fc := graphql.GetFieldContext(ctx)
 	if fc == nil {
@@ -3009,6 +3205,21 @@ func (_q *OptimizationRunQuery) collectField(ctx context.Context, oneNode bool, 
 			if _, ok := fieldSeen[optimizationrun.FieldIsolation]; !ok {
 				selectedFields = append(selectedFields, optimizationrun.FieldIsolation)
 				fieldSeen[optimizationrun.FieldIsolation] = struct{}{}
+			}
+		case "replayOf":
+			if _, ok := fieldSeen[optimizationrun.FieldReplayOf]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldReplayOf)
+				fieldSeen[optimizationrun.FieldReplayOf] = struct{}{}
+			}
+		case "asOf":
+			if _, ok := fieldSeen[optimizationrun.FieldAsOf]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldAsOf)
+				fieldSeen[optimizationrun.FieldAsOf] = struct{}{}
+			}
+		case "replay":
+			if _, ok := fieldSeen[optimizationrun.FieldReplay]; !ok {
+				selectedFields = append(selectedFields, optimizationrun.FieldReplay)
+				fieldSeen[optimizationrun.FieldReplay] = struct{}{}
 			}
 		case "resultDigest":
 			if _, ok := fieldSeen[optimizationrun.FieldResultDigest]; !ok {
@@ -4179,6 +4390,11 @@ func (_q *PluginAssignmentQuery) collectField(ctx context.Context, oneNode bool,
 			if _, ok := fieldSeen[pluginassignment.FieldTimeoutSeconds]; !ok {
 				selectedFields = append(selectedFields, pluginassignment.FieldTimeoutSeconds)
 				fieldSeen[pluginassignment.FieldTimeoutSeconds] = struct{}{}
+			}
+		case "concurrency":
+			if _, ok := fieldSeen[pluginassignment.FieldConcurrency]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldConcurrency)
+				fieldSeen[pluginassignment.FieldConcurrency] = struct{}{}
 			}
 		case "guardPermille":
 			if _, ok := fieldSeen[pluginassignment.FieldGuardPermille]; !ok {
@@ -7905,6 +8121,95 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 				*wq = *query
 			})
 
+		case "notices":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&NoticeClient{config: _q.config}).Query()
+			)
+			args := newNoticePaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newNoticePager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*ServiceCase) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"case_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(servicecase.NoticesColumn), ids...))
+						})
+						if err := query.GroupBy(servicecase.NoticesColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[16] == nil {
+								nodes[i].Edges.totalCount[16] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[16][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Notices)
+							if nodes[i].Edges.totalCount[16] == nil {
+								nodes[i].Edges.totalCount[16] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[16][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, noticeImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(servicecase.NoticesColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedNotices(alias, func(wq *NoticeQuery) {
+				*wq = *query
+			})
+
 		case "surveys":
 			var (
 				alias = field.Alias
@@ -7948,10 +8253,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 						}
 						for i := range nodes {
 							n := m[nodes[i].ID]
-							if nodes[i].Edges.totalCount[16] == nil {
-								nodes[i].Edges.totalCount[16] = make(map[string]int)
+							if nodes[i].Edges.totalCount[17] == nil {
+								nodes[i].Edges.totalCount[17] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[16][alias] = n
+							nodes[i].Edges.totalCount[17][alias] = n
 						}
 						return nil
 					})
@@ -7959,10 +8264,10 @@ func (_q *ServiceCaseQuery) collectField(ctx context.Context, oneNode bool, opCt
 					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*ServiceCase) error {
 						for i := range nodes {
 							n := len(nodes[i].Edges.Surveys)
-							if nodes[i].Edges.totalCount[16] == nil {
-								nodes[i].Edges.totalCount[16] = make(map[string]int)
+							if nodes[i].Edges.totalCount[17] == nil {
+								nodes[i].Edges.totalCount[17] = make(map[string]int)
 							}
-							nodes[i].Edges.totalCount[16][alias] = n
+							nodes[i].Edges.totalCount[17][alias] = n
 						}
 						return nil
 					})

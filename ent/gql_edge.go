@@ -312,6 +312,22 @@ func (_m *Indicator) Clause(ctx context.Context) (*Clause, error) {
 	return result, err
 }
 
+func (_m *Notice) Region(ctx context.Context) (*Region, error) {
+	result, err := _m.Edges.RegionOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryRegion().Only(ctx)
+	}
+	return result, err
+}
+
+func (_m *Notice) Case(ctx context.Context) (*ServiceCase, error) {
+	result, err := _m.Edges.CaseOrErr()
+	if IsNotLoaded(err) {
+		result, err = _m.QueryCase().Only(ctx)
+	}
+	return result, err
+}
+
 func (_m *OptimizationRun) Region(ctx context.Context) (*Region, error) {
 	result, err := _m.Edges.RegionOrErr()
 	if IsNotLoaded(err) {
@@ -1124,6 +1140,26 @@ func (_m *ServiceCase) Actions(
 	return _m.QueryActions().Paginate(ctx, after, first, before, last, opts...)
 }
 
+func (_m *ServiceCase) Notices(
+	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*NoticeOrder,
+) (*NoticeConnection, error) {
+	opts := []NoticePaginateOption{
+		WithNoticeOrder(orderBy),
+	}
+	alias := graphql.GetFieldContext(ctx).Field.Alias
+	totalCount, hasTotalCount := _m.Edges.totalCount[16][alias]
+	if nodes, err := _m.NamedNotices(alias); err == nil || hasTotalCount {
+		pager, err := newNoticePager(opts, last != nil)
+		if err != nil {
+			return nil, err
+		}
+		conn := &NoticeConnection{Edges: []*NoticeEdge{}, TotalCount: totalCount}
+		conn.build(nodes, pager, after, first, before, last)
+		return conn, nil
+	}
+	return _m.QueryNotices().Paginate(ctx, after, first, before, last, opts...)
+}
+
 func (_m *ServiceCase) Surveys(
 	ctx context.Context, after *Cursor, first *int, before *Cursor, last *int, orderBy []*SurveyResponseOrder,
 ) (*SurveyResponseConnection, error) {
@@ -1131,7 +1167,7 @@ func (_m *ServiceCase) Surveys(
 		WithSurveyResponseOrder(orderBy),
 	}
 	alias := graphql.GetFieldContext(ctx).Field.Alias
-	totalCount, hasTotalCount := _m.Edges.totalCount[16][alias]
+	totalCount, hasTotalCount := _m.Edges.totalCount[17][alias]
 	if nodes, err := _m.NamedSurveys(alias); err == nil || hasTotalCount {
 		pager, err := newSurveyResponsePager(opts, last != nil)
 		if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/indicator"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -112,6 +113,11 @@ var indicatorImplementors = []string{"Indicator", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*Indicator) IsNode() {}
+
+var noticeImplementors = []string{"Notice", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Notice) IsNode() {}
 
 var optimizationrunImplementors = []string{"OptimizationRun", "Node"}
 
@@ -400,6 +406,15 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(indicator.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, indicatorImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case notice.Table:
+		query := c.Notice.Query().
+			Where(notice.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, noticeImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -882,6 +897,22 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.Indicator.Query().
 			Where(indicator.IDIn(ids...))
 		query, err := query.CollectFields(ctx, indicatorImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case notice.Table:
+		query := c.Notice.Query().
+			Where(notice.IDIn(ids...))
+		query, err := query.CollectFields(ctx, noticeImplementors...)
 		if err != nil {
 			return nil, err
 		}

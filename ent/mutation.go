@@ -27,6 +27,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -82,6 +83,7 @@ const (
 	TypeIdempotencyKey   = "IdempotencyKey"
 	TypeIndicator        = "Indicator"
 	TypeJob              = "Job"
+	TypeNotice           = "Notice"
 	TypeOptimizationRun  = "OptimizationRun"
 	TypeOrgUnit          = "OrgUnit"
 	TypePause            = "Pause"
@@ -17440,6 +17442,1252 @@ func (m *JobMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Job edge %s", name)
 }
 
+// NoticeMutation represents an operation that mutates the Notice nodes in the graph.
+type NoticeMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	task_id       *string
+	channel       *string
+	recipient     *string
+	text          *string
+	state         *notice.State
+	attempts      *int
+	addattempts   *int
+	next_at       *time.Time
+	code          *string
+	receipt       *string
+	reason        *string
+	ended_at      *time.Time
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	_case         *string
+	cleared_case  bool
+	done          bool
+	oldValue      func(context.Context) (*Notice, error)
+	predicates    []predicate.Notice
+}
+
+var _ ent.Mutation = (*NoticeMutation)(nil)
+
+// noticeOption allows management of the mutation configuration using functional options.
+type noticeOption func(*NoticeMutation)
+
+// newNoticeMutation creates new mutation for the Notice entity.
+func newNoticeMutation(c config, op Op, opts ...noticeOption) *NoticeMutation {
+	m := &NoticeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeNotice,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withNoticeID sets the ID field of the mutation.
+func withNoticeID(id string) noticeOption {
+	return func(m *NoticeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Notice
+		)
+		m.oldValue = func(ctx context.Context) (*Notice, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Notice.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withNotice sets the old Notice of the mutation.
+func withNotice(node *Notice) noticeOption {
+	return func(m *NoticeMutation) {
+		m.oldValue = func(context.Context) (*Notice, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m NoticeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m NoticeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Notice entities.
+func (m *NoticeMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *NoticeMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *NoticeMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Notice.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *NoticeMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *NoticeMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *NoticeMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *NoticeMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *NoticeMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *NoticeMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *NoticeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *NoticeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *NoticeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *NoticeMutation) SetCaseID(s string) {
+	m._case = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *NoticeMutation) CaseID() (r string, exists bool) {
+	v := m._case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldCaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *NoticeMutation) ResetCaseID() {
+	m._case = nil
+}
+
+// SetTaskID sets the "task_id" field.
+func (m *NoticeMutation) SetTaskID(s string) {
+	m.task_id = &s
+}
+
+// TaskID returns the value of the "task_id" field in the mutation.
+func (m *NoticeMutation) TaskID() (r string, exists bool) {
+	v := m.task_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaskID returns the old "task_id" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldTaskID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaskID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaskID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaskID: %w", err)
+	}
+	return oldValue.TaskID, nil
+}
+
+// ResetTaskID resets all changes to the "task_id" field.
+func (m *NoticeMutation) ResetTaskID() {
+	m.task_id = nil
+}
+
+// SetChannel sets the "channel" field.
+func (m *NoticeMutation) SetChannel(s string) {
+	m.channel = &s
+}
+
+// Channel returns the value of the "channel" field in the mutation.
+func (m *NoticeMutation) Channel() (r string, exists bool) {
+	v := m.channel
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChannel returns the old "channel" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldChannel(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChannel is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChannel requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChannel: %w", err)
+	}
+	return oldValue.Channel, nil
+}
+
+// ResetChannel resets all changes to the "channel" field.
+func (m *NoticeMutation) ResetChannel() {
+	m.channel = nil
+}
+
+// SetRecipient sets the "recipient" field.
+func (m *NoticeMutation) SetRecipient(s string) {
+	m.recipient = &s
+}
+
+// Recipient returns the value of the "recipient" field in the mutation.
+func (m *NoticeMutation) Recipient() (r string, exists bool) {
+	v := m.recipient
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecipient returns the old "recipient" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldRecipient(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecipient is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecipient requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecipient: %w", err)
+	}
+	return oldValue.Recipient, nil
+}
+
+// ResetRecipient resets all changes to the "recipient" field.
+func (m *NoticeMutation) ResetRecipient() {
+	m.recipient = nil
+}
+
+// SetText sets the "text" field.
+func (m *NoticeMutation) SetText(s string) {
+	m.text = &s
+}
+
+// Text returns the value of the "text" field in the mutation.
+func (m *NoticeMutation) Text() (r string, exists bool) {
+	v := m.text
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldText returns the old "text" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldText(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldText is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldText requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldText: %w", err)
+	}
+	return oldValue.Text, nil
+}
+
+// ResetText resets all changes to the "text" field.
+func (m *NoticeMutation) ResetText() {
+	m.text = nil
+}
+
+// SetState sets the "state" field.
+func (m *NoticeMutation) SetState(n notice.State) {
+	m.state = &n
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *NoticeMutation) State() (r notice.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldState(ctx context.Context) (v notice.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *NoticeMutation) ResetState() {
+	m.state = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *NoticeMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *NoticeMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *NoticeMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *NoticeMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *NoticeMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextAt sets the "next_at" field.
+func (m *NoticeMutation) SetNextAt(t time.Time) {
+	m.next_at = &t
+}
+
+// NextAt returns the value of the "next_at" field in the mutation.
+func (m *NoticeMutation) NextAt() (r time.Time, exists bool) {
+	v := m.next_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextAt returns the old "next_at" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldNextAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextAt: %w", err)
+	}
+	return oldValue.NextAt, nil
+}
+
+// ResetNextAt resets all changes to the "next_at" field.
+func (m *NoticeMutation) ResetNextAt() {
+	m.next_at = nil
+}
+
+// SetCode sets the "code" field.
+func (m *NoticeMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *NoticeMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *NoticeMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetReceipt sets the "receipt" field.
+func (m *NoticeMutation) SetReceipt(s string) {
+	m.receipt = &s
+}
+
+// Receipt returns the value of the "receipt" field in the mutation.
+func (m *NoticeMutation) Receipt() (r string, exists bool) {
+	v := m.receipt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReceipt returns the old "receipt" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldReceipt(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReceipt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReceipt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReceipt: %w", err)
+	}
+	return oldValue.Receipt, nil
+}
+
+// ResetReceipt resets all changes to the "receipt" field.
+func (m *NoticeMutation) ResetReceipt() {
+	m.receipt = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *NoticeMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *NoticeMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *NoticeMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *NoticeMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *NoticeMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the Notice entity.
+// If the Notice object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *NoticeMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *NoticeMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[notice.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *NoticeMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[notice.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *NoticeMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, notice.FieldEndedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *NoticeMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[notice.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *NoticeMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *NoticeMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *NoticeMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearCase clears the "case" edge to the ServiceCase entity.
+func (m *NoticeMutation) ClearCase() {
+	m.cleared_case = true
+	m.clearedFields[notice.FieldCaseID] = struct{}{}
+}
+
+// CaseCleared reports if the "case" edge to the ServiceCase entity was cleared.
+func (m *NoticeMutation) CaseCleared() bool {
+	return m.cleared_case
+}
+
+// CaseIDs returns the "case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CaseID instead. It exists only for internal usage by the builders.
+func (m *NoticeMutation) CaseIDs() (ids []string) {
+	if id := m._case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCase resets all changes to the "case" edge.
+func (m *NoticeMutation) ResetCase() {
+	m._case = nil
+	m.cleared_case = false
+}
+
+// Where appends a list predicates to the NoticeMutation builder.
+func (m *NoticeMutation) Where(ps ...predicate.Notice) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the NoticeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *NoticeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Notice, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *NoticeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *NoticeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Notice).
+func (m *NoticeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *NoticeMutation) Fields() []string {
+	fields := make([]string, 0, 15)
+	if m.region != nil {
+		fields = append(fields, notice.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, notice.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, notice.FieldCreatedAt)
+	}
+	if m._case != nil {
+		fields = append(fields, notice.FieldCaseID)
+	}
+	if m.task_id != nil {
+		fields = append(fields, notice.FieldTaskID)
+	}
+	if m.channel != nil {
+		fields = append(fields, notice.FieldChannel)
+	}
+	if m.recipient != nil {
+		fields = append(fields, notice.FieldRecipient)
+	}
+	if m.text != nil {
+		fields = append(fields, notice.FieldText)
+	}
+	if m.state != nil {
+		fields = append(fields, notice.FieldState)
+	}
+	if m.attempts != nil {
+		fields = append(fields, notice.FieldAttempts)
+	}
+	if m.next_at != nil {
+		fields = append(fields, notice.FieldNextAt)
+	}
+	if m.code != nil {
+		fields = append(fields, notice.FieldCode)
+	}
+	if m.receipt != nil {
+		fields = append(fields, notice.FieldReceipt)
+	}
+	if m.reason != nil {
+		fields = append(fields, notice.FieldReason)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, notice.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *NoticeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case notice.FieldRegionID:
+		return m.RegionID()
+	case notice.FieldRegionPath:
+		return m.RegionPath()
+	case notice.FieldCreatedAt:
+		return m.CreatedAt()
+	case notice.FieldCaseID:
+		return m.CaseID()
+	case notice.FieldTaskID:
+		return m.TaskID()
+	case notice.FieldChannel:
+		return m.Channel()
+	case notice.FieldRecipient:
+		return m.Recipient()
+	case notice.FieldText:
+		return m.Text()
+	case notice.FieldState:
+		return m.State()
+	case notice.FieldAttempts:
+		return m.Attempts()
+	case notice.FieldNextAt:
+		return m.NextAt()
+	case notice.FieldCode:
+		return m.Code()
+	case notice.FieldReceipt:
+		return m.Receipt()
+	case notice.FieldReason:
+		return m.Reason()
+	case notice.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *NoticeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case notice.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case notice.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case notice.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case notice.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case notice.FieldTaskID:
+		return m.OldTaskID(ctx)
+	case notice.FieldChannel:
+		return m.OldChannel(ctx)
+	case notice.FieldRecipient:
+		return m.OldRecipient(ctx)
+	case notice.FieldText:
+		return m.OldText(ctx)
+	case notice.FieldState:
+		return m.OldState(ctx)
+	case notice.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case notice.FieldNextAt:
+		return m.OldNextAt(ctx)
+	case notice.FieldCode:
+		return m.OldCode(ctx)
+	case notice.FieldReceipt:
+		return m.OldReceipt(ctx)
+	case notice.FieldReason:
+		return m.OldReason(ctx)
+	case notice.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Notice field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case notice.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case notice.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case notice.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case notice.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case notice.FieldTaskID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaskID(v)
+		return nil
+	case notice.FieldChannel:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChannel(v)
+		return nil
+	case notice.FieldRecipient:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecipient(v)
+		return nil
+	case notice.FieldText:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetText(v)
+		return nil
+	case notice.FieldState:
+		v, ok := value.(notice.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case notice.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case notice.FieldNextAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextAt(v)
+		return nil
+	case notice.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case notice.FieldReceipt:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReceipt(v)
+		return nil
+	case notice.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case notice.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Notice field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *NoticeMutation) AddedFields() []string {
+	var fields []string
+	if m.addattempts != nil {
+		fields = append(fields, notice.FieldAttempts)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *NoticeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case notice.FieldAttempts:
+		return m.AddedAttempts()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *NoticeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case notice.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Notice numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *NoticeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(notice.FieldEndedAt) {
+		fields = append(fields, notice.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *NoticeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *NoticeMutation) ClearField(name string) error {
+	switch name {
+	case notice.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *NoticeMutation) ResetField(name string) error {
+	switch name {
+	case notice.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case notice.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case notice.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case notice.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case notice.FieldTaskID:
+		m.ResetTaskID()
+		return nil
+	case notice.FieldChannel:
+		m.ResetChannel()
+		return nil
+	case notice.FieldRecipient:
+		m.ResetRecipient()
+		return nil
+	case notice.FieldText:
+		m.ResetText()
+		return nil
+	case notice.FieldState:
+		m.ResetState()
+		return nil
+	case notice.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case notice.FieldNextAt:
+		m.ResetNextAt()
+		return nil
+	case notice.FieldCode:
+		m.ResetCode()
+		return nil
+	case notice.FieldReceipt:
+		m.ResetReceipt()
+		return nil
+	case notice.FieldReason:
+		m.ResetReason()
+		return nil
+	case notice.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *NoticeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.region != nil {
+		edges = append(edges, notice.EdgeRegion)
+	}
+	if m._case != nil {
+		edges = append(edges, notice.EdgeCase)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *NoticeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case notice.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case notice.EdgeCase:
+		if id := m._case; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *NoticeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *NoticeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *NoticeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedregion {
+		edges = append(edges, notice.EdgeRegion)
+	}
+	if m.cleared_case {
+		edges = append(edges, notice.EdgeCase)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *NoticeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case notice.EdgeRegion:
+		return m.clearedregion
+	case notice.EdgeCase:
+		return m.cleared_case
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *NoticeMutation) ClearEdge(name string) error {
+	switch name {
+	case notice.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case notice.EdgeCase:
+		m.ClearCase()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *NoticeMutation) ResetEdge(name string) error {
+	switch name {
+	case notice.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case notice.EdgeCase:
+		m.ResetCase()
+		return nil
+	}
+	return fmt.Errorf("unknown Notice edge %s", name)
+}
+
 // OptimizationRunMutation represents an operation that mutates the OptimizationRun nodes in the graph.
 type OptimizationRunMutation struct {
 	config
@@ -17467,6 +18715,9 @@ type OptimizationRunMutation struct {
 	appendviolations      []string
 	isolation             *[]string
 	appendisolation       []string
+	replay_of             *string
+	as_of                 *time.Time
+	replay                *optimizationrun.Replay
 	result_digest         *string
 	code                  *string
 	detail                *string
@@ -18349,6 +19600,114 @@ func (m *OptimizationRunMutation) ResetIsolation() {
 	m.appendisolation = nil
 }
 
+// SetReplayOf sets the "replay_of" field.
+func (m *OptimizationRunMutation) SetReplayOf(s string) {
+	m.replay_of = &s
+}
+
+// ReplayOf returns the value of the "replay_of" field in the mutation.
+func (m *OptimizationRunMutation) ReplayOf() (r string, exists bool) {
+	v := m.replay_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReplayOf returns the old "replay_of" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldReplayOf(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReplayOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReplayOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReplayOf: %w", err)
+	}
+	return oldValue.ReplayOf, nil
+}
+
+// ResetReplayOf resets all changes to the "replay_of" field.
+func (m *OptimizationRunMutation) ResetReplayOf() {
+	m.replay_of = nil
+}
+
+// SetAsOf sets the "as_of" field.
+func (m *OptimizationRunMutation) SetAsOf(t time.Time) {
+	m.as_of = &t
+}
+
+// AsOf returns the value of the "as_of" field in the mutation.
+func (m *OptimizationRunMutation) AsOf() (r time.Time, exists bool) {
+	v := m.as_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAsOf returns the old "as_of" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldAsOf(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAsOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAsOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAsOf: %w", err)
+	}
+	return oldValue.AsOf, nil
+}
+
+// ResetAsOf resets all changes to the "as_of" field.
+func (m *OptimizationRunMutation) ResetAsOf() {
+	m.as_of = nil
+}
+
+// SetReplay sets the "replay" field.
+func (m *OptimizationRunMutation) SetReplay(o optimizationrun.Replay) {
+	m.replay = &o
+}
+
+// Replay returns the value of the "replay" field in the mutation.
+func (m *OptimizationRunMutation) Replay() (r optimizationrun.Replay, exists bool) {
+	v := m.replay
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReplay returns the old "replay" field's value of the OptimizationRun entity.
+// If the OptimizationRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OptimizationRunMutation) OldReplay(ctx context.Context) (v optimizationrun.Replay, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReplay is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReplay requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReplay: %w", err)
+	}
+	return oldValue.Replay, nil
+}
+
+// ResetReplay resets all changes to the "replay" field.
+func (m *OptimizationRunMutation) ResetReplay() {
+	m.replay = nil
+}
+
 // SetResultDigest sets the "result_digest" field.
 func (m *OptimizationRunMutation) SetResultDigest(s string) {
 	m.result_digest = &s
@@ -18711,7 +20070,7 @@ func (m *OptimizationRunMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OptimizationRunMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 26)
 	if m.region != nil {
 		fields = append(fields, optimizationrun.FieldRegionID)
 	}
@@ -18765,6 +20124,15 @@ func (m *OptimizationRunMutation) Fields() []string {
 	}
 	if m.isolation != nil {
 		fields = append(fields, optimizationrun.FieldIsolation)
+	}
+	if m.replay_of != nil {
+		fields = append(fields, optimizationrun.FieldReplayOf)
+	}
+	if m.as_of != nil {
+		fields = append(fields, optimizationrun.FieldAsOf)
+	}
+	if m.replay != nil {
+		fields = append(fields, optimizationrun.FieldReplay)
 	}
 	if m.result_digest != nil {
 		fields = append(fields, optimizationrun.FieldResultDigest)
@@ -18825,6 +20193,12 @@ func (m *OptimizationRunMutation) Field(name string) (ent.Value, bool) {
 		return m.Violations()
 	case optimizationrun.FieldIsolation:
 		return m.Isolation()
+	case optimizationrun.FieldReplayOf:
+		return m.ReplayOf()
+	case optimizationrun.FieldAsOf:
+		return m.AsOf()
+	case optimizationrun.FieldReplay:
+		return m.Replay()
 	case optimizationrun.FieldResultDigest:
 		return m.ResultDigest()
 	case optimizationrun.FieldCode:
@@ -18880,6 +20254,12 @@ func (m *OptimizationRunMutation) OldField(ctx context.Context, name string) (en
 		return m.OldViolations(ctx)
 	case optimizationrun.FieldIsolation:
 		return m.OldIsolation(ctx)
+	case optimizationrun.FieldReplayOf:
+		return m.OldReplayOf(ctx)
+	case optimizationrun.FieldAsOf:
+		return m.OldAsOf(ctx)
+	case optimizationrun.FieldReplay:
+		return m.OldReplay(ctx)
 	case optimizationrun.FieldResultDigest:
 		return m.OldResultDigest(ctx)
 	case optimizationrun.FieldCode:
@@ -19024,6 +20404,27 @@ func (m *OptimizationRunMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetIsolation(v)
+		return nil
+	case optimizationrun.FieldReplayOf:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReplayOf(v)
+		return nil
+	case optimizationrun.FieldAsOf:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAsOf(v)
+		return nil
+	case optimizationrun.FieldReplay:
+		v, ok := value.(optimizationrun.Replay)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReplay(v)
 		return nil
 	case optimizationrun.FieldResultDigest:
 		v, ok := value.(string)
@@ -19222,6 +20623,15 @@ func (m *OptimizationRunMutation) ResetField(name string) error {
 		return nil
 	case optimizationrun.FieldIsolation:
 		m.ResetIsolation()
+		return nil
+	case optimizationrun.FieldReplayOf:
+		m.ResetReplayOf()
+		return nil
+	case optimizationrun.FieldAsOf:
+		m.ResetAsOf()
+		return nil
+	case optimizationrun.FieldReplay:
+		m.ResetReplay()
 		return nil
 	case optimizationrun.FieldResultDigest:
 		m.ResetResultDigest()
@@ -22558,6 +23968,8 @@ type PluginAssignmentMutation struct {
 	addattempts         *int
 	timeout_seconds     *int
 	addtimeout_seconds  *int
+	concurrency         *int
+	addconcurrency      *int
 	guard_permille      *int
 	addguard_permille   *int
 	guard_runs          *int
@@ -23521,6 +24933,62 @@ func (m *PluginAssignmentMutation) ResetTimeoutSeconds() {
 	m.addtimeout_seconds = nil
 }
 
+// SetConcurrency sets the "concurrency" field.
+func (m *PluginAssignmentMutation) SetConcurrency(i int) {
+	m.concurrency = &i
+	m.addconcurrency = nil
+}
+
+// Concurrency returns the value of the "concurrency" field in the mutation.
+func (m *PluginAssignmentMutation) Concurrency() (r int, exists bool) {
+	v := m.concurrency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConcurrency returns the old "concurrency" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldConcurrency(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConcurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConcurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConcurrency: %w", err)
+	}
+	return oldValue.Concurrency, nil
+}
+
+// AddConcurrency adds i to the "concurrency" field.
+func (m *PluginAssignmentMutation) AddConcurrency(i int) {
+	if m.addconcurrency != nil {
+		*m.addconcurrency += i
+	} else {
+		m.addconcurrency = &i
+	}
+}
+
+// AddedConcurrency returns the value that was added to the "concurrency" field in this mutation.
+func (m *PluginAssignmentMutation) AddedConcurrency() (r int, exists bool) {
+	v := m.addconcurrency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetConcurrency resets all changes to the "concurrency" field.
+func (m *PluginAssignmentMutation) ResetConcurrency() {
+	m.concurrency = nil
+	m.addconcurrency = nil
+}
+
 // SetGuardPermille sets the "guard_permille" field.
 func (m *PluginAssignmentMutation) SetGuardPermille(i int) {
 	m.guard_permille = &i
@@ -23959,7 +25427,7 @@ func (m *PluginAssignmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginAssignmentMutation) Fields() []string {
-	fields := make([]string, 0, 27)
+	fields := make([]string, 0, 28)
 	if m.region != nil {
 		fields = append(fields, pluginassignment.FieldRegionID)
 	}
@@ -24022,6 +25490,9 @@ func (m *PluginAssignmentMutation) Fields() []string {
 	}
 	if m.timeout_seconds != nil {
 		fields = append(fields, pluginassignment.FieldTimeoutSeconds)
+	}
+	if m.concurrency != nil {
+		fields = append(fields, pluginassignment.FieldConcurrency)
 	}
 	if m.guard_permille != nil {
 		fields = append(fields, pluginassignment.FieldGuardPermille)
@@ -24091,6 +25562,8 @@ func (m *PluginAssignmentMutation) Field(name string) (ent.Value, bool) {
 		return m.Attempts()
 	case pluginassignment.FieldTimeoutSeconds:
 		return m.TimeoutSeconds()
+	case pluginassignment.FieldConcurrency:
+		return m.Concurrency()
 	case pluginassignment.FieldGuardPermille:
 		return m.GuardPermille()
 	case pluginassignment.FieldGuardRuns:
@@ -24154,6 +25627,8 @@ func (m *PluginAssignmentMutation) OldField(ctx context.Context, name string) (e
 		return m.OldAttempts(ctx)
 	case pluginassignment.FieldTimeoutSeconds:
 		return m.OldTimeoutSeconds(ctx)
+	case pluginassignment.FieldConcurrency:
+		return m.OldConcurrency(ctx)
 	case pluginassignment.FieldGuardPermille:
 		return m.OldGuardPermille(ctx)
 	case pluginassignment.FieldGuardRuns:
@@ -24322,6 +25797,13 @@ func (m *PluginAssignmentMutation) SetField(name string, value ent.Value) error 
 		}
 		m.SetTimeoutSeconds(v)
 		return nil
+	case pluginassignment.FieldConcurrency:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConcurrency(v)
+		return nil
 	case pluginassignment.FieldGuardPermille:
 		v, ok := value.(int)
 		if !ok {
@@ -24384,6 +25866,9 @@ func (m *PluginAssignmentMutation) AddedFields() []string {
 	if m.addtimeout_seconds != nil {
 		fields = append(fields, pluginassignment.FieldTimeoutSeconds)
 	}
+	if m.addconcurrency != nil {
+		fields = append(fields, pluginassignment.FieldConcurrency)
+	}
 	if m.addguard_permille != nil {
 		fields = append(fields, pluginassignment.FieldGuardPermille)
 	}
@@ -24406,6 +25891,8 @@ func (m *PluginAssignmentMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedAttempts()
 	case pluginassignment.FieldTimeoutSeconds:
 		return m.AddedTimeoutSeconds()
+	case pluginassignment.FieldConcurrency:
+		return m.AddedConcurrency()
 	case pluginassignment.FieldGuardPermille:
 		return m.AddedGuardPermille()
 	case pluginassignment.FieldGuardRuns:
@@ -24446,6 +25933,13 @@ func (m *PluginAssignmentMutation) AddField(name string, value ent.Value) error 
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTimeoutSeconds(v)
+		return nil
+	case pluginassignment.FieldConcurrency:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddConcurrency(v)
 		return nil
 	case pluginassignment.FieldGuardPermille:
 		v, ok := value.(int)
@@ -24559,6 +26053,9 @@ func (m *PluginAssignmentMutation) ResetField(name string) error {
 		return nil
 	case pluginassignment.FieldTimeoutSeconds:
 		m.ResetTimeoutSeconds()
+		return nil
+	case pluginassignment.FieldConcurrency:
+		m.ResetConcurrency()
 		return nil
 	case pluginassignment.FieldGuardPermille:
 		m.ResetGuardPermille()
@@ -36556,6 +38053,9 @@ type ServiceCaseMutation struct {
 	actions         map[string]struct{}
 	removedactions  map[string]struct{}
 	clearedactions  bool
+	notices         map[string]struct{}
+	removednotices  map[string]struct{}
+	clearednotices  bool
 	surveys         map[string]struct{}
 	removedsurveys  map[string]struct{}
 	clearedsurveys  bool
@@ -38276,6 +39776,60 @@ func (m *ServiceCaseMutation) ResetActions() {
 	m.removedactions = nil
 }
 
+// AddNoticeIDs adds the "notices" edge to the Notice entity by ids.
+func (m *ServiceCaseMutation) AddNoticeIDs(ids ...string) {
+	if m.notices == nil {
+		m.notices = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.notices[ids[i]] = struct{}{}
+	}
+}
+
+// ClearNotices clears the "notices" edge to the Notice entity.
+func (m *ServiceCaseMutation) ClearNotices() {
+	m.clearednotices = true
+}
+
+// NoticesCleared reports if the "notices" edge to the Notice entity was cleared.
+func (m *ServiceCaseMutation) NoticesCleared() bool {
+	return m.clearednotices
+}
+
+// RemoveNoticeIDs removes the "notices" edge to the Notice entity by IDs.
+func (m *ServiceCaseMutation) RemoveNoticeIDs(ids ...string) {
+	if m.removednotices == nil {
+		m.removednotices = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.notices, ids[i])
+		m.removednotices[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedNotices returns the removed IDs of the "notices" edge to the Notice entity.
+func (m *ServiceCaseMutation) RemovedNoticesIDs() (ids []string) {
+	for id := range m.removednotices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// NoticesIDs returns the "notices" edge IDs in the mutation.
+func (m *ServiceCaseMutation) NoticesIDs() (ids []string) {
+	for id := range m.notices {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetNotices resets all changes to the "notices" edge.
+func (m *ServiceCaseMutation) ResetNotices() {
+	m.notices = nil
+	m.clearednotices = false
+	m.removednotices = nil
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by ids.
 func (m *ServiceCaseMutation) AddSurveyIDs(ids ...string) {
 	if m.surveys == nil {
@@ -38857,7 +40411,7 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ServiceCaseMutation) AddedEdges() []string {
-	edges := make([]string, 0, 17)
+	edges := make([]string, 0, 18)
 	if m.region != nil {
 		edges = append(edges, servicecase.EdgeRegion)
 	}
@@ -38905,6 +40459,9 @@ func (m *ServiceCaseMutation) AddedEdges() []string {
 	}
 	if m.actions != nil {
 		edges = append(edges, servicecase.EdgeActions)
+	}
+	if m.notices != nil {
+		edges = append(edges, servicecase.EdgeNotices)
 	}
 	if m.surveys != nil {
 		edges = append(edges, servicecase.EdgeSurveys)
@@ -39002,6 +40559,12 @@ func (m *ServiceCaseMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case servicecase.EdgeNotices:
+		ids := make([]ent.Value, 0, len(m.notices))
+		for id := range m.notices {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeSurveys:
 		ids := make([]ent.Value, 0, len(m.surveys))
 		for id := range m.surveys {
@@ -39014,7 +40577,7 @@ func (m *ServiceCaseMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ServiceCaseMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 17)
+	edges := make([]string, 0, 18)
 	if m.removedcalled != nil {
 		edges = append(edges, servicecase.EdgeCalled)
 	}
@@ -39047,6 +40610,9 @@ func (m *ServiceCaseMutation) RemovedEdges() []string {
 	}
 	if m.removedactions != nil {
 		edges = append(edges, servicecase.EdgeActions)
+	}
+	if m.removednotices != nil {
+		edges = append(edges, servicecase.EdgeNotices)
 	}
 	if m.removedsurveys != nil {
 		edges = append(edges, servicecase.EdgeSurveys)
@@ -39124,6 +40690,12 @@ func (m *ServiceCaseMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case servicecase.EdgeNotices:
+		ids := make([]ent.Value, 0, len(m.removednotices))
+		for id := range m.removednotices {
+			ids = append(ids, id)
+		}
+		return ids
 	case servicecase.EdgeSurveys:
 		ids := make([]ent.Value, 0, len(m.removedsurveys))
 		for id := range m.removedsurveys {
@@ -39136,7 +40708,7 @@ func (m *ServiceCaseMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ServiceCaseMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 17)
+	edges := make([]string, 0, 18)
 	if m.clearedregion {
 		edges = append(edges, servicecase.EdgeRegion)
 	}
@@ -39185,6 +40757,9 @@ func (m *ServiceCaseMutation) ClearedEdges() []string {
 	if m.clearedactions {
 		edges = append(edges, servicecase.EdgeActions)
 	}
+	if m.clearednotices {
+		edges = append(edges, servicecase.EdgeNotices)
+	}
 	if m.clearedsurveys {
 		edges = append(edges, servicecase.EdgeSurveys)
 	}
@@ -39227,6 +40802,8 @@ func (m *ServiceCaseMutation) EdgeCleared(name string) bool {
 		return m.clearedbreaches
 	case servicecase.EdgeActions:
 		return m.clearedactions
+	case servicecase.EdgeNotices:
+		return m.clearednotices
 	case servicecase.EdgeSurveys:
 		return m.clearedsurveys
 	}
@@ -39307,6 +40884,9 @@ func (m *ServiceCaseMutation) ResetEdge(name string) error {
 		return nil
 	case servicecase.EdgeActions:
 		m.ResetActions()
+		return nil
+	case servicecase.EdgeNotices:
+		m.ResetNotices()
 		return nil
 	case servicecase.EdgeSurveys:
 		m.ResetSurveys()

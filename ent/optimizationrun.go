@@ -57,6 +57,12 @@ type OptimizationRun struct {
 	Violations []string `json:"violations,omitempty"`
 	// Isolation holds the value of the "isolation" field.
 	Isolation []string `json:"isolation,omitempty"`
+	// The run that this one repeats; empty for none.
+	ReplayOf string `json:"replay_of,omitempty"`
+	// Instant up to which the log counts.
+	AsOf time.Time `json:"as_of,omitempty"`
+	// How a repetition compares with what it repeats.
+	Replay optimizationrun.Replay `json:"replay,omitempty"`
 	// Of the proposals; equal for equal runs.
 	ResultDigest string `json:"result_digest,omitempty"`
 	// Code holds the value of the "code" field.
@@ -143,9 +149,9 @@ func (*OptimizationRun) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case optimizationrun.FieldAttempt, optimizationrun.FieldPermille, optimizationrun.FieldEvents, optimizationrun.FieldQuestions:
 			values[i] = new(sql.NullInt64)
-		case optimizationrun.FieldID, optimizationrun.FieldRegionID, optimizationrun.FieldRegionPath, optimizationrun.FieldPluginVersionID, optimizationrun.FieldBaseID, optimizationrun.FieldBaseDigest, optimizationrun.FieldSeed, optimizationrun.FieldConfig, optimizationrun.FieldState, optimizationrun.FieldMessage, optimizationrun.FieldLogDigest, optimizationrun.FieldResultDigest, optimizationrun.FieldCode, optimizationrun.FieldDetail, optimizationrun.FieldAskedBy:
+		case optimizationrun.FieldID, optimizationrun.FieldRegionID, optimizationrun.FieldRegionPath, optimizationrun.FieldPluginVersionID, optimizationrun.FieldBaseID, optimizationrun.FieldBaseDigest, optimizationrun.FieldSeed, optimizationrun.FieldConfig, optimizationrun.FieldState, optimizationrun.FieldMessage, optimizationrun.FieldLogDigest, optimizationrun.FieldReplayOf, optimizationrun.FieldReplay, optimizationrun.FieldResultDigest, optimizationrun.FieldCode, optimizationrun.FieldDetail, optimizationrun.FieldAskedBy:
 			values[i] = new(sql.NullString)
-		case optimizationrun.FieldCreatedAt, optimizationrun.FieldLeaseUntil, optimizationrun.FieldEndedAt:
+		case optimizationrun.FieldCreatedAt, optimizationrun.FieldLeaseUntil, optimizationrun.FieldAsOf, optimizationrun.FieldEndedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -279,6 +285,24 @@ func (_m *OptimizationRun) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Isolation); err != nil {
 					return fmt.Errorf("unmarshal field isolation: %w", err)
 				}
+			}
+		case optimizationrun.FieldReplayOf:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field replay_of", values[i])
+			} else if value.Valid {
+				_m.ReplayOf = value.String
+			}
+		case optimizationrun.FieldAsOf:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field as_of", values[i])
+			} else if value.Valid {
+				_m.AsOf = value.Time
+			}
+		case optimizationrun.FieldReplay:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field replay", values[i])
+			} else if value.Valid {
+				_m.Replay = optimizationrun.Replay(value.String)
 			}
 		case optimizationrun.FieldResultDigest:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -420,6 +444,15 @@ func (_m *OptimizationRun) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("isolation=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Isolation))
+	builder.WriteString(", ")
+	builder.WriteString("replay_of=")
+	builder.WriteString(_m.ReplayOf)
+	builder.WriteString(", ")
+	builder.WriteString("as_of=")
+	builder.WriteString(_m.AsOf.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("replay=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Replay))
 	builder.WriteString(", ")
 	builder.WriteString("result_digest=")
 	builder.WriteString(_m.ResultDigest)

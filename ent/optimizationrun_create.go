@@ -196,6 +196,40 @@ func (_c *OptimizationRunCreate) SetIsolation(v []string) *OptimizationRunCreate
 	return _c
 }
 
+// SetReplayOf sets the "replay_of" field.
+func (_c *OptimizationRunCreate) SetReplayOf(v string) *OptimizationRunCreate {
+	_c.mutation.SetReplayOf(v)
+	return _c
+}
+
+// SetNillableReplayOf sets the "replay_of" field if the given value is not nil.
+func (_c *OptimizationRunCreate) SetNillableReplayOf(v *string) *OptimizationRunCreate {
+	if v != nil {
+		_c.SetReplayOf(*v)
+	}
+	return _c
+}
+
+// SetAsOf sets the "as_of" field.
+func (_c *OptimizationRunCreate) SetAsOf(v time.Time) *OptimizationRunCreate {
+	_c.mutation.SetAsOf(v)
+	return _c
+}
+
+// SetReplay sets the "replay" field.
+func (_c *OptimizationRunCreate) SetReplay(v optimizationrun.Replay) *OptimizationRunCreate {
+	_c.mutation.SetReplay(v)
+	return _c
+}
+
+// SetNillableReplay sets the "replay" field if the given value is not nil.
+func (_c *OptimizationRunCreate) SetNillableReplay(v *optimizationrun.Replay) *OptimizationRunCreate {
+	if v != nil {
+		_c.SetReplay(*v)
+	}
+	return _c
+}
+
 // SetResultDigest sets the "result_digest" field.
 func (_c *OptimizationRunCreate) SetResultDigest(v string) *OptimizationRunCreate {
 	_c.mutation.SetResultDigest(v)
@@ -377,6 +411,14 @@ func (_c *OptimizationRunCreate) defaults() {
 		v := optimizationrun.DefaultIsolation
 		_c.mutation.SetIsolation(v)
 	}
+	if _, ok := _c.mutation.ReplayOf(); !ok {
+		v := optimizationrun.DefaultReplayOf
+		_c.mutation.SetReplayOf(v)
+	}
+	if _, ok := _c.mutation.Replay(); !ok {
+		v := optimizationrun.DefaultReplay
+		_c.mutation.SetReplay(v)
+	}
 	if _, ok := _c.mutation.ResultDigest(); !ok {
 		v := optimizationrun.DefaultResultDigest
 		_c.mutation.SetResultDigest(v)
@@ -465,6 +507,20 @@ func (_c *OptimizationRunCreate) check() error {
 	}
 	if _, ok := _c.mutation.Isolation(); !ok {
 		return &ValidationError{Name: "isolation", err: errors.New(`ent: missing required field "OptimizationRun.isolation"`)}
+	}
+	if _, ok := _c.mutation.ReplayOf(); !ok {
+		return &ValidationError{Name: "replay_of", err: errors.New(`ent: missing required field "OptimizationRun.replay_of"`)}
+	}
+	if _, ok := _c.mutation.AsOf(); !ok {
+		return &ValidationError{Name: "as_of", err: errors.New(`ent: missing required field "OptimizationRun.as_of"`)}
+	}
+	if _, ok := _c.mutation.Replay(); !ok {
+		return &ValidationError{Name: "replay", err: errors.New(`ent: missing required field "OptimizationRun.replay"`)}
+	}
+	if v, ok := _c.mutation.Replay(); ok {
+		if err := optimizationrun.ReplayValidator(v); err != nil {
+			return &ValidationError{Name: "replay", err: fmt.Errorf(`ent: validator failed for field "OptimizationRun.replay": %w`, err)}
+		}
 	}
 	if _, ok := _c.mutation.ResultDigest(); !ok {
 		return &ValidationError{Name: "result_digest", err: errors.New(`ent: missing required field "OptimizationRun.result_digest"`)}
@@ -586,6 +642,18 @@ func (_c *OptimizationRunCreate) createSpec() (*OptimizationRun, *sqlgraph.Creat
 	if value, ok := _c.mutation.Isolation(); ok {
 		_spec.SetField(optimizationrun.FieldIsolation, field.TypeJSON, value)
 		_node.Isolation = value
+	}
+	if value, ok := _c.mutation.ReplayOf(); ok {
+		_spec.SetField(optimizationrun.FieldReplayOf, field.TypeString, value)
+		_node.ReplayOf = value
+	}
+	if value, ok := _c.mutation.AsOf(); ok {
+		_spec.SetField(optimizationrun.FieldAsOf, field.TypeTime, value)
+		_node.AsOf = value
+	}
+	if value, ok := _c.mutation.Replay(); ok {
+		_spec.SetField(optimizationrun.FieldReplay, field.TypeEnum, value)
+		_node.Replay = value
 	}
 	if value, ok := _c.mutation.ResultDigest(); ok {
 		_spec.SetField(optimizationrun.FieldResultDigest, field.TypeString, value)

@@ -195,6 +195,20 @@ func (_u *OptimizationRunUpdate) AppendIsolation(v []string) *OptimizationRunUpd
 	return _u
 }
 
+// SetReplay sets the "replay" field.
+func (_u *OptimizationRunUpdate) SetReplay(v optimizationrun.Replay) *OptimizationRunUpdate {
+	_u.mutation.SetReplay(v)
+	return _u
+}
+
+// SetNillableReplay sets the "replay" field if the given value is not nil.
+func (_u *OptimizationRunUpdate) SetNillableReplay(v *optimizationrun.Replay) *OptimizationRunUpdate {
+	if v != nil {
+		_u.SetReplay(*v)
+	}
+	return _u
+}
+
 // SetResultDigest sets the "result_digest" field.
 func (_u *OptimizationRunUpdate) SetResultDigest(v string) *OptimizationRunUpdate {
 	_u.mutation.SetResultDigest(v)
@@ -332,6 +346,11 @@ func (_u *OptimizationRunUpdate) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "OptimizationRun.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Replay(); ok {
+		if err := optimizationrun.ReplayValidator(v); err != nil {
+			return &ValidationError{Name: "replay", err: fmt.Errorf(`ent: validator failed for field "OptimizationRun.replay": %w`, err)}
+		}
+	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "OptimizationRun.region"`)
 	}
@@ -413,6 +432,9 @@ func (_u *OptimizationRunUpdate) sqlSave(ctx context.Context) (_node int, err er
 		_spec.AddModifier(func(u *sql.UpdateBuilder) {
 			sqljson.Append(u, optimizationrun.FieldIsolation, value)
 		})
+	}
+	if value, ok := _u.mutation.Replay(); ok {
+		_spec.SetField(optimizationrun.FieldReplay, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.ResultDigest(); ok {
 		_spec.SetField(optimizationrun.FieldResultDigest, field.TypeString, value)
@@ -660,6 +682,20 @@ func (_u *OptimizationRunUpdateOne) AppendIsolation(v []string) *OptimizationRun
 	return _u
 }
 
+// SetReplay sets the "replay" field.
+func (_u *OptimizationRunUpdateOne) SetReplay(v optimizationrun.Replay) *OptimizationRunUpdateOne {
+	_u.mutation.SetReplay(v)
+	return _u
+}
+
+// SetNillableReplay sets the "replay" field if the given value is not nil.
+func (_u *OptimizationRunUpdateOne) SetNillableReplay(v *optimizationrun.Replay) *OptimizationRunUpdateOne {
+	if v != nil {
+		_u.SetReplay(*v)
+	}
+	return _u
+}
+
 // SetResultDigest sets the "result_digest" field.
 func (_u *OptimizationRunUpdateOne) SetResultDigest(v string) *OptimizationRunUpdateOne {
 	_u.mutation.SetResultDigest(v)
@@ -810,6 +846,11 @@ func (_u *OptimizationRunUpdateOne) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "OptimizationRun.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Replay(); ok {
+		if err := optimizationrun.ReplayValidator(v); err != nil {
+			return &ValidationError{Name: "replay", err: fmt.Errorf(`ent: validator failed for field "OptimizationRun.replay": %w`, err)}
+		}
+	}
 	if _u.mutation.RegionCleared() && len(_u.mutation.RegionIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "OptimizationRun.region"`)
 	}
@@ -908,6 +949,9 @@ func (_u *OptimizationRunUpdateOne) sqlSave(ctx context.Context) (_node *Optimiz
 		_spec.AddModifier(func(u *sql.UpdateBuilder) {
 			sqljson.Append(u, optimizationrun.FieldIsolation, value)
 		})
+	}
+	if value, ok := _u.mutation.Replay(); ok {
+		_spec.SetField(optimizationrun.FieldReplay, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.ResultDigest(); ok {
 		_spec.SetField(optimizationrun.FieldResultDigest, field.TypeString, value)

@@ -63,6 +63,8 @@ type PluginAssignment struct {
 	Attempts int `json:"attempts,omitempty"`
 	// TimeoutSeconds holds the value of the "timeout_seconds" field.
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// Calls at a time on one node.
+	Concurrency int `json:"concurrency,omitempty"`
 	// Share of failed runs above which the assignment returns to what ran before.
 	GuardPermille int `json:"guard_permille,omitempty"`
 	// Runs that are looked at, and must have been made first.
@@ -149,7 +151,7 @@ func (*PluginAssignment) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case pluginassignment.FieldInputs, pluginassignment.FieldOutputs:
 			values[i] = new([]byte)
-		case pluginassignment.FieldSharePermille, pluginassignment.FieldGeneration, pluginassignment.FieldAttempts, pluginassignment.FieldTimeoutSeconds, pluginassignment.FieldGuardPermille, pluginassignment.FieldGuardRuns:
+		case pluginassignment.FieldSharePermille, pluginassignment.FieldGeneration, pluginassignment.FieldAttempts, pluginassignment.FieldTimeoutSeconds, pluginassignment.FieldConcurrency, pluginassignment.FieldGuardPermille, pluginassignment.FieldGuardRuns:
 			values[i] = new(sql.NullInt64)
 		case pluginassignment.FieldID, pluginassignment.FieldRegionID, pluginassignment.FieldRegionPath, pluginassignment.FieldPluginID, pluginassignment.FieldVersionID, pluginassignment.FieldTopic, pluginassignment.FieldState, pluginassignment.FieldMode, pluginassignment.FieldCohort, pluginassignment.FieldConfig, pluginassignment.FieldPreviousVersionID, pluginassignment.FieldPreviousConfig, pluginassignment.FieldPreviousMode, pluginassignment.FieldFallback, pluginassignment.FieldFallbackRole, pluginassignment.FieldAssignedBy, pluginassignment.FieldReason:
 			values[i] = new(sql.NullString)
@@ -306,6 +308,12 @@ func (_m *PluginAssignment) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TimeoutSeconds = int(value.Int64)
 			}
+		case pluginassignment.FieldConcurrency:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field concurrency", values[i])
+			} else if value.Valid {
+				_m.Concurrency = int(value.Int64)
+			}
 		case pluginassignment.FieldGuardPermille:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field guard_permille", values[i])
@@ -461,6 +469,9 @@ func (_m *PluginAssignment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("timeout_seconds=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TimeoutSeconds))
+	builder.WriteString(", ")
+	builder.WriteString("concurrency=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Concurrency))
 	builder.WriteString(", ")
 	builder.WriteString("guard_permille=")
 	builder.WriteString(fmt.Sprintf("%v", _m.GuardPermille))

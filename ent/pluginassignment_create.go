@@ -246,6 +246,20 @@ func (_c *PluginAssignmentCreate) SetNillableTimeoutSeconds(v *int) *PluginAssig
 	return _c
 }
 
+// SetConcurrency sets the "concurrency" field.
+func (_c *PluginAssignmentCreate) SetConcurrency(v int) *PluginAssignmentCreate {
+	_c.mutation.SetConcurrency(v)
+	return _c
+}
+
+// SetNillableConcurrency sets the "concurrency" field if the given value is not nil.
+func (_c *PluginAssignmentCreate) SetNillableConcurrency(v *int) *PluginAssignmentCreate {
+	if v != nil {
+		_c.SetConcurrency(*v)
+	}
+	return _c
+}
+
 // SetGuardPermille sets the "guard_permille" field.
 func (_c *PluginAssignmentCreate) SetGuardPermille(v int) *PluginAssignmentCreate {
 	_c.mutation.SetGuardPermille(v)
@@ -449,6 +463,10 @@ func (_c *PluginAssignmentCreate) defaults() {
 		v := pluginassignment.DefaultTimeoutSeconds
 		_c.mutation.SetTimeoutSeconds(v)
 	}
+	if _, ok := _c.mutation.Concurrency(); !ok {
+		v := pluginassignment.DefaultConcurrency
+		_c.mutation.SetConcurrency(v)
+	}
 	if _, ok := _c.mutation.GuardPermille(); !ok {
 		v := pluginassignment.DefaultGuardPermille
 		_c.mutation.SetGuardPermille(v)
@@ -575,6 +593,14 @@ func (_c *PluginAssignmentCreate) check() error {
 	if v, ok := _c.mutation.TimeoutSeconds(); ok {
 		if err := pluginassignment.TimeoutSecondsValidator(v); err != nil {
 			return &ValidationError{Name: "timeout_seconds", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.timeout_seconds": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Concurrency(); !ok {
+		return &ValidationError{Name: "concurrency", err: errors.New(`ent: missing required field "PluginAssignment.concurrency"`)}
+	}
+	if v, ok := _c.mutation.Concurrency(); ok {
+		if err := pluginassignment.ConcurrencyValidator(v); err != nil {
+			return &ValidationError{Name: "concurrency", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.concurrency": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.GuardPermille(); !ok {
@@ -727,6 +753,10 @@ func (_c *PluginAssignmentCreate) createSpec() (*PluginAssignment, *sqlgraph.Cre
 	if value, ok := _c.mutation.TimeoutSeconds(); ok {
 		_spec.SetField(pluginassignment.FieldTimeoutSeconds, field.TypeInt, value)
 		_node.TimeoutSeconds = value
+	}
+	if value, ok := _c.mutation.Concurrency(); ok {
+		_spec.SetField(pluginassignment.FieldConcurrency, field.TypeInt, value)
+		_node.Concurrency = value
 	}
 	if value, ok := _c.mutation.GuardPermille(); ok {
 		_spec.SetField(pluginassignment.FieldGuardPermille, field.TypeInt, value)

@@ -282,6 +282,27 @@ func (_u *PluginAssignmentUpdate) AddTimeoutSeconds(v int) *PluginAssignmentUpda
 	return _u
 }
 
+// SetConcurrency sets the "concurrency" field.
+func (_u *PluginAssignmentUpdate) SetConcurrency(v int) *PluginAssignmentUpdate {
+	_u.mutation.ResetConcurrency()
+	_u.mutation.SetConcurrency(v)
+	return _u
+}
+
+// SetNillableConcurrency sets the "concurrency" field if the given value is not nil.
+func (_u *PluginAssignmentUpdate) SetNillableConcurrency(v *int) *PluginAssignmentUpdate {
+	if v != nil {
+		_u.SetConcurrency(*v)
+	}
+	return _u
+}
+
+// AddConcurrency adds value to the "concurrency" field.
+func (_u *PluginAssignmentUpdate) AddConcurrency(v int) *PluginAssignmentUpdate {
+	_u.mutation.AddConcurrency(v)
+	return _u
+}
+
 // SetGuardPermille sets the "guard_permille" field.
 func (_u *PluginAssignmentUpdate) SetGuardPermille(v int) *PluginAssignmentUpdate {
 	_u.mutation.ResetGuardPermille()
@@ -518,6 +539,11 @@ func (_u *PluginAssignmentUpdate) check() error {
 			return &ValidationError{Name: "timeout_seconds", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.timeout_seconds": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Concurrency(); ok {
+		if err := pluginassignment.ConcurrencyValidator(v); err != nil {
+			return &ValidationError{Name: "concurrency", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.concurrency": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.GuardPermille(); ok {
 		if err := pluginassignment.GuardPermilleValidator(v); err != nil {
 			return &ValidationError{Name: "guard_permille", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.guard_permille": %w`, err)}
@@ -619,6 +645,12 @@ func (_u *PluginAssignmentUpdate) sqlSave(ctx context.Context) (_node int, err e
 	}
 	if value, ok := _u.mutation.AddedTimeoutSeconds(); ok {
 		_spec.AddField(pluginassignment.FieldTimeoutSeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Concurrency(); ok {
+		_spec.SetField(pluginassignment.FieldConcurrency, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedConcurrency(); ok {
+		_spec.AddField(pluginassignment.FieldConcurrency, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.GuardPermille(); ok {
 		_spec.SetField(pluginassignment.FieldGuardPermille, field.TypeInt, value)
@@ -1022,6 +1054,27 @@ func (_u *PluginAssignmentUpdateOne) AddTimeoutSeconds(v int) *PluginAssignmentU
 	return _u
 }
 
+// SetConcurrency sets the "concurrency" field.
+func (_u *PluginAssignmentUpdateOne) SetConcurrency(v int) *PluginAssignmentUpdateOne {
+	_u.mutation.ResetConcurrency()
+	_u.mutation.SetConcurrency(v)
+	return _u
+}
+
+// SetNillableConcurrency sets the "concurrency" field if the given value is not nil.
+func (_u *PluginAssignmentUpdateOne) SetNillableConcurrency(v *int) *PluginAssignmentUpdateOne {
+	if v != nil {
+		_u.SetConcurrency(*v)
+	}
+	return _u
+}
+
+// AddConcurrency adds value to the "concurrency" field.
+func (_u *PluginAssignmentUpdateOne) AddConcurrency(v int) *PluginAssignmentUpdateOne {
+	_u.mutation.AddConcurrency(v)
+	return _u
+}
+
 // SetGuardPermille sets the "guard_permille" field.
 func (_u *PluginAssignmentUpdateOne) SetGuardPermille(v int) *PluginAssignmentUpdateOne {
 	_u.mutation.ResetGuardPermille()
@@ -1271,6 +1324,11 @@ func (_u *PluginAssignmentUpdateOne) check() error {
 			return &ValidationError{Name: "timeout_seconds", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.timeout_seconds": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Concurrency(); ok {
+		if err := pluginassignment.ConcurrencyValidator(v); err != nil {
+			return &ValidationError{Name: "concurrency", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.concurrency": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.GuardPermille(); ok {
 		if err := pluginassignment.GuardPermilleValidator(v); err != nil {
 			return &ValidationError{Name: "guard_permille", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.guard_permille": %w`, err)}
@@ -1389,6 +1447,12 @@ func (_u *PluginAssignmentUpdateOne) sqlSave(ctx context.Context) (_node *Plugin
 	}
 	if value, ok := _u.mutation.AddedTimeoutSeconds(); ok {
 		_spec.AddField(pluginassignment.FieldTimeoutSeconds, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Concurrency(); ok {
+		_spec.SetField(pluginassignment.FieldConcurrency, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedConcurrency(); ok {
+		_spec.AddField(pluginassignment.FieldConcurrency, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.GuardPermille(); ok {
 		_spec.SetField(pluginassignment.FieldGuardPermille, field.TypeInt, value)

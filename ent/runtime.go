@@ -18,6 +18,7 @@ import (
 	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/indicator"
 	"github.com/openspms/spms/ent/job"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/orgunit"
 	"github.com/openspms/spms/ent/pause"
@@ -1015,6 +1016,113 @@ func init() {
 			return nil
 		}
 	}()
+	noticeMixin := schema.Notice{}.Mixin()
+	noticeMixinFields0 := noticeMixin[0].Fields()
+	_ = noticeMixinFields0
+	noticeMixinFields1 := noticeMixin[1].Fields()
+	_ = noticeMixinFields1
+	noticeFields := schema.Notice{}.Fields()
+	_ = noticeFields
+	// noticeDescRegionPath is the schema descriptor for region_path field.
+	noticeDescRegionPath := noticeMixinFields1[1].Descriptor()
+	// notice.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	notice.RegionPathValidator = noticeDescRegionPath.Validators[0].(func(string) error)
+	// noticeDescChannel is the schema descriptor for channel field.
+	noticeDescChannel := noticeFields[2].Descriptor()
+	// notice.ChannelValidator is a validator for the "channel" field. It is called by the builders before save.
+	notice.ChannelValidator = func() func(string) error {
+		validators := noticeDescChannel.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(channel string) error {
+			for _, fn := range fns {
+				if err := fn(channel); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// noticeDescRecipient is the schema descriptor for recipient field.
+	noticeDescRecipient := noticeFields[3].Descriptor()
+	// notice.RecipientValidator is a validator for the "recipient" field. It is called by the builders before save.
+	notice.RecipientValidator = func() func(string) error {
+		validators := noticeDescRecipient.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(recipient string) error {
+			for _, fn := range fns {
+				if err := fn(recipient); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// noticeDescText is the schema descriptor for text field.
+	noticeDescText := noticeFields[4].Descriptor()
+	// notice.TextValidator is a validator for the "text" field. It is called by the builders before save.
+	notice.TextValidator = func() func(string) error {
+		validators := noticeDescText.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(text string) error {
+			for _, fn := range fns {
+				if err := fn(text); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// noticeDescAttempts is the schema descriptor for attempts field.
+	noticeDescAttempts := noticeFields[6].Descriptor()
+	// notice.DefaultAttempts holds the default value on creation for the attempts field.
+	notice.DefaultAttempts = noticeDescAttempts.Default.(int)
+	// notice.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
+	notice.AttemptsValidator = noticeDescAttempts.Validators[0].(func(int) error)
+	// noticeDescCode is the schema descriptor for code field.
+	noticeDescCode := noticeFields[8].Descriptor()
+	// notice.DefaultCode holds the default value on creation for the code field.
+	notice.DefaultCode = noticeDescCode.Default.(string)
+	// noticeDescReceipt is the schema descriptor for receipt field.
+	noticeDescReceipt := noticeFields[9].Descriptor()
+	// notice.DefaultReceipt holds the default value on creation for the receipt field.
+	notice.DefaultReceipt = noticeDescReceipt.Default.(string)
+	// notice.ReceiptValidator is a validator for the "receipt" field. It is called by the builders before save.
+	notice.ReceiptValidator = noticeDescReceipt.Validators[0].(func(string) error)
+	// noticeDescReason is the schema descriptor for reason field.
+	noticeDescReason := noticeFields[10].Descriptor()
+	// notice.DefaultReason holds the default value on creation for the reason field.
+	notice.DefaultReason = noticeDescReason.Default.(string)
+	// notice.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	notice.ReasonValidator = noticeDescReason.Validators[0].(func(string) error)
+	// noticeDescID is the schema descriptor for id field.
+	noticeDescID := noticeMixinFields0[0].Descriptor()
+	// notice.DefaultID holds the default value on creation for the id field.
+	notice.DefaultID = noticeDescID.Default.(func() string)
+	// notice.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	notice.IDValidator = func() func(string) error {
+		validators := noticeDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	optimizationrunMixin := schema.OptimizationRun{}.Mixin()
 	optimizationrunMixinFields0 := optimizationrunMixin[0].Fields()
 	_ = optimizationrunMixinFields0
@@ -1066,16 +1174,20 @@ func init() {
 	optimizationrunDescIsolation := optimizationrunFields[14].Descriptor()
 	// optimizationrun.DefaultIsolation holds the default value on creation for the isolation field.
 	optimizationrun.DefaultIsolation = optimizationrunDescIsolation.Default.([]string)
+	// optimizationrunDescReplayOf is the schema descriptor for replay_of field.
+	optimizationrunDescReplayOf := optimizationrunFields[15].Descriptor()
+	// optimizationrun.DefaultReplayOf holds the default value on creation for the replay_of field.
+	optimizationrun.DefaultReplayOf = optimizationrunDescReplayOf.Default.(string)
 	// optimizationrunDescResultDigest is the schema descriptor for result_digest field.
-	optimizationrunDescResultDigest := optimizationrunFields[15].Descriptor()
+	optimizationrunDescResultDigest := optimizationrunFields[18].Descriptor()
 	// optimizationrun.DefaultResultDigest holds the default value on creation for the result_digest field.
 	optimizationrun.DefaultResultDigest = optimizationrunDescResultDigest.Default.(string)
 	// optimizationrunDescCode is the schema descriptor for code field.
-	optimizationrunDescCode := optimizationrunFields[16].Descriptor()
+	optimizationrunDescCode := optimizationrunFields[19].Descriptor()
 	// optimizationrun.DefaultCode holds the default value on creation for the code field.
 	optimizationrun.DefaultCode = optimizationrunDescCode.Default.(string)
 	// optimizationrunDescDetail is the schema descriptor for detail field.
-	optimizationrunDescDetail := optimizationrunFields[17].Descriptor()
+	optimizationrunDescDetail := optimizationrunFields[20].Descriptor()
 	// optimizationrun.DefaultDetail holds the default value on creation for the detail field.
 	optimizationrun.DefaultDetail = optimizationrunDescDetail.Default.(string)
 	// optimizationrunDescID is the schema descriptor for id field.
@@ -1371,20 +1483,26 @@ func init() {
 	pluginassignment.DefaultTimeoutSeconds = pluginassignmentDescTimeoutSeconds.Default.(int)
 	// pluginassignment.TimeoutSecondsValidator is a validator for the "timeout_seconds" field. It is called by the builders before save.
 	pluginassignment.TimeoutSecondsValidator = pluginassignmentDescTimeoutSeconds.Validators[0].(func(int) error)
+	// pluginassignmentDescConcurrency is the schema descriptor for concurrency field.
+	pluginassignmentDescConcurrency := pluginassignmentFields[18].Descriptor()
+	// pluginassignment.DefaultConcurrency holds the default value on creation for the concurrency field.
+	pluginassignment.DefaultConcurrency = pluginassignmentDescConcurrency.Default.(int)
+	// pluginassignment.ConcurrencyValidator is a validator for the "concurrency" field. It is called by the builders before save.
+	pluginassignment.ConcurrencyValidator = pluginassignmentDescConcurrency.Validators[0].(func(int) error)
 	// pluginassignmentDescGuardPermille is the schema descriptor for guard_permille field.
-	pluginassignmentDescGuardPermille := pluginassignmentFields[18].Descriptor()
+	pluginassignmentDescGuardPermille := pluginassignmentFields[19].Descriptor()
 	// pluginassignment.DefaultGuardPermille holds the default value on creation for the guard_permille field.
 	pluginassignment.DefaultGuardPermille = pluginassignmentDescGuardPermille.Default.(int)
 	// pluginassignment.GuardPermilleValidator is a validator for the "guard_permille" field. It is called by the builders before save.
 	pluginassignment.GuardPermilleValidator = pluginassignmentDescGuardPermille.Validators[0].(func(int) error)
 	// pluginassignmentDescGuardRuns is the schema descriptor for guard_runs field.
-	pluginassignmentDescGuardRuns := pluginassignmentFields[19].Descriptor()
+	pluginassignmentDescGuardRuns := pluginassignmentFields[20].Descriptor()
 	// pluginassignment.DefaultGuardRuns holds the default value on creation for the guard_runs field.
 	pluginassignment.DefaultGuardRuns = pluginassignmentDescGuardRuns.Default.(int)
 	// pluginassignment.GuardRunsValidator is a validator for the "guard_runs" field. It is called by the builders before save.
 	pluginassignment.GuardRunsValidator = pluginassignmentDescGuardRuns.Validators[0].(func(int) error)
 	// pluginassignmentDescReason is the schema descriptor for reason field.
-	pluginassignmentDescReason := pluginassignmentFields[21].Descriptor()
+	pluginassignmentDescReason := pluginassignmentFields[22].Descriptor()
 	// pluginassignment.DefaultReason holds the default value on creation for the reason field.
 	pluginassignment.DefaultReason = pluginassignmentDescReason.Default.(string)
 	// pluginassignment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.

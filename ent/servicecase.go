@@ -105,13 +105,15 @@ type ServiceCaseEdges struct {
 	Breaches []*Breach `json:"breaches,omitempty"`
 	// Actions holds the value of the actions edge.
 	Actions []*TaskAction `json:"actions,omitempty"`
+	// Notices holds the value of the notices edge.
+	Notices []*Notice `json:"notices,omitempty"`
 	// Surveys holds the value of the surveys edge.
 	Surveys []*SurveyResponse `json:"surveys,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [17]bool
+	loadedTypes [18]bool
 	// totalCount holds the count of the edges above.
-	totalCount [17]map[string]int
+	totalCount [18]map[string]int
 
 	namedCalled   map[string][]*ServiceCase
 	namedTasks    map[string][]*Task
@@ -124,6 +126,7 @@ type ServiceCaseEdges struct {
 	namedStages   map[string][]*StageVisit
 	namedBreaches map[string][]*Breach
 	namedActions  map[string][]*TaskAction
+	namedNotices  map[string][]*Notice
 	namedSurveys  map[string][]*SurveyResponse
 }
 
@@ -281,10 +284,19 @@ func (e ServiceCaseEdges) ActionsOrErr() ([]*TaskAction, error) {
 	return nil, &NotLoadedError{edge: "actions"}
 }
 
+// NoticesOrErr returns the Notices value or an error if the edge
+// was not loaded in eager-loading.
+func (e ServiceCaseEdges) NoticesOrErr() ([]*Notice, error) {
+	if e.loadedTypes[16] {
+		return e.Notices, nil
+	}
+	return nil, &NotLoadedError{edge: "notices"}
+}
+
 // SurveysOrErr returns the Surveys value or an error if the edge
 // was not loaded in eager-loading.
 func (e ServiceCaseEdges) SurveysOrErr() ([]*SurveyResponse, error) {
-	if e.loadedTypes[16] {
+	if e.loadedTypes[17] {
 		return e.Surveys, nil
 	}
 	return nil, &NotLoadedError{edge: "surveys"}
@@ -550,6 +562,11 @@ func (_m *ServiceCase) QueryBreaches() *BreachQuery {
 // QueryActions queries the "actions" edge of the ServiceCase entity.
 func (_m *ServiceCase) QueryActions() *TaskActionQuery {
 	return NewServiceCaseClient(_m.config).QueryActions(_m)
+}
+
+// QueryNotices queries the "notices" edge of the ServiceCase entity.
+func (_m *ServiceCase) QueryNotices() *NoticeQuery {
+	return NewServiceCaseClient(_m.config).QueryNotices(_m)
 }
 
 // QuerySurveys queries the "surveys" edge of the ServiceCase entity.
@@ -913,6 +930,30 @@ func (_m *ServiceCase) appendNamedActions(name string, edges ...*TaskAction) {
 		_m.Edges.namedActions[name] = []*TaskAction{}
 	} else {
 		_m.Edges.namedActions[name] = append(_m.Edges.namedActions[name], edges...)
+	}
+}
+
+// NamedNotices returns the Notices named value or an error if the edge was not
+// loaded in eager-loading with this name.
+func (_m *ServiceCase) NamedNotices(name string) ([]*Notice, error) {
+	if _m.Edges.namedNotices == nil {
+		return nil, &NotLoadedError{edge: name}
+	}
+	nodes, ok := _m.Edges.namedNotices[name]
+	if !ok {
+		return nil, &NotLoadedError{edge: name}
+	}
+	return nodes, nil
+}
+
+func (_m *ServiceCase) appendNamedNotices(name string, edges ...*Notice) {
+	if _m.Edges.namedNotices == nil {
+		_m.Edges.namedNotices = make(map[string][]*Notice)
+	}
+	if len(edges) == 0 {
+		_m.Edges.namedNotices[name] = []*Notice{}
+	} else {
+		_m.Edges.namedNotices[name] = append(_m.Edges.namedNotices[name], edges...)
 	}
 }
 

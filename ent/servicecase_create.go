@@ -16,6 +16,7 @@ import (
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/region"
@@ -453,6 +454,21 @@ func (_c *ServiceCaseCreate) AddActions(v ...*TaskAction) *ServiceCaseCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddActionIDs(ids...)
+}
+
+// AddNoticeIDs adds the "notices" edge to the Notice entity by IDs.
+func (_c *ServiceCaseCreate) AddNoticeIDs(ids ...string) *ServiceCaseCreate {
+	_c.mutation.AddNoticeIDs(ids...)
+	return _c
+}
+
+// AddNotices adds the "notices" edges to the Notice entity.
+func (_c *ServiceCaseCreate) AddNotices(v ...*Notice) *ServiceCaseCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddNoticeIDs(ids...)
 }
 
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
@@ -987,6 +1003,22 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.NoticesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

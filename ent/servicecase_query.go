@@ -18,6 +18,7 @@ import (
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
@@ -55,6 +56,7 @@ type ServiceCaseQuery struct {
 	withStages        *StageVisitQuery
 	withBreaches      *BreachQuery
 	withActions       *TaskActionQuery
+	withNotices       *NoticeQuery
 	withSurveys       *SurveyResponseQuery
 	loadTotal         []func(context.Context, []*ServiceCase) error
 	modifiers         []func(*sql.Selector)
@@ -69,6 +71,7 @@ type ServiceCaseQuery struct {
 	withNamedStages   map[string]*StageVisitQuery
 	withNamedBreaches map[string]*BreachQuery
 	withNamedActions  map[string]*TaskActionQuery
+	withNamedNotices  map[string]*NoticeQuery
 	withNamedSurveys  map[string]*SurveyResponseQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -458,6 +461,28 @@ func (_q *ServiceCaseQuery) QueryActions() *TaskActionQuery {
 	return query
 }
 
+// QueryNotices chains the current query on the "notices" edge.
+func (_q *ServiceCaseQuery) QueryNotices() *NoticeQuery {
+	query := (&NoticeClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(servicecase.Table, servicecase.FieldID, selector),
+			sqlgraph.To(notice.Table, notice.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, servicecase.NoticesTable, servicecase.NoticesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
 // QuerySurveys chains the current query on the "surveys" edge.
 func (_q *ServiceCaseQuery) QuerySurveys() *SurveyResponseQuery {
 	query := (&SurveyResponseClient{config: _q.config}).Query()
@@ -688,6 +713,7 @@ func (_q *ServiceCaseQuery) Clone() *ServiceCaseQuery {
 		withStages:   _q.withStages.Clone(),
 		withBreaches: _q.withBreaches.Clone(),
 		withActions:  _q.withActions.Clone(),
+		withNotices:  _q.withNotices.Clone(),
 		withSurveys:  _q.withSurveys.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -872,6 +898,17 @@ func (_q *ServiceCaseQuery) WithActions(opts ...func(*TaskActionQuery)) *Service
 	return _q
 }
 
+// WithNotices tells the query-builder to eager-load the nodes that are connected to
+// the "notices" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithNotices(opts ...func(*NoticeQuery)) *ServiceCaseQuery {
+	query := (&NoticeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withNotices = query
+	return _q
+}
+
 // WithSurveys tells the query-builder to eager-load the nodes that are connected to
 // the "surveys" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *ServiceCaseQuery) WithSurveys(opts ...func(*SurveyResponseQuery)) *ServiceCaseQuery {
@@ -961,7 +998,7 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	var (
 		nodes       = []*ServiceCase{}
 		_spec       = _q.querySpec()
-		loadedTypes = [17]bool{
+		loadedTypes = [18]bool{
 			_q.withRegion != nil,
 			_q.withProcess != nil,
 			_q.withVersion != nil,
@@ -978,6 +1015,7 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 			_q.withStages != nil,
 			_q.withBreaches != nil,
 			_q.withActions != nil,
+			_q.withNotices != nil,
 			_q.withSurveys != nil,
 		}
 	)
@@ -1109,6 +1147,13 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 			return nil, err
 		}
 	}
+	if query := _q.withNotices; query != nil {
+		if err := _q.loadNotices(ctx, query, nodes,
+			func(n *ServiceCase) { n.Edges.Notices = []*Notice{} },
+			func(n *ServiceCase, e *Notice) { n.Edges.Notices = append(n.Edges.Notices, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withSurveys; query != nil {
 		if err := _q.loadSurveys(ctx, query, nodes,
 			func(n *ServiceCase) { n.Edges.Surveys = []*SurveyResponse{} },
@@ -1190,6 +1235,13 @@ func (_q *ServiceCaseQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 		if err := _q.loadActions(ctx, query, nodes,
 			func(n *ServiceCase) { n.appendNamedActions(name) },
 			func(n *ServiceCase, e *TaskAction) { n.appendNamedActions(name, e) }); err != nil {
+			return nil, err
+		}
+	}
+	for name, query := range _q.withNamedNotices {
+		if err := _q.loadNotices(ctx, query, nodes,
+			func(n *ServiceCase) { n.appendNamedNotices(name) },
+			func(n *ServiceCase, e *Notice) { n.appendNamedNotices(name, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -1692,6 +1744,36 @@ func (_q *ServiceCaseQuery) loadActions(ctx context.Context, query *TaskActionQu
 	}
 	return nil
 }
+func (_q *ServiceCaseQuery) loadNotices(ctx context.Context, query *NoticeQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *Notice)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*ServiceCase)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(notice.FieldCaseID)
+	}
+	query.Where(predicate.Notice(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(servicecase.NoticesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CaseID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "case_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *ServiceCaseQuery) loadSurveys(ctx context.Context, query *SurveyResponseQuery, nodes []*ServiceCase, init func(*ServiceCase), assign func(*ServiceCase, *SurveyResponse)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*ServiceCase)
@@ -2008,6 +2090,20 @@ func (_q *ServiceCaseQuery) WithNamedActions(name string, opts ...func(*TaskActi
 		_q.withNamedActions = make(map[string]*TaskActionQuery)
 	}
 	_q.withNamedActions[name] = query
+	return _q
+}
+
+// WithNamedNotices tells the query-builder to eager-load the nodes that are connected to the "notices"
+// edge with the given name. The optional arguments are used to configure the query builder of the edge.
+func (_q *ServiceCaseQuery) WithNamedNotices(name string, opts ...func(*NoticeQuery)) *ServiceCaseQuery {
+	query := (&NoticeClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	if _q.withNamedNotices == nil {
+		_q.withNamedNotices = make(map[string]*NoticeQuery)
+	}
+	_q.withNamedNotices[name] = query
 	return _q
 }
 

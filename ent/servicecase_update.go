@@ -18,6 +18,7 @@ import (
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/ent/servicecase"
@@ -415,6 +416,21 @@ func (_u *ServiceCaseUpdate) AddActions(v ...*TaskAction) *ServiceCaseUpdate {
 	return _u.AddActionIDs(ids...)
 }
 
+// AddNoticeIDs adds the "notices" edge to the Notice entity by IDs.
+func (_u *ServiceCaseUpdate) AddNoticeIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.AddNoticeIDs(ids...)
+	return _u
+}
+
+// AddNotices adds the "notices" edges to the Notice entity.
+func (_u *ServiceCaseUpdate) AddNotices(v ...*Notice) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddNoticeIDs(ids...)
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
 func (_u *ServiceCaseUpdate) AddSurveyIDs(ids ...string) *ServiceCaseUpdate {
 	_u.mutation.AddSurveyIDs(ids...)
@@ -676,6 +692,27 @@ func (_u *ServiceCaseUpdate) RemoveActions(v ...*TaskAction) *ServiceCaseUpdate 
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveActionIDs(ids...)
+}
+
+// ClearNotices clears all "notices" edges to the Notice entity.
+func (_u *ServiceCaseUpdate) ClearNotices() *ServiceCaseUpdate {
+	_u.mutation.ClearNotices()
+	return _u
+}
+
+// RemoveNoticeIDs removes the "notices" edge to Notice entities by IDs.
+func (_u *ServiceCaseUpdate) RemoveNoticeIDs(ids ...string) *ServiceCaseUpdate {
+	_u.mutation.RemoveNoticeIDs(ids...)
+	return _u
+}
+
+// RemoveNotices removes "notices" edges to Notice entities.
+func (_u *ServiceCaseUpdate) RemoveNotices(v ...*Notice) *ServiceCaseUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveNoticeIDs(ids...)
 }
 
 // ClearSurveys clears all "surveys" edges to the SurveyResponse entity.
@@ -1373,6 +1410,51 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.NoticesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedNoticesIDs(); len(nodes) > 0 && !_u.mutation.NoticesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.NoticesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _u.mutation.SurveysCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -1810,6 +1892,21 @@ func (_u *ServiceCaseUpdateOne) AddActions(v ...*TaskAction) *ServiceCaseUpdateO
 	return _u.AddActionIDs(ids...)
 }
 
+// AddNoticeIDs adds the "notices" edge to the Notice entity by IDs.
+func (_u *ServiceCaseUpdateOne) AddNoticeIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.AddNoticeIDs(ids...)
+	return _u
+}
+
+// AddNotices adds the "notices" edges to the Notice entity.
+func (_u *ServiceCaseUpdateOne) AddNotices(v ...*Notice) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddNoticeIDs(ids...)
+}
+
 // AddSurveyIDs adds the "surveys" edge to the SurveyResponse entity by IDs.
 func (_u *ServiceCaseUpdateOne) AddSurveyIDs(ids ...string) *ServiceCaseUpdateOne {
 	_u.mutation.AddSurveyIDs(ids...)
@@ -2071,6 +2168,27 @@ func (_u *ServiceCaseUpdateOne) RemoveActions(v ...*TaskAction) *ServiceCaseUpda
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveActionIDs(ids...)
+}
+
+// ClearNotices clears all "notices" edges to the Notice entity.
+func (_u *ServiceCaseUpdateOne) ClearNotices() *ServiceCaseUpdateOne {
+	_u.mutation.ClearNotices()
+	return _u
+}
+
+// RemoveNoticeIDs removes the "notices" edge to Notice entities by IDs.
+func (_u *ServiceCaseUpdateOne) RemoveNoticeIDs(ids ...string) *ServiceCaseUpdateOne {
+	_u.mutation.RemoveNoticeIDs(ids...)
+	return _u
+}
+
+// RemoveNotices removes "notices" edges to Notice entities.
+func (_u *ServiceCaseUpdateOne) RemoveNotices(v ...*Notice) *ServiceCaseUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveNoticeIDs(ids...)
 }
 
 // ClearSurveys clears all "surveys" edges to the SurveyResponse entity.
@@ -2791,6 +2909,51 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(taskaction.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.NoticesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedNoticesIDs(); len(nodes) > 0 && !_u.mutation.NoticesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.NoticesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: true,
+			Table:   servicecase.NoticesTable,
+			Columns: []string{servicecase.NoticesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(notice.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -44,6 +44,8 @@ type Tx struct {
 	Indicator *IndicatorClient
 	// Job is the client for interacting with the Job builders.
 	Job *JobClient
+	// Notice is the client for interacting with the Notice builders.
+	Notice *NoticeClient
 	// OptimizationRun is the client for interacting with the OptimizationRun builders.
 	OptimizationRun *OptimizationRunClient
 	// OrgUnit is the client for interacting with the OrgUnit builders.
@@ -244,6 +246,7 @@ func (tx *Tx) init() {
 	tx.IdempotencyKey = NewIdempotencyKeyClient(tx.config)
 	tx.Indicator = NewIndicatorClient(tx.config)
 	tx.Job = NewJobClient(tx.config)
+	tx.Notice = NewNoticeClient(tx.config)
 	tx.OptimizationRun = NewOptimizationRunClient(tx.config)
 	tx.OrgUnit = NewOrgUnitClient(tx.config)
 	tx.Pause = NewPauseClient(tx.config)

@@ -132,6 +132,14 @@ func (r *mutationResolver) SkipFailure(ctx context.Context, input execution.Skip
 	return r.failurePayload(apply(ctx, input, r.Cases.SkipFailure))(ctx)
 }
 
+func (r *mutationResolver) RetryNotice(ctx context.Context, input execution.JudgeNotice) (*model.NoticePayload, error) {
+	return r.noticePayload(apply(ctx, input, r.Cases.RetryNotice))(ctx)
+}
+
+func (r *mutationResolver) CancelNotice(ctx context.Context, input execution.JudgeNotice) (*model.NoticePayload, error) {
+	return r.noticePayload(apply(ctx, input, r.Cases.CancelNotice))(ctx)
+}
+
 func (r *mutationResolver) ResolveFailures(ctx context.Context, input execution.ResolveFailures) (*model.ResolveFailuresPayload, error) {
 	return resolvedFailures(apply(ctx, input, r.Cases.ResolveFailures))(ctx)
 }
@@ -199,6 +207,14 @@ func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[strin
 		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
 	}
 	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
+}
+
+func (r *queryResolver) Notices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder, where *ent.NoticeWhereInput, regionID *string) (*ent.NoticeConnection, error) {
+	q := r.Store.Client().Notice.Query()
+	if err := under(ctx, r.Store.Client(), regionID, func(p predicateSQL) { q.Where(p) }); err != nil {
+		return nil, err
+	}
+	return q.Paginate(ctx, after, first, before, last, ent.WithNoticeOrder(orderBy), ent.WithNoticeFilter(where.Filter))
 }
 
 func (r *queryResolver) TaskCandidates(ctx context.Context, taskID string) ([]*model.TaskCandidate, error) {

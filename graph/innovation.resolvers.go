@@ -115,6 +115,10 @@ func (r *queryResolver) PluginRuns(ctx context.Context, after *entgql.Cursor[str
 		ent.WithPluginRunOrder(orderBy), ent.WithPluginRunFilter(where.Filter))
 }
 
+func (r *queryResolver) RankedWorklist(ctx context.Context, role *string, regionID *string, mine *bool, first *int) ([]*model.RankedTask, error) {
+	return r.ranked(ctx, worklistFilter{role: role, regionID: regionID, mine: mine}, first)
+}
+
 func (r *queryResolver) PluginStatus(ctx context.Context) ([]*model.PluginStatus, error) {
 	list, err := r.Innovation.Status(ctx)
 	return pluginStatus(list), err

@@ -37,6 +37,8 @@ var vocabulary = map[string][]term{
 	"PluginAssignmentFallback":     {{"human", "转人工", "People do it"}, {"previous", "用上一版本", "The version before does it"}, {"fail", "转异常处理", "It fails"}},
 	"PluginRunMode":                {{"shadow", "旁路", "Shadow"}, {"pilot", "试点", "Pilot"}, {"full", "全量", "Full"}},
 	"PluginRunOutcome":             {{"running", "运行中", "Running"}, {"completed", "已完成", "Completed"}, {"waiting", "等待消息", "Waiting"}, {"retry", "将重试", "To be tried again"}, {"failed", "失败", "Failed"}, {"violated", "违反约定", "Broke the contract"}, {"lost", "结果丢失", "Lost"}},
+	"NoticeState":                  {{"queued", "待发送", "Queued"}, {"sent", "已发送", "Sent"}, {"failed", "发送失败", "Failed"}, {"cancelled", "已取消", "Cancelled"}},
+	"OptimizationRunReplay":        {{"none", "非重放", "No repetition"}, {"pending", "重放中", "Pending"}, {"same", "一致", "Same"}, {"log_differs", "日志不同", "Another log"}, {"result_differs", "结果不同", "Another result"}},
 	"OptimizationRunState":         {{"queued", "排队中", "Queued"}, {"running", "运行中", "Running"}, {"done", "已完成", "Done"}, {"failed", "失败", "Failed"}},
 	"ProposalState":                {{"open", "待决定", "Open"}, {"adopted", "已采纳", "Adopted"}, {"declined", "已搁置", "Declined"}},
 	"TaskSigningMode":              {{"all", "会签", "All sign"}, {"any", "或签", "Any one signs"}},

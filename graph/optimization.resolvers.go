@@ -23,6 +23,15 @@ func (r *mutationResolver) ProposeChanges(ctx context.Context, input optimizatio
 	return &model.OptimizationRunPayload{Run: row, UserErrors: refused}, err
 }
 
+func (r *mutationResolver) ReplayOptimization(ctx context.Context, input optimization.ReplayOptimization) (*model.OptimizationRunPayload, error) {
+	id, refused, err := apply(ctx, input, r.Optimization.Replay)
+	if err != nil {
+		return nil, err
+	}
+	row, err := shown(ctx, id, r.Store.Client().OptimizationRun.Get)
+	return &model.OptimizationRunPayload{Run: row, UserErrors: refused}, err
+}
+
 func (r *mutationResolver) AdoptProposal(ctx context.Context, input optimization.JudgeProposal) (*model.ProposalPayload, error) {
 	id, refused, err := apply(ctx, input, r.Optimization.Adopt)
 	if err != nil {

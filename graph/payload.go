@@ -93,6 +93,17 @@ func (r *Resolver) failurePayload(out execution.FailureResult, refused []*model.
 	}
 }
 
+// noticePayload shows the notice that a mutation has changed.
+func (r *Resolver) noticePayload(id string, refused []*model.UserError, err error) func(context.Context) (*model.NoticePayload, error) {
+	return func(ctx context.Context) (*model.NoticePayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, id, r.Store.Client().Notice.Get)
+		return &model.NoticePayload{Notice: row, UserErrors: refused}, err
+	}
+}
+
 // resolvedFailures shows what became of each failure of a batch.
 func resolvedFailures(out execution.Resolved, refused []*model.UserError, err error) func(context.Context) (*model.ResolveFailuresPayload, error) {
 	return func(ctx context.Context) (*model.ResolveFailuresPayload, error) {

@@ -1,9 +1,45 @@
 package graph
 
 import (
+	"context"
+
+	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/graph/model"
+	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/innovation"
 	"github.com/openspms/spms/internal/pluginhost"
 )
+
+// rankedDefault and rankedMax are how many ranked tasks are returned.
+const rankedDefault, rankedMax = 50, 200
+
+// ranked are the open tasks of a worklist in the order of the scorers.
+func (r *Resolver) ranked(ctx context.Context, f worklistFilter, first *int) ([]*model.RankedTask, error) {
+	n := rankedDefault
+	if first != nil {
+		n = *first
+	}
+	if n < 1 || n > rankedMax {
+		return nil, fault.E(fault.Invalid, "PAGE_SIZE_TOO_LARGE", fault.P("got", n), fault.P("limit", rankedMax)).At("first")
+	}
+	q, err := worklistQuery(ctx, r.Store.Client(), f)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := q.Order(task.ByDueOrder(), task.ByID()).Limit(innovation.MaxRanked).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.Innovation.Rank(ctx, tasks)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*model.RankedTask, 0, n)
+	for _, x := range list[:min(n, len(list))] {
+		out = append(out, &model.RankedTask{Task: x.Task, Score: x.Score, Reason: x.Reason, Version: x.Version, Code: x.Code})
+	}
+	return out, nil
+}
 
 // pluginStatus is what a node knows of the plugins that it has started.
 func pluginStatus(list []pluginhost.Status) []*model.PluginStatus {

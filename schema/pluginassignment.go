@@ -44,6 +44,7 @@ func (PluginAssignment) Fields() []ent.Field {
 		field.String("fallback_role").Default("").Annotations(class.Public, noFilter),
 		field.Int("attempts").Range(1, 20).Default(3).Annotations(class.Public, noFilter).Comment("Tries of a task before the fallback."),
 		field.Int("timeout_seconds").Range(1, 300).Default(30).Annotations(class.Public, noFilter),
+		field.Int("concurrency").Range(1, 64).Default(8).Annotations(class.Public, noFilter).Comment("Calls at a time on one node."),
 		field.Int("guard_permille").Range(0, 1000).Default(200).Annotations(class.Public, noFilter).Comment("Share of failed runs above which the assignment returns to what ran before."),
 		field.Int("guard_runs").Range(1, 10000).Default(20).Annotations(class.Public, noFilter).Comment("Runs that are looked at, and must have been made first."),
 		field.String("assigned_by").Annotations(class.Internal, noFilter),

@@ -67,6 +67,7 @@ func (ServiceCase) Edges() []ent.Edge {
 		edge.From("stages", StageVisit.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("breaches", Breach.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 		edge.From("actions", TaskAction.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
+		edge.From("notices", Notice.Type).Ref("case").Annotations(paged(), noFilter),
 		edge.From("surveys", SurveyResponse.Type).Ref("case").Annotations(paged(), noFilter).Annotations(noFilter),
 	}
 }

@@ -16,11 +16,13 @@ import (
 	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/pluginhost/sandbox"
 	"github.com/openspms/spms/internal/store/storetest"
+	"github.com/openspms/spms/plugins/builtin"
 	"github.com/openspms/spms/server"
 )
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	builtin.Main()
 	code := m.Run()
 	storetest.DropTemplate()
 	os.Exit(code)

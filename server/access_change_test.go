@@ -143,6 +143,9 @@ var changes = map[string]change{
 	"endPluginAssignment": {access.AssignPlugin, "PluginAssignment", in(`assignmentID: %q, reason: "x"`, "id"), state("active")},
 	"proposeChanges":      {access.Optimize, "Region", in(`strategyID: "plugin-cn@1.0.0", processID: "ftth-install@1", regionID: %q`, "code"), nil},
 	"adoptProposal":       {access.Optimize, "Proposal", in(`proposalID: %q`, "id"), nil},
+	"replayOptimization":  {access.Optimize, "OptimizationRun", in(`runID: %q`, "id"), state("done")},
+	"retryNotice":         {access.ResolveFailure, "Notice", in(`noticeID: %q, reason: "x"`, "id"), state("failed")},
+	"cancelNotice":        {access.ResolveFailure, "Notice", in(`noticeID: %q, reason: "x"`, "id"), state("queued")},
 	"declineProposal":     {access.Optimize, "Proposal", in(`proposalID: %q, reason: "x"`, "id"), nil},
 	"revokeToken":         {access.KeepTokens, "APIToken", in(`tokenID: %q`, "id"), nil},
 }

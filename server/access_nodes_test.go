@@ -157,8 +157,9 @@ var singles = map[string]single{
 	"indicatorValues": {"Region", func(_ *matrix, c column) string {
 		return fmt.Sprintf(`indicatorID: "ENT-FTTH-48H", regionID: %q, from: "2026-01-01T00:00:00Z", to: "2026-04-01T00:00:00Z"`, c["code"])
 	}, "{ n }"},
-	"plugin":       {"Plugin", byColumn("name", "name"), "{ __typename id }"},
-	"pluginStatus": {ask: "{ name state }"},
+	"plugin":         {"Plugin", byColumn("name", "name"), "{ __typename id }"},
+	"pluginStatus":   {ask: "{ name state }"},
+	"rankedWorklist": {"Region", byColumn("regionID", "code"), "{ score reason code task { __typename id } version { __typename id } }"},
 	"checkProcess": {"Region", func(m *matrix, c column) string {
 		return fmt.Sprintf("regionID: %q, bpmn: %s", c["code"], literal(processOf(m.o.t, "check")))
 	}, "{ ok }"},

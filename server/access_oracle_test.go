@@ -66,6 +66,7 @@ var entities = map[string]entity{
 	"CaseEvent":       {table: "case_events", right: "case.read"},
 	"Failure":         {table: "failures", right: "case.read"},
 	"Evidence":        {table: "evidences", right: "case.read"},
+	"Notice":          {table: "notices", right: "case.read"},
 	"SurveyResponse":  {table: "survey_responses", right: "case.read"},
 	"TaskSigner":      {table: "task_signers", right: "case.read"},
 	"TaskAction":      {table: "task_actions", right: "case.read"},

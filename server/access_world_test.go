@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/store"
@@ -135,7 +136,7 @@ func (o *office) staffID(code string) string {
 	return fmt.Sprint(o.get("demo-admin", fmt.Sprintf(`{ staff(where: {code: %q}) { edges { node { id } } } }`, code), "staff", "edges", 0, "node", "id"))
 }
 
-// failure writes a technical failure of a case as the server would.
+// failure writes a technical failure and notices of a case as the server would.
 func (o *office) failure(c city) {
 	o.t.Helper()
 	for _, row := range o.table("service_cases") {
@@ -144,6 +145,13 @@ func (o *office) failure(c city) {
 		}
 		ctx := access.With(o.t.Context(), access.System("test"))
 		err := o.house.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			for _, state := range []notice.State{notice.StateQueued, notice.StateFailed} {
+				err := tx.Notice.Create().SetCaseID(row["id"]).SetTaskID("task_x").SetChannel("sms").SetRecipient("contact.phone").SetText("x").SetState(state).
+					SetNextAt(rows.Far).SetRegionID(row["region_id"]).SetRegionPath(row["region_path"]).SetCreatedAt(o.clock.Now()).Exec(ctx)
+				if err != nil {
+					return err
+				}
+			}
 			return tx.Failure.Create().SetCaseID(row["id"]).SetTokenSeq(1).SetNodeID("a_disp").SetCode("EXPRESSION_FAILED").SetRetryAt(rows.Far).
 				SetRegionID(row["region_id"]).SetRegionPath(row["region_path"]).SetCreatedAt(o.clock.Now()).Exec(ctx)
 		})
@@ -186,7 +194,7 @@ func (o *office) plugins() {
 					if p["state"] != "published" {
 						continue
 					}
-					run, err := tx.OptimizationRun.Create().SetPluginVersionID(v.ID).SetBaseID(p["id"]).SetBaseDigest("x").SetSeed("1").SetLeaseUntil(now).SetAskedBy("x").
+					run, err := tx.OptimizationRun.Create().SetPluginVersionID(v.ID).SetBaseID(p["id"]).SetBaseDigest("x").SetSeed("1").SetAsOf(now).SetState("done").SetLeaseUntil(now).SetAskedBy("x").
 						SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
 					if err != nil {
 						return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -57,6 +58,8 @@ type serveCmd struct {
 	ShutdownTimeout string   `default:"20s" setting:"SPMS_SHUTDOWN_TIMEOUT" placeholder:"DURATION" help:"At a stop, how long running requests may take to finish. 停机时限。"`
 	PluginTrust     []string `setting:"SPMS_PLUGIN_TRUST" placeholder:"FILE" help:"Files with the minisign public keys whose plugins are taken, separated by commas. 受信任的插件签名公钥文件。"`
 	SecretKey       string   `setting:"SPMS_SECRET_KEY" placeholder:"KEY" help:"Key that encrypts secrets of plugin configurations: 32 bytes in base64. 加密插件机密配置的密钥。"`
+	NoticeURL       string   `setting:"SPMS_NOTICE_URL" placeholder:"URL" help:"Gateway that takes the notices of cases by POST, one JSON letter each; without it they are written into the folder notices of the data. 通知网关地址。"`
+	NoticeToken     string   `setting:"SPMS_NOTICE_TOKEN" placeholder:"TOKEN" help:"Bearer token for the gateway of notices. 通知网关令牌。"`
 	MemoryLimit     string   `default:"2GiB" setting:"SPMS_MEMORY_LIMIT" placeholder:"SIZE" help:"Soft memory limit, such as 512MiB or 2GiB; the collector runs less often below it; 0 for none. 内存软上限。"`
 }
 
@@ -82,11 +85,25 @@ func (f *serveCmd) config() (cfg ServeConfig, err error) {
 	if cfg.ShutdownTimeout, err = parseDuration("shutdown-timeout", f.ShutdownTimeout, 5*time.Minute); err != nil {
 		return cfg, err
 	}
+	if cfg.Notices, err = f.notices(cfg.Database); err != nil {
+		return cfg, err
+	}
 	if cfg.Plugins, err = f.plugins(cfg.Database); err != nil {
 		return cfg, err
 	}
 	cfg.MemoryLimit, err = parseBytes("memory-limit", f.MemoryLimit)
 	return cfg, err
+}
+
+// notices says where the notices of cases go.
+func (f *serveCmd) notices(db Database) (NoticeConfig, error) {
+	if f.NoticeURL != "" {
+		u, err := url.Parse(f.NoticeURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+			return NoticeConfig{}, refuse("notice-url", f.NoticeURL, "http://… or https://… without a user")
+		}
+	}
+	return NoticeConfig{Dir: filepath.Join(db.Dir, "notices"), URL: f.NoticeURL, Token: f.NoticeToken}, nil
 }
 
 // plugins says how plugins are run: beside the database, on this machine.

@@ -47,6 +47,7 @@ type ServeConfig struct {
 	ShutdownTimeout time.Duration // for requests that are still running
 	MemoryLimit     int64         // soft limit of the process in bytes; 0: none
 	Plugins         PluginConfig
+	Notices         NoticeConfig
 }
 
 // TuneMemory tells the collector to run less often below the memory limit: with

@@ -43,7 +43,7 @@ func serve(ctx context.Context, c Console, cfg ServeConfig) error {
 		if err := h.OpenPlugins(cfg.Plugins); err != nil {
 			return Doors{}, closing(h, err)
 		}
-		stop := h.Start(ctx)
+		stop := h.Start(ctx, cfg.Notices)
 		return Doors{
 			Routes: h.routes(ctx, s, cfg.Auth),
 			Close:  func() error { stop(); return h.Close() },
@@ -52,15 +52,16 @@ func serve(ctx context.Context, c Console, cfg ServeConfig) error {
 	})
 }
 
-// Start runs what works without being asked, timers and recounts, and returns
-// the function that stops it and waits.
-func (h *House) Start(ctx context.Context) (stop func()) {
+// Start runs what works without being asked, such as timers, plugins and notices, and
+// returns the function that stops it and waits.
+func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.RunTimers(work) })
 	running.Go(func() { h.WatchCalendars(work) })
 	running.Go(func() { h.RunPlugins(work) })
 	running.Go(func() { h.RunOptimizations(work) })
+	running.Go(func() { h.RunNotices(work, notices.messenger()) })
 	return func() { cancel(); running.Wait() }
 }
 

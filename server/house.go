@@ -49,7 +49,9 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	h.Standards = standard.New(h.Door)
 	h.Definitions = definition.New(h.Door, h.Standards)
 	h.Cases = execution.New(h.Door, h.Definitions, h.Standards, h.Workforce)
-	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{})
+	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{}); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{})
 	return h, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/privacy"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/plugins/builtin"
 )
 
 // PluginConfig says how a server runs plugins.
@@ -28,7 +29,7 @@ type PluginConfig struct {
 // OpenPlugins lets the house start plugins. Errors: PLUGIN_KEY_MALFORMED,
 // SECRET_KEY_LENGTH, those of the file system.
 func (h *House) OpenPlugins(c PluginConfig) error {
-	o := innovation.Options{Dir: c.Dir}
+	o := innovation.Options{Dir: c.Dir, Shipped: builtin.All()}
 	var err error
 	if o.Trusted, err = trusted(c.Trust); err != nil {
 		return err
@@ -45,7 +46,9 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 		return err
 	}
 	o.Host, h.plugins = host, host
-	h.Innovation = innovation.New(h.Door, h.Definitions, h.Cases, o)
+	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, o); err != nil {
+		return err
+	}
 	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{Host: host, Artifact: h.Innovation.Artifact})
 	return nil
 }
@@ -54,7 +57,14 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 // when a task changes or is assigned, and at least every second.
 func (h *House) RunPlugins(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
+	shipped := false
 	for ctx.Err() == nil {
+		if !shipped {
+			var err error
+			if shipped, err = h.Innovation.Ship(ctx); err != nil && ctx.Err() == nil {
+				h.Log.Warn("enter the plugins of the product into the catalog", "code", fault.CodeOf(err), "err", err)
+			}
+		}
 		called, err := h.Innovation.Tick(ctx)
 		if err != nil && ctx.Err() == nil {
 			err = store.Explain(err)

@@ -1004,6 +1004,82 @@ var (
 			},
 		},
 	}
+	// NoticesColumns holds the columns for the "notices" table.
+	NoticesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "task_id", Type: field.TypeString},
+		{Name: "channel", Type: field.TypeString, Size: 32},
+		{Name: "recipient", Type: field.TypeString, Size: 128},
+		{Name: "text", Type: field.TypeString, Size: 4000},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"queued", "sent", "failed", "cancelled"}, Default: "queued"},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_at", Type: field.TypeTime},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "receipt", Type: field.TypeString, Size: 200, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+	}
+	// NoticesTable holds the schema information for the "notices" table.
+	NoticesTable = &schema.Table{
+		Name:       "notices",
+		Columns:    NoticesColumns,
+		PrimaryKey: []*schema.Column{NoticesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "notices_regions_region",
+				Columns:    []*schema.Column{NoticesColumns[14]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "notices_service_cases_case",
+				Columns:    []*schema.Column{NoticesColumns[15]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "notice_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						NoticesColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "notice_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[14]},
+			},
+			{
+				Name:    "notice_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[15]},
+			},
+			{
+				Name:    "notice_task_id",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[3]},
+			},
+			{
+				Name:    "notice_channel",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[4]},
+			},
+			{
+				Name:    "notice_state_next_at",
+				Unique:  false,
+				Columns: []*schema.Column{NoticesColumns[7], NoticesColumns[9]},
+			},
+		},
+	}
 	// OptimizationRunsColumns holds the columns for the "optimization_runs" table.
 	OptimizationRunsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -1022,6 +1098,9 @@ var (
 		{Name: "questions", Type: field.TypeInt, Default: 0},
 		{Name: "violations", Type: field.TypeJSON},
 		{Name: "isolation", Type: field.TypeJSON},
+		{Name: "replay_of", Type: field.TypeString, Default: ""},
+		{Name: "as_of", Type: field.TypeTime},
+		{Name: "replay", Type: field.TypeEnum, Enums: []string{"none", "pending", "same", "log_differs", "result_differs"}, Default: "none"},
 		{Name: "result_digest", Type: field.TypeString, Default: ""},
 		{Name: "code", Type: field.TypeString, Default: ""},
 		{Name: "detail", Type: field.TypeString, Size: 2147483647, Default: ""},
@@ -1039,19 +1118,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "optimization_runs_regions_region",
-				Columns:    []*schema.Column{OptimizationRunsColumns[21]},
+				Columns:    []*schema.Column{OptimizationRunsColumns[24]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "optimization_runs_plugin_versions_plugin_version",
-				Columns:    []*schema.Column{OptimizationRunsColumns[22]},
+				Columns:    []*schema.Column{OptimizationRunsColumns[25]},
 				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "optimization_runs_process_versions_base",
-				Columns:    []*schema.Column{OptimizationRunsColumns[23]},
+				Columns:    []*schema.Column{OptimizationRunsColumns[26]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1070,7 +1149,7 @@ var (
 			{
 				Name:    "optimizationrun_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{OptimizationRunsColumns[21]},
+				Columns: []*schema.Column{OptimizationRunsColumns[24]},
 			},
 			{
 				Name:    "optimizationrun_state_lease_until",
@@ -1080,12 +1159,12 @@ var (
 			{
 				Name:    "optimizationrun_plugin_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{OptimizationRunsColumns[22]},
+				Columns: []*schema.Column{OptimizationRunsColumns[25]},
 			},
 			{
 				Name:    "optimizationrun_base_id",
 				Unique:  false,
-				Columns: []*schema.Column{OptimizationRunsColumns[23]},
+				Columns: []*schema.Column{OptimizationRunsColumns[26]},
 			},
 		},
 	}
@@ -1273,6 +1352,7 @@ var (
 		{Name: "fallback_role", Type: field.TypeString, Default: ""},
 		{Name: "attempts", Type: field.TypeInt, Default: 3},
 		{Name: "timeout_seconds", Type: field.TypeInt, Default: 30},
+		{Name: "concurrency", Type: field.TypeInt, Default: 8},
 		{Name: "guard_permille", Type: field.TypeInt, Default: 200},
 		{Name: "guard_runs", Type: field.TypeInt, Default: 20},
 		{Name: "assigned_by", Type: field.TypeString},
@@ -1291,19 +1371,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "plugin_assignments_regions_region",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[25]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[26]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_assignments_plugins_plugin",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[26]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[27]},
 				RefColumns: []*schema.Column{PluginsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_assignments_plugin_versions_version",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[27]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[28]},
 				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1322,12 +1402,12 @@ var (
 			{
 				Name:    "pluginassignment_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[25]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[26]},
 			},
 			{
 				Name:    "pluginassignment_plugin_id_region_id_topic",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[26], PluginAssignmentsColumns[25], PluginAssignmentsColumns[3]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[27], PluginAssignmentsColumns[26], PluginAssignmentsColumns[3]},
 			},
 			{
 				Name:    "pluginassignment_state_topic",
@@ -1337,7 +1417,7 @@ var (
 			{
 				Name:    "pluginassignment_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[27]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[28]},
 			},
 		},
 	}
@@ -2792,6 +2872,7 @@ var (
 		IdempotencyKeysTable,
 		IndicatorsTable,
 		JobsTable,
+		NoticesTable,
 		OptimizationRunsTable,
 		OrgUnitsTable,
 		PausesTable,
@@ -2852,6 +2933,8 @@ func init() {
 	IndicatorsTable.ForeignKeys[0].RefTable = RegionsTable
 	IndicatorsTable.ForeignKeys[1].RefTable = StandardVersionsTable
 	IndicatorsTable.ForeignKeys[2].RefTable = ClausesTable
+	NoticesTable.ForeignKeys[0].RefTable = RegionsTable
+	NoticesTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	OptimizationRunsTable.ForeignKeys[0].RefTable = RegionsTable
 	OptimizationRunsTable.ForeignKeys[1].RefTable = PluginVersionsTable
 	OptimizationRunsTable.ForeignKeys[2].RefTable = ProcessVersionsTable

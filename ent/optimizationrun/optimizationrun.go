@@ -52,6 +52,12 @@ const (
 	FieldViolations = "violations"
 	// FieldIsolation holds the string denoting the isolation field in the database.
 	FieldIsolation = "isolation"
+	// FieldReplayOf holds the string denoting the replay_of field in the database.
+	FieldReplayOf = "replay_of"
+	// FieldAsOf holds the string denoting the as_of field in the database.
+	FieldAsOf = "as_of"
+	// FieldReplay holds the string denoting the replay field in the database.
+	FieldReplay = "replay"
 	// FieldResultDigest holds the string denoting the result_digest field in the database.
 	FieldResultDigest = "result_digest"
 	// FieldCode holds the string denoting the code field in the database.
@@ -123,6 +129,9 @@ var Columns = []string{
 	FieldQuestions,
 	FieldViolations,
 	FieldIsolation,
+	FieldReplayOf,
+	FieldAsOf,
+	FieldReplay,
 	FieldResultDigest,
 	FieldCode,
 	FieldDetail,
@@ -163,6 +172,8 @@ var (
 	DefaultViolations []string
 	// DefaultIsolation holds the default value on creation for the "isolation" field.
 	DefaultIsolation []string
+	// DefaultReplayOf holds the default value on creation for the "replay_of" field.
+	DefaultReplayOf string
 	// DefaultResultDigest holds the default value on creation for the "result_digest" field.
 	DefaultResultDigest string
 	// DefaultCode holds the default value on creation for the "code" field.
@@ -200,6 +211,35 @@ func StateValidator(s State) error {
 		return nil
 	default:
 		return fmt.Errorf("optimizationrun: invalid enum value for state field: %q", s)
+	}
+}
+
+// Replay defines the type for the "replay" enum field.
+type Replay string
+
+// ReplayNone is the default value of the Replay enum.
+const DefaultReplay = ReplayNone
+
+// Replay values.
+const (
+	ReplayNone          Replay = "none"
+	ReplayPending       Replay = "pending"
+	ReplaySame          Replay = "same"
+	ReplayLogDiffers    Replay = "log_differs"
+	ReplayResultDiffers Replay = "result_differs"
+)
+
+func (r Replay) String() string {
+	return string(r)
+}
+
+// ReplayValidator is a validator for the "replay" field enum values. It is called by the builders before save.
+func ReplayValidator(r Replay) error {
+	switch r {
+	case ReplayNone, ReplayPending, ReplaySame, ReplayLogDiffers, ReplayResultDiffers:
+		return nil
+	default:
+		return fmt.Errorf("optimizationrun: invalid enum value for replay field: %q", r)
 	}
 }
 
@@ -289,6 +329,21 @@ func ByLogDigest(opts ...sql.OrderTermOption) OrderOption {
 // ByQuestions orders the results by the questions field.
 func ByQuestions(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQuestions, opts...).ToFunc()
+}
+
+// ByReplayOf orders the results by the replay_of field.
+func ByReplayOf(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReplayOf, opts...).ToFunc()
+}
+
+// ByAsOf orders the results by the as_of field.
+func ByAsOf(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAsOf, opts...).ToFunc()
+}
+
+// ByReplay orders the results by the replay field.
+func ByReplay(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReplay, opts...).ToFunc()
 }
 
 // ByResultDigest orders the results by the result_digest field.
@@ -393,6 +448,24 @@ func (e *State) UnmarshalGQL(val interface{}) error {
 	*e = State(str)
 	if err := StateValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid State", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e Replay) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *Replay) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = Replay(str)
+	if err := ReplayValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid Replay", str)
 	}
 	return nil
 }

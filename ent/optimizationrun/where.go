@@ -140,6 +140,16 @@ func Questions(v int) predicate.OptimizationRun {
 	return predicate.OptimizationRun(sql.FieldEQ(FieldQuestions, v))
 }
 
+// ReplayOf applies equality check predicate on the "replay_of" field. It's identical to ReplayOfEQ.
+func ReplayOf(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEQ(FieldReplayOf, v))
+}
+
+// AsOf applies equality check predicate on the "as_of" field. It's identical to AsOfEQ.
+func AsOf(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEQ(FieldAsOf, v))
+}
+
 // ResultDigest applies equality check predicate on the "result_digest" field. It's identical to ResultDigestEQ.
 func ResultDigest(v string) predicate.OptimizationRun {
 	return predicate.OptimizationRun(sql.FieldEQ(FieldResultDigest, v))
@@ -1008,6 +1018,131 @@ func QuestionsLT(v int) predicate.OptimizationRun {
 // QuestionsLTE applies the LTE predicate on the "questions" field.
 func QuestionsLTE(v int) predicate.OptimizationRun {
 	return predicate.OptimizationRun(sql.FieldLTE(FieldQuestions, v))
+}
+
+// ReplayOfEQ applies the EQ predicate on the "replay_of" field.
+func ReplayOfEQ(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEQ(FieldReplayOf, v))
+}
+
+// ReplayOfNEQ applies the NEQ predicate on the "replay_of" field.
+func ReplayOfNEQ(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNEQ(FieldReplayOf, v))
+}
+
+// ReplayOfIn applies the In predicate on the "replay_of" field.
+func ReplayOfIn(vs ...string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldIn(FieldReplayOf, vs...))
+}
+
+// ReplayOfNotIn applies the NotIn predicate on the "replay_of" field.
+func ReplayOfNotIn(vs ...string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNotIn(FieldReplayOf, vs...))
+}
+
+// ReplayOfGT applies the GT predicate on the "replay_of" field.
+func ReplayOfGT(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldGT(FieldReplayOf, v))
+}
+
+// ReplayOfGTE applies the GTE predicate on the "replay_of" field.
+func ReplayOfGTE(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldGTE(FieldReplayOf, v))
+}
+
+// ReplayOfLT applies the LT predicate on the "replay_of" field.
+func ReplayOfLT(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldLT(FieldReplayOf, v))
+}
+
+// ReplayOfLTE applies the LTE predicate on the "replay_of" field.
+func ReplayOfLTE(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldLTE(FieldReplayOf, v))
+}
+
+// ReplayOfContains applies the Contains predicate on the "replay_of" field.
+func ReplayOfContains(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldContains(FieldReplayOf, v))
+}
+
+// ReplayOfHasPrefix applies the HasPrefix predicate on the "replay_of" field.
+func ReplayOfHasPrefix(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldHasPrefix(FieldReplayOf, v))
+}
+
+// ReplayOfHasSuffix applies the HasSuffix predicate on the "replay_of" field.
+func ReplayOfHasSuffix(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldHasSuffix(FieldReplayOf, v))
+}
+
+// ReplayOfEqualFold applies the EqualFold predicate on the "replay_of" field.
+func ReplayOfEqualFold(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEqualFold(FieldReplayOf, v))
+}
+
+// ReplayOfContainsFold applies the ContainsFold predicate on the "replay_of" field.
+func ReplayOfContainsFold(v string) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldContainsFold(FieldReplayOf, v))
+}
+
+// AsOfEQ applies the EQ predicate on the "as_of" field.
+func AsOfEQ(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEQ(FieldAsOf, v))
+}
+
+// AsOfNEQ applies the NEQ predicate on the "as_of" field.
+func AsOfNEQ(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNEQ(FieldAsOf, v))
+}
+
+// AsOfIn applies the In predicate on the "as_of" field.
+func AsOfIn(vs ...time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldIn(FieldAsOf, vs...))
+}
+
+// AsOfNotIn applies the NotIn predicate on the "as_of" field.
+func AsOfNotIn(vs ...time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNotIn(FieldAsOf, vs...))
+}
+
+// AsOfGT applies the GT predicate on the "as_of" field.
+func AsOfGT(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldGT(FieldAsOf, v))
+}
+
+// AsOfGTE applies the GTE predicate on the "as_of" field.
+func AsOfGTE(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldGTE(FieldAsOf, v))
+}
+
+// AsOfLT applies the LT predicate on the "as_of" field.
+func AsOfLT(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldLT(FieldAsOf, v))
+}
+
+// AsOfLTE applies the LTE predicate on the "as_of" field.
+func AsOfLTE(v time.Time) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldLTE(FieldAsOf, v))
+}
+
+// ReplayEQ applies the EQ predicate on the "replay" field.
+func ReplayEQ(v Replay) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldEQ(FieldReplay, v))
+}
+
+// ReplayNEQ applies the NEQ predicate on the "replay" field.
+func ReplayNEQ(v Replay) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNEQ(FieldReplay, v))
+}
+
+// ReplayIn applies the In predicate on the "replay" field.
+func ReplayIn(vs ...Replay) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldIn(FieldReplay, vs...))
+}
+
+// ReplayNotIn applies the NotIn predicate on the "replay" field.
+func ReplayNotIn(vs ...Replay) predicate.OptimizationRun {
+	return predicate.OptimizationRun(sql.FieldNotIn(FieldReplay, vs...))
 }
 
 // ResultDigestEQ applies the EQ predicate on the "result_digest" field.

@@ -58,6 +58,8 @@ const (
 	FieldAttempts = "attempts"
 	// FieldTimeoutSeconds holds the string denoting the timeout_seconds field in the database.
 	FieldTimeoutSeconds = "timeout_seconds"
+	// FieldConcurrency holds the string denoting the concurrency field in the database.
+	FieldConcurrency = "concurrency"
 	// FieldGuardPermille holds the string denoting the guard_permille field in the database.
 	FieldGuardPermille = "guard_permille"
 	// FieldGuardRuns holds the string denoting the guard_runs field in the database.
@@ -134,6 +136,7 @@ var Columns = []string{
 	FieldFallbackRole,
 	FieldAttempts,
 	FieldTimeoutSeconds,
+	FieldConcurrency,
 	FieldGuardPermille,
 	FieldGuardRuns,
 	FieldAssignedBy,
@@ -185,6 +188,10 @@ var (
 	DefaultTimeoutSeconds int
 	// TimeoutSecondsValidator is a validator for the "timeout_seconds" field. It is called by the builders before save.
 	TimeoutSecondsValidator func(int) error
+	// DefaultConcurrency holds the default value on creation for the "concurrency" field.
+	DefaultConcurrency int
+	// ConcurrencyValidator is a validator for the "concurrency" field. It is called by the builders before save.
+	ConcurrencyValidator func(int) error
 	// DefaultGuardPermille holds the default value on creation for the "guard_permille" field.
 	DefaultGuardPermille int
 	// GuardPermilleValidator is a validator for the "guard_permille" field. It is called by the builders before save.
@@ -409,6 +416,11 @@ func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
 // ByTimeoutSeconds orders the results by the timeout_seconds field.
 func ByTimeoutSeconds(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTimeoutSeconds, opts...).ToFunc()
+}
+
+// ByConcurrency orders the results by the concurrency field.
+func ByConcurrency(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldConcurrency, opts...).ToFunc()
 }
 
 // ByGuardPermille orders the results by the guard_permille field.

@@ -140,6 +140,11 @@ func TimeoutSeconds(v int) predicate.PluginAssignment {
 	return predicate.PluginAssignment(sql.FieldEQ(FieldTimeoutSeconds, v))
 }
 
+// Concurrency applies equality check predicate on the "concurrency" field. It's identical to ConcurrencyEQ.
+func Concurrency(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldEQ(FieldConcurrency, v))
+}
+
 // GuardPermille applies equality check predicate on the "guard_permille" field. It's identical to GuardPermilleEQ.
 func GuardPermille(v int) predicate.PluginAssignment {
 	return predicate.PluginAssignment(sql.FieldEQ(FieldGuardPermille, v))
@@ -1098,6 +1103,46 @@ func TimeoutSecondsLT(v int) predicate.PluginAssignment {
 // TimeoutSecondsLTE applies the LTE predicate on the "timeout_seconds" field.
 func TimeoutSecondsLTE(v int) predicate.PluginAssignment {
 	return predicate.PluginAssignment(sql.FieldLTE(FieldTimeoutSeconds, v))
+}
+
+// ConcurrencyEQ applies the EQ predicate on the "concurrency" field.
+func ConcurrencyEQ(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldEQ(FieldConcurrency, v))
+}
+
+// ConcurrencyNEQ applies the NEQ predicate on the "concurrency" field.
+func ConcurrencyNEQ(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldNEQ(FieldConcurrency, v))
+}
+
+// ConcurrencyIn applies the In predicate on the "concurrency" field.
+func ConcurrencyIn(vs ...int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldIn(FieldConcurrency, vs...))
+}
+
+// ConcurrencyNotIn applies the NotIn predicate on the "concurrency" field.
+func ConcurrencyNotIn(vs ...int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldNotIn(FieldConcurrency, vs...))
+}
+
+// ConcurrencyGT applies the GT predicate on the "concurrency" field.
+func ConcurrencyGT(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldGT(FieldConcurrency, v))
+}
+
+// ConcurrencyGTE applies the GTE predicate on the "concurrency" field.
+func ConcurrencyGTE(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldGTE(FieldConcurrency, v))
+}
+
+// ConcurrencyLT applies the LT predicate on the "concurrency" field.
+func ConcurrencyLT(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldLT(FieldConcurrency, v))
+}
+
+// ConcurrencyLTE applies the LTE predicate on the "concurrency" field.
+func ConcurrencyLTE(v int) predicate.PluginAssignment {
+	return predicate.PluginAssignment(sql.FieldLTE(FieldConcurrency, v))
 }
 
 // GuardPermilleEQ applies the EQ predicate on the "guard_permille" field.

@@ -51,6 +51,9 @@ type Indicator func(*sql.Selector)
 // Job is the predicate function for job builders.
 type Job func(*sql.Selector)
 
+// Notice is the predicate function for notice builders.
+type Notice func(*sql.Selector)
+
 // OptimizationRun is the predicate function for optimizationrun builders.
 type OptimizationRun func(*sql.Selector)
 

@@ -91,6 +91,8 @@ const (
 	EdgeBreaches = "breaches"
 	// EdgeActions holds the string denoting the actions edge name in mutations.
 	EdgeActions = "actions"
+	// EdgeNotices holds the string denoting the notices edge name in mutations.
+	EdgeNotices = "notices"
 	// EdgeSurveys holds the string denoting the surveys edge name in mutations.
 	EdgeSurveys = "surveys"
 	// Table holds the table name of the servicecase in the database.
@@ -201,6 +203,13 @@ const (
 	ActionsInverseTable = "task_actions"
 	// ActionsColumn is the table column denoting the actions relation/edge.
 	ActionsColumn = "case_id"
+	// NoticesTable is the table that holds the notices relation/edge.
+	NoticesTable = "notices"
+	// NoticesInverseTable is the table name for the Notice entity.
+	// It exists in this package in order to avoid circular dependency with the "notice" package.
+	NoticesInverseTable = "notices"
+	// NoticesColumn is the table column denoting the notices relation/edge.
+	NoticesColumn = "case_id"
 	// SurveysTable is the table that holds the surveys relation/edge.
 	SurveysTable = "survey_responses"
 	// SurveysInverseTable is the table name for the SurveyResponse entity.
@@ -589,6 +598,20 @@ func ByActions(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByNoticesCount orders the results by notices count.
+func ByNoticesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newNoticesStep(), opts...)
+	}
+}
+
+// ByNotices orders the results by notices terms.
+func ByNotices(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newNoticesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // BySurveysCount orders the results by surveys count.
 func BySurveysCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -712,6 +735,13 @@ func newActionsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ActionsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, true, ActionsTable, ActionsColumn),
+	)
+}
+func newNoticesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(NoticesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, true, NoticesTable, NoticesColumn),
 	)
 }
 func newSurveysStep() *sqlgraph.Step {

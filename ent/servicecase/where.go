@@ -1583,6 +1583,29 @@ func HasActionsWith(preds ...predicate.TaskAction) predicate.ServiceCase {
 	})
 }
 
+// HasNotices applies the HasEdge predicate on the "notices" edge.
+func HasNotices() predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, NoticesTable, NoticesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasNoticesWith applies the HasEdge predicate on the "notices" edge with a given conditions (other predicates).
+func HasNoticesWith(preds ...predicate.Notice) predicate.ServiceCase {
+	return predicate.ServiceCase(func(s *sql.Selector) {
+		step := newNoticesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasSurveys applies the HasEdge predicate on the "surveys" edge.
 func HasSurveys() predicate.ServiceCase {
 	return predicate.ServiceCase(func(s *sql.Selector) {

@@ -21,6 +21,7 @@ import (
 	"github.com/openspms/spms/ent/clause"
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/failure"
+	"github.com/openspms/spms/ent/notice"
 	"github.com/openspms/spms/ent/optimizationrun"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
@@ -724,6 +725,7 @@ type ComplexityRoot struct {
 		BeginTask                 func(childComplexity int, input execution.TaskRef) int
 		BindProcess               func(childComplexity int, input definition.Bind) int
 		CancelCase                func(childComplexity int, input execution.CancelCase) int
+		CancelNotice              func(childComplexity int, input execution.JudgeNotice) int
 		ClaimTask                 func(childComplexity int, input execution.TaskRef) int
 		CompleteTask              func(childComplexity int, input execution.CompleteTask) int
 		CompleteTasks             func(childComplexity int, input execution.CompleteTasks) int
@@ -768,10 +770,12 @@ type ComplexityRoot struct {
 		RemoveIndicator           func(childComplexity int, input standard.RemoveIndicator) int
 		RemoveRule                func(childComplexity int, input standard.RemoveRule) int
 		RemoveSigner              func(childComplexity int, input execution.RemoveSigner) int
+		ReplayOptimization        func(childComplexity int, input optimization.ReplayOptimization) int
 		ResolveFailures           func(childComplexity int, input execution.ResolveFailures) int
 		ResumeClock               func(childComplexity int, input execution.ResumeClock) int
 		RetireProcess             func(childComplexity int, input definition.Retire) int
 		RetryFailure              func(childComplexity int, input execution.RetryFailure) int
+		RetryNotice               func(childComplexity int, input execution.JudgeNotice) int
 		ReturnProcess             func(childComplexity int, input definition.Return) int
 		ReturnStandard            func(childComplexity int, input standard.Return) int
 		ReturnTask                func(childComplexity int, input execution.ReturnTask) int
@@ -802,7 +806,45 @@ type ComplexityRoot struct {
 		WithdrawTask              func(childComplexity int, input execution.ReasonedTask) int
 	}
 
+	Notice struct {
+		Attempts   func(childComplexity int) int
+		Case       func(childComplexity int) int
+		CaseID     func(childComplexity int) int
+		Channel    func(childComplexity int) int
+		Code       func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		EndedAt    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		NextAt     func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Receipt    func(childComplexity int) int
+		Recipient  func(childComplexity int) int
+		Region     func(childComplexity int) int
+		RegionID   func(childComplexity int) int
+		RegionPath func(childComplexity int) int
+		State      func(childComplexity int) int
+		TaskID     func(childComplexity int) int
+		Text       func(childComplexity int) int
+	}
+
+	NoticeConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	NoticeEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	NoticePayload struct {
+		Notice     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	OptimizationRun struct {
+		AsOf            func(childComplexity int) int
 		AskedBy         func(childComplexity int) int
 		Attempt         func(childComplexity int) int
 		Base            func(childComplexity int) int
@@ -827,6 +869,8 @@ type ComplexityRoot struct {
 		Region          func(childComplexity int) int
 		RegionID        func(childComplexity int) int
 		RegionPath      func(childComplexity int) int
+		Replay          func(childComplexity int) int
+		ReplayOf        func(childComplexity int) int
 		ResultDigest    func(childComplexity int) int
 		Seed            func(childComplexity int) int
 		State           func(childComplexity int) int
@@ -932,6 +976,7 @@ type ComplexityRoot struct {
 		Attempts          func(childComplexity int) int
 		ChangedAt         func(childComplexity int) int
 		Cohort            func(childComplexity int) int
+		Concurrency       func(childComplexity int) int
 		Config            func(childComplexity int) int
 		CreatedAt         func(childComplexity int) int
 		EndedAt           func(childComplexity int) int
@@ -1312,6 +1357,7 @@ type ComplexityRoot struct {
 		Labels            func(childComplexity int, list *string) int
 		Node              func(childComplexity int, id string) int
 		Nodes             func(childComplexity int, ids []string) int
+		Notices           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder, where *ent.NoticeWhereInput, regionID *string) int
 		OptimizationRuns  func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OptimizationRunOrder, where *ent.OptimizationRunWhereInput) int
 		OrgUnits          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OrgUnitOrder, where *ent.OrgUnitWhereInput) int
 		Plugin            func(childComplexity int, name string) int
@@ -1325,6 +1371,7 @@ type ComplexityRoot struct {
 		ProcessMapping    func(childComplexity int, from string, to string, pairs []*definition.NodePair) int
 		Processes         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProcessOrder, where *ent.ProcessWhereInput) int
 		Proposals         func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProposalOrder, where *ent.ProposalWhereInput) int
+		RankedWorklist    func(childComplexity int, role *string, regionID *string, mine *bool, first *int) int
 		Regions           func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.RegionOrder, where *ent.RegionWhereInput) int
 		ReturnTargets     func(childComplexity int, taskID string) int
 		RoleDefinitions   func(childComplexity int) int
@@ -1338,6 +1385,14 @@ type ComplexityRoot struct {
 		TaskCandidates    func(childComplexity int, taskID string) int
 		Viewer            func(childComplexity int) int
 		Worklist          func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) int
+	}
+
+	RankedTask struct {
+		Code    func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Score   func(childComplexity int) int
+		Task    func(childComplexity int) int
+		Version func(childComplexity int) int
 	}
 
 	Region struct {
@@ -1446,6 +1501,7 @@ type ComplexityRoot struct {
 		Flags       func(childComplexity int) int
 		ID          func(childComplexity int) int
 		MovedClocks func(childComplexity int) int
+		Notices     func(childComplexity int, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder) int
 		Number      func(childComplexity int) int
 		Outcome     func(childComplexity int) int
 		Owner       func(childComplexity int) int
@@ -1970,6 +2026,8 @@ type MutationResolver interface {
 	ResumeClock(ctx context.Context, input execution.ResumeClock) (*model.ClockPayload, error)
 	RetryFailure(ctx context.Context, input execution.RetryFailure) (*model.FailurePayload, error)
 	SkipFailure(ctx context.Context, input execution.SkipFailure) (*model.FailurePayload, error)
+	RetryNotice(ctx context.Context, input execution.JudgeNotice) (*model.NoticePayload, error)
+	CancelNotice(ctx context.Context, input execution.JudgeNotice) (*model.NoticePayload, error)
 	ResolveFailures(ctx context.Context, input execution.ResolveFailures) (*model.ResolveFailuresPayload, error)
 	MoveToken(ctx context.Context, input execution.MoveToken) (*model.CasePayload, error)
 	SetCaseVariables(ctx context.Context, input execution.SetCaseVariables) (*model.CasePayload, error)
@@ -1988,6 +2046,7 @@ type MutationResolver interface {
 	RollBackPlugin(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
 	EndPluginAssignment(ctx context.Context, input innovation.ChangeAssignment) (*model.PluginAssignmentPayload, error)
 	ProposeChanges(ctx context.Context, input optimization.ProposeChanges) (*model.OptimizationRunPayload, error)
+	ReplayOptimization(ctx context.Context, input optimization.ReplayOptimization) (*model.OptimizationRunPayload, error)
 	AdoptProposal(ctx context.Context, input optimization.JudgeProposal) (*model.ProposalPayload, error)
 	DeclineProposal(ctx context.Context, input optimization.JudgeProposal) (*model.ProposalPayload, error)
 	CreateProcess(ctx context.Context, input definition.CreateProcess) (*model.ProcessVersionPayload, error)
@@ -2053,6 +2112,7 @@ type QueryResolver interface {
 	ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error)
 	ServiceCase(ctx context.Context, id *string, number *string) (*ent.ServiceCase, error)
 	Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error)
+	Notices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder, where *ent.NoticeWhereInput, regionID *string) (*ent.NoticeConnection, error)
 	TaskCandidates(ctx context.Context, taskID string) ([]*model.TaskCandidate, error)
 	ReturnTargets(ctx context.Context, taskID string) ([]*model.ReturnTarget, error)
 	CaseCounts(ctx context.Context, regionID *string, processKey *string) ([]*model.CaseCount, error)
@@ -2061,6 +2121,7 @@ type QueryResolver interface {
 	Plugin(ctx context.Context, name string) (*ent.Plugin, error)
 	PluginAssignments(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginAssignmentOrder, where *ent.PluginAssignmentWhereInput) (*ent.PluginAssignmentConnection, error)
 	PluginRuns(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginRunOrder, where *ent.PluginRunWhereInput) (*ent.PluginRunConnection, error)
+	RankedWorklist(ctx context.Context, role *string, regionID *string, mine *bool, first *int) ([]*model.RankedTask, error)
 	PluginStatus(ctx context.Context) ([]*model.PluginStatus, error)
 	OptimizationRuns(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.OptimizationRunOrder, where *ent.OptimizationRunWhereInput) (*ent.OptimizationRunConnection, error)
 	Proposals(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ProposalOrder, where *ent.ProposalWhereInput) (*ent.ProposalConnection, error)
@@ -4878,6 +4939,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelCase(childComplexity, args["input"].(execution.CancelCase)), true
+	case "Mutation.cancelNotice":
+		if e.ComplexityRoot.Mutation.CancelNotice == nil {
+			break
+		}
+
+		args, err := field_Mutation_cancelNotice_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelNotice(childComplexity, args["input"].(execution.JudgeNotice)), true
 	case "Mutation.claimTask":
 		if e.ComplexityRoot.Mutation.ClaimTask == nil {
 			break
@@ -5362,6 +5434,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveSigner(childComplexity, args["input"].(execution.RemoveSigner)), true
+	case "Mutation.replayOptimization":
+		if e.ComplexityRoot.Mutation.ReplayOptimization == nil {
+			break
+		}
+
+		args, err := field_Mutation_replayOptimization_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReplayOptimization(childComplexity, args["input"].(optimization.ReplayOptimization)), true
 	case "Mutation.resolveFailures":
 		if e.ComplexityRoot.Mutation.ResolveFailures == nil {
 			break
@@ -5406,6 +5489,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RetryFailure(childComplexity, args["input"].(execution.RetryFailure)), true
+	case "Mutation.retryNotice":
+		if e.ComplexityRoot.Mutation.RetryNotice == nil {
+			break
+		}
+
+		args, err := field_Mutation_retryNotice_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RetryNotice(childComplexity, args["input"].(execution.JudgeNotice)), true
 	case "Mutation.returnProcess":
 		if e.ComplexityRoot.Mutation.ReturnProcess == nil {
 			break
@@ -5715,6 +5809,166 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Mutation.WithdrawTask(childComplexity, args["input"].(execution.ReasonedTask)), true
 
+	case "Notice.attempts":
+		if e.ComplexityRoot.Notice.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Attempts(childComplexity), true
+	case "Notice.case":
+		if e.ComplexityRoot.Notice.Case == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Case(childComplexity), true
+	case "Notice.caseID":
+		if e.ComplexityRoot.Notice.CaseID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.CaseID(childComplexity), true
+	case "Notice.channel":
+		if e.ComplexityRoot.Notice.Channel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Channel(childComplexity), true
+	case "Notice.code":
+		if e.ComplexityRoot.Notice.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Code(childComplexity), true
+	case "Notice.createdAt":
+		if e.ComplexityRoot.Notice.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.CreatedAt(childComplexity), true
+	case "Notice.endedAt":
+		if e.ComplexityRoot.Notice.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.EndedAt(childComplexity), true
+	case "Notice.id":
+		if e.ComplexityRoot.Notice.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.ID(childComplexity), true
+	case "Notice.nextAt":
+		if e.ComplexityRoot.Notice.NextAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.NextAt(childComplexity), true
+	case "Notice.reason":
+		if e.ComplexityRoot.Notice.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Reason(childComplexity), true
+	case "Notice.receipt":
+		if e.ComplexityRoot.Notice.Receipt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Receipt(childComplexity), true
+	case "Notice.recipient":
+		if e.ComplexityRoot.Notice.Recipient == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Recipient(childComplexity), true
+	case "Notice.region":
+		if e.ComplexityRoot.Notice.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Region(childComplexity), true
+	case "Notice.regionID":
+		if e.ComplexityRoot.Notice.RegionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.RegionID(childComplexity), true
+	case "Notice.regionPath":
+		if e.ComplexityRoot.Notice.RegionPath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.RegionPath(childComplexity), true
+	case "Notice.state":
+		if e.ComplexityRoot.Notice.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.State(childComplexity), true
+	case "Notice.taskID":
+		if e.ComplexityRoot.Notice.TaskID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.TaskID(childComplexity), true
+	case "Notice.text":
+		if e.ComplexityRoot.Notice.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notice.Text(childComplexity), true
+
+	case "NoticeConnection.edges":
+		if e.ComplexityRoot.NoticeConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeConnection.Edges(childComplexity), true
+	case "NoticeConnection.pageInfo":
+		if e.ComplexityRoot.NoticeConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeConnection.PageInfo(childComplexity), true
+	case "NoticeConnection.totalCount":
+		if e.ComplexityRoot.NoticeConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeConnection.TotalCount(childComplexity), true
+
+	case "NoticeEdge.cursor":
+		if e.ComplexityRoot.NoticeEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeEdge.Cursor(childComplexity), true
+	case "NoticeEdge.node":
+		if e.ComplexityRoot.NoticeEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeEdge.Node(childComplexity), true
+
+	case "NoticePayload.notice":
+		if e.ComplexityRoot.NoticePayload.Notice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticePayload.Notice(childComplexity), true
+	case "NoticePayload.userErrors":
+		if e.ComplexityRoot.NoticePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticePayload.UserErrors(childComplexity), true
+
+	case "OptimizationRun.asOf":
+		if e.ComplexityRoot.OptimizationRun.AsOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.AsOf(childComplexity), true
 	case "OptimizationRun.askedBy":
 		if e.ComplexityRoot.OptimizationRun.AskedBy == nil {
 			break
@@ -5864,6 +6118,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OptimizationRun.RegionPath(childComplexity), true
+	case "OptimizationRun.replay":
+		if e.ComplexityRoot.OptimizationRun.Replay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.Replay(childComplexity), true
+	case "OptimizationRun.replayOf":
+		if e.ComplexityRoot.OptimizationRun.ReplayOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OptimizationRun.ReplayOf(childComplexity), true
 	case "OptimizationRun.resultDigest":
 		if e.ComplexityRoot.OptimizationRun.ResultDigest == nil {
 			break
@@ -6293,6 +6559,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PluginAssignment.Cohort(childComplexity), true
+	case "PluginAssignment.concurrency":
+		if e.ComplexityRoot.PluginAssignment.Concurrency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PluginAssignment.Concurrency(childComplexity), true
 	case "PluginAssignment.config":
 		if e.ComplexityRoot.PluginAssignment.Config == nil {
 			break
@@ -8048,6 +8320,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
+	case "Query.notices":
+		if e.ComplexityRoot.Query.Notices == nil {
+			break
+		}
+
+		args, err := field_Query_notices_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Notices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.NoticeOrder), args["where"].(*ent.NoticeWhereInput), args["regionID"].(*string)), true
 	case "Query.optimizationRuns":
 		if e.ComplexityRoot.Query.OptimizationRuns == nil {
 			break
@@ -8186,6 +8469,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Proposals(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.ProposalOrder), args["where"].(*ent.ProposalWhereInput)), true
+	case "Query.rankedWorklist":
+		if e.ComplexityRoot.Query.RankedWorklist == nil {
+			break
+		}
+
+		args, err := field_Query_rankedWorklist_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.RankedWorklist(childComplexity, args["role"].(*string), args["regionID"].(*string), args["mine"].(*bool), args["first"].(*int)), true
 	case "Query.regions":
 		if e.ComplexityRoot.Query.Regions == nil {
 			break
@@ -8319,6 +8613,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Worklist(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.TaskOrder), args["where"].(*ent.TaskWhereInput), args["role"].(*string), args["regionID"].(*string), args["assigneeID"].(*string), args["mine"].(*bool), args["topic"].(*string), args["toSign"].(*bool), args["attributes"].([]*execution.AttributeFilter)), true
+
+	case "RankedTask.code":
+		if e.ComplexityRoot.RankedTask.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedTask.Code(childComplexity), true
+	case "RankedTask.reason":
+		if e.ComplexityRoot.RankedTask.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedTask.Reason(childComplexity), true
+	case "RankedTask.score":
+		if e.ComplexityRoot.RankedTask.Score == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedTask.Score(childComplexity), true
+	case "RankedTask.task":
+		if e.ComplexityRoot.RankedTask.Task == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedTask.Task(childComplexity), true
+	case "RankedTask.version":
+		if e.ComplexityRoot.RankedTask.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RankedTask.Version(childComplexity), true
 
 	case "Region.area":
 		if e.ComplexityRoot.Region.Area == nil {
@@ -8786,6 +9111,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceCase.MovedClocks(childComplexity), true
+	case "ServiceCase.notices":
+		if e.ComplexityRoot.ServiceCase.Notices == nil {
+			break
+		}
+
+		args, err := field_ServiceCase_notices_args(ctx, ec, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ServiceCase.Notices(childComplexity, args["after"].(*entgql.Cursor[string]), args["first"].(*int), args["before"].(*entgql.Cursor[string]), args["last"].(*int), args["orderBy"].([]*ent.NoticeOrder)), true
 	case "ServiceCase.number":
 		if e.ComplexityRoot.ServiceCase.Number == nil {
 			break
@@ -10963,11 +11299,15 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("IndicatorConsequenceInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorConsequenceInput)),
 			graphql.NewInputUnmarshaler("IndicatorOrder", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorOrder)),
 			graphql.NewInputUnmarshaler("IndicatorWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputIndicatorWhereInput)),
+			graphql.NewInputUnmarshaler("JudgeNoticeInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgeNoticeInput)),
 			graphql.NewInputUnmarshaler("JudgePluginInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgePluginInput)),
 			graphql.NewInputUnmarshaler("JudgeProposalInput", graphql.BindUnmarshaler(ec, unmarshalInputJudgeProposalInput)),
 			graphql.NewInputUnmarshaler("MigrateCasesInput", graphql.BindUnmarshaler(ec, unmarshalInputMigrateCasesInput)),
 			graphql.NewInputUnmarshaler("MoveTokenInput", graphql.BindUnmarshaler(ec, unmarshalInputMoveTokenInput)),
 			graphql.NewInputUnmarshaler("NodePairInput", graphql.BindUnmarshaler(ec, unmarshalInputNodePairInput)),
+			graphql.NewInputUnmarshaler("NoticeInput", graphql.BindUnmarshaler(ec, unmarshalInputNoticeInput)),
+			graphql.NewInputUnmarshaler("NoticeOrder", graphql.BindUnmarshaler(ec, unmarshalInputNoticeOrder)),
+			graphql.NewInputUnmarshaler("NoticeWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputNoticeWhereInput)),
 			graphql.NewInputUnmarshaler("OptimizationRunOrder", graphql.BindUnmarshaler(ec, unmarshalInputOptimizationRunOrder)),
 			graphql.NewInputUnmarshaler("OptimizationRunWhereInput", graphql.BindUnmarshaler(ec, unmarshalInputOptimizationRunWhereInput)),
 			graphql.NewInputUnmarshaler("OrgUnitOrder", graphql.BindUnmarshaler(ec, unmarshalInputOrgUnitOrder)),
@@ -11017,6 +11357,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RemoveIndicatorInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveIndicatorInput)),
 			graphql.NewInputUnmarshaler("RemoveRuleInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveRuleInput)),
 			graphql.NewInputUnmarshaler("RemoveSignerInput", graphql.BindUnmarshaler(ec, unmarshalInputRemoveSignerInput)),
+			graphql.NewInputUnmarshaler("ReplayOptimizationInput", graphql.BindUnmarshaler(ec, unmarshalInputReplayOptimizationInput)),
 			graphql.NewInputUnmarshaler("RescheduleInput", graphql.BindUnmarshaler(ec, unmarshalInputRescheduleInput)),
 			graphql.NewInputUnmarshaler("ResolveFailuresInput", graphql.BindUnmarshaler(ec, unmarshalInputResolveFailuresInput)),
 			graphql.NewInputUnmarshaler("ResumeClockInput", graphql.BindUnmarshaler(ec, unmarshalInputResumeClockInput)),
@@ -11322,9 +11663,32 @@ input CompleteTaskInput {
   "Values of the task's form, nested or by dotted name."
   variables: Map
   evidence: [EvidenceInput!]
+  "Messages to people, sent when the task has ended; at most 10."
+  notices: [NoticeInput!]
   "Of a service task that was lent: the worker that fetched it."
   worker: String
   idempotencyKey: String
+}
+
+"A message to a person."
+input NoticeInput {
+  "Way it goes: sms, email or another that the gateway knows."
+  channel: String!
+  "Variable of the case that holds the address, such as contact.phone."
+  to: String!
+  "At most 1000 characters."
+  text: String!
+}
+
+input JudgeNoticeInput {
+  noticeID: ID!
+  reason: String!
+  idempotencyKey: String
+}
+
+type NoticePayload {
+  notice: Notice
+  userErrors: [UserError!]!
 }
 
 input DelegateTaskInput {
@@ -11848,6 +12212,17 @@ extend type Query {
     "Only tasks of cases with these attributes; all must hold."
     attributes: [AttributeFilterInput!]
   ): TaskConnection!
+  "Messages of cases to people, latest last."
+  notices(
+    after: Cursor
+    first: Int
+    before: Cursor
+    last: Int
+    orderBy: [NoticeOrder!]
+    where: NoticeWhereInput
+    "A region and all below it."
+    regionID: ID
+  ): NoticeConnection!
   "The people whom a task can go to: its role in its region, with its qualifications."
   taskCandidates(taskID: ID!): [TaskCandidate!]!
   "The earlier tasks that the case can be sent back to from a task, the one completed last first."
@@ -11913,6 +12288,10 @@ extend type Mutation {
   retryFailure(input: RetryFailureInput!): FailurePayload!
   "Lets a failed token go on as if its node were done."
   skipFailure(input: SkipFailureInput!): FailurePayload!
+  "Queues a notice that could not be sent again."
+  retryNotice(input: JudgeNoticeInput!): NoticePayload!
+  "Keeps a queued notice from being sent."
+  cancelNotice(input: JudgeNoticeInput!): NoticePayload!
   "Retries, skips or cancels all failures of a filter, each by itself."
   resolveFailures(input: ResolveFailuresInput!): ResolveFailuresPayload!
   "Moves a token of a case to another node."
@@ -14030,6 +14409,195 @@ interface Node @goModel(model: "github.com/openspms/spms/ent.Noder") {
   """
   id: ID!
 }
+type Notice implements Node {
+  id: ID!
+  regionID: ID!
+  regionPath: String!
+  createdAt: Time!
+  caseID: ID!
+  taskID: String!
+  """
+  Way it goes: sms, email …
+  """
+  channel: String!
+  """
+  Variable of the case that holds the address.
+  """
+  recipient: String!
+  text: String!
+  state: NoticeState!
+  attempts: Int!
+  """
+  When it is sent or tried again.
+  """
+  nextAt: Time!
+  """
+  Why the latest attempt failed.
+  """
+  code: String!
+  """
+  What the gateway answered.
+  """
+  receipt: String!
+  """
+  Why it was cancelled or sent again.
+  """
+  reason: String!
+  endedAt: Time
+  region: Region!
+  case: ServiceCase!
+}
+"""
+A connection to a list of items.
+"""
+type NoticeConnection {
+  """
+  A list of edges.
+  """
+  edges: [NoticeEdge]
+  """
+  Information to aid in pagination.
+  """
+  pageInfo: PageInfo!
+  """
+  Identifies the total count of items in the connection.
+  """
+  totalCount: Int!
+}
+"""
+An edge in a connection.
+"""
+type NoticeEdge {
+  """
+  The item at the end of the edge.
+  """
+  node: Notice
+  """
+  A cursor for use in pagination.
+  """
+  cursor: Cursor!
+}
+"""
+Ordering options for Notice connections
+"""
+input NoticeOrder {
+  """
+  The ordering direction.
+  """
+  direction: OrderDirection! = ASC
+  """
+  The field by which to order Notices.
+  """
+  field: NoticeOrderField!
+}
+"""
+Properties by which Notice connections can be ordered.
+"""
+enum NoticeOrderField {
+  CREATED_AT
+}
+"""
+NoticeState is enum for the field state
+"""
+enum NoticeState @goModel(model: "github.com/openspms/spms/ent/notice.State") {
+  queued
+  sent
+  failed
+  cancelled
+}
+"""
+NoticeWhereInput is used for filtering Notice objects.
+Input was generated by ent.
+"""
+input NoticeWhereInput {
+  not: NoticeWhereInput
+  and: [NoticeWhereInput!]
+  or: [NoticeWhereInput!]
+  """
+  id field predicates
+  """
+  id: ID
+  idNEQ: ID
+  idIn: [ID!]
+  idNotIn: [ID!]
+  idGT: ID
+  idGTE: ID
+  idLT: ID
+  idLTE: ID
+  idEqualFold: ID
+  idContainsFold: ID
+  """
+  region_id field predicates
+  """
+  regionID: ID
+  regionIDNEQ: ID
+  regionIDIn: [ID!]
+  regionIDNotIn: [ID!]
+  regionIDGT: ID
+  regionIDGTE: ID
+  regionIDLT: ID
+  regionIDLTE: ID
+  regionIDContains: ID
+  regionIDHasPrefix: ID
+  regionIDHasSuffix: ID
+  regionIDEqualFold: ID
+  regionIDContainsFold: ID
+  """
+  case_id field predicates
+  """
+  caseID: ID
+  caseIDNEQ: ID
+  caseIDIn: [ID!]
+  caseIDNotIn: [ID!]
+  caseIDGT: ID
+  caseIDGTE: ID
+  caseIDLT: ID
+  caseIDLTE: ID
+  caseIDContains: ID
+  caseIDHasPrefix: ID
+  caseIDHasSuffix: ID
+  caseIDEqualFold: ID
+  caseIDContainsFold: ID
+  """
+  task_id field predicates
+  """
+  taskID: String
+  taskIDNEQ: String
+  taskIDIn: [String!]
+  taskIDNotIn: [String!]
+  taskIDGT: String
+  taskIDGTE: String
+  taskIDLT: String
+  taskIDLTE: String
+  taskIDContains: String
+  taskIDHasPrefix: String
+  taskIDHasSuffix: String
+  taskIDEqualFold: String
+  taskIDContainsFold: String
+  """
+  channel field predicates
+  """
+  channel: String
+  channelNEQ: String
+  channelIn: [String!]
+  channelNotIn: [String!]
+  channelGT: String
+  channelGTE: String
+  channelLT: String
+  channelLTE: String
+  channelContains: String
+  channelHasPrefix: String
+  channelHasSuffix: String
+  channelEqualFold: String
+  channelContainsFold: String
+  """
+  state field predicates
+  """
+  state: NoticeState
+  stateNEQ: NoticeState
+  stateIn: [NoticeState!]
+  stateNotIn: [NoticeState!]
+}
 type OptimizationRun implements Node {
   id: ID!
   regionID: ID!
@@ -14068,6 +14636,18 @@ type OptimizationRun implements Node {
   """
   violations: [String!]!
   isolation: [String!]!
+  """
+  The run that this one repeats; empty for none.
+  """
+  replayOf: String!
+  """
+  Instant up to which the log counts.
+  """
+  asOf: Time!
+  """
+  How a repetition compares with what it repeats.
+  """
+  replay: OptimizationRunReplay!
   """
   Of the proposals; equal for equal runs.
   """
@@ -14154,6 +14734,16 @@ Properties by which OptimizationRun connections can be ordered.
 """
 enum OptimizationRunOrderField {
   CREATED_AT
+}
+"""
+OptimizationRunReplay is enum for the field replay
+"""
+enum OptimizationRunReplay @goModel(model: "github.com/openspms/spms/ent/optimizationrun.Replay") {
+  none
+  pending
+  same
+  log_differs
+  result_differs
 }
 """
 OptimizationRunState is enum for the field state
@@ -14695,6 +15285,10 @@ type PluginAssignment implements Node {
   """
   attempts: Int!
   timeoutSeconds: Int!
+  """
+  Calls at a time on one node.
+  """
+  concurrency: Int!
   """
   Share of failed runs above which the assignment returns to what ran before.
   """
@@ -17016,6 +17610,32 @@ type ServiceCase implements Node {
     """
     orderBy: [TaskActionOrder!]
   ): TaskActionConnection!
+  notices(
+    """
+    Returns the elements in the list that come after the specified cursor.
+    """
+    after: Cursor
+
+    """
+    Returns the first _n_ elements from the list.
+    """
+    first: Int
+
+    """
+    Returns the elements in the list that come before the specified cursor.
+    """
+    before: Cursor
+
+    """
+    Returns the last _n_ elements from the list.
+    """
+    last: Int
+
+    """
+    Ordering options for Notices returned from the connection.
+    """
+    orderBy: [NoticeOrder!]
+  ): NoticeConnection!
   surveys(
     """
     Returns the elements in the list that come after the specified cursor.
@@ -19197,6 +19817,8 @@ input AssignPluginInput {
   attempts: Int
   "How long a call may take, 1 to 300; 30 when absent."
   timeoutSeconds: Int
+  "Calls at a time on one node, 1 to 64; 8 when absent."
+  concurrency: Int
   "Share of failed runs, in thousandths, above which what ran before comes back; 200 when absent."
   guardPermille: Int
   "Latest runs that are looked at for that; 20 when absent."
@@ -19220,6 +19842,19 @@ input ChangePluginAssignmentInput {
 type PluginVersionPayload {
   version: PluginVersion
   userErrors: [UserError!]!
+}
+
+"A task of the worklist with the place that a scorer gave it."
+type RankedTask {
+  task: Task!
+  "Higher comes first; absent when no scorer ranked it."
+  score: Float
+  "Why, in a few words."
+  reason: String!
+  "The scorer that ranked it."
+  version: PluginVersion
+  "Why it was not ranked; empty when it was, or when no scorer is assigned."
+  code: String!
 }
 
 "The answer of a change of an assignment."
@@ -19275,6 +19910,19 @@ extend type Query {
     orderBy: [PluginRunOrder!]
     where: PluginRunWhereInput
   ): PluginRunConnection!
+  """
+  The open tasks of the worklist, at most 500 of those that are due first, ranked by the scorer that is assigned to their region; tasks
+  without one, or whose scorer fails, follow in the order in which they are due.
+  """
+  rankedWorklist(
+    role: String
+    "A region and all below it."
+    regionID: ID
+    "As in worklist."
+    mine: Boolean
+    "How many are returned, 1 to 200; 50 when absent."
+    first: Int
+  ): [RankedTask!]!
   "The plugins that the node which answers has started, as far as the viewer sees their versions."
   pluginStatus: [PluginStatus!]!
 }
@@ -19320,6 +19968,12 @@ input JudgeProposalInput {
   idempotencyKey: String
 }
 
+"Repeats a run that has ended: the same strategy, base, configuration and seed, and the log as it was then."
+input ReplayOptimizationInput {
+  runID: ID!
+  idempotencyKey: String
+}
+
 "The answer of proposeChanges."
 type OptimizationRunPayload {
   run: OptimizationRun
@@ -19356,6 +20010,8 @@ extend type Query {
 extend type Mutation {
   "Lets a strategy propose changes of a process; the run is carried out in the background."
   proposeChanges(input: ProposeChangesInput!): OptimizationRunPayload!
+  "Repeats a run and compares: replay says same, log_differs or result_differs when it is done."
+  replayOptimization(input: ReplayOptimizationInput!): OptimizationRunPayload!
   "Makes a draft of the process with the changes of a proposal."
   adoptProposal(input: JudgeProposalInput!): ProposalPayload!
   declineProposal(input: JudgeProposalInput!): ProposalPayload!
@@ -21823,6 +22479,80 @@ func childFields_MovedClock(ctx context.Context, ec *executionContext, field gra
 	return nil, fmt.Errorf("no field named %q was found under type MovedClock", field.Name)
 }
 
+func childFields_Notice(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return fieldContext_Notice_id(ctx, ec, field)
+	case "regionID":
+		return fieldContext_Notice_regionID(ctx, ec, field)
+	case "regionPath":
+		return fieldContext_Notice_regionPath(ctx, ec, field)
+	case "createdAt":
+		return fieldContext_Notice_createdAt(ctx, ec, field)
+	case "caseID":
+		return fieldContext_Notice_caseID(ctx, ec, field)
+	case "taskID":
+		return fieldContext_Notice_taskID(ctx, ec, field)
+	case "channel":
+		return fieldContext_Notice_channel(ctx, ec, field)
+	case "recipient":
+		return fieldContext_Notice_recipient(ctx, ec, field)
+	case "text":
+		return fieldContext_Notice_text(ctx, ec, field)
+	case "state":
+		return fieldContext_Notice_state(ctx, ec, field)
+	case "attempts":
+		return fieldContext_Notice_attempts(ctx, ec, field)
+	case "nextAt":
+		return fieldContext_Notice_nextAt(ctx, ec, field)
+	case "code":
+		return fieldContext_Notice_code(ctx, ec, field)
+	case "receipt":
+		return fieldContext_Notice_receipt(ctx, ec, field)
+	case "reason":
+		return fieldContext_Notice_reason(ctx, ec, field)
+	case "endedAt":
+		return fieldContext_Notice_endedAt(ctx, ec, field)
+	case "region":
+		return fieldContext_Notice_region(ctx, ec, field)
+	case "case":
+		return fieldContext_Notice_case(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Notice", field.Name)
+}
+
+func childFields_NoticeConnection(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return fieldContext_NoticeConnection_edges(ctx, ec, field)
+	case "pageInfo":
+		return fieldContext_NoticeConnection_pageInfo(ctx, ec, field)
+	case "totalCount":
+		return fieldContext_NoticeConnection_totalCount(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeConnection", field.Name)
+}
+
+func childFields_NoticeEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return fieldContext_NoticeEdge_node(ctx, ec, field)
+	case "cursor":
+		return fieldContext_NoticeEdge_cursor(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeEdge", field.Name)
+}
+
+func childFields_NoticePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "notice":
+		return fieldContext_NoticePayload_notice(ctx, ec, field)
+	case "userErrors":
+		return fieldContext_NoticePayload_userErrors(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticePayload", field.Name)
+}
+
 func childFields_OptimizationRun(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -21863,6 +22593,12 @@ func childFields_OptimizationRun(ctx context.Context, ec *executionContext, fiel
 		return fieldContext_OptimizationRun_violations(ctx, ec, field)
 	case "isolation":
 		return fieldContext_OptimizationRun_isolation(ctx, ec, field)
+	case "replayOf":
+		return fieldContext_OptimizationRun_replayOf(ctx, ec, field)
+	case "asOf":
+		return fieldContext_OptimizationRun_asOf(ctx, ec, field)
+	case "replay":
+		return fieldContext_OptimizationRun_replay(ctx, ec, field)
 	case "resultDigest":
 		return fieldContext_OptimizationRun_resultDigest(ctx, ec, field)
 	case "code":
@@ -22119,6 +22855,8 @@ func childFields_PluginAssignment(ctx context.Context, ec *executionContext, fie
 		return fieldContext_PluginAssignment_attempts(ctx, ec, field)
 	case "timeoutSeconds":
 		return fieldContext_PluginAssignment_timeoutSeconds(ctx, ec, field)
+	case "concurrency":
+		return fieldContext_PluginAssignment_concurrency(ctx, ec, field)
 	case "guardPermille":
 		return fieldContext_PluginAssignment_guardPermille(ctx, ec, field)
 	case "guardRuns":
@@ -22815,6 +23553,22 @@ func childFields_QualificationPayload(ctx context.Context, ec *executionContext,
 	return nil, fmt.Errorf("no field named %q was found under type QualificationPayload", field.Name)
 }
 
+func childFields_RankedTask(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "task":
+		return fieldContext_RankedTask_task(ctx, ec, field)
+	case "score":
+		return fieldContext_RankedTask_score(ctx, ec, field)
+	case "reason":
+		return fieldContext_RankedTask_reason(ctx, ec, field)
+	case "version":
+		return fieldContext_RankedTask_version(ctx, ec, field)
+	case "code":
+		return fieldContext_RankedTask_code(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RankedTask", field.Name)
+}
+
 func childFields_Region(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -23067,6 +23821,8 @@ func childFields_ServiceCase(ctx context.Context, ec *executionContext, field gr
 		return fieldContext_ServiceCase_breaches(ctx, ec, field)
 	case "actions":
 		return fieldContext_ServiceCase_actions(ctx, ec, field)
+	case "notices":
+		return fieldContext_ServiceCase_notices(ctx, ec, field)
 	case "surveys":
 		return fieldContext_ServiceCase_surveys(ctx, ec, field)
 	case "movedClocks":
@@ -24415,6 +25171,20 @@ func field_Mutation_cancelCase_args(ctx context.Context, ec *executionContext, r
 	return args, nil
 }
 
+func field_Mutation_cancelNotice_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.JudgeNotice, error) {
+			return unmarshalNJudgeNoticeInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐJudgeNotice(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_claimTask_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -25031,6 +25801,20 @@ func field_Mutation_removeSigner_args(ctx context.Context, ec *executionContext,
 	return args, nil
 }
 
+func field_Mutation_replayOptimization_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (optimization.ReplayOptimization, error) {
+			return unmarshalNReplayOptimizationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐReplayOptimization(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func field_Mutation_resolveFailures_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -25079,6 +25863,20 @@ func field_Mutation_retryFailure_args(ctx context.Context, ec *executionContext,
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (execution.RetryFailure, error) {
 			return unmarshalNRetryFailureInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐRetryFailure(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func field_Mutation_retryNotice_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (execution.JudgeNotice, error) {
+			return unmarshalNJudgeNoticeInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐJudgeNotice(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -26595,6 +27393,68 @@ func field_Query_nodes_args(ctx context.Context, ec *executionContext, rawArgs m
 	return args, nil
 }
 
+func field_Query_notices_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.NoticeOrder, error) {
+			return unmarshalONoticeOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "where",
+		func(ctx context.Context, v any) (*ent.NoticeWhereInput, error) {
+			return unmarshalONoticeWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInput(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["where"] = arg5
+	arg6, err := graphql.ProcessArgField(ctx, rawArgs, "regionID",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOID2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["regionID"] = arg6
+	return args, nil
+}
+
 func field_Query_optimizationRuns_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -27104,6 +27964,44 @@ func field_Query_proposals_args(ctx context.Context, ec *executionContext, rawAr
 		return nil, err
 	}
 	args["where"] = arg5
+	return args, nil
+}
+
+func field_Query_rankedWorklist_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "role",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOString2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["role"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "regionID",
+		func(ctx context.Context, v any) (*string, error) {
+			return unmarshalOID2ᚖstring(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["regionID"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "mine",
+		func(ctx context.Context, v any) (*bool, error) {
+			return unmarshalOBoolean2ᚖbool(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["mine"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg3
 	return args, nil
 }
 
@@ -27957,6 +28855,52 @@ func field_ServiceCase_failures_args(ctx context.Context, ec *executionContext, 
 	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
 		func(ctx context.Context, v any) ([]*ent.FailureOrder, error) {
 			return unmarshalOFailureOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐFailureOrderᚄ(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg4
+	return args, nil
+}
+
+func field_ServiceCase_notices_args(ctx context.Context, ec *executionContext, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*entgql.Cursor[string], error) {
+			return unmarshalOCursor2ᚖentgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return unmarshalOInt2ᚖint(ctx, ec, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) ([]*ent.NoticeOrder, error) {
+			return unmarshalONoticeOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderᚄ(ctx, ec, v)
 		})
 	if err != nil {
 		return nil, err
@@ -40538,6 +41482,94 @@ func fieldContext_Mutation_skipFailure(ctx context.Context, ec *executionContext
 	return fc, nil
 }
 
+func _Mutation_retryNotice(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_retryNotice(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RetryNotice(ctx, fc.Args["input"].(execution.JudgeNotice))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.NoticePayload) graphql.Marshaler {
+			return marshalNNoticePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐNoticePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_retryNotice(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_NoticePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_retryNotice_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_cancelNotice(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_cancelNotice(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CancelNotice(ctx, fc.Args["input"].(execution.JudgeNotice))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.NoticePayload) graphql.Marshaler {
+			return marshalNNoticePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐNoticePayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_cancelNotice(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_NoticePayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_cancelNotice_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Mutation_resolveFailures(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41324,6 +42356,50 @@ func fieldContext_Mutation_proposeChanges(ctx context.Context, ec *executionCont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Mutation_proposeChanges_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Mutation_replayOptimization(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Mutation_replayOptimization(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReplayOptimization(ctx, fc.Args["input"].(optimization.ReplayOptimization))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.OptimizationRunPayload) graphql.Marshaler {
+			return marshalNOptimizationRunPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐOptimizationRunPayload(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Mutation_replayOptimization(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_OptimizationRunPayload(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Mutation_replayOptimization_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -43310,6 +44386,644 @@ func fieldContext_Mutation_revokeToken(ctx context.Context, ec *executionContext
 	return fc, nil
 }
 
+func _Notice_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_id(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_id(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "ID")
+}
+
+func _Notice_regionID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_regionID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_regionID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "ID")
+}
+
+func _Notice_regionPath(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_regionPath(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RegionPath, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_regionPath(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_createdAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_createdAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_createdAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "Time")
+}
+
+func _Notice_caseID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_caseID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaseID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNID2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_caseID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "ID")
+}
+
+func _Notice_taskID(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_taskID(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TaskID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_taskID(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_channel(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_channel(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Channel, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_channel(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_recipient(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_recipient(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Recipient, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_recipient(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_text(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_text(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Text, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_text(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_state(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_state(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.State, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v notice.State) graphql.Marshaler {
+			return marshalNNoticeState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_state(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "NoticeState")
+}
+
+func _Notice_attempts(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_attempts(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_attempts(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "Int")
+}
+
+func _Notice_nextAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_nextAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NextAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_nextAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "Time")
+}
+
+func _Notice_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_receipt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_receipt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Receipt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_receipt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "String")
+}
+
+func _Notice_endedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_endedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Notice_endedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Notice", field, false, false, "Time")
+}
+
+func _Notice_region(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_region(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Region(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Region) graphql.Marshaler {
+			return marshalNRegion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐRegion(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_region(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Notice",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Region(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Notice_case(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Notice) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Notice_case(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Case(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.ServiceCase) graphql.Marshaler {
+			return marshalNServiceCase2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐServiceCase(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Notice_case(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Notice",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_ServiceCase(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _NoticeConnection_edges(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.NoticeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticeConnection_edges(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ent.NoticeEdge) graphql.Marshaler {
+			return marshalONoticeEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeEdge(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_NoticeConnection_edges(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "NoticeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_NoticeEdge(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _NoticeConnection_pageInfo(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.NoticeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticeConnection_pageInfo(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.PageInfo[string]) graphql.Marshaler {
+			return marshalNPageInfo2entgoᚗioᚋcontribᚋentgqlᚐPageInfo(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_NoticeConnection_pageInfo(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "NoticeConnection",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PageInfo(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _NoticeConnection_totalCount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.NoticeConnection) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticeConnection_totalCount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_NoticeConnection_totalCount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NoticeConnection", field, false, false, "Int")
+}
+
+func _NoticeEdge_node(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.NoticeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticeEdge_node(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Notice) graphql.Marshaler {
+			return marshalONotice2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNotice(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_NoticeEdge_node(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "NoticeEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Notice(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _NoticeEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.NoticeEdge) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticeEdge_cursor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v entgql.Cursor[string]) graphql.Marshaler {
+			return marshalNCursor2entgoᚗioᚋcontribᚋentgqlᚐCursor(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_NoticeEdge_cursor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NoticeEdge", field, false, false, "Cursor")
+}
+
+func _NoticePayload_notice(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.NoticePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticePayload_notice(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Notice, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Notice) graphql.Marshaler {
+			return marshalONotice2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNotice(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_NoticePayload_notice(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "NoticePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Notice(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _NoticePayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.NoticePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_NoticePayload_userErrors(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
+			return marshalNUserError2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐUserErrorᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_NoticePayload_userErrors(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "NoticePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_UserError(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _OptimizationRun_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -43745,6 +45459,75 @@ func _OptimizationRun_isolation(ctx context.Context, ec *executionContext, field
 }
 func fieldContext_OptimizationRun_isolation(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_replayOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_replayOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReplayOf, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_replayOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "String")
+}
+
+func _OptimizationRun_asOf(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_asOf(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AsOf, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return marshalNTime2timeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_asOf(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "Time")
+}
+
+func _OptimizationRun_replay(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_OptimizationRun_replay(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v optimizationrun.Replay) graphql.Marshaler {
+			return marshalNOptimizationRunReplay2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐReplay(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_OptimizationRun_replay(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OptimizationRun", field, false, false, "OptimizationRunReplay")
 }
 
 func _OptimizationRun_resultDigest(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.OptimizationRun) (ret graphql.Marshaler) {
@@ -46085,6 +47868,29 @@ func _PluginAssignment_timeoutSeconds(ctx context.Context, ec *executionContext,
 	)
 }
 func fieldContext_PluginAssignment_timeoutSeconds(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
+}
+
+func _PluginAssignment_concurrency(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.PluginAssignment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_PluginAssignment_concurrency(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Concurrency, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return marshalNInt2int(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_PluginAssignment_concurrency(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PluginAssignment", field, false, false, "Int")
 }
 
@@ -52702,6 +54508,50 @@ func fieldContext_Query_worklist(ctx context.Context, ec *executionContext, fiel
 	return fc, nil
 }
 
+func _Query_notices(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_notices(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Notices(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.NoticeOrder), fc.Args["where"].(*ent.NoticeWhereInput), fc.Args["regionID"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.NoticeConnection) graphql.Marshaler {
+			return marshalNNoticeConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_notices(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_NoticeConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_notices_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func _Query_taskCandidates(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -53048,6 +54898,50 @@ func fieldContext_Query_pluginRuns(ctx context.Context, ec *executionContext, fi
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_Query_pluginRuns_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _Query_rankedWorklist(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Query_rankedWorklist(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().RankedWorklist(ctx, fc.Args["role"].(*string), fc.Args["regionID"].(*string), fc.Args["mine"].(*bool), fc.Args["first"].(*int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.RankedTask) graphql.Marshaler {
+			return marshalNRankedTask2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRankedTaskᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Query_rankedWorklist(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RankedTask(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_Query_rankedWorklist_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -54072,6 +55966,139 @@ func fieldContext_Query___schema(_ context.Context, ec *executionContext, field 
 		},
 	}
 	return fc, nil
+}
+
+func _RankedTask_task(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RankedTask) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RankedTask_task(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Task, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Task) graphql.Marshaler {
+			return marshalNTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐTask(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RankedTask_task(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RankedTask",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Task(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RankedTask_score(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RankedTask) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RankedTask_score(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Score, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *float64) graphql.Marshaler {
+			return marshalOFloat2ᚖfloat64(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_RankedTask_score(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedTask", field, false, false, "Float")
+}
+
+func _RankedTask_reason(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RankedTask) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RankedTask_reason(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RankedTask_reason(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedTask", field, false, false, "String")
+}
+
+func _RankedTask_version(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RankedTask) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RankedTask_version(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.PluginVersion) graphql.Marshaler {
+			return marshalOPluginVersion2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐPluginVersion(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_RankedTask_version(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RankedTask",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_PluginVersion(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _RankedTask_code(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RankedTask) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RankedTask_code(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RankedTask_code(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RankedTask", field, false, false, "String")
 }
 
 func _Region_id(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.Region) (ret graphql.Marshaler) {
@@ -56592,6 +58619,50 @@ func fieldContext_ServiceCase_actions(ctx context.Context, ec *executionContext,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = field_ServiceCase_actions_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func _ServiceCase_notices(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *ent.ServiceCase) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_ServiceCase_notices(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return obj.Notices(ctx, fc.Args["after"].(*entgql.Cursor[string]), fc.Args["first"].(*int), fc.Args["before"].(*entgql.Cursor[string]), fc.Args["last"].(*int), fc.Args["orderBy"].([]*ent.NoticeOrder))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.NoticeConnection) graphql.Marshaler {
+			return marshalNNoticeConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeConnection(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_ServiceCase_notices(ctx context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServiceCase",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_NoticeConnection(ctx, ec, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = field_ServiceCase_notices_args(ctx, ec, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -66773,7 +68844,7 @@ func unmarshalInputAssignPluginInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"versionID", "regionID", "topic", "mode", "sharePermille", "cohort", "config", "inputs", "outputs", "fallback", "fallbackRole", "attempts", "timeoutSeconds", "guardPermille", "guardRuns", "idempotencyKey"}
+	fieldsInOrder := [...]string{"versionID", "regionID", "topic", "mode", "sharePermille", "cohort", "config", "inputs", "outputs", "fallback", "fallbackRole", "attempts", "timeoutSeconds", "concurrency", "guardPermille", "guardRuns", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -66871,6 +68942,13 @@ func unmarshalInputAssignPluginInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.TimeoutSeconds = data
+		case "concurrency":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("concurrency"))
+			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Concurrency = data
 		case "guardPermille":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("guardPermille"))
 			data, err := unmarshalOInt2ᚖint(ctx, ec, v)
@@ -71148,7 +73226,7 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "variables", "evidence", "worker", "idempotencyKey"}
+	fieldsInOrder := [...]string{"taskID", "caseNumber", "nodeID", "variables", "evidence", "notices", "worker", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -71190,6 +73268,13 @@ func unmarshalInputCompleteTaskInput(ctx context.Context, ec *executionContext, 
 				return it, err
 			}
 			it.Evidence = data
+		case "notices":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("notices"))
+			data, err := unmarshalONoticeInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐNoticeItemᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Notices = data
 		case "worker":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("worker"))
 			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
@@ -74978,6 +77063,62 @@ func UnmarshalIndicatorWhereInput(ctx context.Context, raw any) (ent.IndicatorWh
 	return out, err
 }
 
+func unmarshalInputJudgeNoticeInput(ctx context.Context, ec *executionContext, obj any) (execution.JudgeNotice, error) {
+	var it execution.JudgeNotice
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"noticeID", "reason", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "noticeID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalJudgeNoticeInput unmarshals raw into the JudgeNoticeInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalJudgeNoticeInput(ctx context.Context, raw any) (execution.JudgeNotice, error) {
+	var out execution.JudgeNotice
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "JudgeNoticeInput", raw, &out)
+	return out, err
+}
+
 func unmarshalInputJudgePluginInput(ctx context.Context, ec *executionContext, obj any) (innovation.JudgePlugin, error) {
 	var it innovation.JudgePlugin
 	if obj == nil {
@@ -75308,6 +77449,633 @@ func unmarshalInputNodePairInput(ctx context.Context, ec *executionContext, obj 
 func UnmarshalNodePairInput(ctx context.Context, raw any) (definition.NodePair, error) {
 	var out definition.NodePair
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "NodePairInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputNoticeInput(ctx context.Context, ec *executionContext, obj any) (execution.NoticeItem, error) {
+	var it execution.NoticeItem
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"channel", "to", "text"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "channel":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channel"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Channel = data
+		case "to":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.To = data
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := unmarshalNString2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalNoticeInput unmarshals raw into the NoticeInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalNoticeInput(ctx context.Context, raw any) (execution.NoticeItem, error) {
+	var out execution.NoticeItem
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "NoticeInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputNoticeOrder(ctx context.Context, ec *executionContext, obj any) (ent.NoticeOrder, error) {
+	var it ent.NoticeOrder
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "ASC"
+	}
+
+	fieldsInOrder := [...]string{"direction", "field"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := unmarshalNOrderDirection2entgoᚗioᚋcontribᚋentgqlᚐOrderDirection(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := unmarshalNNoticeOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderField(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalNoticeOrder unmarshals raw into the NoticeOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalNoticeOrder(ctx context.Context, raw any) (ent.NoticeOrder, error) {
+	var out ent.NoticeOrder
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "NoticeOrder", raw, &out)
+	return out, err
+}
+
+func unmarshalInputNoticeWhereInput(ctx context.Context, ec *executionContext, obj any) (ent.NoticeWhereInput, error) {
+	var it ent.NoticeWhereInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"not", "and", "or", "id", "idNEQ", "idIn", "idNotIn", "idGT", "idGTE", "idLT", "idLTE", "idEqualFold", "idContainsFold", "regionID", "regionIDNEQ", "regionIDIn", "regionIDNotIn", "regionIDGT", "regionIDGTE", "regionIDLT", "regionIDLTE", "regionIDContains", "regionIDHasPrefix", "regionIDHasSuffix", "regionIDEqualFold", "regionIDContainsFold", "caseID", "caseIDNEQ", "caseIDIn", "caseIDNotIn", "caseIDGT", "caseIDGTE", "caseIDLT", "caseIDLTE", "caseIDContains", "caseIDHasPrefix", "caseIDHasSuffix", "caseIDEqualFold", "caseIDContainsFold", "taskID", "taskIDNEQ", "taskIDIn", "taskIDNotIn", "taskIDGT", "taskIDGTE", "taskIDLT", "taskIDLTE", "taskIDContains", "taskIDHasPrefix", "taskIDHasSuffix", "taskIDEqualFold", "taskIDContainsFold", "channel", "channelNEQ", "channelIn", "channelNotIn", "channelGT", "channelGTE", "channelLT", "channelLTE", "channelContains", "channelHasPrefix", "channelHasSuffix", "channelEqualFold", "channelContainsFold", "state", "stateNEQ", "stateIn", "stateNotIn"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "not":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("not"))
+			data, err := unmarshalONoticeWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInput(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Not = data
+		case "and":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("and"))
+			data, err := unmarshalONoticeWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.And = data
+		case "or":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("or"))
+			data, err := unmarshalONoticeWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInputᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Or = data
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "idNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNEQ = data
+		case "idIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDIn = data
+		case "idNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDNotIn = data
+		case "idGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGT = data
+		case "idGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDGTE = data
+		case "idLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLT = data
+		case "idLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDLTE = data
+		case "idEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDEqualFold = data
+		case "idContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IDContainsFold = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
+		case "regionIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNEQ = data
+		case "regionIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDIn = data
+		case "regionIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDNotIn = data
+		case "regionIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGT = data
+		case "regionIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDGTE = data
+		case "regionIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLT = data
+		case "regionIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDLTE = data
+		case "regionIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContains = data
+		case "regionIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasPrefix = data
+		case "regionIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDHasSuffix = data
+		case "regionIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDEqualFold = data
+		case "regionIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionIDContainsFold = data
+		case "caseID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseID = data
+		case "caseIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNEQ"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNEQ = data
+		case "caseIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDIn = data
+		case "caseIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDNotIn"))
+			data, err := unmarshalOID2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDNotIn = data
+		case "caseIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGT = data
+		case "caseIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDGTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDGTE = data
+		case "caseIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLT"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLT = data
+		case "caseIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDLTE"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDLTE = data
+		case "caseIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContains"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContains = data
+		case "caseIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasPrefix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasPrefix = data
+		case "caseIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDHasSuffix"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDHasSuffix = data
+		case "caseIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDEqualFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDEqualFold = data
+		case "caseIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("caseIDContainsFold"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.CaseIDContainsFold = data
+		case "taskID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskID"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskID = data
+		case "taskIDNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNEQ = data
+		case "taskIDIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDIn = data
+		case "taskIDNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDNotIn = data
+		case "taskIDGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGT = data
+		case "taskIDGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDGTE = data
+		case "taskIDLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLT = data
+		case "taskIDLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDLTE = data
+		case "taskIDContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContains = data
+		case "taskIDHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasPrefix = data
+		case "taskIDHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDHasSuffix = data
+		case "taskIDEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDEqualFold = data
+		case "taskIDContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("taskIDContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.TaskIDContainsFold = data
+		case "channel":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channel"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.Channel = data
+		case "channelNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelNEQ"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelNEQ = data
+		case "channelIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelIn = data
+		case "channelNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelNotIn"))
+			data, err := unmarshalOString2ᚕstringᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelNotIn = data
+		case "channelGT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelGT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelGT = data
+		case "channelGTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelGTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelGTE = data
+		case "channelLT":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelLT"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelLT = data
+		case "channelLTE":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelLTE"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelLTE = data
+		case "channelContains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelContains"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelContains = data
+		case "channelHasPrefix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelHasPrefix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelHasPrefix = data
+		case "channelHasSuffix":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelHasSuffix"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelHasSuffix = data
+		case "channelEqualFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelEqualFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelEqualFold = data
+		case "channelContainsFold":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("channelContainsFold"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChannelContainsFold = data
+		case "state":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("state"))
+			data, err := unmarshalONoticeState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.State = data
+		case "stateNEQ":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNEQ"))
+			data, err := unmarshalONoticeState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNEQ = data
+		case "stateIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateIn"))
+			data, err := unmarshalONoticeState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateIn = data
+		case "stateNotIn":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("stateNotIn"))
+			data, err := unmarshalONoticeState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐStateᚄ(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.StateNotIn = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalNoticeWhereInput unmarshals raw into the NoticeWhereInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalNoticeWhereInput(ctx context.Context, raw any) (ent.NoticeWhereInput, error) {
+	var out ent.NoticeWhereInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "NoticeWhereInput", raw, &out)
 	return out, err
 }
 
@@ -83052,6 +85820,55 @@ func unmarshalInputRemoveSignerInput(ctx context.Context, ec *executionContext, 
 func UnmarshalRemoveSignerInput(ctx context.Context, raw any) (execution.RemoveSigner, error) {
 	var out execution.RemoveSigner
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RemoveSignerInput", raw, &out)
+	return out, err
+}
+
+func unmarshalInputReplayOptimizationInput(ctx context.Context, ec *executionContext, obj any) (optimization.ReplayOptimization, error) {
+	var it optimization.ReplayOptimization
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"runID", "idempotencyKey"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "runID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runID"))
+			data, err := unmarshalNID2string(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunID = data
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := unmarshalOString2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReplayOptimizationInput unmarshals raw into the ReplayOptimizationInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReplayOptimizationInput(ctx context.Context, raw any) (optimization.ReplayOptimization, error) {
+	var out optimization.ReplayOptimization
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReplayOptimizationInput", raw, &out)
 	return out, err
 }
 
@@ -92028,6 +94845,11 @@ func _Node(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 			return graphql.Null
 		}
 		return _OptimizationRun(ctx, ec, sel, obj)
+	case *ent.Notice:
+		if obj == nil {
+			return graphql.Null
+		}
+		return _Notice(ctx, ec, sel, obj)
 	case *ent.Indicator:
 		if obj == nil {
 			return graphql.Null
@@ -96394,6 +99216,20 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "retryNotice":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_retryNotice(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "cancelNotice":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_cancelNotice(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "resolveFailures":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_resolveFailures(ctx, ec, field)
@@ -96516,6 +99352,13 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 		case "proposeChanges":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return _Mutation_proposeChanges(ctx, ec, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "replayOptimization":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return _Mutation_replayOptimization(ctx, ec, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
@@ -96852,6 +99695,245 @@ func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) 
 	return out
 }
 
+var noticeImplementors = []string{"Notice", "Node"}
+
+func _Notice(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.Notice) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, noticeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Notice")
+		case "id":
+			out.Values[i] = _Notice_id(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionID":
+			out.Values[i] = _Notice_regionID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "regionPath":
+			out.Values[i] = _Notice_regionPath(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "createdAt":
+			out.Values[i] = _Notice_createdAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "caseID":
+			out.Values[i] = _Notice_caseID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "taskID":
+			out.Values[i] = _Notice_taskID(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "channel":
+			out.Values[i] = _Notice_channel(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "recipient":
+			out.Values[i] = _Notice_recipient(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "text":
+			out.Values[i] = _Notice_text(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			out.Values[i] = _Notice_state(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "attempts":
+			out.Values[i] = _Notice_attempts(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nextAt":
+			out.Values[i] = _Notice_nextAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "code":
+			out.Values[i] = _Notice_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "receipt":
+			out.Values[i] = _Notice_receipt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = _Notice_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endedAt":
+			out.Values[i] = _Notice_endedAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "region":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Notice_region(ctx, ec, field, obj)
+				})
+		case "case":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Notice_case(ctx, ec, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var noticeConnectionImplementors = []string{"NoticeConnection"}
+
+func _NoticeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.NoticeConnection) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, noticeConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("NoticeConnection")
+		case "edges":
+			out.Values[i] = _NoticeConnection_edges(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = _NoticeConnection_pageInfo(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "totalCount":
+			out.Values[i] = _NoticeConnection_totalCount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var noticeEdgeImplementors = []string{"NoticeEdge"}
+
+func _NoticeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.NoticeEdge) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, noticeEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("NoticeEdge")
+		case "node":
+			out.Values[i] = _NoticeEdge_node(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cursor":
+			out.Values[i] = _NoticeEdge_cursor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var noticePayloadImplementors = []string{"NoticePayload"}
+
+func _NoticePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.NoticePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, noticePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("NoticePayload")
+		case "notice":
+			out.Values[i] = _NoticePayload_notice(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = _NoticePayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var optimizationRunImplementors = []string{"OptimizationRun", "Node"}
 
 func _OptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *ent.OptimizationRun) graphql.Marshaler {
@@ -96955,6 +100037,21 @@ func _OptimizationRun(ctx context.Context, ec *executionContext, sel ast.Selecti
 			}
 		case "isolation":
 			out.Values[i] = _OptimizationRun_isolation(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "replayOf":
+			out.Values[i] = _OptimizationRun_replayOf(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "asOf":
+			out.Values[i] = _OptimizationRun_asOf(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "replay":
+			out.Values[i] = _OptimizationRun_replay(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -97777,6 +100874,11 @@ func _PluginAssignment(ctx context.Context, ec *executionContext, sel ast.Select
 			}
 		case "timeoutSeconds":
 			out.Values[i] = _PluginAssignment_timeoutSeconds(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "concurrency":
+			out.Values[i] = _PluginAssignment_concurrency(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -100114,6 +103216,12 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_worklist(ctx, ec, field)
 				})
+		case "notices":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_notices(ctx, ec, field)
+				})
 		case "taskCandidates":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, true,
@@ -100161,6 +103269,12 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _Query_pluginRuns(ctx, ec, field)
+				})
+		case "rankedWorklist":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _Query_rankedWorklist(ctx, ec, field)
 				})
 		case "pluginStatus":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -100307,6 +103421,59 @@ func _Query(ctx context.Context, ec *executionContext, sel ast.SelectionSet) gra
 			})
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var rankedTaskImplementors = []string{"RankedTask"}
+
+func _RankedTask(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.RankedTask) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, rankedTaskImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RankedTask")
+		case "task":
+			out.Values[i] = _RankedTask_task(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "score":
+			out.Values[i] = _RankedTask_score(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = _RankedTask_reason(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "version":
+			out.Values[i] = _RankedTask_version(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "code":
+			out.Values[i] = _RankedTask_code(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -101136,6 +104303,12 @@ func _ServiceCase(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return _ServiceCase_actions(ctx, ec, field, obj)
+				})
+		case "notices":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return _ServiceCase_notices(ctx, ec, field, obj)
 				})
 		case "surveys":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -105732,6 +108905,11 @@ func marshalNInt2ᚕintᚄ(ctx context.Context, ec *executionContext, sel ast.Se
 	return ret
 }
 
+func unmarshalNJudgeNoticeInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐJudgeNotice(ctx context.Context, ec *executionContext, v any) (execution.JudgeNotice, error) {
+	res, err := unmarshalInputJudgeNoticeInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func unmarshalNJudgePluginInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋinnovationᚐJudgePlugin(ctx context.Context, ec *executionContext, v any) (innovation.JudgePlugin, error) {
 	res, err := unmarshalInputJudgePluginInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -105869,6 +109047,61 @@ func unmarshalNNodePairInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefi
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNNoticeConnection2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.NoticeConnection) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "NoticeConnection!")
+		return graphql.Null
+	}
+	return _NoticeConnection(ctx, ec, sel, v)
+}
+
+func unmarshalNNoticeInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐNoticeItem(ctx context.Context, ec *executionContext, v any) (*execution.NoticeItem, error) {
+	res, err := unmarshalInputNoticeInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNNoticeOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrder(ctx context.Context, ec *executionContext, v any) (*ent.NoticeOrder, error) {
+	res, err := unmarshalInputNoticeOrder(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNNoticeOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderField(ctx context.Context, ec *executionContext, v any) (*ent.NoticeOrderField, error) {
+	var res = new(ent.NoticeOrderField)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNNoticeOrderField2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderField(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.NoticeOrderField) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "NoticeOrderField!")
+		return graphql.Null
+	}
+	return v
+}
+
+func marshalNNoticePayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐNoticePayload(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.NoticePayload) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "NoticePayload!")
+		return graphql.Null
+	}
+	return _NoticePayload(ctx, ec, sel, v)
+}
+
+func unmarshalNNoticeState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx context.Context, ec *executionContext, v any) (notice.State, error) {
+	var res notice.State
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNNoticeState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v notice.State) graphql.Marshaler {
+	return v
+}
+
+func unmarshalNNoticeWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.NoticeWhereInput, error) {
+	res, err := unmarshalInputNoticeWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func marshalNOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "OptimizationRun!")
@@ -105910,6 +109143,16 @@ func marshalNOptimizationRunPayload2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋ
 		return graphql.Null
 	}
 	return _OptimizationRunPayload(ctx, ec, sel, v)
+}
+
+func unmarshalNOptimizationRunReplay2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐReplay(ctx context.Context, ec *executionContext, v any) (optimizationrun.Replay, error) {
+	var res optimizationrun.Replay
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalNOptimizationRunReplay2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐReplay(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v optimizationrun.Replay) graphql.Marshaler {
+	return v
 }
 
 func unmarshalNOptimizationRunState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋoptimizationrunᚐState(ctx context.Context, ec *executionContext, v any) (optimizationrun.State, error) {
@@ -106656,6 +109899,30 @@ func unmarshalNQualificationWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋent�
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func marshalNRankedTask2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRankedTaskᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.RankedTask) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNRankedTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRankedTask(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNRankedTask2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋgraphᚋmodelᚐRankedTask(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.RankedTask) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RankedTask!")
+		return graphql.Null
+	}
+	return _RankedTask(ctx, ec, sel, v)
+}
+
 func unmarshalNRebaseProcessVariantInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋdefinitionᚐRebaseVariant(ctx context.Context, ec *executionContext, v any) (definition.RebaseVariant, error) {
 	res, err := unmarshalInputRebaseProcessVariantInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -106766,6 +110033,11 @@ func unmarshalNRemoveRuleInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋstand
 
 func unmarshalNRemoveSignerInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐRemoveSigner(ctx context.Context, ec *executionContext, v any) (execution.RemoveSigner, error) {
 	res, err := unmarshalInputRemoveSignerInput(ctx, ec, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func unmarshalNReplayOptimizationInput2githubᚗcomᚋopenspmsᚋspmsᚋinternalᚋoptimizationᚐReplayOptimization(ctx context.Context, ec *executionContext, v any) (optimization.ReplayOptimization, error) {
+	res, err := unmarshalInputReplayOptimizationInput(ctx, ec, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -109353,6 +112625,144 @@ func unmarshalONodePairInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋd
 		}
 	}
 	return res, nil
+}
+
+func marshalONotice2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNotice(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.Notice) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Notice(ctx, ec, sel, v)
+}
+
+func marshalONoticeEdge2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*ent.NoticeEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalONoticeEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeEdge(ctx, ec, sel, v[i])
+	})
+
+	return ret
+}
+
+func marshalONoticeEdge2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeEdge(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.NoticeEdge) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _NoticeEdge(ctx, ec, sel, v)
+}
+
+func unmarshalONoticeInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐNoticeItemᚄ(ctx context.Context, ec *executionContext, v any) ([]*execution.NoticeItem, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*execution.NoticeItem, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNNoticeInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋinternalᚋexecutionᚐNoticeItem(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalONoticeOrder2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrderᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.NoticeOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.NoticeOrder, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNNoticeOrder2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeOrder(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalONoticeState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐStateᚄ(ctx context.Context, ec *executionContext, v any) ([]notice.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]notice.State, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNNoticeState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func marshalONoticeState2ᚕgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐStateᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []notice.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNNoticeState2githubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func unmarshalONoticeState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx context.Context, ec *executionContext, v any) (*notice.State, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(notice.State)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func marshalONoticeState2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚋnoticeᚐState(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *notice.State) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func unmarshalONoticeWhereInput2ᚕᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInputᚄ(ctx context.Context, ec *executionContext, v any) ([]*ent.NoticeWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*ent.NoticeWhereInput, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = unmarshalNNoticeWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInput(ctx, ec, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func unmarshalONoticeWhereInput2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐNoticeWhereInput(ctx context.Context, ec *executionContext, v any) (*ent.NoticeWhereInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := unmarshalInputNoticeWhereInput(ctx, ec, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func marshalOOptimizationRun2ᚖgithubᚗcomᚋopenspmsᚋspmsᚋentᚐOptimizationRun(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *ent.OptimizationRun) graphql.Marshaler {

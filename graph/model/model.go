@@ -202,6 +202,11 @@ type MigrateCasesPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+type NoticePayload struct {
+	Notice     *ent.Notice  `json:"notice,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The answer of proposeChanges.
 type OptimizationRunPayload struct {
 	Run        *ent.OptimizationRun `json:"run,omitempty"`
@@ -299,6 +304,19 @@ type PublishStandardPayload struct {
 type QualificationPayload struct {
 	Qualification *ent.Qualification `json:"qualification,omitempty"`
 	UserErrors    []*UserError       `json:"userErrors"`
+}
+
+// A task of the worklist with the place that a scorer gave it.
+type RankedTask struct {
+	Task *ent.Task `json:"task"`
+	// Higher comes first; absent when no scorer ranked it.
+	Score *float64 `json:"score,omitempty"`
+	// Why, in a few words.
+	Reason string `json:"reason"`
+	// The scorer that ranked it.
+	Version *ent.PluginVersion `json:"version,omitempty"`
+	// Why it was not ranked; empty when it was, or when no scorer is assigned.
+	Code string `json:"code"`
 }
 
 // The answer of createRegion.

@@ -13,6 +13,21 @@ type EvidenceItem struct {
 	Content string  `json:"content" validate:"required,max=65536"`
 }
 
+// NoticeItem is a message to a person: To names the variable of the case that holds
+// the address.
+type NoticeItem struct {
+	Channel string `json:"channel" validate:"required,max=32"`
+	To      string `json:"to" validate:"required,max=128"`
+	Text    string `json:"text" validate:"required,max=1000"`
+}
+
+// JudgeNotice is the input of Room.RetryNotice and Room.CancelNotice.
+type JudgeNotice struct {
+	NoticeID       string  `json:"noticeID" validate:"required,max=64"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
 // StartCase is the input of Room.StartCase.
 type StartCase struct {
 	ProcessKey     string         `json:"processKey" validate:"required,max=64"`
@@ -57,6 +72,7 @@ type CompleteTask struct {
 	NodeID         *string         `json:"nodeID,omitempty" validate:"omitempty,max=128"`
 	Variables      map[string]any  `json:"variables,omitempty"`
 	Evidence       []*EvidenceItem `json:"evidence,omitempty" validate:"omitempty,max=50,dive"`
+	Notices        []*NoticeItem   `json:"notices,omitempty" validate:"omitempty,max=10,dive"`
 	Worker         *string         `json:"worker,omitempty" validate:"omitempty,max=128"`
 	IdempotencyKey *string         `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }

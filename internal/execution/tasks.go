@@ -147,6 +147,9 @@ func (r *Room) CompleteTask(ctx context.Context, in CompleteTask) (TaskResult, e
 			return err
 		}
 		f.given = kinds
+		if err := f.notify(ctx, t.ID, in.Notices); err != nil {
+			return err
+		}
 		return f.finish(ctx, t, vars)
 	})
 }

@@ -66,8 +66,8 @@ func (r *Room) assignable(ctx context.Context, u *command.Unit, v *ent.PluginVer
 		return fault.E(fault.Invalid, "PLUGIN_TOPIC_UNKNOWN", fault.P("topic", topic), fault.P("known", v.Topics)).At("input", "topic")
 	}
 	for i, m := range in.Inputs {
-		if !slices.Contains(v.Attributes, m.Name) {
-			return fault.E(fault.Invalid, "PLUGIN_INPUT_UNKNOWN", fault.P("input", m.Name), fault.P("known", v.Attributes)).At("input", "inputs", strconv.Itoa(i), "name")
+		if known := slices.Concat(v.Attributes, manifestOf(v).Addresses); !slices.Contains(known, m.Name) {
+			return fault.E(fault.Invalid, "PLUGIN_INPUT_UNKNOWN", fault.P("input", m.Name), fault.P("known", known)).At("input", "inputs", strconv.Itoa(i), "name")
 		}
 	}
 	if role := access.Role(deref(in.FallbackRole)); role != "" {
@@ -178,6 +178,7 @@ func (in AssignPlugin) details(m *ent.PluginAssignmentMutation) {
 	set(m.SetFallbackRole, in.FallbackRole)
 	set(m.SetAttempts, in.Attempts)
 	set(m.SetTimeoutSeconds, in.TimeoutSeconds)
+	set(m.SetConcurrency, in.Concurrency)
 	set(m.SetGuardPermille, in.GuardPermille)
 	set(m.SetGuardRuns, in.GuardRuns)
 	if in.Fallback != nil {

@@ -173,7 +173,7 @@ func list(s []string) []string {
 func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
 	var tried trial
 	v, err := r.door.Store.Client().PluginVersion.Query().Where(VersionRef(in.VersionID)).WithPlugin().Only(ctx)
-	if viewer := access.From(ctx); err == nil && viewer.May(access.UploadPlugin, v.RegionPath) && inState(v, untested...) == nil {
+	if viewer := access.From(ctx); err == nil && viewer.May(access.UploadPlugin, v.RegionPath) && testable(v) == nil {
 		if tried, err = r.try(ctx, v, in); err != nil {
 			return "", err
 		}
@@ -187,13 +187,16 @@ func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
 		if err := u.Require(access.UploadPlugin, v.RegionPath); err != nil {
 			return "", err
 		}
-		if err := inState(v, untested...); err != nil {
+		if err := testable(v); err != nil {
 			return "", err
 		}
 		u.On(v.ID, v.RegionPath)
 		u.Note("conforms", tried.conforms)
 		state := pluginversion.StateVerified
-		if tried.conforms {
+		switch {
+		case v.KeyID == ShippedKey:
+			state = v.State
+		case tried.conforms:
 			state = pluginversion.StateTested
 		}
 		return v.ID, u.PluginVersion.UpdateOne(v).SetState(state).SetConforms(tried.conforms).SetReport(tried.report).SetIsolation(list(tried.isolation)).
@@ -203,6 +206,15 @@ func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
 
 // untested are the states in which a version may be tested, once more too.
 var untested = []pluginversion.State{pluginversion.StateVerified, pluginversion.StateTested}
+
+// testable refuses a version that may not be tested: one that was approved, unless it
+// ships with the product.
+func testable(v *ent.PluginVersion) error {
+	if v.KeyID == ShippedKey {
+		return inState(v, pluginversion.StateApproved)
+	}
+	return inState(v, untested...)
+}
 
 // trial is what came of a test: the report as JSON of kit.
 type trial struct {
@@ -261,10 +273,19 @@ func contradiction(v *ent.PluginVersion, said *pluginv1.DescribeResponse) string
 		return fmt.Sprintf("kinds: the program says %v, the manifest %v", kinds, v.Kinds)
 	case !sameList(said.GetAttributes(), v.Attributes):
 		return fmt.Sprintf("attributes: the program says %v, the manifest %v", said.GetAttributes(), v.Attributes)
+	case !sameList(said.GetAddresses(), manifestOf(v).Addresses):
+		return fmt.Sprintf("addresses: the program says %v, the manifest %v", said.GetAddresses(), manifestOf(v).Addresses)
 	case !sameJSON(said.GetConfigSchemaJson(), v.ConfigSchema):
 		return "the program has another schema of its configuration than the manifest"
 	}
 	return ""
+}
+
+// manifestOf is the manifest of a version, which was well formed when it was kept.
+func manifestOf(v *ent.PluginVersion) bundle.Manifest {
+	var m bundle.Manifest
+	_ = json.Unmarshal([]byte(v.Manifest), &m)
+	return m
 }
 
 func sameList(a, b []string) bool {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/openspms/spms/ent"
@@ -22,6 +23,7 @@ import (
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/privacy"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/plugins/builtin"
 	"github.com/openspms/spms/plugins/sdk/plugintest"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
@@ -29,6 +31,7 @@ import (
 // Host runs plugins: internal/pluginhost, whose words the methods keep.
 type Host interface {
 	Execute(ctx context.Context, a pluginhost.Artifact, s pluginhost.Settings, r *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error)
+	Score(ctx context.Context, a pluginhost.Artifact, s pluginhost.Settings, r *pluginv1.ScoreRequest) (*pluginv1.ScoreResponse, error)
 	Check(ctx context.Context, a pluginhost.Artifact, sample plugintest.Sample) (plugintest.Report, error)
 	Status() []pluginhost.Status
 	Release(digest string)
@@ -40,6 +43,7 @@ type Options struct {
 	Host    Host
 	Dir     string             // where bundles are unpacked; private to the server
 	Trusted []bundle.PublicKey // keys whose plugins the operator takes
+	Shipped []builtin.Shipped  // plugins of this program
 	Secrets *privacy.Box       // encrypts secrets of configurations; nil: there may be none
 }
 
@@ -50,17 +54,24 @@ type Room struct {
 	cases       *execution.Room
 	o           Options
 
+	shipped   map[string]shipped // by digest
 	unpacking sync.Mutex
 	artifacts map[string]pluginhost.Artifact // by digest, under unpacking
 	cohorts   sync.Map                       // version id + "\n" + source → *expr.Program, nil when it does not compile there
 }
 
 // New returns the room. Without a host it keeps the catalog and starts nothing.
-func New(door *command.Door, definitions *definition.Room, cases *execution.Room, o Options) *Room {
+func New(door *command.Door, definitions *definition.Room, cases *execution.Room, o Options) (*Room, error) {
 	if o.Host == nil {
 		o.Host = noHost{}
 	}
-	return &Room{door: door, definitions: definitions, cases: cases, o: o, artifacts: map[string]pluginhost.Artifact{}}
+	known, err := ship(o.Shipped)
+	return &Room{door: door, definitions: definitions, cases: cases, o: o, shipped: known, artifacts: map[string]pluginhost.Artifact{}}, err
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
 }
 
 // regionOf reads a region by id or code under the viewer's limits.
@@ -151,6 +162,11 @@ func (noHost) refuse(a pluginhost.Artifact) error {
 
 // Execute implements Host.
 func (n noHost) Execute(_ context.Context, a pluginhost.Artifact, _ pluginhost.Settings, _ *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error) {
+	return nil, n.refuse(a)
+}
+
+// Score implements Host.
+func (n noHost) Score(_ context.Context, a pluginhost.Artifact, _ pluginhost.Settings, _ *pluginv1.ScoreRequest) (*pluginv1.ScoreResponse, error) {
 	return nil, n.refuse(a)
 }
 

@@ -45,6 +45,7 @@ type AssignPlugin struct {
 	FallbackRole   *string        `json:"fallbackRole,omitempty" validate:"omitempty,max=32"`
 	Attempts       *int           `json:"attempts,omitempty" validate:"omitempty,min=1,max=20"`
 	TimeoutSeconds *int           `json:"timeoutSeconds,omitempty" validate:"omitempty,min=1,max=300"`
+	Concurrency    *int           `json:"concurrency,omitempty" validate:"omitempty,min=1,max=64"`
 	GuardPermille  *int           `json:"guardPermille,omitempty" validate:"omitempty,min=0,max=1000"`
 	GuardRuns      *int           `json:"guardRuns,omitempty" validate:"omitempty,min=1,max=10000"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/pluginassignment"
@@ -20,6 +22,7 @@ import (
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/pluginhost/bundle"
+	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
 
@@ -30,6 +33,8 @@ type result struct {
 	detail    string
 	output    string
 	vars      map[string]any // completed
+	notices   []*execution.NoticeItem
+	evidence  []*execution.EvidenceItem
 	wait      *pluginv1.Wait // waiting
 	metrics   map[string]any
 	micros    int64
@@ -62,7 +67,10 @@ func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost
 	if err != nil {
 		return nil, settings, nil, err
 	}
-	inputs := r.inputs(e)
+	inputs, err := r.inputs(ctx, e)
+	if err != nil {
+		return nil, settings, nil, err
+	}
 	attempt := e.tries + 1
 	cmd := command.Command{Operation: "beginPluginRun", Input: e.task.ID}
 	id, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
@@ -112,30 +120,12 @@ func (r *Room) settings(e *errand) (pluginhost.Settings, error) {
 	return s, err
 }
 
-// inputs are what the plugin is shown of the case: what its manifest names and
-// nothing else, and the message that it has waited for.
-func (r *Room) inputs(e *errand) string {
-	out := map[string]any{}
-	for _, name := range e.v.Attributes {
-		variable := name
-		if mapped, ok := e.a.Inputs[name].(string); ok {
-			variable = mapped
-		}
-		if value, ok := known(e, variable); ok {
-			put(out, name, value)
-		}
-	}
-	if e.task.WaitPayload != "" {
-		var message any
-		if json.Unmarshal([]byte(e.task.WaitPayload), &message) == nil {
-			out["message"] = message
-		}
-	}
-	return text(out)
+func settingsOf(generation int, config string) pluginhost.Settings {
+	return pluginhost.Settings{Generation: uint64(generation), JSON: config} //nolint:gosec // never negative
 }
 
-// known is a value of the case: task.dueAt, case.area and case.channel are those of
-// the rows, any other name is a variable.
+// known is a value of the case: task.dueAt, task.createdAt, case.area and case.channel
+// are those of the rows, any other name is a variable.
 func known(e *errand, name string) (any, bool) {
 	c := e.task.Edges.Case
 	switch name {
@@ -144,6 +134,8 @@ func known(e *errand, name string) (any, bool) {
 			return nil, false
 		}
 		return e.task.DueAt.UTC().Format(time.RFC3339Nano), true
+	case "task.createdAt":
+		return e.task.CreatedAt.UTC().Format(time.RFC3339Nano), true
 	case "case.area":
 		return c.Area, true
 	case "case.channel":
@@ -240,10 +232,7 @@ func (r *Room) judged(e *errand, resp *pluginv1.ExecuteResponse) result {
 }
 
 func (r *Room) completed(e *errand, c *pluginv1.Complete) result {
-	var m bundle.Manifest
-	if err := json.Unmarshal([]byte(e.v.Manifest), &m); err != nil {
-		return violated("MANIFEST", err.Error())
-	}
+	m := manifestOf(e.v)
 	output := c.GetOutputsJson()
 	if output == "" {
 		output = "{}"
@@ -264,6 +253,9 @@ func (r *Room) completed(e *errand, c *pluginv1.Complete) result {
 		}
 		out.metrics[x.GetName()] = x.GetValue()
 	}
+	if bad := out.effects(e, m, c); bad != nil {
+		return *bad
+	}
 	if len(e.a.Outputs) == 0 {
 		out.vars = values
 		return out
@@ -276,6 +268,37 @@ func (r *Room) completed(e *errand, c *pluginv1.Complete) result {
 	}
 	return out
 }
+
+// effects takes what the plugin wants done beside its outputs; what it must not want
+// is a violation.
+func (out *result) effects(e *errand, m bundle.Manifest, c *pluginv1.Complete) *result {
+	if len(c.GetNotices()) > sdk.MaxNotices || len(c.GetEvidence()) > sdk.MaxEvidence {
+		bad := violated("EFFECTS_TOO_MANY", fmt.Sprintf("%d notices, %d items of evidence", len(c.GetNotices()), len(c.GetEvidence())))
+		return &bad
+	}
+	for _, n := range c.GetNotices() {
+		if n.GetChannel() == "" || len(n.GetChannel()) > 32 || n.GetText() == "" || utf8.RuneCountInString(n.GetText()) > sdk.MaxNoticeText || !slices.Contains(m.Addresses, n.GetTo()) {
+			bad := violated("NOTICE_MALFORMED", "to "+n.GetTo())
+			return &bad
+		}
+		out.notices = append(out.notices, &execution.NoticeItem{Channel: n.GetChannel(), To: variableOf(e, n.GetTo(), n.GetTo()), Text: n.GetText()})
+	}
+	for _, x := range c.GetEvidence() {
+		if x.GetKind() == "" || len(x.GetKind()) > 128 || x.GetContent() == "" || len(x.GetContent()) > 64<<10 || !slices.Contains(media, x.GetMedia()) {
+			bad := violated("EVIDENCE_MALFORMED", "of kind "+x.GetKind())
+			return &bad
+		}
+		item := &execution.EvidenceItem{Kind: x.GetKind(), Content: x.GetContent()}
+		if m := x.GetMedia(); m != "" {
+			item.Media = &m
+		}
+		out.evidence = append(out.evidence, item)
+	}
+	return nil
+}
+
+// media are those of evidence.
+var media = []string{"", "text", "number", "photo", "location", "document"}
 
 func violated(code, detail string) result {
 	return result{outcome: pluginrun.OutcomeViolated, code: cut(code), detail: cut(detail)}
@@ -296,12 +319,12 @@ func (r *Room) settle(ctx context.Context, e *errand, run *ent.PluginRun, out *r
 	worker, id := workerName, e.task.ID
 	switch out.outcome {
 	case pluginrun.OutcomeCompleted:
-		_, err := r.cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &id, Worker: &worker, Variables: out.vars, IdempotencyKey: &run.ID})
+		_, err := r.cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &id, Worker: &worker, Variables: out.vars, Notices: out.notices, Evidence: out.evidence, IdempotencyKey: &run.ID})
 		f := fault.From(err)
 		switch {
 		case err == nil:
 			return nil
-		case f.Kind == fault.Invalid:
+		case f.Kind == fault.Invalid || f.Code == "EVIDENCE_MISSING" || f.Code == "RULE_BLOCKED":
 			*out = violated(f.Code, err.Error())
 			return r.fallBack(ctx, e, out)
 		}

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	atOnce    = 8                // modules that one tick lets work at the same time
+	atOnce    = 16               // calls that one tick makes at the same time
 	pageSize  = 200              // tasks looked at in one query
 	maxPages  = 25               // pages looked at in one tick
 	leaseMore = 30 * time.Second // a lease is longer than the call by this
@@ -120,6 +120,7 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 	now := r.door.Clock.Now()
 	var out []*errand
 	var last *ent.Task
+	busy := map[*ent.PluginAssignment]int{}
 	for range maxPages {
 		q := r.door.Store.Client().Task.Query().Where(task.Topic(topic), task.KindEQ(task.KindService), task.StateEQ(task.StateCreated), task.LeaseUntilLTE(now)).
 			Order(task.ByDueOrder(), task.ByID()).Limit(pageSize).WithCase()
@@ -137,7 +138,7 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 		for _, t := range page {
 			last = t
 			a := nearest(list, t.RegionPath)
-			if a == nil {
+			if a == nil || busy[a] >= a.Concurrency {
 				continue
 			}
 			e, err := r.errand(ctx, t, a, runs[t.ID])
@@ -145,6 +146,7 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 				return nil, err
 			}
 			if e != nil {
+				busy[a]++
 				out = append(out, e)
 			}
 			if len(out) == atOnce {

@@ -17,3 +17,9 @@ type JudgeProposal struct {
 	Reason         *string `json:"reason,omitempty" validate:"omitempty,max=2000"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=100"`
 }
+
+// ReplayOptimization is the input of Room.Replay.
+type ReplayOptimization struct {
+	RunID          string  `json:"runID" validate:"required,max=64"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}

@@ -101,12 +101,43 @@ func (r *Room) ProposeChanges(ctx context.Context, in ProposeChanges) (string, e
 			return "", fault.E(fault.Invalid, "SEED_MALFORMED", fault.P("seed", seed)).At("input", "seed")
 		}
 		run, err := u.OptimizationRun.Create().SetPluginVersionID(strategy.ID).SetBaseID(base.ID).SetBaseDigest(base.Digest).SetSeed(seed).SetConfig(config).
-			SetLeaseUntil(schema.LongAgo).SetAskedBy(u.Viewer.StaffID).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+			SetAsOf(u.Now).SetLeaseUntil(schema.LongAgo).SetAskedBy(u.Viewer.StaffID).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
 		if err != nil {
 			return "", fmt.Errorf("create the run: %w", err)
 		}
 		u.On(run.ID, reg.RegionPath)
 		u.Changed(store.Change{Kind: "optimization", ID: run.ID, RegionPath: reg.RegionPath})
+		return run.ID, nil
+	})
+}
+
+// Replay repeats a run that has ended: the same strategy, base, configuration and
+// seed, and the log up to the same instant. When it is done its field replay says how
+// it compares. Errors: OPTIMIZATION_NOT_FOUND, OPTIMIZATION_STATE, PLUGIN_VERSION_STATE.
+func (r *Room) Replay(ctx context.Context, in ReplayOptimization) (string, error) {
+	cmd := command.Command{Operation: "replayOptimization", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		old, err := u.OptimizationRun.Query().Where(optimizationrun.ID(in.RunID)).WithPluginVersion().Only(ctx)
+		if err != nil {
+			return "", notFound(err, "OPTIMIZATION_NOT_FOUND", in.RunID, "runID")
+		}
+		if err := u.Require(access.Optimize, old.RegionPath); err != nil {
+			return "", err
+		}
+		if old.State != optimizationrun.StateDone {
+			return "", fault.E(fault.Precondition, "OPTIMIZATION_STATE", fault.P("want", "done"), fault.P("have", string(old.State))).At("input", "runID")
+		}
+		if v := old.Edges.PluginVersion; v == nil || v.State == pluginversion.StateRevoked {
+			return "", fault.E(fault.Precondition, "PLUGIN_VERSION_STATE", fault.P("want", "approved"), fault.P("have", "revoked")).At("input", "runID")
+		}
+		run, err := u.OptimizationRun.Create().SetPluginVersionID(old.PluginVersionID).SetBaseID(old.BaseID).SetBaseDigest(old.BaseDigest).SetSeed(old.Seed).
+			SetConfig(old.Config).SetReplayOf(old.ID).SetReplay(optimizationrun.ReplayPending).SetAsOf(old.AsOf).SetLeaseUntil(schema.LongAgo).
+			SetAskedBy(u.Viewer.StaffID).SetRegionID(old.RegionID).SetRegionPath(old.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+		if err != nil {
+			return "", fmt.Errorf("create the run: %w", err)
+		}
+		u.On(run.ID, run.RegionPath)
+		u.Changed(store.Change{Kind: "optimization", ID: run.ID, RegionPath: run.RegionPath})
 		return run.ID, nil
 	})
 }

@@ -1,6 +1,7 @@
 package optimization
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -88,9 +89,10 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 }
 
 // readLog makes the event log of the base in the region out of its tasks: when each
-// could be begun, was begun and was done. Cases appear under pseudonyms.
+// could be begun, was begun and was done, up to the instant of the run. Cases appear
+// under pseudonyms.
 func (t *talk) readLog(ctx context.Context) error {
-	rows, err := t.room.door.Store.Client().Task.Query().Where(task.VersionID(t.base.ID), store.Within([]string{t.region.RegionPath})).
+	rows, err := t.room.door.Store.Client().Task.Query().Where(task.VersionID(t.base.ID), store.Within([]string{t.region.RegionPath}), task.CreatedAtLTE(t.run.AsOf)).
 		Order(ent.Desc(task.FieldID)).Limit(maxTasks).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the log: %w", err)
@@ -100,18 +102,19 @@ func (t *talk) readLog(ctx context.Context) error {
 	for _, row := range rows {
 		name, ok := names[row.CaseID]
 		if !ok {
-			sum := sha256.Sum256([]byte(t.run.ID + "\n" + row.CaseID))
+			sum := sha256.Sum256([]byte(origin(t.run) + "\n" + row.CaseID))
 			name = hex.EncodeToString(sum[:8])
 			names[row.CaseID] = name
 		}
 		add := func(l pluginv1.Lifecycle, at *time.Time) {
-			if at != nil {
+			if at != nil && !at.After(t.run.AsOf) {
 				t.events = append(t.events, &pluginv1.Event{Case: name, Node: row.NodeID, Activity: row.NameZh, Lifecycle: l, TimeUs: at.UnixMicro(), Pool: row.Role})
 			}
 		}
 		add(pluginv1.Lifecycle_LIFECYCLE_SCHEDULE, &row.CreatedAt)
 		begun := row.StartedAt
-		if begun == nil || row.CompletedAt != nil && begun.Equal(*row.CompletedAt) && row.ClaimedAt != nil {
+		ended := row.CompletedAt != nil && !row.CompletedAt.After(t.run.AsOf)
+		if begun == nil || ended && begun.Equal(*row.CompletedAt) && row.ClaimedAt != nil {
 			begun = row.ClaimedAt // begun by completing it: the work began when it was claimed
 		}
 		add(pluginv1.Lifecycle_LIFECYCLE_START, begun)
@@ -130,6 +133,9 @@ func (t *talk) readLog(ctx context.Context) error {
 	t.logDigest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
+
+// origin names the run whose pseudonyms count: that which is repeated, or the run itself.
+func origin(run *ent.OptimizationRun) string { return cmp.Or(run.ReplayOf, run.ID) }
 
 // hold talks with the strategy: everything that it is given, then its questions until
 // it is done.
@@ -176,8 +182,8 @@ func (t *talk) tell(ctx context.Context, stream pluginhost.Proposing) error {
 		generation = uint64(t.run.CreatedAt.UnixMicro()) //nolint:gosec // after 1970
 	}
 	err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{
-		RunId: t.run.ID, Seed: seed, BaseDigest: t.run.BaseDigest, Region: t.region.RegionPath, DeadlineUs: deadline.UnixMicro(),
-		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation, NowUs: t.run.CreatedAt.UnixMicro(),
+		RunId: origin(t.run), Seed: seed, BaseDigest: t.run.BaseDigest, Region: t.region.RegionPath, DeadlineUs: deadline.UnixMicro(),
+		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation, NowUs: t.run.AsOf.UnixMicro(),
 	}}})
 	if err == nil {
 		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: &pluginv1.Snapshot{BpmnXml: []byte(t.base.Document)}}})
@@ -294,6 +300,13 @@ func (t *talk) finish(ctx context.Context, failed error) error {
 			t.proposals = nil
 		}
 		c.SetResultDigest(t.digest())
+		if t.run.ReplayOf != "" {
+			verdict, err := t.compare(ctx, u)
+			if err != nil {
+				return "", err
+			}
+			c.SetReplay(verdict)
+		}
 		n, err := c.Save(ctx)
 		if err != nil || n == 0 {
 			return "", err
@@ -303,6 +316,20 @@ func (t *talk) finish(ctx context.Context, failed error) error {
 		return t.run.ID, t.keep(ctx, u)
 	})
 	return err
+}
+
+// compare tells how the run compares with the one that it repeats.
+func (t *talk) compare(ctx context.Context, u *command.Unit) (optimizationrun.Replay, error) {
+	old, err := u.OptimizationRun.Get(ctx, t.run.ReplayOf)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the run that is repeated: %w", err)
+	case old.LogDigest != t.logDigest:
+		return optimizationrun.ReplayLogDiffers, nil
+	case old.ResultDigest != t.digest():
+		return optimizationrun.ReplayResultDiffers, nil
+	}
+	return optimizationrun.ReplaySame, nil
 }
 
 func (t *talk) keep(ctx context.Context, u *command.Unit) error {

@@ -31,6 +31,7 @@ type Artifact struct {
 	Version string
 	Path    string // the executable
 	SHA256  string // of the executable in hex, compared before each start
+	Inside  string // environment, NAME=VALUE, by which this very program becomes the plugin; Path and SHA256 are empty then
 }
 
 // Settings are the configuration that a call runs under; generation 0 is the empty one.

@@ -23,10 +23,17 @@ func (u *unit) launch() (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	cmd := exec.CommandContext(context.Background(), u.a.Path) //nolint:gosec // its hash has just been compared with the signed manifest
+	path, err := u.executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(context.Background(), path) //nolint:gosec // its hash has just been compared with the signed manifest, or it is this program
 	cmd.Dir = dir
 	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir, "GOTRACEBACK=single"}
-	achieved, err := sandbox.Wrap(cmd, sandbox.Rules{Shim: u.host.o.Shim, Dir: dir, MemoryBytes: u.host.o.Limits.MemoryBytes})
+	if u.a.Inside != "" {
+		cmd.Env = append(cmd.Env, u.a.Inside)
+	}
+	achieved, err := sandbox.Wrap(cmd, sandbox.Rules{Name: u.a.Name, Shim: u.host.o.Shim, Dir: dir, MemoryBytes: u.host.o.Limits.MemoryBytes})
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
@@ -49,6 +56,18 @@ func (u *unit) launch() (*process, error) {
 	}
 	p.conn = conn
 	return p, nil
+}
+
+// executable is the program to start.
+func (u *unit) executable() (string, error) {
+	if u.a.Inside == "" {
+		return u.a.Path, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return self, nil
 }
 
 func connect(client *goplugin.Client) (*grpc.ClientConn, error) {

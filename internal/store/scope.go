@@ -54,6 +54,7 @@ var limits = map[string]limit{
 	ent.TypeCaseEvent:      regional(access.ReadCases),
 	ent.TypeFailure:        regional(access.ReadCases),
 	ent.TypeEvidence:       regional(access.ReadCases),
+	ent.TypeNotice:         regional(access.ReadCases),
 	ent.TypeSurveyResponse: regional(access.ReadCases),
 	ent.TypeTaskSigner:     regional(access.ReadCases),
 	ent.TypeTaskAction:     regional(access.ReadCases),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
@@ -34,7 +35,7 @@ func CheckIdentity(d *pluginv1.DescribeResponse) error {
 	if _, err := ParseSchema(d.GetConfigSchemaJson()); err != nil {
 		wrong("configuration schema: %w", err)
 	}
-	errs = append(errs, checkKinds(d.GetKinds()), checkLists(d.GetAttributes(), d.GetMetrics()))
+	errs = append(errs, checkKinds(d.GetKinds()), checkLists(slices.Concat(d.GetAttributes(), d.GetAddresses()), d.GetMetrics()))
 	return errors.Join(errs...)
 }
 
@@ -74,7 +75,7 @@ func checkLists(attributes []string, declared []*pluginv1.Metric) error {
 func (p Plugin) describe() *pluginv1.DescribeResponse {
 	d := &pluginv1.DescribeResponse{
 		Name: p.Name, Version: p.Version, ContractVersion: ContractVersion,
-		ConfigSchemaJson: p.ConfigSchema, Attributes: p.Attributes,
+		ConfigSchemaJson: p.ConfigSchema, Attributes: p.Attributes, Addresses: p.Addresses,
 	}
 	if p.Strategy != nil {
 		d.Kinds = append(d.Kinds, pluginv1.Kind_KIND_STRATEGY)

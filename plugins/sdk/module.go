@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -51,8 +52,17 @@ func (c *Call) Bind(inputs, config any) error {
 type Outcome struct {
 	response *pluginv1.ExecuteResponse
 	metrics  []*pluginv1.Measurement
+	notices  []*pluginv1.Notice
+	evidence []*pluginv1.EvidenceItem
 	err      error
 }
+
+// What a Complete outcome may carry.
+const (
+	MaxNotices    = 10
+	MaxNoticeText = 1000 // characters
+	MaxEvidence   = 50
+)
 
 // Complete ends the task with outputs, a value whose JSON is an object; nil for
 // none.
@@ -104,6 +114,38 @@ func (o Outcome) With(metric string, value float64) Outcome {
 	return o
 }
 
+// Notify adds a message to a person to a Complete outcome: the host sends it, once,
+// to the address of that name, which Plugin.Addresses lists.
+func (o Outcome) Notify(channel, to, text string) Outcome {
+	o.notices = append(slices.Clone(o.notices), &pluginv1.Notice{Channel: channel, To: to, Text: text})
+	return o
+}
+
+// Prove adds evidence of a kind that the process asks for to a Complete outcome;
+// media is text, number, photo, location or document.
+func (o Outcome) Prove(kind, media, content string) Outcome {
+	o.evidence = append(slices.Clone(o.evidence), &pluginv1.EvidenceItem{Kind: kind, Media: media, Content: content})
+	return o
+}
+
+// effects tells what is wrong with notices and evidence.
+func (o Outcome) effects(p *Plugin) error {
+	if len(o.notices) > MaxNotices || len(o.evidence) > MaxEvidence {
+		return status.Errorf(codes.Internal, "more than %d notices or %d items of evidence", MaxNotices, MaxEvidence)
+	}
+	for _, n := range o.notices {
+		if n.GetChannel() == "" || n.GetText() == "" || utf8.RuneCountInString(n.GetText()) > MaxNoticeText || !slices.Contains(p.Addresses, n.GetTo()) {
+			return status.Errorf(codes.Internal, "a notice to %q has no channel or text, a text of more than %d characters, or is to no declared address", n.GetTo(), MaxNoticeText)
+		}
+	}
+	for _, e := range o.evidence {
+		if e.GetKind() == "" || e.GetContent() == "" {
+			return status.Error(codes.Internal, "evidence needs a kind and a content")
+		}
+	}
+	return nil
+}
+
 // wire is the outcome as the contract says it.
 func (o Outcome) wire(p *Plugin) (*pluginv1.ExecuteResponse, error) {
 	if o.err != nil {
@@ -118,8 +160,11 @@ func (o Outcome) wire(p *Plugin) (*pluginv1.ExecuteResponse, error) {
 			return nil, status.Errorf(codes.Internal, "metric %q is not declared or not finite", m.GetName())
 		}
 	}
+	if err := o.effects(p); err != nil {
+		return nil, err
+	}
 	if c := o.response.GetComplete(); c != nil {
-		c.Metrics = o.metrics
+		c.Metrics, c.Notices, c.Evidence = o.metrics, o.notices, o.evidence
 	}
 	return o.response, nil
 }

@@ -46,6 +46,7 @@ type Plugin struct {
 	Version      string   // three numbers joined by dots, perhaps a suffix after a hyphen
 	ConfigSchema string   // JSON Schema, of the keywords that ParseSchema lists; "" = nothing to configure
 	Attributes   []string // case attributes wanted in events and inputs
+	Addresses    []string // inputs that are addresses of people: shown as pseudonyms, notices go to them
 	Metrics      []Metric // what outcomes may carry
 
 	// CheckConfig adds what the schema cannot say; nil = nothing to add.

@@ -58,6 +58,7 @@ const (
 	PluginRun        Prefix = "run"
 	OptimizationRun  Prefix = "opt"
 	Proposal         Prefix = "prop"
+	Notice           Prefix = "note"
 )
 
 // tables maps each prefix to the table that node(id) reads.
@@ -70,7 +71,7 @@ var tables = map[Prefix]string{
 	Breach: "breaches", TimerRow: "timer_rows", CaseEvent: "case_events", Failure: "failures",
 	Evidence: "evidences", SurveyResponse: "survey_responses", AuditEntry: "audit_entries",
 	APIToken: "api_tokens", TaskSigner: "task_signers", TaskAction: "task_actions", Absence: "absences",
-	Plugin: "plugins", PluginVersion: "plugin_versions", PluginAssignment: "plugin_assignments", PluginRun: "plugin_runs", OptimizationRun: "optimization_runs", Proposal: "proposals",
+	Plugin: "plugins", PluginVersion: "plugin_versions", PluginAssignment: "plugin_assignments", PluginRun: "plugin_runs", OptimizationRun: "optimization_runs", Proposal: "proposals", Notice: "notices",
 }
 
 var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

@@ -11,11 +11,13 @@ import (
 	"syscall"
 
 	"github.com/openspms/spms/internal/pluginhost/sandbox"
+	"github.com/openspms/spms/plugins/builtin"
 	"github.com/openspms/spms/server"
 )
 
 func main() {
 	sandbox.Main() // returns at once, unless this process is to become a plugin
+	builtin.Main() // likewise, one that ships with the product
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(server.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, server.AllCommands()))

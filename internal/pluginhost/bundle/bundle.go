@@ -49,6 +49,7 @@ type Manifest struct {
 	Topics       []string        `json:"topics,omitempty"`       // of the service tasks that a module carries out
 	ConfigSchema json.RawMessage `json:"configSchema,omitempty"` // JSON Schema of the configuration
 	Attributes   []string        `json:"attributes,omitempty"`   // inputs, or attributes of events, that it wants; it is shown no others
+	Addresses    []string        `json:"addresses,omitempty"`    // inputs that are addresses of people: shown as pseudonyms, notices go to them
 	Metrics      []Metric        `json:"metrics,omitempty"`
 	Outputs      json.RawMessage `json:"outputs,omitempty"` // JSON Schema of a module's outputs
 	Targets      []Target        `json:"targets"`

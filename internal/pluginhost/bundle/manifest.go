@@ -20,7 +20,7 @@ var hexHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (m Manifest) Check() error {
 	d := &pluginv1.DescribeResponse{
 		Name: m.Name, Version: m.Version, ContractVersion: uint32(max(m.Contract, 0)), //nolint:gosec // small, compared below
-		ConfigSchemaJson: string(m.ConfigSchema), Attributes: m.Attributes,
+		ConfigSchemaJson: string(m.ConfigSchema), Attributes: m.Attributes, Addresses: m.Addresses,
 	}
 	for _, k := range m.Kinds {
 		d.Kinds = append(d.Kinds, kinds[k])

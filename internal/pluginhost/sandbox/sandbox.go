@@ -16,6 +16,7 @@ import (
 
 // Rules say how a process is kept apart.
 type Rules struct {
+	Name        string   // of the plugin; those of different names run as different users
 	Shim        []string // program and arguments of the shim; nil: this program, if it has called Main
 	Dir         string   // the one folder that it may write to
 	MemoryBytes int64    // data that it may have
@@ -80,7 +81,7 @@ func Wrap(cmd *exec.Cmd, r Rules) (achieved func() []string, err error) {
 	if len(shim) == 0 {
 		return func() []string { return base }, nil
 	}
-	o := order{Path: cmd.Path, Dir: r.Dir, Memory: r.MemoryBytes, UID: userOf(cmd.Path)}
+	o := order{Path: cmd.Path, Dir: r.Dir, Memory: r.MemoryBytes, UID: userOf(cmd.Path + " " + r.Name)}
 	if err := give(r.Dir, o.UID); err != nil {
 		return nil, fmt.Errorf("give the folder away: %w", err)
 	}

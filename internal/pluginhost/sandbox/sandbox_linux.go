@@ -32,13 +32,13 @@ func own(cmd *exec.Cmd) []string {
 }
 
 // userOf is the user that a plugin runs as: one of 1,000 that own nothing, by its
-// path; 0 when this process cannot become another user.
-func userOf(path string) int {
+// path and name; 0 when this process cannot become another user.
+func userOf(who string) int {
 	if os.Geteuid() != 0 {
 		return 0
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(path))
+	_, _ = h.Write([]byte(who))
 	return 61000 + int(h.Sum32()%1000)
 }
 

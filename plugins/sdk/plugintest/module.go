@@ -1,6 +1,7 @@
 package plugintest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
 
@@ -26,6 +30,30 @@ func (k *kit) task(inputs string) *pluginv1.ExecuteRequest {
 		Case: "case-1", TaskId: "task-1", Node: "book", Region: "/cn/gd", IdempotencyKey: "key-1",
 		Attempt: 1, InputsJson: inputs, ConfigGeneration: 1, NowUs: instantUs,
 	}
+}
+
+// Execute carries out one call of a module inside the test. Identity, key and attempt
+// are filled in where the call has none; a call that is refused ends the test.
+func Execute(t *testing.T, p sdk.Plugin, call sdk.Call) *pluginv1.ExecuteResponse {
+	t.Helper()
+	conn, stop, err := sdk.InProcess(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	const generation = 1
+	checked, err := pluginv1.NewBaseClient(conn).Configure(t.Context(), &pluginv1.ConfigureRequest{Generation: generation, ConfigJson: string(call.Config)})
+	if err != nil || len(checked.GetDiagnostics()) > 0 {
+		t.Fatalf("Configure(%s) = %v, %v", call.Config, checked.GetDiagnostics(), err)
+	}
+	out, err := pluginv1.NewModuleClient(conn).Execute(t.Context(), &pluginv1.ExecuteRequest{
+		Case: cmp.Or(call.Case, "case-1"), TaskId: cmp.Or(call.Task, "task-1"), Node: call.Node, Region: call.Region, IdempotencyKey: cmp.Or(call.Key, "key-1"),
+		Attempt: uint32(max(call.Attempt, 1)), InputsJson: string(call.Inputs), ConfigGeneration: generation, NowUs: call.Now.UnixMicro(), //nolint:gosec // small
+	})
+	if err != nil {
+		t.Fatalf("Execute(%s) = %v", call.Inputs, err)
+	}
+	return out
 }
 
 // sameKey: an answer that got lost can be had again.
@@ -62,7 +90,7 @@ func (k *kit) wellFormed(r *pluginv1.ExecuteResponse) error {
 				return fmt.Errorf("metric %q is not declared", m.GetName())
 			}
 		}
-		return nil
+		return k.effects(o.Complete)
 	case *pluginv1.ExecuteResponse_Wait:
 		if o.Wait.GetCorrelationKey() != "" && o.Wait.GetMessageName() != "" {
 			return nil
@@ -73,6 +101,24 @@ func (k *kit) wellFormed(r *pluginv1.ExecuteResponse) error {
 		}
 	}
 	return fmt.Errorf("outcome %v is not whole", r)
+}
+
+// effects checks what a module wants the host to do.
+func (k *kit) effects(c *pluginv1.Complete) error {
+	if len(c.GetNotices()) > sdk.MaxNotices || len(c.GetEvidence()) > sdk.MaxEvidence {
+		return errors.New("too many notices or too much evidence")
+	}
+	for _, n := range c.GetNotices() {
+		if n.GetChannel() == "" || n.GetText() == "" || utf8.RuneCountInString(n.GetText()) > sdk.MaxNoticeText || !slices.Contains(k.identity.GetAddresses(), n.GetTo()) {
+			return fmt.Errorf("notice %v has no channel, no text, a text that is too long, or is to no declared address", n)
+		}
+	}
+	for _, e := range c.GetEvidence() {
+		if e.GetKind() == "" || e.GetContent() == "" {
+			return fmt.Errorf("evidence %v has no kind or no content", e)
+		}
+	}
+	return nil
 }
 
 // unknownInputs: what nobody thought of is refused or failed, without a panic.

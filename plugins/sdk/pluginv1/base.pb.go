@@ -385,7 +385,10 @@ type DescribeResponse struct {
 	// Names of case attributes the plugin wants in events and inputs; others are not sent.
 	Attributes []string `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	// Metrics the plugin may report.
-	Metrics       []*Metric `protobuf:"bytes,7,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	Metrics []*Metric `protobuf:"bytes,7,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// Names of inputs that are addresses of people, such as "phone". The plugin is
+	// shown a pseudonym of each, never the address; notices are sent to them by name.
+	Addresses     []string `protobuf:"bytes,8,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +468,13 @@ func (x *DescribeResponse) GetAttributes() []string {
 func (x *DescribeResponse) GetMetrics() []*Metric {
 	if x != nil {
 		return x.Metrics
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
 	}
 	return nil
 }
@@ -692,7 +702,7 @@ const file_spms_plugin_v1_base_proto_rawDesc = "" +
 	"\vMeasurement\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\"\x11\n" +
-	"\x0fDescribeRequest\"\x97\x02\n" +
+	"\x0fDescribeRequest\"\xb5\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12*\n" +
@@ -702,7 +712,8 @@ const file_spms_plugin_v1_base_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x06 \x03(\tR\n" +
 	"attributes\x120\n" +
-	"\ametrics\x18\a \x03(\v2\x16.spms.plugin.v1.MetricR\ametrics\"S\n" +
+	"\ametrics\x18\a \x03(\v2\x16.spms.plugin.v1.MetricR\ametrics\x12\x1c\n" +
+	"\taddresses\x18\b \x03(\tR\taddresses\"S\n" +
 	"\x10ConfigureRequest\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +

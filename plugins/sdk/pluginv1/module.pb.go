@@ -250,7 +250,12 @@ type Complete struct {
 	// Outputs of the task, a JSON object.
 	OutputsJson string `protobuf:"bytes,1,opt,name=outputs_json,json=outputsJson,proto3" json:"outputs_json,omitempty"`
 	// What the plugin measured.
-	Metrics       []*Measurement `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	Metrics []*Measurement `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// What the host is to tell people, at most 10. It is sent after the task has
+	// ended, once, by the host: a plugin has no network.
+	Notices []*Notice `protobuf:"bytes,3,rep,name=notices,proto3" json:"notices,omitempty"`
+	// What proves the work, as the process asks for it; at most 50 items.
+	Evidence      []*EvidenceItem `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +304,148 @@ func (x *Complete) GetMetrics() []*Measurement {
 	return nil
 }
 
+func (x *Complete) GetNotices() []*Notice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+func (x *Complete) GetEvidence() []*EvidenceItem {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+// Notice is a message to a person.
+type Notice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Way it goes, such as "sms" or "email". Never empty.
+	Channel string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// To whom: the name of an address that Describe lists. Never empty.
+	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// What it says, at most 1000 characters. Never empty.
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notice) Reset() {
+	*x = Notice{}
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notice) ProtoMessage() {}
+
+func (x *Notice) ProtoReflect() protoreflect.Message {
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
+func (*Notice) Descriptor() ([]byte, []int) {
+	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Notice) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Notice) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Notice) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// EvidenceItem proves a part of the work.
+type EvidenceItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind, as the process names it. Never empty.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Medium: text, number, photo, location or document; empty means text.
+	Media string `protobuf:"bytes,2,opt,name=media,proto3" json:"media,omitempty"`
+	// Content, at most 64 KiB. Never empty.
+	Content       string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvidenceItem) Reset() {
+	*x = EvidenceItem{}
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvidenceItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvidenceItem) ProtoMessage() {}
+
+func (x *EvidenceItem) ProtoReflect() protoreflect.Message {
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvidenceItem.ProtoReflect.Descriptor instead.
+func (*EvidenceItem) Descriptor() ([]byte, []int) {
+	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EvidenceItem) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EvidenceItem) GetMedia() string {
+	if x != nil {
+		return x.Media
+	}
+	return ""
+}
+
+func (x *EvidenceItem) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
 // Wait parks a task until a message comes in or the time is up. The host calls
 // Execute again then, with the message among the inputs.
 type Wait struct {
@@ -315,7 +462,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_spms_plugin_v1_module_proto_msgTypes[3]
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -327,7 +474,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_spms_plugin_v1_module_proto_msgTypes[3]
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -340,7 +487,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{3}
+	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Wait) GetCorrelationKey() string {
@@ -379,7 +526,7 @@ type Fail struct {
 
 func (x *Fail) Reset() {
 	*x = Fail{}
-	mi := &file_spms_plugin_v1_module_proto_msgTypes[4]
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +538,7 @@ func (x *Fail) String() string {
 func (*Fail) ProtoMessage() {}
 
 func (x *Fail) ProtoReflect() protoreflect.Message {
-	mi := &file_spms_plugin_v1_module_proto_msgTypes[4]
+	mi := &file_spms_plugin_v1_module_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +551,7 @@ func (x *Fail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fail.ProtoReflect.Descriptor instead.
 func (*Fail) Descriptor() ([]byte, []int) {
-	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{4}
+	return file_spms_plugin_v1_module_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Fail) GetRetryable() bool {
@@ -448,10 +595,20 @@ const file_spms_plugin_v1_module_proto_rawDesc = "" +
 	"\bcomplete\x18\x01 \x01(\v2\x18.spms.plugin.v1.CompleteH\x00R\bcomplete\x12*\n" +
 	"\x04wait\x18\x02 \x01(\v2\x14.spms.plugin.v1.WaitH\x00R\x04wait\x12*\n" +
 	"\x04fail\x18\x03 \x01(\v2\x14.spms.plugin.v1.FailH\x00R\x04failB\t\n" +
-	"\aoutcome\"d\n" +
+	"\aoutcome\"\xd0\x01\n" +
 	"\bComplete\x12!\n" +
 	"\foutputs_json\x18\x01 \x01(\tR\voutputsJson\x125\n" +
-	"\ametrics\x18\x02 \x03(\v2\x1b.spms.plugin.v1.MeasurementR\ametrics\"m\n" +
+	"\ametrics\x18\x02 \x03(\v2\x1b.spms.plugin.v1.MeasurementR\ametrics\x120\n" +
+	"\anotices\x18\x03 \x03(\v2\x16.spms.plugin.v1.NoticeR\anotices\x128\n" +
+	"\bevidence\x18\x04 \x03(\v2\x1c.spms.plugin.v1.EvidenceItemR\bevidence\"F\n" +
+	"\x06Notice\x12\x18\n" +
+	"\achannel\x18\x01 \x01(\tR\achannel\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"R\n" +
+	"\fEvidenceItem\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05media\x18\x02 \x01(\tR\x05media\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\tR\acontent\"m\n" +
 	"\x04Wait\x12'\n" +
 	"\x0fcorrelation_key\x18\x01 \x01(\tR\x0ecorrelationKey\x12!\n" +
 	"\fmessage_name\x18\x02 \x01(\tR\vmessageName\x12\x19\n" +
@@ -475,27 +632,31 @@ func file_spms_plugin_v1_module_proto_rawDescGZIP() []byte {
 	return file_spms_plugin_v1_module_proto_rawDescData
 }
 
-var file_spms_plugin_v1_module_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_spms_plugin_v1_module_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_spms_plugin_v1_module_proto_goTypes = []any{
 	(*ExecuteRequest)(nil),  // 0: spms.plugin.v1.ExecuteRequest
 	(*ExecuteResponse)(nil), // 1: spms.plugin.v1.ExecuteResponse
 	(*Complete)(nil),        // 2: spms.plugin.v1.Complete
-	(*Wait)(nil),            // 3: spms.plugin.v1.Wait
-	(*Fail)(nil),            // 4: spms.plugin.v1.Fail
-	(*Measurement)(nil),     // 5: spms.plugin.v1.Measurement
+	(*Notice)(nil),          // 3: spms.plugin.v1.Notice
+	(*EvidenceItem)(nil),    // 4: spms.plugin.v1.EvidenceItem
+	(*Wait)(nil),            // 5: spms.plugin.v1.Wait
+	(*Fail)(nil),            // 6: spms.plugin.v1.Fail
+	(*Measurement)(nil),     // 7: spms.plugin.v1.Measurement
 }
 var file_spms_plugin_v1_module_proto_depIdxs = []int32{
 	2, // 0: spms.plugin.v1.ExecuteResponse.complete:type_name -> spms.plugin.v1.Complete
-	3, // 1: spms.plugin.v1.ExecuteResponse.wait:type_name -> spms.plugin.v1.Wait
-	4, // 2: spms.plugin.v1.ExecuteResponse.fail:type_name -> spms.plugin.v1.Fail
-	5, // 3: spms.plugin.v1.Complete.metrics:type_name -> spms.plugin.v1.Measurement
-	0, // 4: spms.plugin.v1.Module.Execute:input_type -> spms.plugin.v1.ExecuteRequest
-	1, // 5: spms.plugin.v1.Module.Execute:output_type -> spms.plugin.v1.ExecuteResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	5, // 1: spms.plugin.v1.ExecuteResponse.wait:type_name -> spms.plugin.v1.Wait
+	6, // 2: spms.plugin.v1.ExecuteResponse.fail:type_name -> spms.plugin.v1.Fail
+	7, // 3: spms.plugin.v1.Complete.metrics:type_name -> spms.plugin.v1.Measurement
+	3, // 4: spms.plugin.v1.Complete.notices:type_name -> spms.plugin.v1.Notice
+	4, // 5: spms.plugin.v1.Complete.evidence:type_name -> spms.plugin.v1.EvidenceItem
+	0, // 6: spms.plugin.v1.Module.Execute:input_type -> spms.plugin.v1.ExecuteRequest
+	1, // 7: spms.plugin.v1.Module.Execute:output_type -> spms.plugin.v1.ExecuteResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_spms_plugin_v1_module_proto_init() }
@@ -515,7 +676,7 @@ func file_spms_plugin_v1_module_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spms_plugin_v1_module_proto_rawDesc), len(file_spms_plugin_v1_module_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,13 +1,13 @@
--- Create "plugin_artifacts" table
-CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
-CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
--- Create "idempotency_keys" table
-CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "idempotencykey_created_at" to table: "idempotency_keys"
-CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
--- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
-CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
+-- Create "regions" table
+CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "region_level" to table: "regions"
+CREATE INDEX "region_level" ON "regions" ("level");
+-- Create index "region_parent_id" to table: "regions"
+CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
+-- Create index "regions_code_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
+-- Create index "regions_region_path_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "audit_entries" table
 CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
@@ -24,22 +24,22 @@ CREATE INDEX "auditentry_region_path" ON "audit_entries" ("region_path" text_pat
 CREATE INDEX "auditentry_subject" ON "audit_entries" ("subject");
 -- Create index "auditentry_viewer" to table: "audit_entries"
 CREATE INDEX "auditentry_viewer" ON "audit_entries" ("viewer");
--- Create "regions" table
-CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "region_level" to table: "regions"
-CREATE INDEX "region_level" ON "regions" ("level");
--- Create index "region_parent_id" to table: "regions"
-CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
--- Create index "regions_code_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
--- Create index "regions_region_path_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "jobs" table
 CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "args" bytea NOT NULL, "state" character varying NOT NULL DEFAULT 'ready', "run_at" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "token" bigint NOT NULL DEFAULT 0, "cursor" character varying NOT NULL DEFAULT '', "last_error" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "job_kind" to table: "jobs"
 CREATE INDEX "job_kind" ON "jobs" ("kind");
 -- Create index "job_state_run_at" to table: "jobs"
 CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
+-- Create "plugin_artifacts" table
+CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
+-- Create "idempotency_keys" table
+CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "idempotencykey_created_at" to table: "idempotency_keys"
+CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
+-- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
+CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
 -- Create "process_edits" table
 CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
 -- Create index "processedit_version_id_seq" to table: "process_edits"
@@ -312,6 +312,20 @@ CREATE INDEX "failure_region_id" ON "failures" ("region_id");
 CREATE INDEX "failure_region_path" ON "failures" ("region_path" text_pattern_ops);
 -- Create index "failure_state_retry_at" to table: "failures"
 CREATE INDEX "failure_state_retry_at" ON "failures" ("state", "retry_at");
+-- Create "notices" table
+CREATE TABLE "notices" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "task_id" character varying NOT NULL, "channel" character varying NOT NULL, "recipient" character varying NOT NULL, "text" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'queued', "attempts" bigint NOT NULL DEFAULT 0, "next_at" timestamptz NOT NULL, "code" character varying NOT NULL DEFAULT '', "receipt" character varying NOT NULL DEFAULT '', "reason" character varying NOT NULL DEFAULT '', "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "notices_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "notices_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "notice_case_id" to table: "notices"
+CREATE INDEX "notice_case_id" ON "notices" ("case_id");
+-- Create index "notice_channel" to table: "notices"
+CREATE INDEX "notice_channel" ON "notices" ("channel");
+-- Create index "notice_region_id" to table: "notices"
+CREATE INDEX "notice_region_id" ON "notices" ("region_id");
+-- Create index "notice_region_path" to table: "notices"
+CREATE INDEX "notice_region_path" ON "notices" ("region_path" text_pattern_ops);
+-- Create index "notice_state_next_at" to table: "notices"
+CREATE INDEX "notice_state_next_at" ON "notices" ("state", "next_at");
+-- Create index "notice_task_id" to table: "notices"
+CREATE INDEX "notice_task_id" ON "notices" ("task_id");
 -- Create "plugins" table
 CREATE TABLE "plugins" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "name" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugins_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "plugin_region_id" to table: "plugins"
@@ -333,7 +347,7 @@ CREATE INDEX "pluginversion_region_path" ON "plugin_versions" ("region_path" tex
 -- Create index "pluginversion_state" to table: "plugin_versions"
 CREATE INDEX "pluginversion_state" ON "plugin_versions" ("state");
 -- Create "optimization_runs" table
-CREATE TABLE "optimization_runs" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "base_digest" character varying NOT NULL, "seed" character varying NOT NULL, "config" text NOT NULL DEFAULT '{}', "state" character varying NOT NULL DEFAULT 'queued', "lease_until" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "permille" bigint NOT NULL DEFAULT 0, "message" character varying NOT NULL DEFAULT '', "events" bigint NOT NULL DEFAULT 0, "log_digest" character varying NOT NULL DEFAULT '', "questions" bigint NOT NULL DEFAULT 0, "violations" jsonb NOT NULL, "isolation" jsonb NOT NULL, "result_digest" character varying NOT NULL DEFAULT '', "code" character varying NOT NULL DEFAULT '', "detail" text NOT NULL DEFAULT '', "asked_by" character varying NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_version_id" character varying NOT NULL, "base_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "optimization_runs_plugin_versions_plugin_version" FOREIGN KEY ("plugin_version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_process_versions_base" FOREIGN KEY ("base_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+CREATE TABLE "optimization_runs" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "base_digest" character varying NOT NULL, "seed" character varying NOT NULL, "config" text NOT NULL DEFAULT '{}', "state" character varying NOT NULL DEFAULT 'queued', "lease_until" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "permille" bigint NOT NULL DEFAULT 0, "message" character varying NOT NULL DEFAULT '', "events" bigint NOT NULL DEFAULT 0, "log_digest" character varying NOT NULL DEFAULT '', "questions" bigint NOT NULL DEFAULT 0, "violations" jsonb NOT NULL, "isolation" jsonb NOT NULL, "replay_of" character varying NOT NULL DEFAULT '', "as_of" timestamptz NOT NULL, "replay" character varying NOT NULL DEFAULT 'none', "result_digest" character varying NOT NULL DEFAULT '', "code" character varying NOT NULL DEFAULT '', "detail" text NOT NULL DEFAULT '', "asked_by" character varying NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_version_id" character varying NOT NULL, "base_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "optimization_runs_plugin_versions_plugin_version" FOREIGN KEY ("plugin_version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_process_versions_base" FOREIGN KEY ("base_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "optimizationrun_base_id" to table: "optimization_runs"
 CREATE INDEX "optimizationrun_base_id" ON "optimization_runs" ("base_id");
 -- Create index "optimizationrun_plugin_version_id" to table: "optimization_runs"
@@ -353,7 +367,7 @@ CREATE INDEX "pause_region_id" ON "pauses" ("region_id");
 -- Create index "pause_region_path" to table: "pauses"
 CREATE INDEX "pause_region_path" ON "pauses" ("region_path" text_pattern_ops);
 -- Create "plugin_assignments" table
-CREATE TABLE "plugin_assignments" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "topic" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'active', "mode" character varying NOT NULL, "share_permille" bigint NOT NULL DEFAULT 1000, "cohort" text NOT NULL DEFAULT '', "config" text NOT NULL DEFAULT '{}', "inputs" jsonb NOT NULL, "outputs" jsonb NOT NULL, "generation" bigint NOT NULL, "previous_version_id" character varying NOT NULL DEFAULT '', "previous_config" text NOT NULL DEFAULT '', "previous_mode" character varying NOT NULL DEFAULT 'none', "fallback" character varying NOT NULL DEFAULT 'human', "fallback_role" character varying NOT NULL DEFAULT '', "attempts" bigint NOT NULL DEFAULT 3, "timeout_seconds" bigint NOT NULL DEFAULT 30, "guard_permille" bigint NOT NULL DEFAULT 200, "guard_runs" bigint NOT NULL DEFAULT 20, "assigned_by" character varying NOT NULL, "reason" character varying NOT NULL DEFAULT '', "changed_at" timestamptz NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, "version_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_assignments_plugin_versions_version" FOREIGN KEY ("version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+CREATE TABLE "plugin_assignments" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "topic" character varying NOT NULL DEFAULT '', "state" character varying NOT NULL DEFAULT 'active', "mode" character varying NOT NULL, "share_permille" bigint NOT NULL DEFAULT 1000, "cohort" text NOT NULL DEFAULT '', "config" text NOT NULL DEFAULT '{}', "inputs" jsonb NOT NULL, "outputs" jsonb NOT NULL, "generation" bigint NOT NULL, "previous_version_id" character varying NOT NULL DEFAULT '', "previous_config" text NOT NULL DEFAULT '', "previous_mode" character varying NOT NULL DEFAULT 'none', "fallback" character varying NOT NULL DEFAULT 'human', "fallback_role" character varying NOT NULL DEFAULT '', "attempts" bigint NOT NULL DEFAULT 3, "timeout_seconds" bigint NOT NULL DEFAULT 30, "concurrency" bigint NOT NULL DEFAULT 8, "guard_permille" bigint NOT NULL DEFAULT 200, "guard_runs" bigint NOT NULL DEFAULT 20, "assigned_by" character varying NOT NULL, "reason" character varying NOT NULL DEFAULT '', "changed_at" timestamptz NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, "version_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_assignments_plugin_versions_version" FOREIGN KEY ("version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_assignments_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "pluginassignment_plugin_id_region_id_topic" to table: "plugin_assignments"
 CREATE INDEX "pluginassignment_plugin_id_region_id_topic" ON "plugin_assignments" ("plugin_id", "region_id", "topic");
 -- Create index "pluginassignment_region_id" to table: "plugin_assignments"
