@@ -61,7 +61,7 @@ func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	running.Go(func() { h.WatchCalendars(work) })
 	running.Go(func() { h.RunPlugins(work) })
 	running.Go(func() { h.RunOptimizations(work) })
-	running.Go(func() { h.RunNotices(work, notices.messenger()) })
+	running.Go(func() { h.RunNotices(work, notices.Messenger()) })
 	return func() { cancel(); running.Wait() }
 }
 

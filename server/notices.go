@@ -27,8 +27,8 @@ type NoticeConfig struct {
 	Token string // that it is shown as a bearer token; "" for none
 }
 
-// messenger is the way that the configuration names.
-func (c NoticeConfig) messenger() execution.Messenger {
+// Messenger is the way that the configuration names.
+func (c NoticeConfig) Messenger() execution.Messenger {
 	if c.URL == "" {
 		return folder(c.Dir)
 	}

@@ -93,6 +93,9 @@ func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
 	if err := h.OpenPlugins(server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}); err != nil {
 		t.Fatalf("OpenPlugins() = %v", err)
 	}
+	if ok, err := h.Innovation.Ship(t.Context()); !ok || err != nil {
+		t.Fatalf("Ship() = %v, %v", ok, err)
+	}
 	o.http = httptest.NewServer(h.Handler(server.AuthNone))
 	t.Cleanup(func() {
 		o.http.Close()

@@ -73,7 +73,7 @@ func TestDocumentQueries(t *testing.T) {
 		found += len(blocks)
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			openOffice(t, storetest.SQLiteURL(t), time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)).printed(blocks)
+			openWorkshop(t, storetest.SQLiteURL(t), time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)).printed(blocks)
 		})
 	}
 	if found < 5 {
