@@ -52,6 +52,7 @@ var (
 		Database: embedded, Addr: "localhost:8080", Auth: server.AuthNone, Sample: true,
 		ShutdownTimeout: 20 * time.Second, MemoryLimit: 2 << 30,
 		Plugins: server.PluginConfig{Dir: filepath.Join("data", "plugins")},
+		Notices: server.NoticeConfig{Dir: filepath.Join("data", "notices")},
 	}
 )
 
@@ -72,7 +73,7 @@ func TestRunUnderstands(t *testing.T) {
 		{"serve", []string{"serve"}, nil, []any{"serve", usual}},
 		{"flags", []string{"serve", "--addr", "[::1]:0", "--data=d", "--sample=off"}, nil, []any{"serve", serving(func(c *server.ServeConfig) {
 			c.Addr, c.Sample, c.Database = "[::1]:0", false, server.Database{Dir: "d", URL: "sqlite:" + filepath.Join("d", "spms.db")}
-			c.Plugins.Dir = filepath.Join("d", "plugins")
+			c.Plugins.Dir, c.Notices.Dir = filepath.Join("d", "plugins"), filepath.Join("d", "notices")
 		})}},
 		{"environment", []string{"serve"}, []string{"SPMS_ADDR=0.0.0.0:80", "SPMS_AUTH=token", "SPMS_ORIGINS=https://B.example, http://a.example:3000", "SPMS_DRAIN_WAIT=5s", "SPMS_MEMORY_LIMIT=512MiB"}, []any{"serve", serving(func(c *server.ServeConfig) {
 			c.Addr, c.Auth, c.DrainWait, c.MemoryLimit = "0.0.0.0:80", server.AuthToken, 5*time.Second, 512<<20
