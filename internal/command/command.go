@@ -160,7 +160,7 @@ func replay(ctx context.Context, u *Unit, c Command, hash string, result any) (b
 	ctx = access.Elevated(ctx)
 	if u.Dialect() == dialect.Postgres {
 		// Two concurrent sends of one key queue here; the second then finds the answer.
-		if _, err := u.ExecContext(ctx, "select pg_advisory_xact_lock(hashtextextended($1, 0))", u.Viewer.StaffID+"\n"+c.Key); err != nil {
+		if _, err := u.ExecContext(store.Later(ctx), "select pg_advisory_xact_lock(hashtextextended($1, 0))", u.Viewer.StaffID+"\n"+c.Key); err != nil {
 			return false, fmt.Errorf("lock the idempotency key: %w", err)
 		}
 	}
@@ -182,7 +182,7 @@ func replay(ctx context.Context, u *Unit, c Command, hash string, result any) (b
 
 // seal keeps the answer and writes the audit row.
 func seal(ctx context.Context, u *Unit, c Command, hash string, result any) error {
-	ctx = access.Elevated(ctx)
+	ctx = store.Later(access.Elevated(ctx))
 	if c.Key != "" {
 		body, err := json.Marshal(result)
 		if err != nil {

@@ -87,11 +87,24 @@ func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.
 // bound finds the binding of a process that holds now: the region's own, else
 // the nearest above.
 func bound(ctx context.Context, u *command.Unit, processID, key string, reg *ent.Region) (*ent.Binding, error) {
-	rows, err := u.Binding.Query().Where(binding.ProcessID(processID), binding.RegionPathIn(access.Chain(reg.RegionPath)...),
+	rows, err := bindings(ctx, u, binding.ProcessID(processID), reg)
+	if err != nil {
+		return nil, err
+	}
+	return nearest(rows, key, reg)
+}
+
+// bindings lists those of a process that hold now in a region and above it.
+func bindings(ctx context.Context, u *command.Unit, of predicate.Binding, reg *ent.Region) ([]*ent.Binding, error) {
+	rows, err := u.Binding.Query().Where(of, binding.RegionPathIn(access.Chain(reg.RegionPath)...),
 		binding.EffectiveFromLTE(u.Now), binding.Or(binding.EndedAtIsNil(), binding.EndedAtGT(u.Now))).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the bindings: %w", err)
 	}
+	return rows, nil
+}
+
+func nearest(rows []*ent.Binding, key string, reg *ent.Region) (*ent.Binding, error) {
 	if len(rows) == 0 {
 		return nil, fault.E(fault.Precondition, "PROCESS_NOT_BOUND", fault.P("process", key), fault.P("region", reg.Code)).At("input", "processKey")
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/process"
 	"github.com/openspms/spms/ent/processversion"
 	"github.com/openspms/spms/internal/access"
@@ -289,11 +290,20 @@ func changed(u *command.Unit, v *ent.ProcessVersion) {
 // unit's instant: its own, or that of the nearest region above. A process that the
 // viewer does not see is not found; PROCESS_NOT_BOUND when there is no binding.
 func (r *Room) Bound(ctx context.Context, u *command.Unit, key string, reg *ent.Region) (*ent.Binding, error) {
-	id, err := u.Process.Query().Where(process.Key(key)).OnlyID(ctx)
+	var rows []*ent.Binding
+	err := u.Together(ctx, func(ctx context.Context) error {
+		if _, err := u.Process.Query().Where(process.Key(key)).OnlyID(ctx); err != nil {
+			return withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
+		}
+		return nil
+	}, func(ctx context.Context) (err error) {
+		rows, err = bindings(access.Elevated(ctx), u, binding.HasProcessWith(process.Key(key)), reg)
+		return err
+	})
 	if err != nil {
-		return nil, withPath(notFound(err, "PROCESS_NOT_FOUND", key), "input", "processKey")
+		return nil, err
 	}
-	return bound(access.Elevated(ctx), u, id, key, reg)
+	return nearest(rows, key, reg)
 }
 
 func deref(s *string) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/engine"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/schema"
 	"github.com/openspms/spms/schema/ids"
@@ -23,9 +24,17 @@ import (
 func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) {
 	cmd := command.Command{Operation: "startCase", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		reg, err := u.Region.Query().Where(store.RegionRef(in.RegionID)).Only(ctx)
+		var reg *ent.Region
+		var norms *standard.Current
+		err := u.Together(ctx, func(ctx context.Context) (err error) {
+			reg, err = u.Region.Query().Where(store.RegionRef(in.RegionID)).Only(ctx)
+			return notFound(err, "REGION_NOT_FOUND", in.RegionID, "regionID")
+		}, func(ctx context.Context) (err error) {
+			norms, err = r.norms.Current(ctx, u.Tx)
+			return err
+		})
 		if err != nil {
-			return CaseResult{}, notFound(err, "REGION_NOT_FOUND", in.RegionID, "regionID")
+			return CaseResult{}, err
 		}
 		if err := u.Require(access.StartCase, reg.RegionPath); err != nil {
 			return CaseResult{}, err
@@ -38,14 +47,12 @@ func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) 
 		if err != nil {
 			return CaseResult{}, err
 		}
+		f.norms = norms
 		vars, err := f.inputVariables(in)
 		if err != nil {
 			return CaseResult{}, below(err, "input", "variables")
 		}
 		if err := f.lawful(ctx, "", vars, nil); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.insert(ctx); err != nil {
 			return CaseResult{}, err
 		}
 		if err := f.step(ctx, engine.Event{Kind: engine.Start, Variables: vars}); err != nil {
@@ -142,17 +149,32 @@ func has(vars map[string]any, name string) bool {
 	return nested && ok && has(inner, rest)
 }
 
-// insert writes the row of a case that starts, so that others can refer to it.
-func (f *file) insert(ctx context.Context) error {
-	r := f.row
-	err := f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
-		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).
-		SetChannel(r.Channel).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).
-		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).Exec(ctx)
-	if store.IsConstraint(err) {
-		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", r.Number)).At("input", "number")
+// rooted writes the row of a case that starts, unless it is there, so that others
+// can refer to it.
+func (f *file) rooted(ctx context.Context) error {
+	if !f.fresh || f.inserted {
+		return nil
 	}
+	kept, err := f.counters()
 	if err != nil {
+		return err
+	}
+	f.inserted = true
+	r := f.row
+	err = f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
+		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).SetChannel(r.Channel).
+		SetState(r.State).SetStage(r.Stage).SetOutcome(r.Outcome).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(f.state.Variables).
+		SetEngine(kept).SetRevision(r.Revision).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).SetNillableEndedAt(r.EndedAt).
+		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).Exec(store.LaterAs(access.Elevated(ctx), f.uninserted))
+	return f.uninserted(err)
+}
+
+// uninserted tells why the row of a case that starts could not be written.
+func (f *file) uninserted(err error) error {
+	switch {
+	case store.IsConstraint(err):
+		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", f.row.Number)).At("input", "number")
+	case err != nil:
 		return fmt.Errorf("create the case: %w", err)
 	}
 	return nil

@@ -59,8 +59,8 @@ func (b *book) load(ctx context.Context) error {
 	if b.loaded {
 		return nil
 	}
-	b.loaded = true
 	if b.file.fresh {
+		b.loaded = true
 		return nil
 	}
 	rows, err := b.file.unit.Clock.Query().Where(clock.CaseID(b.file.row.ID), clock.StoppedAtIsNil()).
@@ -68,6 +68,12 @@ func (b *book) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load the clocks of a case: %w", err)
 	}
+	return b.take(ctx, rows)
+}
+
+// take puts the case's unstopped clocks into the book, with their pauses.
+func (b *book) take(ctx context.Context, rows []*ent.Clock) error {
+	b.loaded = true
 	if slices.ContainsFunc(rows, func(r *ent.Clock) bool { return r.PausedAt != nil || r.PausedMicros > 0 }) {
 		if err := b.loadPauses(ctx, rows); err != nil {
 			return err
@@ -168,11 +174,11 @@ func (b *book) begin(ctx context.Context, event string, now time.Time) error {
 // applicable lists the indicators in force for the case that start with an event.
 func (b *book) applicable(ctx context.Context, event string, now time.Time) ([]norm.Applicable, error) {
 	f := b.file
-	set, err := f.room.norms.InForce(ctx)
+	current, err := f.inForce(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return set.Resolve(norm.Query{
+	return current.Set().Resolve(norm.Query{
 		Regions: f.regionCodes(), Service: f.service(), Area: f.row.Area, StartEvent: event, At: now,
 		Attribute: f.attribute,
 	}, nil)

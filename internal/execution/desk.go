@@ -22,16 +22,11 @@ type desk struct {
 	dirty []*ent.Task       // loaded and changed
 }
 
-// load reads the open tasks.
-func (d *desk) load(ctx context.Context) error {
-	rows, err := d.file.db.Task.Query().Where(task.CaseID(d.file.row.ID), task.StateIn(OpenStates...)).All(ctx)
-	if err != nil {
-		return fmt.Errorf("load tasks: %w", err)
-	}
-	for _, t := range rows {
+// take puts the open tasks on the desk.
+func (d *desk) take(open []*ent.Task) {
+	for _, t := range open {
 		d.open[t.TokenSeq] = t
 	}
-	return nil
 }
 
 // add puts a new task on the desk.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/internal/access"
-	"github.com/openspms/spms/internal/calendar"
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/fault"
@@ -26,18 +25,14 @@ import (
 // Norms tells which standards are in force and how days are counted; room
 // standard does.
 type Norms interface {
-	// InForce returns the published standards, indexed.
-	InForce(ctx context.Context) (*norm.Set, error)
+	// Current returns what is in force as the command of a transaction sees it.
+	Current(ctx context.Context, tx *store.Tx) (*standard.Current, error)
 	// IndicatorID returns the row id of an applicable indicator.
 	IndicatorID(ctx context.Context, a norm.Applicable) (string, error)
-	// Rules returns the rules in force in a region given with all above it.
-	Rules(ctx context.Context, regions []string, on norm.RuleOn, at time.Time) ([]*standard.Rule, error)
 	// PendingImmediate lists the versions in force that running cases have yet to be moved to.
 	PendingImmediate(ctx context.Context) ([]standard.Immediate, error)
 	// Applied notes that running cases have been moved to a version.
 	Applied(ctx context.Context, versionID string, cases int) error
-	// Calendar returns the statutory calendar of a code.
-	Calendar(ctx context.Context, code string) (*calendar.Calendar, error)
 }
 
 // Staffing tells what people are qualified for; room workforce does.
@@ -106,6 +101,9 @@ func (r *Room) region(ctx context.Context, u *ent.Client, id string) (*ent.Regio
 
 // notFound turns ent's error for a missing (or invisible) row into ours.
 func notFound(err error, code, id, field string) error {
+	if err == nil {
+		return nil
+	}
 	if ent.IsNotFound(err) {
 		return fault.E(fault.NotFound, code, fault.P("id", id)).At("input", field)
 	}

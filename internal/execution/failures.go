@@ -103,7 +103,7 @@ func (f *file) endFailures(ctx context.Context, state failure.State, reason stri
 	if len(tokens) > 0 {
 		upd.Where(failure.TokenSeqIn(tokens...))
 	}
-	err := upd.SetState(state).SetReason(reason).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far).Exec(access.Elevated(ctx))
+	err := upd.SetState(state).SetReason(reason).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far).Exec(store.Later(access.Elevated(ctx)))
 	if err != nil {
 		return fmt.Errorf("end failures: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/servicecase"
-	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/calendar"
@@ -21,6 +20,7 @@ import (
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/standard"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/schema"
 )
@@ -35,14 +35,22 @@ type file struct {
 	place *ent.Region
 	model *model.Model
 	state engine.State
-	fresh bool // the case row is not in the database yet
+	fresh bool // the case starts in this command
 
-	tokens  map[int]string         // seq → stored form, as loaded
-	entered map[int]bool           // tokens that have entered a node in this command
-	timers  map[int]*ent.TimerRow  // seq → waiting timer
-	desk    desk                   // the open tasks
-	book    book                   // the clocks
-	given   []expr.Evidence        // evidence at hand, for the process's expressions
+	inserted bool // its row has been written
+	still    bool // opened without its tokens: it cannot step
+
+	tokens  map[int]string        // seq → stored form, as loaded
+	entered map[int]bool          // tokens that have entered a node in this command
+	timers  map[int]*ent.TimerRow // seq → waiting timer
+	desk    desk                  // the open tasks
+	book    book                  // the clocks
+	given   []expr.Evidence       // evidence at hand, for the process's expressions
+	norms   *standard.Current     // what is in force, as the command sees it; nil: not asked yet
+
+	evidence []*ent.Evidence   // of the case, and the signers of the task, when it is
+	signed   []*ent.TaskSigner // opened to be completed
+
 	effects []engine.Effect        // scratch
 	stages  []stageMove            // stage changes, in order
 	steps   []*ent.CaseEventCreate // history of this command
@@ -61,37 +69,6 @@ type stored struct {
 	NextScope int            `json:"nextScope"`
 	NextTimer int            `json:"nextTimer"`
 	Scopes    []engine.Scope `json:"scopes,omitempty"`
-}
-
-// open loads a case for a change: visible to the viewer, locked, with its model.
-// field names the input field that pointed to it, for the error's path.
-func (r *Room) open(ctx context.Context, u *command.Unit, caseID, field string) (*file, error) {
-	row, err := u.ServiceCase.Query().Where(servicecase.ID(caseID)).Only(store.Locking(ctx))
-	if err != nil {
-		return nil, notFound(err, "CASE_NOT_FOUND", caseID, field)
-	}
-	u.On(row.ID, row.RegionPath)
-	f, err := r.attach(ctx, u.Client, u, row)
-	if err != nil {
-		return nil, err
-	}
-	if row.State != servicecase.StateActive {
-		return f, nil
-	}
-	return f, f.load(ctx)
-}
-
-// read loads a case that the viewer sees without a lock and for no change.
-func (r *Room) read(ctx context.Context, client *ent.Client, caseID string) (*file, error) {
-	row, err := client.ServiceCase.Get(ctx, caseID)
-	if err != nil {
-		return nil, notFound(err, "CASE_NOT_FOUND", caseID, "caseID")
-	}
-	f, err := r.attach(ctx, client, nil, row)
-	if err != nil || row.State != servicecase.StateActive {
-		return f, err
-	}
-	return f, f.load(ctx)
 }
 
 // attach puts a case row together with its region and model.
@@ -119,24 +96,6 @@ func (f *file) active(field string) error {
 		return fault.E(fault.Precondition, "CASE_ENDED", fault.P("case", f.row.Number), fault.P("state", string(f.row.State))).At("input", field)
 	}
 	return nil
-}
-
-// load reads tokens, timers and open tasks into the engine's state.
-func (f *file) load(ctx context.Context) error {
-	ctx = access.Elevated(ctx)
-	tokens, err := f.db.Token.Query().Where(token.CaseID(f.row.ID)).Order(ent.Asc(token.FieldSeq)).All(ctx)
-	if err != nil {
-		return fmt.Errorf("load tokens: %w", err)
-	}
-	timers, err := f.db.TimerRow.Query().Where(timerrow.CaseID(f.row.ID), timerrow.StateEQ(timerrow.StateWaiting)).
-		Order(ent.Asc(timerrow.FieldSeq)).All(ctx)
-	if err != nil {
-		return fmt.Errorf("load timers: %w", err)
-	}
-	if err := f.desk.load(ctx); err != nil {
-		return err
-	}
-	return f.restore(tokens, timers)
 }
 
 // restore builds the engine's state from rows. Node positions are found anew by
@@ -212,16 +171,37 @@ func (f *file) attribute(name string) (string, bool) {
 
 // calendar returns the statutory calendar of the case's region.
 func (f *file) calendar(ctx context.Context) (*calendar.Calendar, error) {
-	return f.room.norms.Calendar(ctx, f.place.CalendarCode)
+	now, err := f.inForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return now.Calendar(ctx, f.place.CalendarCode)
 }
 
-// save writes what the command has changed. The row of a new case and the timers
-// are written already.
+// inForce returns the standards that are in force; a command asks once.
+func (f *file) inForce(ctx context.Context) (*standard.Current, error) {
+	var err error
+	if f.norms == nil {
+		f.norms, err = f.room.norms.Current(ctx, f.unit.Tx)
+	}
+	return f.norms, err
+}
+
+// save writes what the command has changed. The timers are written already.
 func (f *file) save(ctx context.Context) error {
 	if len(f.steps) == 0 {
 		return f.saveStill(ctx)
 	}
-	ctx = access.Elevated(ctx)
+	ctx = store.Later(access.Elevated(ctx))
+	known := !f.fresh || f.inserted
+	for _, m := range f.stages {
+		if m.to != "" {
+			f.row.Stage = m.to
+		}
+	}
+	if err := f.rooted(ctx); err != nil {
+		return err
+	}
 	if err := f.book.save(ctx); err != nil {
 		return err
 	}
@@ -239,8 +219,10 @@ func (f *file) save(ctx context.Context) error {
 	if err := f.unit.CaseEvent.CreateBulk(f.steps...).Exec(ctx); err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
-	if err := f.saveCase(ctx); err != nil {
-		return fmt.Errorf("write the case: %w", err)
+	if known {
+		if err := f.saveCase(ctx); err != nil {
+			return fmt.Errorf("write the case: %w", err)
+		}
 	}
 	if err := f.saveAttributes(ctx); err != nil {
 		return err
@@ -277,8 +259,13 @@ func (f *file) stay(t engine.Token) model.Stay {
 	return out
 }
 
+// counters are what the case row keeps of the engine's state.
+func (f *file) counters() (json.RawMessage, error) {
+	return json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+}
+
 func (f *file) saveCase(ctx context.Context) error {
-	kept, err := json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+	kept, err := f.counters()
 	if err != nil {
 		return err
 	}

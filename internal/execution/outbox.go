@@ -63,7 +63,10 @@ func (f *file) leave(ctx context.Context, kind string, n note) error {
 	if err != nil {
 		return fmt.Errorf("write a note: %w", err)
 	}
-	row, err := f.unit.Job.Create().SetKind(kind).SetArgs(args).SetRunAt(f.unit.Now).SetCreatedAt(f.unit.Now).Save(access.Elevated(ctx))
+	if err := f.rooted(ctx); err != nil {
+		return err
+	}
+	row, err := f.unit.Job.Create().SetKind(kind).SetArgs(args).SetRunAt(f.unit.Now).SetCreatedAt(f.unit.Now).Save(store.Later(access.Elevated(ctx)))
 	if err != nil {
 		return fmt.Errorf("write a note: %w", err)
 	}
@@ -228,9 +231,6 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 	start := engine.Event{Kind: engine.Start, Variables: vars}
 	if _, err := engine.Step(g.model, &engine.State{Variables: map[string]any{}}, g.inContext(start), u.Now, nil); err != nil {
 		return "", err // before anything is written
-	}
-	if err := g.insert(ctx); err != nil {
-		return "", err
 	}
 	if err := g.step(ctx, start); err != nil {
 		return "", err

@@ -14,9 +14,13 @@ import (
 // a task is completed: with the values just given, one that blocks refuses, one
 // that flags marks the case, once. node is the task, "" at the start.
 func (f *file) lawful(ctx context.Context, node string, vars map[string]any, given []expr.Evidence) error {
-	rules, err := f.room.norms.Rules(ctx, f.regionCodes(), norm.OnCase, f.unit.Now)
-	if err != nil || len(rules) == 0 {
+	current, err := f.inForce(ctx)
+	if err != nil {
 		return err
+	}
+	rules := current.Rules(f.regionCodes(), norm.OnCase, f.unit.Now)
+	if len(rules) == 0 {
+		return nil
 	}
 	seen := f.activation(vars, given)
 	seen.Variables = map[string]any{

@@ -3,6 +3,7 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,6 +29,9 @@ const maxContinues = 20
 // step lets the engine apply one event and carries out its effects. The event
 // joins the history of the case, from which its state can be computed again.
 func (f *file) step(ctx context.Context, ev engine.Event) error {
+	if f.still {
+		return fault.E(fault.Internal, "INTERNAL").Because(errors.New("a step of a case that was opened to be claimed"))
+	}
 	ev = f.inContext(ev)
 	for n := 0; ; n++ {
 		if n == maxContinues {
@@ -180,7 +184,7 @@ func (f *file) taskChanged(t *ent.Task) {
 
 // setTimer creates a timer's row, or sets an existing one again.
 func (f *file) setTimer(ctx context.Context, e engine.Effect) error {
-	ctx = access.Elevated(ctx)
+	ctx = store.Later(access.Elevated(ctx))
 	order := schema.Far
 	if e.Set {
 		order = e.Due
@@ -193,6 +197,9 @@ func (f *file) setTimer(ctx context.Context, e engine.Effect) error {
 			upd.ClearDueAt()
 		}
 		return upd.Exec(ctx)
+	}
+	if err := f.rooted(ctx); err != nil {
+		return err
 	}
 	c := f.unit.TimerRow.Create().SetCaseID(f.row.ID).SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).
 		SetTokenSeq(e.Token).SetSeq(e.Timer).SetNodeID(f.model.Nodes[e.Node].ID).SetDueOrder(order)
@@ -213,7 +220,7 @@ func (f *file) endTimer(ctx context.Context, seq int, state timerrow.State) erro
 	}
 	delete(f.timers, seq)
 	return f.unit.TimerRow.Update().Where(timerrow.CaseID(f.row.ID), timerrow.Seq(seq), timerrow.StateEQ(timerrow.StateWaiting)).
-		SetState(state).SetDueOrder(schema.Far).Exec(access.Elevated(ctx))
+		SetState(state).SetDueOrder(schema.Far).Exec(store.Later(access.Elevated(ctx)))
 }
 
 // fail keeps a token's technical failure where people see it.
@@ -228,8 +235,13 @@ func (f *file) fail(e engine.Effect) {
 func (f *file) end(ctx context.Context, state servicecase.State, outcome string) error {
 	f.row.State, f.row.Outcome, f.row.EndedAt = state, outcome, f.at()
 	f.enterStage("", model.None)
-	if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
-		return err
+	for _, raised := range f.failed {
+		raised.SetState(failure.StateEnded).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far)
+	}
+	if f.hasFailed() {
+		if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
+			return err
+		}
 	}
 	if f.row.CallerID != nil {
 		if err := f.leave(ctx, answerNote, note{CaseID: f.row.ID}); err != nil {
@@ -245,6 +257,16 @@ func (f *file) end(ctx context.Context, state servicecase.State, outcome string)
 		}
 	}
 	return f.book.cancel(ctx, f.unit.Now)
+}
+
+// hasFailed reports whether a token of the case had failed when it was loaded.
+func (f *file) hasFailed() bool {
+	for _, form := range f.tokens {
+		if strings.Contains(form, atFailure) {
+			return true
+		}
+	}
+	return false
 }
 
 // stageMove is a change of the case's stage; to is "" when the case ends.
@@ -312,7 +334,6 @@ func (f *file) saveStages(ctx context.Context) error {
 			c.SetLeftAt(now)
 		}
 		rows, seq = append(rows, c), seq+1
-		f.row.Stage = m.to
 	}
 	if len(rows) == 0 {
 		return nil

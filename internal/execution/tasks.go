@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/openspms/spms/ent"
-	"github.com/openspms/spms/ent/evidence"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
@@ -18,6 +17,7 @@ import (
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/store"
 )
 
 // ClaimTask takes a task of a role that the viewer holds in its region, with
@@ -162,11 +162,8 @@ func (f *file) finish(ctx context.Context, t *ent.Task, vars map[string]any) err
 		f.giveBack(t)
 		return f.step(ctx, engine.Event{Kind: engine.VariablesSet, Token: t.TokenSeq, Node: t.NodeID, Variables: vars})
 	}
-	all, err := f.signers(ctx, t)
-	if err == nil {
-		err = ready(t, all)
-	}
-	if err != nil {
+	all := f.signed
+	if err := ready(t, all); err != nil {
 		return err
 	}
 	if len(all) > 0 {
@@ -193,11 +190,7 @@ func (r *Room) onTask(ctx context.Context, operation string, ref taskRef, key *s
 ) (TaskResult, error) {
 	cmd := command.Command{Operation: operation, Key: deref(key), Input: input}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (TaskResult, error) {
-		seen, err := ref.find(ctx, u)
-		if err != nil {
-			return TaskResult{}, err
-		}
-		f, err := r.open(ctx, u, seen.CaseID, "taskID")
+		f, seen, err := r.openTask(ctx, u, ref, depthOf(operation))
 		if err != nil {
 			return TaskResult{}, err
 		}
@@ -207,11 +200,10 @@ func (r *Room) onTask(ctx context.Context, operation string, ref taskRef, key *s
 		}
 		t, ok := f.desk.open[seen.TokenSeq]
 		if !ok || t.ID != seen.ID {
-			again, err := ref.find(ctx, u)
-			if err != nil {
+			if seen, err = ref.find(ctx, u); err != nil { // by another command meanwhile
 				return TaskResult{}, err
 			}
-			return TaskResult{}, taskState(again)
+			return TaskResult{}, taskState(seen)
 		}
 		if err := change(ctx, f, t); err != nil {
 			return TaskResult{}, err
@@ -219,6 +211,17 @@ func (r *Room) onTask(ctx context.Context, operation string, ref taskRef, key *s
 		f.taskChanged(t)
 		return TaskResult{TaskID: t.ID, CaseID: f.row.ID, Next: f.nextTasks()}, f.save(ctx)
 	})
+}
+
+// depthOf says how much a command on a task reads of its case.
+func depthOf(operation string) depth {
+	switch operation {
+	case "completeTask":
+		return toComplete
+	case "claimTask", "releaseTask", "assignTask", "delegateTask", "transferTask", "rejectTask", "urgeTask", "planTask":
+		return toClaim
+	}
+	return toStep
 }
 
 // taskRef names a task: by its id, or by the number of its case and its node.
@@ -316,13 +319,9 @@ func (f *file) formValues(node int, given map[string]any) (map[string]any, error
 // attachEvidence stores the evidence given and refuses when a required kind is
 // given neither now nor before; it returns the evidence of the whole task.
 func (f *file) attachEvidence(ctx context.Context, node int, t *ent.Task, given []*EvidenceItem) ([]expr.Evidence, error) {
-	earlier, err := f.unit.Evidence.Query().Where(evidence.CaseID(f.row.ID)).All(access.Elevated(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("load evidence: %w", err)
-	}
 	var all []expr.Evidence
 	onTask := map[string]bool{}
-	for _, e := range earlier {
+	for _, e := range f.evidence {
 		all = append(all, expr.Evidence{Kind: e.Kind, At: e.CreatedAt})
 		onTask[e.Kind] = onTask[e.Kind] || (e.TaskID != nil && *e.TaskID == t.ID)
 	}
@@ -341,7 +340,7 @@ func (f *file) attachEvidence(ctx context.Context, node int, t *ent.Task, given 
 		sum := sha256.Sum256([]byte(g.Content))
 		err := f.unit.Evidence.Create().SetCaseID(f.row.ID).SetTaskID(t.ID).SetRegionID(f.row.RegionID).SetRegionPath(f.row.RegionPath).
 			SetKind(g.Kind).SetMedia(media).SetContent(g.Content).SetDigest(hex.EncodeToString(sum[:])).
-			SetBy(f.unit.Viewer.StaffID).SetCreatedAt(f.unit.Now).Exec(ctx)
+			SetBy(f.unit.Viewer.StaffID).SetCreatedAt(f.unit.Now).Exec(store.Later(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("keep evidence: %w", err)
 		}
@@ -401,6 +400,9 @@ func (f *file) keepSurvey(ctx context.Context) error {
 	ctx = access.Elevated(ctx)
 	known, err := f.unit.SurveyResponse.Query().Where(surveyresponse.CaseID(f.row.ID)).Exist(ctx)
 	if err != nil || known {
+		return err
+	}
+	if err := f.rooted(ctx); err != nil {
 		return err
 	}
 	comment, _ := model.Get(f.state.Variables, "survey.comment").(string)

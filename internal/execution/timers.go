@@ -129,7 +129,7 @@ func (f *file) dueTimer() (*ent.TimerRow, bool) {
 func (f *file) fireTimer(ctx context.Context, t *ent.TimerRow) error {
 	delete(f.timers, t.Seq)
 	err := f.unit.TimerRow.Update().Where(timerrow.ID(t.ID), timerrow.StateEQ(timerrow.StateWaiting)).
-		SetState(timerrow.StateFired).SetFiredAt(f.unit.Now).AddFiredCount(1).SetDueOrder(schema.Far).Exec(ctx)
+		SetState(timerrow.StateFired).SetFiredAt(f.unit.Now).AddFiredCount(1).SetDueOrder(schema.Far).Exec(store.Later(ctx))
 	if err != nil {
 		return fmt.Errorf("mark the timer as fired: %w", err)
 	}
@@ -226,7 +226,7 @@ func (r *Room) recountCase(ctx context.Context, caseID string) (int, error) {
 
 // saveStill writes the clocks and tasks when the case made no step.
 func (f *file) saveStill(ctx context.Context) error {
-	ctx = access.Elevated(ctx)
+	ctx = store.Later(access.Elevated(ctx))
 	if err := f.book.save(ctx); err != nil {
 		return err
 	}

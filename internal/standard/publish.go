@@ -97,18 +97,11 @@ func (p *plan) holds(ctx context.Context, u *command.Unit, row *ent.StandardVers
 }
 
 func generationOf(ctx context.Context, u *command.Unit) (int64, error) {
-	rows, err := u.QueryContext(ctx, generationSQL)
-	if err != nil {
+	var n int64
+	if err := u.Scan(ctx, generationSQL, &n); err != nil {
 		return 0, fmt.Errorf("ask which standards are published: %w", err)
 	}
-	defer rows.Close()
-	var n int64
-	for rows.Next() {
-		if err := rows.Scan(&n); err != nil {
-			return 0, fmt.Errorf("ask which standards are published: %w", err)
-		}
-	}
-	return n, rows.Err()
+	return n, nil
 }
 
 // plan is what a publication will write.

@@ -2,7 +2,6 @@ package standard
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -118,13 +117,7 @@ func (r *Room) Rules(ctx context.Context, regions []string, on norm.RuleOn, at t
 	if err != nil {
 		return nil, err
 	}
-	var out []*Rule
-	for _, rule := range kept.rules {
-		if rule.On == on && slices.Contains(regions, rule.place) && rule.version.InForce(at) {
-			out = append(out, rule)
-		}
-	}
-	return out, nil
+	return (&Current{room: r, kept: kept}).Rules(regions, on, at), nil
 }
 
 // compileRules compiles the rules of every standard of a set.

@@ -43,8 +43,9 @@ type inForce struct {
 }
 
 type keptCalendar struct {
-	revision int
-	calendar *calendar.Calendar
+	revision   int
+	generation int64 // of all calendars when it was looked at; 0: not known
+	calendar   *calendar.Calendar
 }
 
 type indicatorKey struct {
@@ -82,6 +83,12 @@ func (r *Room) current(ctx context.Context) (*inForce, error) {
 	if err := r.door.Store.SQL().QueryRowContext(ctx, generationSQL).Scan(&generation); err != nil {
 		return nil, fmt.Errorf("ask which standards are published: %w", err)
 	}
+	return r.at(ctx, generation)
+}
+
+// at returns what is published at a generation, which is the present one or was a
+// moment ago.
+func (r *Room) at(ctx context.Context, generation int64) (*inForce, error) {
 	if kept := r.kept.Load(); kept != nil && kept.generation == generation {
 		return kept, nil
 	}
@@ -258,7 +265,7 @@ func (r *Room) Calendar(ctx context.Context, code string) (*calendar.Calendar, e
 	if err != nil {
 		return nil, fmt.Errorf("read calendar %s: %w", code, err)
 	}
-	r.calendars.Store(code, keptCalendar{row.Revision, c})
+	r.calendars.Store(code, keptCalendar{revision: row.Revision, calendar: c})
 	return c, nil
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"sync"
@@ -37,7 +38,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		return errors.Join(err, s.read.Close(), s.write.Close())
 	}
 	s.reads = s.read
-	s.writer = newTxWriter(s.write, s.dialect, &s.statements)
+	s.writer = newTxWriter(s.write, &s.statements)
 	go s.listen(ctx, cfg)
 	return nil
 }
@@ -50,67 +51,68 @@ const poolSize = 16
 // server shares its fsyncs between connections by itself.
 type txWriter struct {
 	db      *sql.DB
-	dialect string
 	clients sync.Pool // of *boundClient: making one costs more than a statement
 }
 
-// boundClient is a client whose statements run in the transaction it is bound to.
+// boundClient is a client whose statements run in the session it is bound to.
 type boundClient struct {
-	client *ent.Client
-	tx     *sql.Tx
+	client   *ent.Client
+	pipeline *pipeline
 }
 
-func (b *boundClient) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return b.tx.ExecContext(ctx, query, args...)
-}
-
-func (b *boundClient) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return b.tx.QueryContext(ctx, query, args...)
-}
-
-func newTxWriter(db *sql.DB, name string, n *atomic.Int64) *txWriter {
-	w := &txWriter{db: db, dialect: name}
+func newTxWriter(db *sql.DB, n *atomic.Int64) *txWriter {
+	w := &txWriter{db: db}
 	w.clients.New = func() any {
-		b := &boundClient{}
-		b.client = newTxClient(name, counted{b, n})
-		return b
+		p := &pipeline{n: n}
+		return &boundClient{client: newTxClient(p), pipeline: p}
 	}
 	return w
 }
 
-// maxAttempts bounds how often a command is run again after a serialization
-// failure or deadlock; PostgreSQL has then undone it for certain.
+// maxAttempts bounds how often a command is run again after PostgreSQL has undone
+// it for certain.
 const maxAttempts = 5
 
 func (w *txWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := w.once(ctx, work)
-		if err == nil || attempt == maxAttempts || !undone(err) {
+		again, err := w.once(ctx, work)
+		if err == nil || attempt == maxAttempts || !again || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
-func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
-	sqlTx, err := w.db.BeginTx(ctx, nil)
+// once runs a command on a connection of the pool. again tells of an error that the
+// command may be run again after: it has been undone for certain.
+func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (again bool, err error) {
+	conn, err := w.db.Conn(ctx)
 	if err != nil {
-		return unavailable(err)
+		return false, unavailable(err)
 	}
+	defer conn.Close()
 	bound, _ := w.clients.Get().(*boundClient)
 	defer w.clients.Put(bound)
-	bound.tx = sqlTx
-	tx := &Tx{Client: bound.client, dialect: w.dialect}
-	if err := guarded(ctx, tx, work); err != nil {
-		_ = sqlTx.Rollback()
-		return err
+	tx := &Tx{Client: bound.client, driver: bound.pipeline}
+	unfit := conn.Raw(func(driverConn any) error {
+		bound.pipeline.begin(driverConn.(*stdlib.Conn).Conn())
+		if err = guarded(ctx, tx, work); err == nil {
+			err = bound.pipeline.commit(ctx)
+		}
+		if !bound.pipeline.rollback(ctx) {
+			return driver.ErrBadConn // the pool makes another one
+		}
+		return nil
+	})
+	if err == nil {
+		for _, h := range tx.hooks {
+			h()
+		}
+		return false, nil
 	}
-	if err := sqlTx.Commit(); err != nil {
-		return unavailable(err)
+	if unfit != nil && bound.pipeline.committing {
+		return false, unavailable(err) // nobody knows whether it is done
 	}
-	for _, h := range tx.hooks {
-		h()
-	}
-	return nil
+	return undone(err) || unfit != nil && lost(err), err
 }
 
 func (w *txWriter) close() {}

@@ -68,7 +68,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(4)
 	s.reads = onPool(s.read)
-	s.writer = newGroupWriter(conn, s.dialect, &s.statements)
+	s.writer = newGroupWriter(conn, &s.statements)
 	return nil
 }
 
@@ -90,14 +90,14 @@ func older(a, b string) bool {
 // savepoint each, so that they share one fsync. A failing command rolls back to
 // its savepoint and harms no other; a failed COMMIT fails the whole batch.
 type groupWriter struct {
-	conn    *sql.Conn
-	kept    *prepared
-	client  *ent.Client // bound to conn: every command writes through it
-	dialect string
-	queue   chan *pending
-	done    chan struct{}
-	mu      sync.RWMutex // guards closed against sends
-	closed  bool
+	conn   *sql.Conn
+	kept   *prepared
+	driver dialect.Driver
+	client *ent.Client // over driver: every command writes through it
+	queue  chan *pending
+	done   chan struct{}
+	mu     sync.RWMutex // guards closed against sends
+	closed bool
 }
 
 type pending struct {
@@ -108,9 +108,10 @@ type pending struct {
 	err   error
 }
 
-func newGroupWriter(conn *sql.Conn, name string, n *atomic.Int64) *groupWriter {
+func newGroupWriter(conn *sql.Conn, n *atomic.Int64) *groupWriter {
 	kept := onConn(conn)
-	w := &groupWriter{conn: conn, kept: kept, client: newTxClient(name, counted{kept, n}), dialect: name, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	d := onQuerier(counted{kept, n}, dialect.SQLite)
+	w := &groupWriter{conn: conn, kept: kept, driver: d, client: newTxClient(d), queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -197,7 +198,7 @@ func (w *groupWriter) apply(ctx context.Context, p *pending) error {
 	if err := w.exec(ctx, "SAVEPOINT command"); err != nil {
 		return unavailable(err)
 	}
-	p.tx = &Tx{Client: w.client, dialect: w.dialect}
+	p.tx = &Tx{Client: w.client, driver: w.driver}
 	err := guarded(context.WithoutCancel(p.ctx), p.tx, p.work)
 	if err != nil {
 		if back := w.exec(ctx, "ROLLBACK TO command"); back != nil {

@@ -15,6 +15,7 @@ import (
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"entgo.io/ent/dialect/sql/sqlgraph"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/internal/fault"
@@ -45,8 +46,8 @@ type writer interface {
 // has written so far; hooks run when the commit has succeeded, and never else.
 type Tx struct {
 	*ent.Client
-	dialect string
-	hooks   []func()
+	driver dialect.Driver // on PostgreSQL a *pipeline
+	hooks  []func()
 }
 
 // AfterCommit keeps f until the commit has succeeded.
@@ -56,7 +57,17 @@ func (t *Tx) AfterCommit(f func()) { t.hooks = append(t.hooks, f) }
 func (t *Tx) Publish(s *Store, c Change) { t.AfterCommit(func() { s.Publish(c) }) }
 
 // Dialect returns the dialect name of ent: sqlite3 or postgres.
-func (t *Tx) Dialect() string { return t.dialect }
+func (t *Tx) Dialect() string { return t.driver.Dialect() }
+
+// Scan asks what ent cannot say: a query of one row and column, into dest.
+func (t *Tx) Scan(ctx context.Context, query string, dest any) error {
+	rows := &entsql.Rows{}
+	if err := t.driver.Query(ctx, query, []any{}, rows); err != nil {
+		return err
+	}
+	defer rows.Close()
+	return entsql.ScanOne(rows, dest)
+}
 
 // Option changes how a Store is opened.
 type Option func(*Store)
@@ -87,7 +98,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 		s.stop()
 		return nil, err
 	}
-	s.client = ent.NewClient(ent.Driver(txDriver{Conn: entsql.Conn{ExecQuerier: counted{s.reads, &s.statements}}, name: s.dialect}))
+	s.client = ent.NewClient(ent.Driver(onQuerier(counted{s.reads, &s.statements}, s.dialect)))
 	scopeReads(s.client)
 	denyWrites(s.client)
 	return s, nil
@@ -144,10 +155,10 @@ func (s *Store) Close() error {
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
-// newTxClient returns a client whose statements all run on q, inside the
+// newTxClient returns a client whose statements all run on d, inside the
 // transaction that the caller began there.
-func newTxClient(name string, q entsql.ExecQuerier) *ent.Client {
-	c := ent.NewClient(ent.Driver(txDriver{Conn: entsql.Conn{ExecQuerier: q}, name: name}))
+func newTxClient(d dialect.Driver) *ent.Client {
+	c := ent.NewClient(ent.Driver(d))
 	scopeReads(c)
 	lockReads(c)
 	guardWrites(c)
@@ -159,6 +170,10 @@ func newTxClient(name string, q entsql.ExecQuerier) *ent.Client {
 type txDriver struct {
 	entsql.Conn
 	name string
+}
+
+func onQuerier(q entsql.ExecQuerier, name string) dialect.Driver {
+	return txDriver{Conn: entsql.Conn{ExecQuerier: q}, name: name}
 }
 
 func (d txDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.NopTx(d), nil }
@@ -176,4 +191,6 @@ func guarded(ctx context.Context, tx *Tx, work func(ctx context.Context, tx *Tx)
 }
 
 // IsConstraint reports whether err is the violation of a unique or foreign key.
-func IsConstraint(err error) bool { return ent.IsConstraintError(err) }
+func IsConstraint(err error) bool {
+	return ent.IsConstraintError(err) || sqlgraph.IsConstraintError(err)
+}
