@@ -275,7 +275,7 @@ func (p *play) do(line string) {
 // atRest are the statuses of tokens that people can act on.
 var atRest = []engine.Status{
 	engine.AtTask, engine.AtTimer, engine.AtMessage, engine.AtSignal, engine.AtTrue, engine.AtEvent, engine.InScope,
-	engine.Instances, engine.AtJoin, engine.Calling, engine.AtFailure,
+	engine.Instances, engine.AtJoin, engine.Calling, engine.Undoing, engine.AtFailure,
 }
 
 // tokens says where the tokens stand.

@@ -96,7 +96,7 @@ func (r *run) apply() error {
 		return nil
 	case Cancel:
 		r.cancelAll()
-		r.s.Ended, r.s.Outcome = true, "cancelled"
+		r.s.Ended, r.s.Outcome, r.s.Done = true, "cancelled", nil
 		r.emit(Effect{Kind: CaseCancelled, Node: model.None, Name: r.ev.Reason})
 		return nil
 	case Retry:
