@@ -52,6 +52,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -141,6 +142,8 @@ type Client struct {
 	Standard *StandardClient
 	// StandardVersion is the client for interacting with the StandardVersion builders.
 	StandardVersion *StandardVersionClient
+	// StartTimer is the client for interacting with the StartTimer builders.
+	StartTimer *StartTimerClient
 	// SurveyResponse is the client for interacting with the SurveyResponse builders.
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
@@ -201,6 +204,7 @@ func (c *Client) init() {
 	c.StageVisit = NewStageVisitClient(c.config)
 	c.Standard = NewStandardClient(c.config)
 	c.StandardVersion = NewStandardVersionClient(c.config)
+	c.StartTimer = NewStartTimerClient(c.config)
 	c.SurveyResponse = NewSurveyResponseClient(c.config)
 	c.Task = NewTaskClient(c.config)
 	c.TaskAction = NewTaskActionClient(c.config)
@@ -336,6 +340,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StageVisit:       NewStageVisitClient(cfg),
 		Standard:         NewStandardClient(cfg),
 		StandardVersion:  NewStandardVersionClient(cfg),
+		StartTimer:       NewStartTimerClient(cfg),
 		SurveyResponse:   NewSurveyResponseClient(cfg),
 		Task:             NewTaskClient(cfg),
 		TaskAction:       NewTaskActionClient(cfg),
@@ -398,6 +403,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StageVisit:       NewStageVisitClient(cfg),
 		Standard:         NewStandardClient(cfg),
 		StandardVersion:  NewStandardVersionClient(cfg),
+		StartTimer:       NewStartTimerClient(cfg),
 		SurveyResponse:   NewSurveyResponseClient(cfg),
 		Task:             NewTaskClient(cfg),
 		TaskAction:       NewTaskActionClient(cfg),
@@ -439,8 +445,8 @@ func (c *Client) Use(hooks ...Hook) {
 		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
 		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
 		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
-		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.StartTimer,
+		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -456,8 +462,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
 		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
 		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
-		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.StartTimer,
+		c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -540,6 +546,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Standard.mutate(ctx, m)
 	case *StandardVersionMutation:
 		return c.StandardVersion.mutate(ctx, m)
+	case *StartTimerMutation:
+		return c.StartTimer.mutate(ctx, m)
 	case *SurveyResponseMutation:
 		return c.SurveyResponse.mutate(ctx, m)
 	case *TaskMutation:
@@ -7254,6 +7262,155 @@ func (c *StandardVersionClient) mutate(ctx context.Context, m *StandardVersionMu
 	}
 }
 
+// StartTimerClient is a client for the StartTimer schema.
+type StartTimerClient struct {
+	config
+}
+
+// NewStartTimerClient returns a client for the StartTimer from the given config.
+func NewStartTimerClient(c config) *StartTimerClient {
+	return &StartTimerClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `starttimer.Hooks(f(g(h())))`.
+func (c *StartTimerClient) Use(hooks ...Hook) {
+	c.hooks.StartTimer = append(c.hooks.StartTimer, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `starttimer.Intercept(f(g(h())))`.
+func (c *StartTimerClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StartTimer = append(c.inters.StartTimer, interceptors...)
+}
+
+// Create returns a builder for creating a StartTimer entity.
+func (c *StartTimerClient) Create() *StartTimerCreate {
+	mutation := newStartTimerMutation(c.config, OpCreate)
+	return &StartTimerCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StartTimer entities.
+func (c *StartTimerClient) CreateBulk(builders ...*StartTimerCreate) *StartTimerCreateBulk {
+	return &StartTimerCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StartTimerClient) MapCreateBulk(slice any, setFunc func(*StartTimerCreate, int)) *StartTimerCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StartTimerCreateBulk{err: fmt.Errorf("calling to StartTimerClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StartTimerCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StartTimerCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StartTimer.
+func (c *StartTimerClient) Update() *StartTimerUpdate {
+	mutation := newStartTimerMutation(c.config, OpUpdate)
+	return &StartTimerUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StartTimerClient) UpdateOne(_m *StartTimer) *StartTimerUpdateOne {
+	mutation := newStartTimerMutation(c.config, OpUpdateOne, withStartTimer(_m))
+	return &StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StartTimerClient) UpdateOneID(id string) *StartTimerUpdateOne {
+	mutation := newStartTimerMutation(c.config, OpUpdateOne, withStartTimerID(id))
+	return &StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StartTimer.
+func (c *StartTimerClient) Delete() *StartTimerDelete {
+	mutation := newStartTimerMutation(c.config, OpDelete)
+	return &StartTimerDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StartTimerClient) DeleteOne(_m *StartTimer) *StartTimerDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StartTimerClient) DeleteOneID(id string) *StartTimerDeleteOne {
+	builder := c.Delete().Where(starttimer.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StartTimerDeleteOne{builder}
+}
+
+// Query returns a query builder for StartTimer.
+func (c *StartTimerClient) Query() *StartTimerQuery {
+	return &StartTimerQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStartTimer},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StartTimer entity by its id.
+func (c *StartTimerClient) Get(ctx context.Context, id string) (*StartTimer, error) {
+	return c.Query().Where(starttimer.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StartTimerClient) GetX(ctx context.Context, id string) *StartTimer {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a StartTimer.
+func (c *StartTimerClient) QueryRegion(_m *StartTimer) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(starttimer.Table, starttimer.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, starttimer.RegionTable, starttimer.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StartTimerClient) Hooks() []Hook {
+	return c.hooks.StartTimer
+}
+
+// Interceptors returns the client interceptors.
+func (c *StartTimerClient) Interceptors() []Interceptor {
+	return c.inters.StartTimer
+}
+
+func (c *StartTimerClient) mutate(ctx context.Context, m *StartTimerMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StartTimerCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StartTimerUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StartTimerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StartTimer mutation op: %q", m.Op())
+	}
+}
+
 // SurveyResponseClient is a client for the SurveyResponse schema.
 type SurveyResponseClient struct {
 	config
@@ -8348,8 +8505,8 @@ type (
 		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
 		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
 		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
-		TaskSigner, TimerRow, Token []ent.Hook
+		Staff, StageVisit, Standard, StandardVersion, StartTimer, SurveyResponse, Task,
+		TaskAction, TaskSigner, TimerRow, Token []ent.Hook
 	}
 	inters struct {
 		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
@@ -8357,8 +8514,8 @@ type (
 		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
 		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
 		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
-		TaskSigner, TimerRow, Token []ent.Interceptor
+		Staff, StageVisit, Standard, StandardVersion, StartTimer, SurveyResponse, Task,
+		TaskAction, TaskSigner, TimerRow, Token []ent.Interceptor
 	}
 )
 

@@ -49,6 +49,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -152,6 +153,7 @@ func checkColumn(t, c string) error {
 			stagevisit.Table:       stagevisit.ValidColumn,
 			standard.Table:         standard.ValidColumn,
 			standardversion.Table:  standardversion.ValidColumn,
+			starttimer.Table:       starttimer.ValidColumn,
 			surveyresponse.Table:   surveyresponse.ValidColumn,
 			task.Table:             task.ValidColumn,
 			taskaction.Table:       taskaction.ValidColumn,

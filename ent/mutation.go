@@ -50,6 +50,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -105,6 +106,7 @@ const (
 	TypeStageVisit       = "StageVisit"
 	TypeStandard         = "Standard"
 	TypeStandardVersion  = "StandardVersion"
+	TypeStartTimer       = "StartTimer"
 	TypeSurveyResponse   = "SurveyResponse"
 	TypeTask             = "Task"
 	TypeTaskAction       = "TaskAction"
@@ -38009,6 +38011,7 @@ type ServiceCaseMutation struct {
 	started_by      *string
 	caller_token    *int
 	addcaller_token *int
+	start_key       *string
 	clearedFields   map[string]struct{}
 	region          *string
 	clearedregion   bool
@@ -38998,6 +39001,55 @@ func (m *ServiceCaseMutation) ResetCallerToken() {
 	m.addcaller_token = nil
 }
 
+// SetStartKey sets the "start_key" field.
+func (m *ServiceCaseMutation) SetStartKey(s string) {
+	m.start_key = &s
+}
+
+// StartKey returns the value of the "start_key" field in the mutation.
+func (m *ServiceCaseMutation) StartKey() (r string, exists bool) {
+	v := m.start_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartKey returns the old "start_key" field's value of the ServiceCase entity.
+// If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ServiceCaseMutation) OldStartKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartKey: %w", err)
+	}
+	return oldValue.StartKey, nil
+}
+
+// ClearStartKey clears the value of the "start_key" field.
+func (m *ServiceCaseMutation) ClearStartKey() {
+	m.start_key = nil
+	m.clearedFields[servicecase.FieldStartKey] = struct{}{}
+}
+
+// StartKeyCleared returns if the "start_key" field was cleared in this mutation.
+func (m *ServiceCaseMutation) StartKeyCleared() bool {
+	_, ok := m.clearedFields[servicecase.FieldStartKey]
+	return ok
+}
+
+// ResetStartKey resets all changes to the "start_key" field.
+func (m *ServiceCaseMutation) ResetStartKey() {
+	m.start_key = nil
+	delete(m.clearedFields, servicecase.FieldStartKey)
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (m *ServiceCaseMutation) SetOwnerID(s string) {
 	m.owner = &s
@@ -39918,7 +39970,7 @@ func (m *ServiceCaseMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ServiceCaseMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.region != nil {
 		fields = append(fields, servicecase.FieldRegionID)
 	}
@@ -39979,6 +40031,9 @@ func (m *ServiceCaseMutation) Fields() []string {
 	if m.caller_token != nil {
 		fields = append(fields, servicecase.FieldCallerToken)
 	}
+	if m.start_key != nil {
+		fields = append(fields, servicecase.FieldStartKey)
+	}
 	if m.owner != nil {
 		fields = append(fields, servicecase.FieldOwnerID)
 	}
@@ -40030,6 +40085,8 @@ func (m *ServiceCaseMutation) Field(name string) (ent.Value, bool) {
 		return m.CallerID()
 	case servicecase.FieldCallerToken:
 		return m.CallerToken()
+	case servicecase.FieldStartKey:
+		return m.StartKey()
 	case servicecase.FieldOwnerID:
 		return m.OwnerID()
 	}
@@ -40081,6 +40138,8 @@ func (m *ServiceCaseMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldCallerID(ctx)
 	case servicecase.FieldCallerToken:
 		return m.OldCallerToken(ctx)
+	case servicecase.FieldStartKey:
+		return m.OldStartKey(ctx)
 	case servicecase.FieldOwnerID:
 		return m.OldOwnerID(ctx)
 	}
@@ -40232,6 +40291,13 @@ func (m *ServiceCaseMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCallerToken(v)
 		return nil
+	case servicecase.FieldStartKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartKey(v)
+		return nil
 	case servicecase.FieldOwnerID:
 		v, ok := value.(string)
 		if !ok {
@@ -40305,6 +40371,9 @@ func (m *ServiceCaseMutation) ClearedFields() []string {
 	if m.FieldCleared(servicecase.FieldCallerID) {
 		fields = append(fields, servicecase.FieldCallerID)
 	}
+	if m.FieldCleared(servicecase.FieldStartKey) {
+		fields = append(fields, servicecase.FieldStartKey)
+	}
 	if m.FieldCleared(servicecase.FieldOwnerID) {
 		fields = append(fields, servicecase.FieldOwnerID)
 	}
@@ -40330,6 +40399,9 @@ func (m *ServiceCaseMutation) ClearField(name string) error {
 		return nil
 	case servicecase.FieldCallerID:
 		m.ClearCallerID()
+		return nil
+	case servicecase.FieldStartKey:
+		m.ClearStartKey()
 		return nil
 	case servicecase.FieldOwnerID:
 		m.ClearOwnerID()
@@ -40401,6 +40473,9 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 		return nil
 	case servicecase.FieldCallerToken:
 		m.ResetCallerToken()
+		return nil
+	case servicecase.FieldStartKey:
+		m.ResetStartKey()
 		return nil
 	case servicecase.FieldOwnerID:
 		m.ResetOwnerID()
@@ -45340,6 +45415,1204 @@ func (m *StandardVersionMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown StandardVersion edge %s", name)
+}
+
+// StartTimerMutation represents an operation that mutates the StartTimer nodes in the graph.
+type StartTimerMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	binding_id    *string
+	process_id    *string
+	version_id    *string
+	node_id       *string
+	occurrence    *int
+	addoccurrence *int
+	again         *int
+	addagain      *int
+	due_at        *time.Time
+	state         *starttimer.State
+	fired_at      *time.Time
+	case_id       *string
+	error         *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	done          bool
+	oldValue      func(context.Context) (*StartTimer, error)
+	predicates    []predicate.StartTimer
+}
+
+var _ ent.Mutation = (*StartTimerMutation)(nil)
+
+// starttimerOption allows management of the mutation configuration using functional options.
+type starttimerOption func(*StartTimerMutation)
+
+// newStartTimerMutation creates new mutation for the StartTimer entity.
+func newStartTimerMutation(c config, op Op, opts ...starttimerOption) *StartTimerMutation {
+	m := &StartTimerMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStartTimer,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStartTimerID sets the ID field of the mutation.
+func withStartTimerID(id string) starttimerOption {
+	return func(m *StartTimerMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StartTimer
+		)
+		m.oldValue = func(ctx context.Context) (*StartTimer, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StartTimer.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStartTimer sets the old StartTimer of the mutation.
+func withStartTimer(node *StartTimer) starttimerOption {
+	return func(m *StartTimerMutation) {
+		m.oldValue = func(context.Context) (*StartTimer, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StartTimerMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StartTimerMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StartTimer entities.
+func (m *StartTimerMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StartTimerMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StartTimerMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StartTimer.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *StartTimerMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *StartTimerMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *StartTimerMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *StartTimerMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *StartTimerMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *StartTimerMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StartTimerMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StartTimerMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StartTimerMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetBindingID sets the "binding_id" field.
+func (m *StartTimerMutation) SetBindingID(s string) {
+	m.binding_id = &s
+}
+
+// BindingID returns the value of the "binding_id" field in the mutation.
+func (m *StartTimerMutation) BindingID() (r string, exists bool) {
+	v := m.binding_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBindingID returns the old "binding_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldBindingID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBindingID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBindingID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBindingID: %w", err)
+	}
+	return oldValue.BindingID, nil
+}
+
+// ResetBindingID resets all changes to the "binding_id" field.
+func (m *StartTimerMutation) ResetBindingID() {
+	m.binding_id = nil
+}
+
+// SetProcessID sets the "process_id" field.
+func (m *StartTimerMutation) SetProcessID(s string) {
+	m.process_id = &s
+}
+
+// ProcessID returns the value of the "process_id" field in the mutation.
+func (m *StartTimerMutation) ProcessID() (r string, exists bool) {
+	v := m.process_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProcessID returns the old "process_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldProcessID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProcessID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProcessID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProcessID: %w", err)
+	}
+	return oldValue.ProcessID, nil
+}
+
+// ResetProcessID resets all changes to the "process_id" field.
+func (m *StartTimerMutation) ResetProcessID() {
+	m.process_id = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *StartTimerMutation) SetVersionID(s string) {
+	m.version_id = &s
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *StartTimerMutation) VersionID() (r string, exists bool) {
+	v := m.version_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *StartTimerMutation) ResetVersionID() {
+	m.version_id = nil
+}
+
+// SetNodeID sets the "node_id" field.
+func (m *StartTimerMutation) SetNodeID(s string) {
+	m.node_id = &s
+}
+
+// NodeID returns the value of the "node_id" field in the mutation.
+func (m *StartTimerMutation) NodeID() (r string, exists bool) {
+	v := m.node_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNodeID returns the old "node_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldNodeID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNodeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNodeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNodeID: %w", err)
+	}
+	return oldValue.NodeID, nil
+}
+
+// ResetNodeID resets all changes to the "node_id" field.
+func (m *StartTimerMutation) ResetNodeID() {
+	m.node_id = nil
+}
+
+// SetOccurrence sets the "occurrence" field.
+func (m *StartTimerMutation) SetOccurrence(i int) {
+	m.occurrence = &i
+	m.addoccurrence = nil
+}
+
+// Occurrence returns the value of the "occurrence" field in the mutation.
+func (m *StartTimerMutation) Occurrence() (r int, exists bool) {
+	v := m.occurrence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOccurrence returns the old "occurrence" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldOccurrence(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOccurrence is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOccurrence requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOccurrence: %w", err)
+	}
+	return oldValue.Occurrence, nil
+}
+
+// AddOccurrence adds i to the "occurrence" field.
+func (m *StartTimerMutation) AddOccurrence(i int) {
+	if m.addoccurrence != nil {
+		*m.addoccurrence += i
+	} else {
+		m.addoccurrence = &i
+	}
+}
+
+// AddedOccurrence returns the value that was added to the "occurrence" field in this mutation.
+func (m *StartTimerMutation) AddedOccurrence() (r int, exists bool) {
+	v := m.addoccurrence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOccurrence resets all changes to the "occurrence" field.
+func (m *StartTimerMutation) ResetOccurrence() {
+	m.occurrence = nil
+	m.addoccurrence = nil
+}
+
+// SetAgain sets the "again" field.
+func (m *StartTimerMutation) SetAgain(i int) {
+	m.again = &i
+	m.addagain = nil
+}
+
+// Again returns the value of the "again" field in the mutation.
+func (m *StartTimerMutation) Again() (r int, exists bool) {
+	v := m.again
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAgain returns the old "again" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldAgain(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAgain is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAgain requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAgain: %w", err)
+	}
+	return oldValue.Again, nil
+}
+
+// AddAgain adds i to the "again" field.
+func (m *StartTimerMutation) AddAgain(i int) {
+	if m.addagain != nil {
+		*m.addagain += i
+	} else {
+		m.addagain = &i
+	}
+}
+
+// AddedAgain returns the value that was added to the "again" field in this mutation.
+func (m *StartTimerMutation) AddedAgain() (r int, exists bool) {
+	v := m.addagain
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAgain resets all changes to the "again" field.
+func (m *StartTimerMutation) ResetAgain() {
+	m.again = nil
+	m.addagain = nil
+}
+
+// SetDueAt sets the "due_at" field.
+func (m *StartTimerMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *StartTimerMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldDueAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *StartTimerMutation) ResetDueAt() {
+	m.due_at = nil
+}
+
+// SetState sets the "state" field.
+func (m *StartTimerMutation) SetState(s starttimer.State) {
+	m.state = &s
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *StartTimerMutation) State() (r starttimer.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldState(ctx context.Context) (v starttimer.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *StartTimerMutation) ResetState() {
+	m.state = nil
+}
+
+// SetFiredAt sets the "fired_at" field.
+func (m *StartTimerMutation) SetFiredAt(t time.Time) {
+	m.fired_at = &t
+}
+
+// FiredAt returns the value of the "fired_at" field in the mutation.
+func (m *StartTimerMutation) FiredAt() (r time.Time, exists bool) {
+	v := m.fired_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFiredAt returns the old "fired_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldFiredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFiredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFiredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFiredAt: %w", err)
+	}
+	return oldValue.FiredAt, nil
+}
+
+// ClearFiredAt clears the value of the "fired_at" field.
+func (m *StartTimerMutation) ClearFiredAt() {
+	m.fired_at = nil
+	m.clearedFields[starttimer.FieldFiredAt] = struct{}{}
+}
+
+// FiredAtCleared returns if the "fired_at" field was cleared in this mutation.
+func (m *StartTimerMutation) FiredAtCleared() bool {
+	_, ok := m.clearedFields[starttimer.FieldFiredAt]
+	return ok
+}
+
+// ResetFiredAt resets all changes to the "fired_at" field.
+func (m *StartTimerMutation) ResetFiredAt() {
+	m.fired_at = nil
+	delete(m.clearedFields, starttimer.FieldFiredAt)
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *StartTimerMutation) SetCaseID(s string) {
+	m.case_id = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *StartTimerMutation) CaseID() (r string, exists bool) {
+	v := m.case_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldCaseID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ClearCaseID clears the value of the "case_id" field.
+func (m *StartTimerMutation) ClearCaseID() {
+	m.case_id = nil
+	m.clearedFields[starttimer.FieldCaseID] = struct{}{}
+}
+
+// CaseIDCleared returns if the "case_id" field was cleared in this mutation.
+func (m *StartTimerMutation) CaseIDCleared() bool {
+	_, ok := m.clearedFields[starttimer.FieldCaseID]
+	return ok
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *StartTimerMutation) ResetCaseID() {
+	m.case_id = nil
+	delete(m.clearedFields, starttimer.FieldCaseID)
+}
+
+// SetError sets the "error" field.
+func (m *StartTimerMutation) SetError(s string) {
+	m.error = &s
+}
+
+// Error returns the value of the "error" field in the mutation.
+func (m *StartTimerMutation) Error() (r string, exists bool) {
+	v := m.error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldError returns the old "error" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldError: %w", err)
+	}
+	return oldValue.Error, nil
+}
+
+// ResetError resets all changes to the "error" field.
+func (m *StartTimerMutation) ResetError() {
+	m.error = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *StartTimerMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[starttimer.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *StartTimerMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *StartTimerMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *StartTimerMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// Where appends a list predicates to the StartTimerMutation builder.
+func (m *StartTimerMutation) Where(ps ...predicate.StartTimer) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StartTimerMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StartTimerMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StartTimer, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StartTimerMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StartTimerMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StartTimer).
+func (m *StartTimerMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StartTimerMutation) Fields() []string {
+	fields := make([]string, 0, 14)
+	if m.region != nil {
+		fields = append(fields, starttimer.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, starttimer.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, starttimer.FieldCreatedAt)
+	}
+	if m.binding_id != nil {
+		fields = append(fields, starttimer.FieldBindingID)
+	}
+	if m.process_id != nil {
+		fields = append(fields, starttimer.FieldProcessID)
+	}
+	if m.version_id != nil {
+		fields = append(fields, starttimer.FieldVersionID)
+	}
+	if m.node_id != nil {
+		fields = append(fields, starttimer.FieldNodeID)
+	}
+	if m.occurrence != nil {
+		fields = append(fields, starttimer.FieldOccurrence)
+	}
+	if m.again != nil {
+		fields = append(fields, starttimer.FieldAgain)
+	}
+	if m.due_at != nil {
+		fields = append(fields, starttimer.FieldDueAt)
+	}
+	if m.state != nil {
+		fields = append(fields, starttimer.FieldState)
+	}
+	if m.fired_at != nil {
+		fields = append(fields, starttimer.FieldFiredAt)
+	}
+	if m.case_id != nil {
+		fields = append(fields, starttimer.FieldCaseID)
+	}
+	if m.error != nil {
+		fields = append(fields, starttimer.FieldError)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StartTimerMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case starttimer.FieldRegionID:
+		return m.RegionID()
+	case starttimer.FieldRegionPath:
+		return m.RegionPath()
+	case starttimer.FieldCreatedAt:
+		return m.CreatedAt()
+	case starttimer.FieldBindingID:
+		return m.BindingID()
+	case starttimer.FieldProcessID:
+		return m.ProcessID()
+	case starttimer.FieldVersionID:
+		return m.VersionID()
+	case starttimer.FieldNodeID:
+		return m.NodeID()
+	case starttimer.FieldOccurrence:
+		return m.Occurrence()
+	case starttimer.FieldAgain:
+		return m.Again()
+	case starttimer.FieldDueAt:
+		return m.DueAt()
+	case starttimer.FieldState:
+		return m.State()
+	case starttimer.FieldFiredAt:
+		return m.FiredAt()
+	case starttimer.FieldCaseID:
+		return m.CaseID()
+	case starttimer.FieldError:
+		return m.Error()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StartTimerMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case starttimer.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case starttimer.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case starttimer.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case starttimer.FieldBindingID:
+		return m.OldBindingID(ctx)
+	case starttimer.FieldProcessID:
+		return m.OldProcessID(ctx)
+	case starttimer.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case starttimer.FieldNodeID:
+		return m.OldNodeID(ctx)
+	case starttimer.FieldOccurrence:
+		return m.OldOccurrence(ctx)
+	case starttimer.FieldAgain:
+		return m.OldAgain(ctx)
+	case starttimer.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case starttimer.FieldState:
+		return m.OldState(ctx)
+	case starttimer.FieldFiredAt:
+		return m.OldFiredAt(ctx)
+	case starttimer.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case starttimer.FieldError:
+		return m.OldError(ctx)
+	}
+	return nil, fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StartTimerMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case starttimer.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case starttimer.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case starttimer.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case starttimer.FieldBindingID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBindingID(v)
+		return nil
+	case starttimer.FieldProcessID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProcessID(v)
+		return nil
+	case starttimer.FieldVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case starttimer.FieldNodeID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNodeID(v)
+		return nil
+	case starttimer.FieldOccurrence:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOccurrence(v)
+		return nil
+	case starttimer.FieldAgain:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAgain(v)
+		return nil
+	case starttimer.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case starttimer.FieldState:
+		v, ok := value.(starttimer.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case starttimer.FieldFiredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFiredAt(v)
+		return nil
+	case starttimer.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case starttimer.FieldError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetError(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StartTimerMutation) AddedFields() []string {
+	var fields []string
+	if m.addoccurrence != nil {
+		fields = append(fields, starttimer.FieldOccurrence)
+	}
+	if m.addagain != nil {
+		fields = append(fields, starttimer.FieldAgain)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StartTimerMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case starttimer.FieldOccurrence:
+		return m.AddedOccurrence()
+	case starttimer.FieldAgain:
+		return m.AddedAgain()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StartTimerMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case starttimer.FieldOccurrence:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOccurrence(v)
+		return nil
+	case starttimer.FieldAgain:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAgain(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StartTimerMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(starttimer.FieldFiredAt) {
+		fields = append(fields, starttimer.FieldFiredAt)
+	}
+	if m.FieldCleared(starttimer.FieldCaseID) {
+		fields = append(fields, starttimer.FieldCaseID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StartTimerMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StartTimerMutation) ClearField(name string) error {
+	switch name {
+	case starttimer.FieldFiredAt:
+		m.ClearFiredAt()
+		return nil
+	case starttimer.FieldCaseID:
+		m.ClearCaseID()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StartTimerMutation) ResetField(name string) error {
+	switch name {
+	case starttimer.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case starttimer.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case starttimer.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case starttimer.FieldBindingID:
+		m.ResetBindingID()
+		return nil
+	case starttimer.FieldProcessID:
+		m.ResetProcessID()
+		return nil
+	case starttimer.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case starttimer.FieldNodeID:
+		m.ResetNodeID()
+		return nil
+	case starttimer.FieldOccurrence:
+		m.ResetOccurrence()
+		return nil
+	case starttimer.FieldAgain:
+		m.ResetAgain()
+		return nil
+	case starttimer.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case starttimer.FieldState:
+		m.ResetState()
+		return nil
+	case starttimer.FieldFiredAt:
+		m.ResetFiredAt()
+		return nil
+	case starttimer.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case starttimer.FieldError:
+		m.ResetError()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StartTimerMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.region != nil {
+		edges = append(edges, starttimer.EdgeRegion)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StartTimerMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case starttimer.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StartTimerMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StartTimerMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StartTimerMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedregion {
+		edges = append(edges, starttimer.EdgeRegion)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StartTimerMutation) EdgeCleared(name string) bool {
+	switch name {
+	case starttimer.EdgeRegion:
+		return m.clearedregion
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StartTimerMutation) ClearEdge(name string) error {
+	switch name {
+	case starttimer.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StartTimerMutation) ResetEdge(name string) error {
+	switch name {
+	case starttimer.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer edge %s", name)
 }
 
 // SurveyResponseMutation represents an operation that mutates the SurveyResponse nodes in the graph.

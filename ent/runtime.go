@@ -40,6 +40,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -2463,6 +2464,49 @@ func init() {
 	// standardversion.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	standardversion.IDValidator = func() func(string) error {
 		validators := standardversionDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	starttimerMixin := schema.StartTimer{}.Mixin()
+	starttimerMixinFields0 := starttimerMixin[0].Fields()
+	_ = starttimerMixinFields0
+	starttimerMixinFields1 := starttimerMixin[1].Fields()
+	_ = starttimerMixinFields1
+	starttimerFields := schema.StartTimer{}.Fields()
+	_ = starttimerFields
+	// starttimerDescRegionPath is the schema descriptor for region_path field.
+	starttimerDescRegionPath := starttimerMixinFields1[1].Descriptor()
+	// starttimer.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	starttimer.RegionPathValidator = starttimerDescRegionPath.Validators[0].(func(string) error)
+	// starttimerDescNodeID is the schema descriptor for node_id field.
+	starttimerDescNodeID := starttimerFields[3].Descriptor()
+	// starttimer.NodeIDValidator is a validator for the "node_id" field. It is called by the builders before save.
+	starttimer.NodeIDValidator = starttimerDescNodeID.Validators[0].(func(string) error)
+	// starttimerDescOccurrence is the schema descriptor for occurrence field.
+	starttimerDescOccurrence := starttimerFields[4].Descriptor()
+	// starttimer.OccurrenceValidator is a validator for the "occurrence" field. It is called by the builders before save.
+	starttimer.OccurrenceValidator = starttimerDescOccurrence.Validators[0].(func(int) error)
+	// starttimerDescError is the schema descriptor for error field.
+	starttimerDescError := starttimerFields[10].Descriptor()
+	// starttimer.DefaultError holds the default value on creation for the error field.
+	starttimer.DefaultError = starttimerDescError.Default.(string)
+	// starttimerDescID is the schema descriptor for id field.
+	starttimerDescID := starttimerMixinFields0[0].Descriptor()
+	// starttimer.DefaultID holds the default value on creation for the id field.
+	starttimer.DefaultID = starttimerDescID.Default.(func() string)
+	// starttimer.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	starttimer.IDValidator = func() func(string) error {
+		validators := starttimerDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -88,6 +88,8 @@ type Tx struct {
 	Standard *StandardClient
 	// StandardVersion is the client for interacting with the StandardVersion builders.
 	StandardVersion *StandardVersionClient
+	// StartTimer is the client for interacting with the StartTimer builders.
+	StartTimer *StartTimerClient
 	// SurveyResponse is the client for interacting with the SurveyResponse builders.
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
@@ -268,6 +270,7 @@ func (tx *Tx) init() {
 	tx.StageVisit = NewStageVisitClient(tx.config)
 	tx.Standard = NewStandardClient(tx.config)
 	tx.StandardVersion = NewStandardVersionClient(tx.config)
+	tx.StartTimer = NewStartTimerClient(tx.config)
 	tx.SurveyResponse = NewSurveyResponseClient(tx.config)
 	tx.Task = NewTaskClient(tx.config)
 	tx.TaskAction = NewTaskActionClient(tx.config)

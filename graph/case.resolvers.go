@@ -103,7 +103,7 @@ func (r *mutationResolver) SendMessage(ctx context.Context, input execution.Send
 		return nil, err
 	}
 	row, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
-	return &model.SendMessagePayload{ServiceCase: row, Delivered: out.Delivered, UserErrors: refused}, err
+	return &model.SendMessagePayload{ServiceCase: row, Delivered: out.Delivered, Started: out.Started, UserErrors: refused}, err
 }
 
 func (r *mutationResolver) PauseClock(ctx context.Context, input execution.PauseClock) (*model.ClockPayload, error) {

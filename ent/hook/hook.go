@@ -453,6 +453,18 @@ func (f StandardVersionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Va
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StandardVersionMutation", m)
 }
 
+// The StartTimerFunc type is an adapter to allow the use of ordinary
+// function as StartTimer mutator.
+type StartTimerFunc func(context.Context, *ent.StartTimerMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StartTimerFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StartTimerMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StartTimerMutation", m)
+}
+
 // The SurveyResponseFunc type is an adapter to allow the use of ordinary
 // function as SurveyResponse mutator.
 type SurveyResponseFunc func(context.Context, *ent.SurveyResponseMutation) (ent.Value, error)

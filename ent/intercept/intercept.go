@@ -46,6 +46,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -1109,6 +1110,33 @@ func (f TraverseStandardVersion) Traverse(ctx context.Context, q ent.Query) erro
 	return fmt.Errorf("unexpected query type %T. expect *ent.StandardVersionQuery", q)
 }
 
+// The StartTimerFunc type is an adapter to allow the use of ordinary function as a Querier.
+type StartTimerFunc func(context.Context, *ent.StartTimerQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f StartTimerFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.StartTimerQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.StartTimerQuery", q)
+}
+
+// The TraverseStartTimer type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseStartTimer func(context.Context, *ent.StartTimerQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseStartTimer) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseStartTimer) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.StartTimerQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.StartTimerQuery", q)
+}
+
 // The SurveyResponseFunc type is an adapter to allow the use of ordinary function as a Querier.
 type SurveyResponseFunc func(context.Context, *ent.SurveyResponseQuery) (ent.Value, error)
 
@@ -1348,6 +1376,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.StandardQuery, predicate.Standard, standard.OrderOption]{typ: ent.TypeStandard, tq: q}, nil
 	case *ent.StandardVersionQuery:
 		return &query[*ent.StandardVersionQuery, predicate.StandardVersion, standardversion.OrderOption]{typ: ent.TypeStandardVersion, tq: q}, nil
+	case *ent.StartTimerQuery:
+		return &query[*ent.StartTimerQuery, predicate.StartTimer, starttimer.OrderOption]{typ: ent.TypeStartTimer, tq: q}, nil
 	case *ent.SurveyResponseQuery:
 		return &query[*ent.SurveyResponseQuery, predicate.SurveyResponse, surveyresponse.OrderOption]{typ: ent.TypeSurveyResponse, tq: q}, nil
 	case *ent.TaskQuery:

@@ -2033,6 +2033,7 @@ var (
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_by", Type: field.TypeString},
 		{Name: "caller_token", Type: field.TypeInt, Default: 0},
+		{Name: "start_key", Type: field.TypeString, Nullable: true},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "process_id", Type: field.TypeString, Size: 64},
 		{Name: "version_id", Type: field.TypeString, Size: 64},
@@ -2047,31 +2048,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "service_cases_regions_region",
-				Columns:    []*schema.Column{ServiceCasesColumns[17]},
+				Columns:    []*schema.Column{ServiceCasesColumns[18]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_processes_process",
-				Columns:    []*schema.Column{ServiceCasesColumns[18]},
+				Columns:    []*schema.Column{ServiceCasesColumns[19]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_process_versions_version",
-				Columns:    []*schema.Column{ServiceCasesColumns[19]},
+				Columns:    []*schema.Column{ServiceCasesColumns[20]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_staffs_owner",
-				Columns:    []*schema.Column{ServiceCasesColumns[20]},
+				Columns:    []*schema.Column{ServiceCasesColumns[21]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "service_cases_service_cases_called",
-				Columns:    []*schema.Column{ServiceCasesColumns[21]},
+				Columns:    []*schema.Column{ServiceCasesColumns[22]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -2090,27 +2091,27 @@ var (
 			{
 				Name:    "servicecase_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[17]},
+				Columns: []*schema.Column{ServiceCasesColumns[18]},
 			},
 			{
-				Name:    "servicecase_process_id",
-				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[18]},
+				Name:    "servicecase_process_id_start_key",
+				Unique:  true,
+				Columns: []*schema.Column{ServiceCasesColumns[19], ServiceCasesColumns[17]},
 			},
 			{
 				Name:    "servicecase_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[19]},
+				Columns: []*schema.Column{ServiceCasesColumns[20]},
 			},
 			{
 				Name:    "servicecase_owner_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[20]},
+				Columns: []*schema.Column{ServiceCasesColumns[21]},
 			},
 			{
 				Name:    "servicecase_caller_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[21]},
+				Columns: []*schema.Column{ServiceCasesColumns[22]},
 			},
 			{
 				Name:    "servicecase_state",
@@ -2375,6 +2376,65 @@ var (
 				Name:    "standardversion_state",
 				Unique:  false,
 				Columns: []*schema.Column{StandardVersionsColumns[4]},
+			},
+		},
+	}
+	// StartTimersColumns holds the columns for the "start_timers" table.
+	StartTimersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "binding_id", Type: field.TypeString},
+		{Name: "process_id", Type: field.TypeString},
+		{Name: "version_id", Type: field.TypeString},
+		{Name: "node_id", Type: field.TypeString},
+		{Name: "occurrence", Type: field.TypeInt},
+		{Name: "again", Type: field.TypeInt},
+		{Name: "due_at", Type: field.TypeTime},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"waiting", "fired", "ended"}, Default: "waiting"},
+		{Name: "fired_at", Type: field.TypeTime, Nullable: true},
+		{Name: "case_id", Type: field.TypeString, Nullable: true},
+		{Name: "error", Type: field.TypeString, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+	}
+	// StartTimersTable holds the schema information for the "start_timers" table.
+	StartTimersTable = &schema.Table{
+		Name:       "start_timers",
+		Columns:    StartTimersColumns,
+		PrimaryKey: []*schema.Column{StartTimersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "start_timers_regions_region",
+				Columns:    []*schema.Column{StartTimersColumns[14]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "starttimer_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StartTimersColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "starttimer_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[14]},
+			},
+			{
+				Name:    "starttimer_binding_id_node_id_occurrence",
+				Unique:  true,
+				Columns: []*schema.Column{StartTimersColumns[3], StartTimersColumns[6], StartTimersColumns[7]},
+			},
+			{
+				Name:    "starttimer_state_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[10], StartTimersColumns[9]},
 			},
 		},
 	}
@@ -2894,6 +2954,7 @@ var (
 		StageVisitsTable,
 		StandardsTable,
 		StandardVersionsTable,
+		StartTimersTable,
 		SurveyResponsesTable,
 		TasksTable,
 		TaskActionsTable,
@@ -2976,6 +3037,7 @@ func init() {
 	StandardsTable.ForeignKeys[0].RefTable = RegionsTable
 	StandardVersionsTable.ForeignKeys[0].RefTable = RegionsTable
 	StandardVersionsTable.ForeignKeys[1].RefTable = StandardsTable
+	StartTimersTable.ForeignKeys[0].RefTable = RegionsTable
 	SurveyResponsesTable.ForeignKeys[0].RefTable = RegionsTable
 	SurveyResponsesTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	TasksTable.ForeignKeys[0].RefTable = RegionsTable

@@ -117,6 +117,9 @@ type Standard func(*sql.Selector)
 // StandardVersion is the predicate function for standardversion builders.
 type StandardVersion func(*sql.Selector)
 
+// StartTimer is the predicate function for starttimer builders.
+type StartTimer func(*sql.Selector)
+
 // SurveyResponse is the predicate function for surveyresponse builders.
 type SurveyResponse func(*sql.Selector)
 

@@ -1480,6 +1480,7 @@ type ComplexityRoot struct {
 	SendMessagePayload struct {
 		Delivered   func(childComplexity int) int
 		ServiceCase func(childComplexity int) int
+		Started     func(childComplexity int) int
 		UserErrors  func(childComplexity int) int
 	}
 
@@ -8967,6 +8968,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SendMessagePayload.ServiceCase(childComplexity), true
+	case "SendMessagePayload.started":
+		if e.ComplexityRoot.SendMessagePayload.Started == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendMessagePayload.Started(childComplexity), true
 	case "SendMessagePayload.userErrors":
 		if e.ComplexityRoot.SendMessagePayload.UserErrors == nil {
 			break
@@ -11850,6 +11857,12 @@ input SendMessageInput {
   caseID: ID
   caseNumber: String
   correlationKey: String
+  """
+  The region whose process the message may start when no case waits for it: the
+  one bound there, or nearest above, that begins with a message of this name.
+  """
+  regionID: ID
+  "Fields of the variable that takes the message, or variables by name."
   payload: Map
   idempotencyKey: String
 }
@@ -12092,8 +12105,10 @@ type TaskPayload {
 
 type SendMessagePayload {
   serviceCase: ServiceCase
-  "How many waiting tokens took the message."
+  "How many waiting tokens took the message; 0 when it started the case."
   delivered: Int!
+  "Whether the message started the case."
+  started: Boolean!
   userErrors: [UserError!]!
 }
 
@@ -12278,7 +12293,7 @@ extend type Mutation {
   removeSigner(input: RemoveSignerInput!): TaskPayload!
   "Signs a task, or refuses to."
   signTask(input: SignTaskInput!): TaskPayload!
-  "Delivers a message, such as the customer's chosen slot."
+  "Delivers a message, such as the customer's chosen slot, or starts a case with it."
   sendMessage(input: SendMessageInput!): SendMessagePayload!
   "Stops a clock for a reason that its indicator admits."
   pauseClock(input: PauseClockInput!): ClockPayload!
@@ -23739,6 +23754,8 @@ func childFields_SendMessagePayload(ctx context.Context, ec *executionContext, f
 		return fieldContext_SendMessagePayload_serviceCase(ctx, ec, field)
 	case "delivered":
 		return fieldContext_SendMessagePayload_delivered(ctx, ec, field)
+	case "started":
+		return fieldContext_SendMessagePayload_started(ctx, ec, field)
 	case "userErrors":
 		return fieldContext_SendMessagePayload_userErrors(ctx, ec, field)
 	}
@@ -57457,6 +57474,29 @@ func fieldContext_SendMessagePayload_delivered(_ context.Context, ec *executionC
 	return graphql.NewScalarFieldContext("SendMessagePayload", field, false, false, "Int")
 }
 
+func _SendMessagePayload_started(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_SendMessagePayload_started(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Started, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return marshalNBoolean2bool(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_SendMessagePayload_started(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SendMessagePayload", field, false, false, "Boolean")
+}
+
 func _SendMessagePayload_userErrors(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.SendMessagePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -86944,7 +86984,7 @@ func unmarshalInputSendMessageInput(ctx context.Context, ec *executionContext, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "caseID", "caseNumber", "correlationKey", "payload", "idempotencyKey"}
+	fieldsInOrder := [...]string{"name", "caseID", "caseNumber", "correlationKey", "regionID", "payload", "idempotencyKey"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -86979,6 +87019,13 @@ func unmarshalInputSendMessageInput(ctx context.Context, ec *executionContext, o
 				return it, err
 			}
 			it.CorrelationKey = data
+		case "regionID":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("regionID"))
+			data, err := unmarshalOID2ᚖstring(ctx, ec, v)
+			if err != nil {
+				return it, err
+			}
+			it.RegionID = data
 		case "payload":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("payload"))
 			data, err := unmarshalOMap2map(ctx, ec, v)
@@ -104067,6 +104114,11 @@ func _SendMessagePayload(ctx context.Context, ec *executionContext, sel ast.Sele
 			}
 		case "delivered":
 			out.Values[i] = _SendMessagePayload_delivered(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "started":
+			out.Values[i] = _SendMessagePayload_started(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

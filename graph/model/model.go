@@ -359,8 +359,10 @@ type RoleDefinition struct {
 
 type SendMessagePayload struct {
 	ServiceCase *ent.ServiceCase `json:"serviceCase,omitempty"`
-	// How many waiting tokens took the message.
-	Delivered  int          `json:"delivered"`
+	// How many waiting tokens took the message; 0 when it started the case.
+	Delivered int `json:"delivered"`
+	// Whether the message started the case.
+	Started    bool         `json:"started"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 

@@ -148,7 +148,7 @@ func (f *file) insert(ctx context.Context) error {
 	err := f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
 		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).
 		SetChannel(r.Channel).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(r.Variables).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).
-		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).Exec(ctx)
+		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).SetNillableStartKey(r.StartKey).Exec(ctx)
 	if store.IsConstraint(err) {
 		return fault.E(fault.Conflict, "CASE_NUMBER_TAKEN", fault.P("number", r.Number)).At("input", "number")
 	}

@@ -82,7 +82,7 @@ func (d *desk) save(ctx context.Context) error {
 			SetRegionID(t.RegionID).SetRegionPath(t.RegionPath).SetTokenSeq(t.TokenSeq).SetNodeID(t.NodeID).
 			SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetKind(t.Kind).SetTopic(t.Topic).SetRole(t.Role).SetStage(t.Stage).
 			SetState(t.State).SetNillableAssigneeID(t.AssigneeID).SetNillableClaimedAt(t.ClaimedAt).SetNillableAssignedBy(t.AssignedBy).
-			SetLeaseUntil(t.LeaseUntil).SetPriority(t.Priority).SetRequiredQualifications(t.RequiredQualifications).
+			SetLeaseUntil(t.LeaseUntil).SetPriority(t.Priority).SetEscalatedTo(t.EscalatedTo).SetRequiredQualifications(t.RequiredQualifications).
 			SetNillableCompletedAt(t.CompletedAt).SetNillableDueAt(t.DueAt).SetDueOrder(t.DueOrder).SetCreatedAt(t.CreatedAt))
 	}
 	if len(rows) > 0 {

@@ -57,10 +57,12 @@ type file struct {
 
 // stored is what the case row keeps of the engine's state beside its tokens.
 type stored struct {
-	NextToken int            `json:"nextToken"`
-	NextScope int            `json:"nextScope"`
-	NextTimer int            `json:"nextTimer"`
-	Scopes    []engine.Scope `json:"scopes,omitempty"`
+	NextToken int                 `json:"nextToken"`
+	NextScope int                 `json:"nextScope"`
+	NextTimer int                 `json:"nextTimer"`
+	NextDone  int                 `json:"nextDone,omitempty"`
+	Done      []engine.Completion `json:"done,omitempty"`
+	Scopes    []engine.Scope      `json:"scopes,omitempty"`
 }
 
 // open loads a case for a change: visible to the viewer, locked, with its model.
@@ -150,6 +152,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 	}
 	f.state = engine.State{
 		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes,
+		NextDone: kept.NextDone, Done: kept.Done,
 		Variables: f.row.Variables,
 	}
 	f.attributes = f.indexed(f.row.Variables)
@@ -278,12 +281,18 @@ func (f *file) stay(t engine.Token) model.Stay {
 }
 
 func (f *file) saveCase(ctx context.Context) error {
-	kept, err := json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+	kept, err := json.Marshal(stored{
+		NextToken: f.state.NextToken, NextScope: f.state.NextScope, NextTimer: f.state.NextTimer, NextDone: f.state.NextDone,
+		Done: f.state.Done, Scopes: f.state.Scopes,
+	})
 	if err != nil {
 		return err
 	}
-	return f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID)).
-		SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
+	upd := f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID))
+	if f.row.StartKey != nil && f.row.State != servicecase.StateActive {
+		upd.ClearStartKey() // the next message of the key may start another
+	}
+	return upd.SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
 		SetEngine(kept).SetFlags(append([]schema.Flag{}, f.row.Flags...)).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
 }
 

@@ -83,6 +83,7 @@ type SendMessage struct {
 	CaseID         *string        `json:"caseID,omitempty" validate:"omitempty,max=64"`
 	CaseNumber     *string        `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
 	CorrelationKey *string        `json:"correlationKey,omitempty" validate:"omitempty,max=256"`
+	RegionID       *string        `json:"regionID,omitempty" validate:"omitempty,max=64"`
 	Payload        map[string]any `json:"payload,omitempty"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }

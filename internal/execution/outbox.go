@@ -34,6 +34,8 @@ const (
 	messageNote = "case.message" // a message was thrown
 	correctNote = "case.correct" // a corrective case is to follow the breach To
 	signalNote  = "case.signal"  // a signal was thrown, or is for the case named To
+	startNote   = "case.start"   // a signal starts a case of the process Key in the region To
+	riseNote    = "case.rise"    // an escalation that the called case does not catch
 )
 
 // note is what one case asks of another.
@@ -138,6 +140,7 @@ func (r *Room) deliver(ctx context.Context, id string) error {
 		n.path = path
 		do := map[string]func(context.Context, *command.Unit, note) error{
 			callNote: r.call, answerNote: r.answer, uncallNote: r.uncall, messageNote: r.message, signalNote: r.signal, correctNote: r.correct,
+			startNote: r.startBySignal, riseNote: r.rise,
 		}[row.Kind]
 		if do == nil {
 			return 0, fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("a note of kind %q", row.Kind))
@@ -212,32 +215,12 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 		return "", err
 	}
 	g.row.CallerID, g.row.CallerToken, g.row.OwnerID = &f.row.ID, n.Token, f.row.OwnerID
-	in.Variables = map[string]any{}
-	for _, v := range g.model.Variables {
-		if value := model.Get(n.Variables, v.Name); v.Input && value != nil {
-			in.Variables[v.Name] = value
-		}
-	}
-	vars, err := g.inputVariables(in)
-	if err != nil {
+	in.Variables = g.taken(n.Variables)
+	if err := g.launch(ctx, in, ""); err != nil {
 		return "", err
 	}
-	if err := g.lawful(ctx, "", vars, nil); err != nil {
-		return "", err
-	}
-	start := engine.Event{Kind: engine.Start, Variables: vars}
-	if _, err := engine.Step(g.model, &engine.State{Variables: map[string]any{}}, g.inContext(start), u.Now, nil); err != nil {
-		return "", err // before anything is written
-	}
-	if err := g.insert(ctx); err != nil {
-		return "", err
-	}
-	if err := g.step(ctx, start); err != nil {
-		return "", err
-	}
-	u.On(g.row.ID, g.row.RegionPath)
 	u.Note("caller", f.row.ID)
-	return g.row.ID, g.save(ctx)
+	return g.row.ID, nil
 }
 
 // answer lets a caller go on whose called case has ended: with the values of the
@@ -261,6 +244,24 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	}
 	u.Note("called", called.ID)
 	if err := f.step(ctx, ev); err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
+
+// rise brings an escalation that a called case does not catch to the activity that
+// called it: its boundary event, or what encloses it, may.
+func (r *Room) rise(ctx context.Context, u *command.Unit, n note) error {
+	called, err := u.ServiceCase.Get(access.Elevated(ctx), n.CaseID)
+	if err != nil || called.CallerID == nil {
+		return err
+	}
+	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
+	if err != nil || !ok {
+		return err
+	}
+	u.Note("called", called.ID)
+	if err := f.step(ctx, engine.Event{Kind: engine.Escalated, Token: called.CallerToken, Name: n.Name}); err != nil {
 		return err
 	}
 	return f.save(ctx)
@@ -310,17 +311,16 @@ func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 }
 
 // message brings a thrown message to the case that waits for it with its key, the
-// longest waiting first; what nobody waits for is noted and gone, as BPMN has it.
+// longest waiting first; else it starts a case in the sender's region. What neither
+// is so is noted and gone, as BPMN has it.
 func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 	if n.Key == "" {
-		u.Note("undelivered", n.Name)
-		return nil
+		return r.startByNote(ctx, u, n)
 	}
 	t, err := u.Token.Query().Where(token.WaitName(n.Name), token.WaitKey(n.Key), token.CaseIDNEQ(n.CaseID)).
 		Order(ent.Asc(token.FieldEnteredAt, token.FieldID)).First(access.Elevated(ctx))
 	if ent.IsNotFound(err) {
-		u.Note("undelivered", n.Name)
-		return nil
+		return r.startByNote(ctx, u, n)
 	}
 	if err != nil {
 		return fmt.Errorf("find who waits for message %s: %w", n.Name, err)
@@ -329,7 +329,9 @@ func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 }
 
 // signal brings a thrown signal to every case that waits for it in the region of
-// the case that throws it and below, each by a note of its own.
+// the case that throws it and below, and starts a case of each process that begins with
+// it, in that region and in those below that have a binding of their own: each by a
+// note of its own.
 func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	if n.To != "" {
 		return r.tell(ctx, u, n.To, engine.Event{Kind: engine.SignalReceived, Name: n.Name}, nil)
@@ -341,13 +343,21 @@ func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	}
 	u.Note("cases", len(to))
 	for _, id := range to {
-		args, err := json.Marshal(note{CaseID: n.CaseID, To: id, Name: n.Name})
-		if err != nil {
+		if err := pass(ctx, u, signalNote, note{CaseID: n.CaseID, To: id, Name: n.Name}); err != nil {
 			return err
 		}
-		if err := u.Job.Create().SetKind(signalNote).SetArgs(args).SetRunAt(u.Now).SetCreatedAt(u.Now).Exec(access.Elevated(ctx)); err != nil {
-			return fmt.Errorf("write a note: %w", err)
-		}
+	}
+	return r.spread(ctx, u, n)
+}
+
+// pass writes a note that follows from another.
+func pass(ctx context.Context, u *command.Unit, kind string, n note) error {
+	args, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("write a note: %w", err)
+	}
+	if err := u.Job.Create().SetKind(kind).SetArgs(args).SetRunAt(u.Now).SetCreatedAt(u.Now).Exec(access.Elevated(ctx)); err != nil {
+		return fmt.Errorf("write a note: %w", err)
 	}
 	return nil
 }

@@ -27,9 +27,16 @@ const tickBatch = 256
 // and returns how many cases it has moved. A case that cannot be moved holds up
 // no other: the error names all of them, and they are tried again at the next
 // tick. Several nodes may tick at once: a case is locked, and what has fired is
-// not due any more.
+// not due any more. Timer start events that are due start their cases first.
 func (r *Room) Tick(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("timer"))
+	started, failed := r.startDue(ctx)
+	moved, err := r.fireDue(ctx)
+	return started + moved, errors.Join(failed, err)
+}
+
+// fireDue fires the timers and clocks of running cases.
+func (r *Room) fireDue(ctx context.Context) (int, error) {
 	moved := 0
 	var stuck []string
 	var failures []error
@@ -154,6 +161,11 @@ func (r *Room) NextDue(ctx context.Context) (time.Time, bool, error) {
 		next = c.NextAt
 	} else if err != nil && !ent.IsNotFound(err) {
 		return next, false, fmt.Errorf("read the next clock: %w", err)
+	}
+	if at, ok, err := r.definitions.NextStart(ctx); err != nil {
+		return next, false, err
+	} else if ok && at.Before(next) {
+		next = at
 	}
 	return next, next.Before(schema.Far), nil
 }

@@ -59,6 +59,7 @@ const (
 	OptimizationRun  Prefix = "opt"
 	Proposal         Prefix = "prop"
 	Notice           Prefix = "note"
+	StartTimer       Prefix = "sta"
 )
 
 // tables maps each prefix to the table that node(id) reads.

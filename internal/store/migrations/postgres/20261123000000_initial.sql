@@ -1,13 +1,3 @@
--- Create "regions" table
-CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "region_level" to table: "regions"
-CREATE INDEX "region_level" ON "regions" ("level");
--- Create index "region_parent_id" to table: "regions"
-CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
--- Create index "regions_code_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
--- Create index "regions_region_path_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "audit_entries" table
 CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
@@ -24,16 +14,6 @@ CREATE INDEX "auditentry_region_path" ON "audit_entries" ("region_path" text_pat
 CREATE INDEX "auditentry_subject" ON "audit_entries" ("subject");
 -- Create index "auditentry_viewer" to table: "audit_entries"
 CREATE INDEX "auditentry_viewer" ON "audit_entries" ("viewer");
--- Create "jobs" table
-CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "args" bytea NOT NULL, "state" character varying NOT NULL DEFAULT 'ready', "run_at" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "token" bigint NOT NULL DEFAULT 0, "cursor" character varying NOT NULL DEFAULT '', "last_error" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
--- Create index "job_kind" to table: "jobs"
-CREATE INDEX "job_kind" ON "jobs" ("kind");
--- Create index "job_state_run_at" to table: "jobs"
-CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
--- Create "plugin_artifacts" table
-CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
-CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
 -- Create "idempotency_keys" table
 CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
 -- Create index "idempotencykey_created_at" to table: "idempotency_keys"
@@ -44,6 +24,26 @@ CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer",
 CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
 -- Create index "processedit_version_id_seq" to table: "process_edits"
 CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
+-- Create "regions" table
+CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "region_level" to table: "regions"
+CREATE INDEX "region_level" ON "regions" ("level");
+-- Create index "region_parent_id" to table: "regions"
+CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
+-- Create index "regions_code_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
+-- Create index "regions_region_path_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
+-- Create "plugin_artifacts" table
+CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
+-- Create "jobs" table
+CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "kind" character varying NOT NULL, "args" bytea NOT NULL, "state" character varying NOT NULL DEFAULT 'ready', "run_at" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "token" bigint NOT NULL DEFAULT 0, "cursor" character varying NOT NULL DEFAULT '', "last_error" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
+-- Create index "job_kind" to table: "jobs"
+CREATE INDEX "job_kind" ON "jobs" ("kind");
+-- Create index "job_state_run_at" to table: "jobs"
+CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
 -- Create "org_units" table
 CREATE TABLE "org_units" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "org_units_org_units_children" FOREIGN KEY ("parent_id") REFERENCES "org_units" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "org_units_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "org_units_code_key" to table: "org_units"
@@ -169,7 +169,7 @@ CREATE INDEX "indicator_stop_event" ON "indicators" ("stop_event");
 -- Create index "indicator_version_id_code" to table: "indicators"
 CREATE UNIQUE INDEX "indicator_version_id_code" ON "indicators" ("version_id", "code");
 -- Create "service_cases" table
-CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "start_key" character varying NULL, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
 -- Create index "service_cases_number_key" to table: "service_cases"
 CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
 -- Create index "servicecase_caller_id" to table: "service_cases"
@@ -180,8 +180,8 @@ CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
 CREATE INDEX "servicecase_created_at" ON "service_cases" ("created_at");
 -- Create index "servicecase_owner_id" to table: "service_cases"
 CREATE INDEX "servicecase_owner_id" ON "service_cases" ("owner_id");
--- Create index "servicecase_process_id" to table: "service_cases"
-CREATE INDEX "servicecase_process_id" ON "service_cases" ("process_id");
+-- Create index "servicecase_process_id_start_key" to table: "service_cases"
+CREATE UNIQUE INDEX "servicecase_process_id_start_key" ON "service_cases" ("process_id", "start_key");
 -- Create index "servicecase_region_id" to table: "service_cases"
 CREATE INDEX "servicecase_region_id" ON "service_cases" ("region_id");
 -- Create index "servicecase_region_path" to table: "service_cases"
@@ -442,6 +442,16 @@ CREATE UNIQUE INDEX "stagevisit_case_id_seq" ON "stage_visits" ("case_id", "seq"
 CREATE INDEX "stagevisit_region_id" ON "stage_visits" ("region_id");
 -- Create index "stagevisit_region_path" to table: "stage_visits"
 CREATE INDEX "stagevisit_region_path" ON "stage_visits" ("region_path" text_pattern_ops);
+-- Create "start_timers" table
+CREATE TABLE "start_timers" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "binding_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "node_id" character varying NOT NULL, "occurrence" bigint NOT NULL, "again" bigint NOT NULL, "due_at" timestamptz NOT NULL, "state" character varying NOT NULL DEFAULT 'waiting', "fired_at" timestamptz NULL, "case_id" character varying NULL, "error" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "start_timers_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "starttimer_binding_id_node_id_occurrence" to table: "start_timers"
+CREATE UNIQUE INDEX "starttimer_binding_id_node_id_occurrence" ON "start_timers" ("binding_id", "node_id", "occurrence");
+-- Create index "starttimer_region_id" to table: "start_timers"
+CREATE INDEX "starttimer_region_id" ON "start_timers" ("region_id");
+-- Create index "starttimer_region_path" to table: "start_timers"
+CREATE INDEX "starttimer_region_path" ON "start_timers" ("region_path" text_pattern_ops);
+-- Create index "starttimer_state_due_at" to table: "start_timers"
+CREATE INDEX "starttimer_state_due_at" ON "start_timers" ("state", "due_at");
 -- Create "survey_responses" table
 CREATE TABLE "survey_responses" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "score" bigint NOT NULL, "comment" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "survey_responses_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "survey_responses_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "surveyresponse_case_id" to table: "survey_responses"

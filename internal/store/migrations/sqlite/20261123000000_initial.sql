@@ -349,15 +349,15 @@ CREATE INDEX `roleassignment_staff_id` ON `role_assignments` (`staff_id`);
 -- Create index "roleassignment_role" to table: "role_assignments"
 CREATE INDEX `roleassignment_role` ON `role_assignments` (`role`);
 -- Create "service_cases" table
-CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `caller_token` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, `caller_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL, CONSTRAINT `service_cases_service_cases_called` FOREIGN KEY (`caller_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL);
+CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `caller_token` integer NOT NULL DEFAULT (0), `start_key` text NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, `caller_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL, CONSTRAINT `service_cases_service_cases_called` FOREIGN KEY (`caller_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL);
 -- Create index "service_cases_number_key" to table: "service_cases"
 CREATE UNIQUE INDEX `service_cases_number_key` ON `service_cases` (`number`);
 -- Create index "servicecase_region_path" to table: "service_cases"
 CREATE INDEX `servicecase_region_path` ON `service_cases` (`region_path`);
 -- Create index "servicecase_region_id" to table: "service_cases"
 CREATE INDEX `servicecase_region_id` ON `service_cases` (`region_id`);
--- Create index "servicecase_process_id" to table: "service_cases"
-CREATE INDEX `servicecase_process_id` ON `service_cases` (`process_id`);
+-- Create index "servicecase_process_id_start_key" to table: "service_cases"
+CREATE UNIQUE INDEX `servicecase_process_id_start_key` ON `service_cases` (`process_id`, `start_key`);
 -- Create index "servicecase_version_id" to table: "service_cases"
 CREATE INDEX `servicecase_version_id` ON `service_cases` (`version_id`);
 -- Create index "servicecase_owner_id" to table: "service_cases"
@@ -416,6 +416,16 @@ CREATE INDEX `standardversion_region_id` ON `standard_versions` (`region_id`);
 CREATE UNIQUE INDEX `standardversion_standard_id_number` ON `standard_versions` (`standard_id`, `number`);
 -- Create index "standardversion_state" to table: "standard_versions"
 CREATE INDEX `standardversion_state` ON `standard_versions` (`state`);
+-- Create "start_timers" table
+CREATE TABLE `start_timers` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `binding_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `node_id` text NOT NULL, `occurrence` integer NOT NULL, `again` integer NOT NULL, `due_at` datetime NOT NULL, `state` text NOT NULL DEFAULT ('waiting'), `fired_at` datetime NULL, `case_id` text NULL, `error` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `start_timers_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
+-- Create index "starttimer_region_path" to table: "start_timers"
+CREATE INDEX `starttimer_region_path` ON `start_timers` (`region_path`);
+-- Create index "starttimer_region_id" to table: "start_timers"
+CREATE INDEX `starttimer_region_id` ON `start_timers` (`region_id`);
+-- Create index "starttimer_binding_id_node_id_occurrence" to table: "start_timers"
+CREATE UNIQUE INDEX `starttimer_binding_id_node_id_occurrence` ON `start_timers` (`binding_id`, `node_id`, `occurrence`);
+-- Create index "starttimer_state_due_at" to table: "start_timers"
+CREATE INDEX `starttimer_state_due_at` ON `start_timers` (`state`, `due_at`);
 -- Create "survey_responses" table
 CREATE TABLE `survey_responses` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `score` integer NOT NULL, `comment` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `survey_responses_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `survey_responses_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "surveyresponse_region_path" to table: "survey_responses"
