@@ -79,6 +79,7 @@ type Node struct {
 	TriggeredByEvent bool   // event subprocess
 	ForCompensation  bool   // activities: off the normal flow, run to undo another (isForCompensation)
 	Handler          string // compensation boundary events: the activity that an association leads to
+	Association      string // id of that association
 	Default          string // id of the default flow
 	CalledElement    string // callActivity
 	Loop             *Loop

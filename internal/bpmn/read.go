@@ -250,7 +250,7 @@ func (r *reader) handlers(p *element) {
 			a, b = b, a
 		}
 		if a.Type == BoundaryEvent && a.Event.Kind == CompensateEvent && b.ForCompensation && a.Handler == "" {
-			a.Handler = b.ID
+			a.Handler, a.Association = b.ID, e.attr("id")
 		}
 		return false
 	})
