@@ -205,9 +205,13 @@ func (e *editor) handlers(event *element) []string {
 		return nil
 	}
 	e.process.walk(func(x *element) bool {
-		if x.is("association") && localPart(x.attr("sourceRef")) == event.attr("id") {
-			if h := e.doc.byID(localPart(x.attr("targetRef"))); h != nil && isTrue(h.attr("isForCompensation")) {
-				out = append(out, h.attr("id"))
+		from, to := localPart(x.attr("sourceRef")), localPart(x.attr("targetRef"))
+		if to == event.attr("id") {
+			from, to = to, from
+		}
+		if x.is("association") && from == event.attr("id") {
+			if h := e.doc.byID(to); h != nil && isTrue(h.attr("isForCompensation")) {
+				out = append(out, to)
 			}
 		}
 		return x.uri == ModelNamespace

@@ -43,7 +43,7 @@ func TestSchedule(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newPlay(t, "var every duration default=\"duration('PT5H')\"\nstart s "+c.timer+"\nend e\nflow s -> e").m
+			m := newPlay(t, "var every duration default=\"duration('5h')\"\nstart s "+c.timer+"\nend e\nflow s -> e").m
 			node, _ := m.Node("s")
 			when, left, ok, err := engine.Schedule(m, node, from, "CN", "urban")
 			if got := (due{when, left, 0, ok}); err != nil || got.ok != c.first.ok || got.ok && got != c.first {
