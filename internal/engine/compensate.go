@@ -60,6 +60,21 @@ func (r *run) forget(t *Token) {
 	*done = slices.DeleteFunc(*done, func(c Completion) bool { return c.Of == t.Seq })
 }
 
+// redo drops the last record of an activity that is done again instead: it was
+// withdrawn, or sent back to. Of a looping activity all of them go.
+func (r *run) redo(scope, node int) {
+	done := r.completions(scope)
+	for i := len(*done) - 1; i >= 0; i-- {
+		if (*done)[i].Node != r.m.Nodes[node].ID {
+			continue
+		}
+		*done = slices.Delete(*done, i, i+1)
+		if r.m.Nodes[node].Loop == nil {
+			return
+		}
+	}
+}
+
 // compensate begins what a token at a compensation or cancel event throws. It
 // reports whether the token waits for the end of that. What is cancelled with a
 // transaction goes first.

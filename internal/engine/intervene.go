@@ -24,7 +24,8 @@ func (r *run) variablesSet() error {
 }
 
 // tokenMoved takes a token from where it rests to another node of its scope, which
-// it enters anew; other tokens of the scope may end with it.
+// it enters anew; other tokens of the scope may end with it. What had completed there
+// is done again and counts no more.
 func (r *run) tokenMoved() error {
 	t, err := r.resting()
 	if err != nil {
@@ -52,7 +53,8 @@ func (r *run) tokenMoved() error {
 	t = r.tok(seq)
 	r.depart(t, false)
 	t.Begun, t.Done, t.Total = false, 0, 0
-	r.moveTo(t, target, "")
+	r.redo(scope, target)
+	r.moveTo(r.tok(seq), target, "")
 	return nil
 }
 
