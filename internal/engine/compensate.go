@@ -141,7 +141,7 @@ func (r *run) undoNext(seq int) bool {
 			continue // it was moved to a version without it
 		}
 		n := &r.m.Nodes[at]
-		again := Scope{Parent: seq, Node: n.ID, Local: c.Local, Undo: true}
+		again := Scope{Parent: seq, Node: n.ID, Local: c.Local, Undo: true, Record: c.Seq}
 		switch {
 		case n.UndoneBy != model.None:
 			r.spawn(r.m.Nodes[n.UndoneBy].Handler, r.open(again))
@@ -159,6 +159,39 @@ func (r *run) undoNext(seq int) bool {
 		}
 		r.cancelScope(inner)
 	}
+}
+
+// giveBack lets what a cancelled compensation has not begun to undo be undone by another
+// one; where people take the compensation back, also what it had begun with.
+func (r *run) giveBack(seq int) {
+	sc := *r.s.scope(seq)
+	if !sc.Undo {
+		return
+	}
+	left := slices.Clone(sc.Left)
+	slices.Reverse(left)
+	if sc.Record == 0 { // of the event that threw it
+		if len(left) > 0 {
+			done := r.completions(sc.Parent)
+			*done = append(*done, left...)
+			slices.SortFunc(*done, func(a, b Completion) int { return a.Seq - b.Seq })
+		}
+		return
+	}
+	at, ok := r.m.Node(sc.Node)
+	if !ok {
+		return
+	}
+	if begun := r.m.Nodes[at].UndoneBy != model.None || r.m.Nodes[at].UndoSub != model.None; begun {
+		if !r.takeBack {
+			return
+		}
+		left = sc.Done
+	} else if len(left) == 0 {
+		return
+	}
+	around := r.s.scope(sc.Parent)
+	around.Left = slices.Insert(around.Left, 0, Completion{Seq: sc.Record, Node: sc.Node, Local: sc.Local, Inside: left})
 }
 
 // undone lets a token go on whose compensation is over.

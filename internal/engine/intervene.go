@@ -49,7 +49,9 @@ func (r *run) tokenMoved() error {
 		r.remove(seq)
 	}
 	seq := r.ev.Token
+	r.takeBack = true
 	r.unhost(seq)
+	r.takeBack = false
 	t = r.tok(seq)
 	r.depart(t, false)
 	t.Begun, t.Done, t.Total = false, 0, 0

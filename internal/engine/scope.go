@@ -163,9 +163,11 @@ func (r *run) emptyBut(scope, token int) {
 	}
 }
 
-// cancelScope cancels all that runs in a scope, and the scope.
+// cancelScope cancels all that runs in a scope, and the scope; what was still to be
+// undone in it is given back.
 func (r *run) cancelScope(seq int) {
 	r.empty(seq)
+	r.giveBack(seq)
 	r.s.Scopes = slices.DeleteFunc(r.s.Scopes, func(sc Scope) bool { return sc.Seq == seq })
 }
 

@@ -115,13 +115,14 @@ type Again struct {
 type Scope struct {
 	Seq    int            `json:"seq"`
 	Parent int            `json:"parent,omitempty"`
-	Node   string         `json:"node"`            // id of the activity
-	Host   int            `json:"host"`            // token that waits for the scope; 0 of an event subprocess and where nobody waits
-	Index  int            `json:"index,omitempty"` // of an instance, from 0
-	Local  map[string]any `json:"local,omitempty"` // variables of the instance
-	Done   []Completion   `json:"done,omitempty"`  // in order of Seq
-	Undo   bool           `json:"undo,omitempty"`  // undoes Left, or stands for a subprocess that has completed and is undone
-	Left   []Completion   `json:"left,omitempty"`  // still to be undone, the last first
+	Node   string         `json:"node"`             // id of the activity
+	Host   int            `json:"host"`             // token that waits for the scope; 0 of an event subprocess and where nobody waits
+	Index  int            `json:"index,omitempty"`  // of an instance, from 0
+	Local  map[string]any `json:"local,omitempty"`  // variables of the instance
+	Done   []Completion   `json:"done,omitempty"`   // in order of Seq
+	Undo   bool           `json:"undo,omitempty"`   // undoes Left, or stands for a subprocess that has completed and is undone
+	Left   []Completion   `json:"left,omitempty"`   // still to be undone, the last first
+	Record int            `json:"record,omitempty"` // Seq of the completion that is undone in it
 }
 
 // Completion is an activity, or an instance of one, that has completed and that a
