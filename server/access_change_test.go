@@ -212,6 +212,7 @@ var seconds = []second{
 		return fmt.Sprintf(`caseNumber: %q, nodeID: "a_reg"`, m.l["ServiceCase"][id]["number"])
 	}},
 	{"sendMessage", "zz-agent", "ServiceCase", with(`caseID: %q, name: "slot.chosen"`)},
+	{"sendMessage", "zz-agent", "Region", with(`regionID: %q, name: "slot.chosen"`)},
 	{"startCase", "zz-agent", "Process", func(m *matrix, id string) string {
 		return fmt.Sprintf(`processKey: %q, regionID: "CN-HA-ZZ"`, m.l["Process"][id]["key"])
 	}},
