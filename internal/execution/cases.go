@@ -161,21 +161,23 @@ func (f *file) insert(ctx context.Context) error {
 // CancelCase ends a running case with a reason; open tasks go, clocks are cancelled.
 func (r *Room) CancelCase(ctx context.Context, in CancelCase) (CaseResult, error) {
 	cmd := command.Command{Operation: "cancelCase", Key: deref(in.IdempotencyKey), Input: in}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		f, err := r.open(ctx, u, in.CaseID, "caseID")
-		if err != nil {
-			return CaseResult{}, err
-		}
-		if err := u.Require(access.CancelCase, f.row.RegionPath); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.active("caseID"); err != nil {
-			return CaseResult{}, err
-		}
-		u.Note("reason", in.Reason)
-		if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {
-			return CaseResult{}, err
-		}
-		return CaseResult{f.row.ID}, f.save(ctx)
-	})
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) { return r.cancel(ctx, u, in) })
+}
+
+func (r *Room) cancel(ctx context.Context, u *command.Unit, in CancelCase) (CaseResult, error) {
+	f, err := r.open(ctx, u, in.CaseID, "caseID")
+	if err != nil {
+		return CaseResult{}, err
+	}
+	if err := u.Require(access.CancelCase, f.row.RegionPath); err != nil {
+		return CaseResult{}, err
+	}
+	if err := f.active("caseID"); err != nil {
+		return CaseResult{}, err
+	}
+	u.Note("reason", in.Reason)
+	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {
+		return CaseResult{}, err
+	}
+	return CaseResult{f.row.ID}, f.save(ctx)
 }
