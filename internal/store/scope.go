@@ -222,21 +222,42 @@ func RegionRef(ref string) predicate.Region {
 
 type lockKey struct{}
 
+// lock is how the rows that a query reads are locked.
+type lock int
+
+const (
+	exclusive lock = iota + 1
+	shared
+)
+
 // Locking returns a context whose queries lock the rows they read until the
 // command ends, so that two commands on one row run one after the other. SQLite
 // has one writer and needs no lock.
-func Locking(ctx context.Context) context.Context { return context.WithValue(ctx, lockKey{}, true) }
+func Locking(ctx context.Context) context.Context {
+	return context.WithValue(ctx, lockKey{}, exclusive)
+}
 
-// lockReads adds FOR UPDATE to the queries of a Locking context.
+// Holding returns a context whose queries keep the rows they read from being changed
+// until the command ends; other commands may hold them, too.
+func Holding(ctx context.Context) context.Context { return context.WithValue(ctx, lockKey{}, shared) }
+
+// lockReads adds FOR UPDATE to the queries of a Locking context, and FOR SHARE to
+// those of a Holding one.
 func lockReads(c *ent.Client) {
 	c.Intercept(intercept.TraverseFunc(func(ctx context.Context, q intercept.Query) error {
-		if locking, _ := ctx.Value(lockKey{}).(bool); locking {
-			q.WhereP(func(s *entsql.Selector) {
-				if s.Dialect() == dialect.Postgres {
-					s.ForUpdate()
-				}
-			})
+		how, _ := ctx.Value(lockKey{}).(lock)
+		if how == 0 {
+			return nil
 		}
+		q.WhereP(func(s *entsql.Selector) {
+			switch {
+			case s.Dialect() != dialect.Postgres:
+			case how == shared:
+				s.ForShare()
+			default:
+				s.ForUpdate()
+			}
+		})
 		return nil
 	}))
 }
