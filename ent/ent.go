@@ -15,6 +15,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -118,6 +120,8 @@ func checkColumn(t, c string) error {
 			apitoken.Table:         apitoken.ValidColumn,
 			absence.Table:          absence.ValidColumn,
 			auditentry.Table:       auditentry.ValidColumn,
+			batch.Table:            batch.ValidColumn,
+			batchitem.Table:        batchitem.ValidColumn,
 			binding.Table:          binding.ValidColumn,
 			breach.Table:           breach.ValidColumn,
 			calendar.Table:         calendar.ValidColumn,

@@ -6,6 +6,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -191,6 +193,160 @@ func init() {
 	// auditentry.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	auditentry.IDValidator = func() func(string) error {
 		validators := auditentryDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	batchMixin := schema.Batch{}.Mixin()
+	batchMixinFields0 := batchMixin[0].Fields()
+	_ = batchMixinFields0
+	batchMixinFields1 := batchMixin[1].Fields()
+	_ = batchMixinFields1
+	batchFields := schema.Batch{}.Fields()
+	_ = batchFields
+	// batchDescRegionPath is the schema descriptor for region_path field.
+	batchDescRegionPath := batchMixinFields1[1].Descriptor()
+	// batch.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	batch.RegionPathValidator = batchDescRegionPath.Validators[0].(func(string) error)
+	// batchDescPreview is the schema descriptor for preview field.
+	batchDescPreview := batchFields[2].Descriptor()
+	// batch.DefaultPreview holds the default value on creation for the preview field.
+	batch.DefaultPreview = batchDescPreview.Default.(bool)
+	// batchDescReason is the schema descriptor for reason field.
+	batchDescReason := batchFields[3].Descriptor()
+	// batch.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	batch.ReasonValidator = func() func(string) error {
+		validators := batchDescReason.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(reason string) error {
+			for _, fn := range fns {
+				if err := fn(reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// batchDescTotal is the schema descriptor for total field.
+	batchDescTotal := batchFields[5].Descriptor()
+	// batch.DefaultTotal holds the default value on creation for the total field.
+	batch.DefaultTotal = batchDescTotal.Default.(int)
+	// batch.TotalValidator is a validator for the "total" field. It is called by the builders before save.
+	batch.TotalValidator = batchDescTotal.Validators[0].(func(int) error)
+	// batchDescDone is the schema descriptor for done field.
+	batchDescDone := batchFields[6].Descriptor()
+	// batch.DefaultDone holds the default value on creation for the done field.
+	batch.DefaultDone = batchDescDone.Default.(int)
+	// batch.DoneValidator is a validator for the "done" field. It is called by the builders before save.
+	batch.DoneValidator = batchDescDone.Validators[0].(func(int) error)
+	// batchDescSucceeded is the schema descriptor for succeeded field.
+	batchDescSucceeded := batchFields[7].Descriptor()
+	// batch.DefaultSucceeded holds the default value on creation for the succeeded field.
+	batch.DefaultSucceeded = batchDescSucceeded.Default.(int)
+	// batch.SucceededValidator is a validator for the "succeeded" field. It is called by the builders before save.
+	batch.SucceededValidator = batchDescSucceeded.Validators[0].(func(int) error)
+	// batchDescRefused is the schema descriptor for refused field.
+	batchDescRefused := batchFields[8].Descriptor()
+	// batch.DefaultRefused holds the default value on creation for the refused field.
+	batch.DefaultRefused = batchDescRefused.Default.(int)
+	// batch.RefusedValidator is a validator for the "refused" field. It is called by the builders before save.
+	batch.RefusedValidator = batchDescRefused.Validators[0].(func(int) error)
+	// batchDescStartedBy is the schema descriptor for started_by field.
+	batchDescStartedBy := batchFields[9].Descriptor()
+	// batch.StartedByValidator is a validator for the "started_by" field. It is called by the builders before save.
+	batch.StartedByValidator = batchDescStartedBy.Validators[0].(func(string) error)
+	// batchDescCode is the schema descriptor for code field.
+	batchDescCode := batchFields[12].Descriptor()
+	// batch.DefaultCode holds the default value on creation for the code field.
+	batch.DefaultCode = batchDescCode.Default.(string)
+	// batchDescCancelReason is the schema descriptor for cancel_reason field.
+	batchDescCancelReason := batchFields[13].Descriptor()
+	// batch.DefaultCancelReason holds the default value on creation for the cancel_reason field.
+	batch.DefaultCancelReason = batchDescCancelReason.Default.(string)
+	// batch.CancelReasonValidator is a validator for the "cancel_reason" field. It is called by the builders before save.
+	batch.CancelReasonValidator = batchDescCancelReason.Validators[0].(func(string) error)
+	// batchDescFence is the schema descriptor for fence field.
+	batchDescFence := batchFields[15].Descriptor()
+	// batch.DefaultFence holds the default value on creation for the fence field.
+	batch.DefaultFence = batchDescFence.Default.(int64)
+	// batchDescStalls is the schema descriptor for stalls field.
+	batchDescStalls := batchFields[16].Descriptor()
+	// batch.DefaultStalls holds the default value on creation for the stalls field.
+	batch.DefaultStalls = batchDescStalls.Default.(int)
+	// batchDescListed is the schema descriptor for listed field.
+	batchDescListed := batchFields[17].Descriptor()
+	// batch.DefaultListed holds the default value on creation for the listed field.
+	batch.DefaultListed = batchDescListed.Default.(bool)
+	// batchDescCursor is the schema descriptor for cursor field.
+	batchDescCursor := batchFields[18].Descriptor()
+	// batch.DefaultCursor holds the default value on creation for the cursor field.
+	batch.DefaultCursor = batchDescCursor.Default.(string)
+	// batchDescID is the schema descriptor for id field.
+	batchDescID := batchMixinFields0[0].Descriptor()
+	// batch.DefaultID holds the default value on creation for the id field.
+	batch.DefaultID = batchDescID.Default.(func() string)
+	// batch.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	batch.IDValidator = func() func(string) error {
+		validators := batchDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	batchitemMixin := schema.BatchItem{}.Mixin()
+	batchitemMixinFields0 := batchitemMixin[0].Fields()
+	_ = batchitemMixinFields0
+	batchitemMixinFields1 := batchitemMixin[1].Fields()
+	_ = batchitemMixinFields1
+	batchitemFields := schema.BatchItem{}.Fields()
+	_ = batchitemFields
+	// batchitemDescRegionPath is the schema descriptor for region_path field.
+	batchitemDescRegionPath := batchitemMixinFields1[1].Descriptor()
+	// batchitem.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	batchitem.RegionPathValidator = batchitemDescRegionPath.Validators[0].(func(string) error)
+	// batchitemDescSubject is the schema descriptor for subject field.
+	batchitemDescSubject := batchitemFields[2].Descriptor()
+	// batchitem.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
+	batchitem.SubjectValidator = batchitemDescSubject.Validators[0].(func(string) error)
+	// batchitemDescCode is the schema descriptor for code field.
+	batchitemDescCode := batchitemFields[4].Descriptor()
+	// batchitem.DefaultCode holds the default value on creation for the code field.
+	batchitem.DefaultCode = batchitemDescCode.Default.(string)
+	// batchitemDescTextZh is the schema descriptor for text_zh field.
+	batchitemDescTextZh := batchitemFields[5].Descriptor()
+	// batchitem.DefaultTextZh holds the default value on creation for the text_zh field.
+	batchitem.DefaultTextZh = batchitemDescTextZh.Default.(string)
+	// batchitemDescTextEn is the schema descriptor for text_en field.
+	batchitemDescTextEn := batchitemFields[6].Descriptor()
+	// batchitem.DefaultTextEn holds the default value on creation for the text_en field.
+	batchitem.DefaultTextEn = batchitemDescTextEn.Default.(string)
+	// batchitemDescID is the schema descriptor for id field.
+	batchitemDescID := batchitemMixinFields0[0].Descriptor()
+	// batchitem.DefaultID holds the default value on creation for the id field.
+	batchitem.DefaultID = batchitemDescID.Default.(func() string)
+	// batchitem.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	batchitem.IDValidator = func() func(string) error {
+		validators := batchitemDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -20,6 +20,10 @@ type Tx struct {
 	Absence *AbsenceClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
 	AuditEntry *AuditEntryClient
+	// Batch is the client for interacting with the Batch builders.
+	Batch *BatchClient
+	// BatchItem is the client for interacting with the BatchItem builders.
+	BatchItem *BatchItemClient
 	// Binding is the client for interacting with the Binding builders.
 	Binding *BindingClient
 	// Breach is the client for interacting with the Breach builders.
@@ -234,6 +238,8 @@ func (tx *Tx) init() {
 	tx.APIToken = NewAPITokenClient(tx.config)
 	tx.Absence = NewAbsenceClient(tx.config)
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
+	tx.Batch = NewBatchClient(tx.config)
+	tx.BatchItem = NewBatchItemClient(tx.config)
 	tx.Binding = NewBindingClient(tx.config)
 	tx.Breach = NewBreachClient(tx.config)
 	tx.Calendar = NewCalendarClient(tx.config)

@@ -90,3 +90,23 @@ func (r *Resolver) clockChanges(ctx context.Context, regionID string) (<-chan *m
 		return &model.ClockChange{Clock: row}, true
 	}), nil
 }
+
+func (r *Resolver) batchChanges(ctx context.Context, batchID, regionID string) (<-chan *model.BatchChange, error) {
+	path, err := pathOf(ctx, r.Store.Client(), regionID)
+	if err != nil {
+		return nil, err
+	}
+	return stream(ctx, r.Store, func(c store.Change) (*model.BatchChange, bool) {
+		if c.Kind == store.Lost {
+			return &model.BatchChange{Lost: true}, true
+		}
+		if c.Kind != "batch" && c.Kind != "batched" || batchID != "" && c.ID != batchID || !strings.HasPrefix(c.RegionPath, path) {
+			return nil, false
+		}
+		row, err := r.Store.Client().Batch.Get(ctx, c.ID)
+		if err != nil {
+			return nil, false
+		}
+		return &model.BatchChange{Batch: row}, true
+	}), nil
+}

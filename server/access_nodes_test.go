@@ -11,6 +11,7 @@ var parents = map[string]string{
 	"ServiceCase": "case_id", "ProcessVersion": "version_id", "StandardVersion": "version_id", "Process": "process_id",
 	"Standard": "standard_id", "Clause": "clause_id", "Clock": "clock_id", "Staff": "staff_id", "Task": "task_id",
 	"Plugin": "plugin_id", "PluginVersion": "version_id", "PluginAssignment": "assignment_id",
+	"Batch":                       "batch_id",
 	"PluginVersion.optimizations": "plugin_version_id", "OptimizationRun": "run_id",
 }
 

@@ -19,6 +19,7 @@ var streams = map[string]string{
 	"caseChanged":     "{ kind lost serviceCase { __typename id region { __typename id } owner { __typename id } } }",
 	"worklistChanged": "{ lost task { __typename id assignee { __typename id } case { __typename id } } }",
 	"clockChanged":    "{ lost clock { __typename id case { __typename id } } }",
+	"batchChanged":    "{ lost batch { __typename id region { __typename id } items(first: 5) { edges { node { __typename id case { __typename id } } } } } }",
 }
 
 // streams subscribes as people of Zhengzhou, Nanyang and all Henan to all there
@@ -84,7 +85,7 @@ func (m *matrix) stream(p person, name, args string, own city) {
 		foreign = cities[0]
 	}
 	m.busy(foreign)
-	last := m.busy(own)
+	last := m.busy(own)[name == "batchChanged"]
 	m.l = m.o.ledger()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
@@ -125,16 +126,16 @@ func (m *matrix) begun(p person, name string, own city, told <-chan map[string]a
 	m.o.t.Fatalf("%s: %s says nothing", p, name)
 }
 
-// busy works an order of a city until its clocks run, ends it, and returns the
-// id of its case.
-func (m *matrix) busy(c city) string {
+// busy works an order of a city until its clocks run, ends it, starts a batch, and
+// returns the id of its case, and under true that of the batch.
+func (m *matrix) busy(c city) map[bool]string {
 	m.o.t.Helper()
 	m.orders++
 	number := fmt.Sprintf("%s-S%04d", c.people, m.orders)
 	m.o.orderIn(c, number)
 	id := m.o.caseID(number)
 	m.o.must(c.people+"-agent", "cancelCase", fmt.Sprintf(`caseID: %q, reason: "x"`, id))
-	return id
+	return map[bool]string{false: id, true: m.o.batch("demo-admin", "startFailureBatch", fmt.Sprintf(`action: "retry", regionID: %q, code: "NONE", reason: "x"`, c.region))}
 }
 
 // refusedStream subscribes to what is not the person's: an error comes at once.

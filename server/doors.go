@@ -52,7 +52,7 @@ func serve(ctx context.Context, c Console, cfg ServeConfig) error {
 	})
 }
 
-// Start runs what works without being asked, such as timers, plugins and notices, and
+// Start runs what works without being asked, such as timers, plugins and batches, and
 // returns the function that stops it and waits.
 func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -62,6 +62,7 @@ func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	running.Go(func() { h.RunPlugins(work) })
 	running.Go(func() { h.RunOptimizations(work) })
 	running.Go(func() { h.RunNotices(work, notices.Messenger()) })
+	running.Go(func() { h.RunBatches(work) })
 	return func() { cancel(); running.Wait() }
 }
 

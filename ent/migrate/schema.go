@@ -187,6 +187,151 @@ var (
 			},
 		},
 	}
+	// BatchesColumns holds the columns for the "batches" table.
+	BatchesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"retry", "skip", "move", "set_variables", "cancel", "migrate"}},
+		{Name: "request", Type: field.TypeJSON},
+		{Name: "preview", Type: field.TypeBool, Default: false},
+		{Name: "reason", Type: field.TypeString, Size: 2000},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"queued", "running", "done", "cancelled", "failed"}, Default: "queued"},
+		{Name: "total", Type: field.TypeInt, Default: 0},
+		{Name: "done", Type: field.TypeInt, Default: 0},
+		{Name: "succeeded", Type: field.TypeInt, Default: 0},
+		{Name: "refused", Type: field.TypeInt, Default: 0},
+		{Name: "started_by", Type: field.TypeString},
+		{Name: "began_at", Type: field.TypeTime, Nullable: true},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "cancel_reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "lease_until", Type: field.TypeTime},
+		{Name: "fence", Type: field.TypeInt64, Default: 0},
+		{Name: "stalls", Type: field.TypeInt, Default: 0},
+		{Name: "listed", Type: field.TypeBool, Default: false},
+		{Name: "cursor", Type: field.TypeString, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+	}
+	// BatchesTable holds the schema information for the "batches" table.
+	BatchesTable = &schema.Table{
+		Name:       "batches",
+		Columns:    BatchesColumns,
+		PrimaryKey: []*schema.Column{BatchesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "batches_regions_region",
+				Columns:    []*schema.Column{BatchesColumns[22]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "batch_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BatchesColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "batch_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[22]},
+			},
+			{
+				Name:    "batch_state_lease_until",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[7], BatchesColumns[17]},
+			},
+			{
+				Name:    "batch_action",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[3]},
+			},
+			{
+				Name:    "batch_started_by",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[12]},
+			},
+		},
+	}
+	// BatchItemsColumns holds the columns for the "batch_items" table.
+	BatchItemsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "subject", Type: field.TypeString},
+		{Name: "outcome", Type: field.TypeEnum, Enums: []string{"waiting", "succeeded", "refused"}, Default: "waiting"},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "text_zh", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "text_en", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "batch_id", Type: field.TypeString, Size: 64},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+	}
+	// BatchItemsTable holds the schema information for the "batch_items" table.
+	BatchItemsTable = &schema.Table{
+		Name:       "batch_items",
+		Columns:    BatchItemsColumns,
+		PrimaryKey: []*schema.Column{BatchItemsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "batch_items_regions_region",
+				Columns:    []*schema.Column{BatchItemsColumns[9]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "batch_items_batches_batch",
+				Columns:    []*schema.Column{BatchItemsColumns[10]},
+				RefColumns: []*schema.Column{BatchesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "batch_items_service_cases_case",
+				Columns:    []*schema.Column{BatchItemsColumns[11]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "batchitem_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BatchItemsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "batchitem_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[9]},
+			},
+			{
+				Name:    "batchitem_batch_id_subject",
+				Unique:  true,
+				Columns: []*schema.Column{BatchItemsColumns[10], BatchItemsColumns[3]},
+			},
+			{
+				Name:    "batchitem_batch_id_outcome",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[10], BatchItemsColumns[4]},
+			},
+			{
+				Name:    "batchitem_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[11]},
+			},
+		},
+	}
 	// BindingsColumns holds the columns for the "bindings" table.
 	BindingsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -2860,6 +3005,8 @@ var (
 		APITokensTable,
 		AbsencesTable,
 		AuditEntriesTable,
+		BatchesTable,
+		BatchItemsTable,
 		BindingsTable,
 		BreachesTable,
 		CalendarsTable,
@@ -2908,6 +3055,10 @@ func init() {
 	APITokensTable.ForeignKeys[1].RefTable = StaffsTable
 	AbsencesTable.ForeignKeys[0].RefTable = RegionsTable
 	AbsencesTable.ForeignKeys[1].RefTable = StaffsTable
+	BatchesTable.ForeignKeys[0].RefTable = RegionsTable
+	BatchItemsTable.ForeignKeys[0].RefTable = RegionsTable
+	BatchItemsTable.ForeignKeys[1].RefTable = BatchesTable
+	BatchItemsTable.ForeignKeys[2].RefTable = ServiceCasesTable
 	BindingsTable.ForeignKeys[0].RefTable = RegionsTable
 	BindingsTable.ForeignKeys[1].RefTable = ProcessesTable
 	BindingsTable.ForeignKeys[2].RefTable = ProcessVersionsTable

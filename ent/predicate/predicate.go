@@ -15,6 +15,12 @@ type Absence func(*sql.Selector)
 // AuditEntry is the predicate function for auditentry builders.
 type AuditEntry func(*sql.Selector)
 
+// Batch is the predicate function for batch builders.
+type Batch func(*sql.Selector)
+
+// BatchItem is the predicate function for batchitem builders.
+type BatchItem func(*sql.Selector)
+
 // Binding is the predicate function for binding builders.
 type Binding func(*sql.Selector)
 

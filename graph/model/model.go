@@ -22,6 +22,18 @@ type AvailableAction struct {
 	Refused *UserError `json:"refused,omitempty"`
 }
 
+// A change of a batch. lost tells that changes were missed: read anew.
+type BatchChange struct {
+	Batch *ent.Batch `json:"batch,omitempty"`
+	Lost  bool       `json:"lost"`
+}
+
+// The answer of a mutation of a batch.
+type BatchPayload struct {
+	Batch      *ent.Batch   `json:"batch,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The answer of bindProcess.
 type BindProcessPayload struct {
 	Binding    *ent.Binding `json:"binding,omitempty"`

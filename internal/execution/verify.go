@@ -3,6 +3,7 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/openspms/spms/ent"
@@ -46,6 +47,7 @@ const verifyPage = 200
 //	timers    each has fired at most once; none waits in an ended case
 //	clocks    none runs in an ended case; a breached one has exactly one breach row
 //	keys      each acknowledged key has exactly one applied audit entry
+//	batches   a batch that is done has its items, each subject once; its counts are those of the items
 //
 // The database should be at rest. ctx must be the server's own. Cost: linear in
 // the events.
@@ -71,7 +73,7 @@ func (r *Room) Verify(ctx context.Context, progress func(done, all int)) (*Repor
 		}
 		progress(out.Cases, all)
 		if len(rows) < verifyPage {
-			return out, r.verifyKeys(ctx, client, out)
+			return out, errors.Join(r.verifyKeys(ctx, client, out), r.verifyBatches(ctx, client, out))
 		}
 	}
 }

@@ -58,6 +58,8 @@ var limits = map[string]limit{
 	ent.TypeSurveyResponse: regional(access.ReadCases),
 	ent.TypeTaskSigner:     regional(access.ReadCases),
 	ent.TypeTaskAction:     regional(access.ReadCases),
+	ent.TypeBatch:          regional(access.ReadCases),
+	ent.TypeBatchItem:      regional(access.ReadCases),
 	ent.TypeAuditEntry:     regional(access.ReadAudit),
 
 	ent.TypePlugin:           published(access.ReadPlugins, withApproved),

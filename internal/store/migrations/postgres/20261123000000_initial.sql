@@ -1,13 +1,11 @@
--- Create "regions" table
-CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "region_level" to table: "regions"
-CREATE INDEX "region_level" ON "regions" ("level");
--- Create index "region_parent_id" to table: "regions"
-CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
--- Create index "regions_code_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
--- Create index "regions_region_path_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
+-- Create "plugin_artifacts" table
+CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
+-- Create "process_edits" table
+CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
+-- Create index "processedit_version_id_seq" to table: "process_edits"
+CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
 -- Create "audit_entries" table
 CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
@@ -30,20 +28,22 @@ CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz N
 CREATE INDEX "job_kind" ON "jobs" ("kind");
 -- Create index "job_state_run_at" to table: "jobs"
 CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
--- Create "plugin_artifacts" table
-CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
-CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
 -- Create "idempotency_keys" table
 CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
 -- Create index "idempotencykey_created_at" to table: "idempotency_keys"
 CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
 -- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
 CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
--- Create "process_edits" table
-CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
--- Create index "processedit_version_id_seq" to table: "process_edits"
-CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
+-- Create "regions" table
+CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "region_level" to table: "regions"
+CREATE INDEX "region_level" ON "regions" ("level");
+-- Create index "region_parent_id" to table: "regions"
+CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
+-- Create index "regions_code_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
+-- Create index "regions_region_path_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "org_units" table
 CREATE TABLE "org_units" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "org_units_org_units_children" FOREIGN KEY ("parent_id") REFERENCES "org_units" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "org_units_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "org_units_code_key" to table: "org_units"
@@ -86,6 +86,18 @@ CREATE INDEX "apitoken_region_id" ON "api_tokens" ("region_id");
 CREATE INDEX "apitoken_region_path" ON "api_tokens" ("region_path" text_pattern_ops);
 -- Create index "apitoken_staff_id" to table: "api_tokens"
 CREATE INDEX "apitoken_staff_id" ON "api_tokens" ("staff_id");
+-- Create "batches" table
+CREATE TABLE "batches" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "action" character varying NOT NULL, "request" jsonb NOT NULL, "preview" boolean NOT NULL DEFAULT false, "reason" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'queued', "total" bigint NOT NULL DEFAULT 0, "done" bigint NOT NULL DEFAULT 0, "succeeded" bigint NOT NULL DEFAULT 0, "refused" bigint NOT NULL DEFAULT 0, "started_by" character varying NOT NULL, "began_at" timestamptz NULL, "ended_at" timestamptz NULL, "code" character varying NOT NULL DEFAULT '', "cancel_reason" character varying NOT NULL DEFAULT '', "lease_until" timestamptz NOT NULL, "fence" bigint NOT NULL DEFAULT 0, "stalls" bigint NOT NULL DEFAULT 0, "listed" boolean NOT NULL DEFAULT false, "cursor" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "batches_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "batch_action" to table: "batches"
+CREATE INDEX "batch_action" ON "batches" ("action");
+-- Create index "batch_region_id" to table: "batches"
+CREATE INDEX "batch_region_id" ON "batches" ("region_id");
+-- Create index "batch_region_path" to table: "batches"
+CREATE INDEX "batch_region_path" ON "batches" ("region_path" text_pattern_ops);
+-- Create index "batch_started_by" to table: "batches"
+CREATE INDEX "batch_started_by" ON "batches" ("started_by");
+-- Create index "batch_state_lease_until" to table: "batches"
+CREATE INDEX "batch_state_lease_until" ON "batches" ("state", "lease_until");
 -- Create "processes" table
 CREATE TABLE "processes" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "key" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "service_type" character varying NOT NULL, "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "processes_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "process_region_id" to table: "processes"
@@ -108,6 +120,44 @@ CREATE INDEX "processversion_region_id" ON "process_versions" ("region_id");
 CREATE INDEX "processversion_region_path" ON "process_versions" ("region_path" text_pattern_ops);
 -- Create index "processversion_state" to table: "process_versions"
 CREATE INDEX "processversion_state" ON "process_versions" ("state");
+-- Create "service_cases" table
+CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "service_cases_number_key" to table: "service_cases"
+CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
+-- Create index "servicecase_caller_id" to table: "service_cases"
+CREATE INDEX "servicecase_caller_id" ON "service_cases" ("caller_id");
+-- Create index "servicecase_channel" to table: "service_cases"
+CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
+-- Create index "servicecase_created_at" to table: "service_cases"
+CREATE INDEX "servicecase_created_at" ON "service_cases" ("created_at");
+-- Create index "servicecase_owner_id" to table: "service_cases"
+CREATE INDEX "servicecase_owner_id" ON "service_cases" ("owner_id");
+-- Create index "servicecase_process_id" to table: "service_cases"
+CREATE INDEX "servicecase_process_id" ON "service_cases" ("process_id");
+-- Create index "servicecase_region_id" to table: "service_cases"
+CREATE INDEX "servicecase_region_id" ON "service_cases" ("region_id");
+-- Create index "servicecase_region_path" to table: "service_cases"
+CREATE INDEX "servicecase_region_path" ON "service_cases" ("region_path" text_pattern_ops);
+-- Create index "servicecase_region_path_state_stage" to table: "service_cases"
+CREATE INDEX "servicecase_region_path_state_stage" ON "service_cases" ("region_path" text_pattern_ops, "state", "stage");
+-- Create index "servicecase_stage" to table: "service_cases"
+CREATE INDEX "servicecase_stage" ON "service_cases" ("stage");
+-- Create index "servicecase_state" to table: "service_cases"
+CREATE INDEX "servicecase_state" ON "service_cases" ("state");
+-- Create index "servicecase_version_id" to table: "service_cases"
+CREATE INDEX "servicecase_version_id" ON "service_cases" ("version_id");
+-- Create "batch_items" table
+CREATE TABLE "batch_items" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "subject" character varying NOT NULL, "outcome" character varying NOT NULL DEFAULT 'waiting', "code" character varying NOT NULL DEFAULT '', "text_zh" text NOT NULL DEFAULT '', "text_en" text NOT NULL DEFAULT '', "decided_at" timestamptz NULL, "region_id" character varying NOT NULL, "batch_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "batch_items_batches_batch" FOREIGN KEY ("batch_id") REFERENCES "batches" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "batch_items_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "batch_items_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "batchitem_batch_id_outcome" to table: "batch_items"
+CREATE INDEX "batchitem_batch_id_outcome" ON "batch_items" ("batch_id", "outcome");
+-- Create index "batchitem_batch_id_subject" to table: "batch_items"
+CREATE UNIQUE INDEX "batchitem_batch_id_subject" ON "batch_items" ("batch_id", "subject");
+-- Create index "batchitem_case_id" to table: "batch_items"
+CREATE INDEX "batchitem_case_id" ON "batch_items" ("case_id");
+-- Create index "batchitem_region_id" to table: "batch_items"
+CREATE INDEX "batchitem_region_id" ON "batch_items" ("region_id");
+-- Create index "batchitem_region_path" to table: "batch_items"
+CREATE INDEX "batchitem_region_path" ON "batch_items" ("region_path" text_pattern_ops);
 -- Create "bindings" table
 CREATE TABLE "bindings" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "effective_from" timestamptz NOT NULL, "ended_at" timestamptz NULL, "bound_by" character varying NOT NULL, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "bindings_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "bindings_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "bindings_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "binding_process_id_region_id_effective_from" to table: "bindings"
@@ -168,32 +218,6 @@ CREATE INDEX "indicator_start_event" ON "indicators" ("start_event");
 CREATE INDEX "indicator_stop_event" ON "indicators" ("stop_event");
 -- Create index "indicator_version_id_code" to table: "indicators"
 CREATE UNIQUE INDEX "indicator_version_id_code" ON "indicators" ("version_id", "code");
--- Create "service_cases" table
-CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "service_cases_number_key" to table: "service_cases"
-CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
--- Create index "servicecase_caller_id" to table: "service_cases"
-CREATE INDEX "servicecase_caller_id" ON "service_cases" ("caller_id");
--- Create index "servicecase_channel" to table: "service_cases"
-CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
--- Create index "servicecase_created_at" to table: "service_cases"
-CREATE INDEX "servicecase_created_at" ON "service_cases" ("created_at");
--- Create index "servicecase_owner_id" to table: "service_cases"
-CREATE INDEX "servicecase_owner_id" ON "service_cases" ("owner_id");
--- Create index "servicecase_process_id" to table: "service_cases"
-CREATE INDEX "servicecase_process_id" ON "service_cases" ("process_id");
--- Create index "servicecase_region_id" to table: "service_cases"
-CREATE INDEX "servicecase_region_id" ON "service_cases" ("region_id");
--- Create index "servicecase_region_path" to table: "service_cases"
-CREATE INDEX "servicecase_region_path" ON "service_cases" ("region_path" text_pattern_ops);
--- Create index "servicecase_region_path_state_stage" to table: "service_cases"
-CREATE INDEX "servicecase_region_path_state_stage" ON "service_cases" ("region_path" text_pattern_ops, "state", "stage");
--- Create index "servicecase_stage" to table: "service_cases"
-CREATE INDEX "servicecase_stage" ON "service_cases" ("stage");
--- Create index "servicecase_state" to table: "service_cases"
-CREATE INDEX "servicecase_state" ON "service_cases" ("state");
--- Create index "servicecase_version_id" to table: "service_cases"
-CREATE INDEX "servicecase_version_id" ON "service_cases" ("version_id");
 -- Create "clocks" table
 CREATE TABLE "clocks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "indicator_code" character varying NOT NULL, "standard_code" character varying NOT NULL, "clause_number" character varying NOT NULL DEFAULT '', "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "nature" character varying NOT NULL, "start_event" character varying NOT NULL, "stop_event" character varying NOT NULL, "basis" character varying NOT NULL, "value" double precision NOT NULL, "unit" character varying NOT NULL, "cutoff_hour" bigint NOT NULL DEFAULT 0, "credit_fen" bigint NOT NULL DEFAULT 0, "state" character varying NOT NULL DEFAULT 'running', "started_at" timestamptz NOT NULL, "due_at" timestamptz NOT NULL, "last_day" character varying NOT NULL DEFAULT '', "provisional" boolean NOT NULL DEFAULT false, "warn_at" timestamptz NOT NULL, "next_at" timestamptz NOT NULL, "warned_at" timestamptz NULL, "breached_at" timestamptz NULL, "paused_at" timestamptz NULL, "stopped_at" timestamptz NULL, "binding" boolean NOT NULL DEFAULT true, "paused_micros" bigint NOT NULL DEFAULT 0, "pause_reasons" jsonb NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "indicator_id" character varying NOT NULL, "shadowed_by_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "clocks_clocks_shadows" FOREIGN KEY ("shadowed_by_id") REFERENCES "clocks" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "clocks_indicators_indicator" FOREIGN KEY ("indicator_id") REFERENCES "indicators" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "clocks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "clocks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "clock_binding" to table: "clocks"

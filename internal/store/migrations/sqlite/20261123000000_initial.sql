@@ -34,6 +34,30 @@ CREATE INDEX `auditentry_subject` ON `audit_entries` (`subject`);
 CREATE INDEX `auditentry_outcome` ON `audit_entries` (`outcome`);
 -- Create index "auditentry_code" to table: "audit_entries"
 CREATE INDEX `auditentry_code` ON `audit_entries` (`code`);
+-- Create "batches" table
+CREATE TABLE `batches` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `request` json NOT NULL, `preview` bool NOT NULL DEFAULT (false), `reason` text NOT NULL, `state` text NOT NULL DEFAULT ('queued'), `total` integer NOT NULL DEFAULT (0), `done` integer NOT NULL DEFAULT (0), `succeeded` integer NOT NULL DEFAULT (0), `refused` integer NOT NULL DEFAULT (0), `started_by` text NOT NULL, `began_at` datetime NULL, `ended_at` datetime NULL, `code` text NOT NULL DEFAULT (''), `cancel_reason` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `fence` integer NOT NULL DEFAULT (0), `stalls` integer NOT NULL DEFAULT (0), `listed` bool NOT NULL DEFAULT (false), `cursor` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `batches_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
+-- Create index "batch_region_path" to table: "batches"
+CREATE INDEX `batch_region_path` ON `batches` (`region_path`);
+-- Create index "batch_region_id" to table: "batches"
+CREATE INDEX `batch_region_id` ON `batches` (`region_id`);
+-- Create index "batch_state_lease_until" to table: "batches"
+CREATE INDEX `batch_state_lease_until` ON `batches` (`state`, `lease_until`);
+-- Create index "batch_action" to table: "batches"
+CREATE INDEX `batch_action` ON `batches` (`action`);
+-- Create index "batch_started_by" to table: "batches"
+CREATE INDEX `batch_started_by` ON `batches` (`started_by`);
+-- Create "batch_items" table
+CREATE TABLE `batch_items` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `subject` text NOT NULL, `outcome` text NOT NULL DEFAULT ('waiting'), `code` text NOT NULL DEFAULT (''), `text_zh` text NOT NULL DEFAULT (''), `text_en` text NOT NULL DEFAULT (''), `decided_at` datetime NULL, `region_id` text NOT NULL, `batch_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `batch_items_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `batch_items_batches_batch` FOREIGN KEY (`batch_id`) REFERENCES `batches` (`id`) ON DELETE NO ACTION, CONSTRAINT `batch_items_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
+-- Create index "batchitem_region_path" to table: "batch_items"
+CREATE INDEX `batchitem_region_path` ON `batch_items` (`region_path`);
+-- Create index "batchitem_region_id" to table: "batch_items"
+CREATE INDEX `batchitem_region_id` ON `batch_items` (`region_id`);
+-- Create index "batchitem_batch_id_subject" to table: "batch_items"
+CREATE UNIQUE INDEX `batchitem_batch_id_subject` ON `batch_items` (`batch_id`, `subject`);
+-- Create index "batchitem_batch_id_outcome" to table: "batch_items"
+CREATE INDEX `batchitem_batch_id_outcome` ON `batch_items` (`batch_id`, `outcome`);
+-- Create index "batchitem_case_id" to table: "batch_items"
+CREATE INDEX `batchitem_case_id` ON `batch_items` (`case_id`);
 -- Create "bindings" table
 CREATE TABLE `bindings` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `effective_from` datetime NOT NULL, `ended_at` datetime NULL, `bound_by` text NOT NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `bindings_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION);
 -- Create index "binding_region_path" to table: "bindings"
