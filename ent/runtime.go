@@ -184,6 +184,10 @@ func init() {
 	auditentryDescInputHash := auditentryFields[8].Descriptor()
 	// auditentry.DefaultInputHash holds the default value on creation for the input_hash field.
 	auditentry.DefaultInputHash = auditentryDescInputHash.Default.(string)
+	// auditentryDescChanges is the schema descriptor for changes field.
+	auditentryDescChanges := auditentryFields[9].Descriptor()
+	// auditentry.DefaultChanges holds the default value on creation for the changes field.
+	auditentry.DefaultChanges = auditentryDescChanges.Default.(string)
 	// auditentryDescID is the schema descriptor for id field.
 	auditentryDescID := auditentryMixinFields0[0].Descriptor()
 	// auditentry.DefaultID holds the default value on creation for the id field.

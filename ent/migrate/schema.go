@@ -138,6 +138,8 @@ var (
 		{Name: "code", Type: field.TypeString, Default: ""},
 		{Name: "detail", Type: field.TypeJSON, Nullable: true},
 		{Name: "input_hash", Type: field.TypeString, Default: ""},
+		{Name: "changes", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "position", Type: field.TypeInt64, Nullable: true, Default: map[string]schema.Expr{"postgres": "(pg_current_xact_id())::text::bigint", "sqlite3": "0"}},
 	}
 	// AuditEntriesTable holds the schema information for the "audit_entries" table.
 	AuditEntriesTable = &schema.Table{
@@ -184,6 +186,14 @@ var (
 				Name:    "auditentry_code",
 				Unique:  false,
 				Columns: []*schema.Column{AuditEntriesColumns[8]},
+			},
+			{
+				Name:    "auditentry_position",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[12]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "position > 0",
+				},
 			},
 		},
 	}

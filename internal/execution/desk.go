@@ -38,7 +38,6 @@ func (d *desk) load(ctx context.Context) error {
 func (d *desk) add(t *ent.Task) {
 	d.open[t.TokenSeq] = t
 	d.fresh = append(d.fresh, t)
-	d.file.taskChanged(t)
 }
 
 // change marks a task for writing.
@@ -56,7 +55,6 @@ func (d *desk) end(t *ent.Task, state task.State) {
 	delete(d.open, t.TokenSeq)
 	t.State, t.CompletedAt = state, d.file.at()
 	d.change(t)
-	d.file.taskChanged(t)
 }
 
 // due gives every open task the earliest binding due instant of the case.
@@ -94,6 +92,9 @@ func (d *desk) save(ctx context.Context) error {
 		if err := d.update(ctx, t); err != nil {
 			return fmt.Errorf("write task %s: %w", t.ID, err)
 		}
+	}
+	for _, t := range append(d.fresh, d.dirty...) {
+		d.file.taskChanged(t)
 	}
 	d.fresh, d.dirty = nil, nil
 	return nil

@@ -181,6 +181,7 @@ func (s *Store) listenOnce(ctx context.Context, cfg *pgx.ConnConfig) error {
 			for _, c := range e.Changes {
 				s.broker.send(c)
 			}
+			s.journal.poke()
 		}
 	}
 }

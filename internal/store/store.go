@@ -29,6 +29,7 @@ type Store struct {
 	client  *ent.Client
 	writer  writer
 	broker  *broker
+	journal *journal
 	stop    context.CancelFunc
 	log     *slog.Logger
 
@@ -52,9 +53,6 @@ type Tx struct {
 // AfterCommit keeps f until the commit has succeeded.
 func (t *Tx) AfterCommit(f func()) { t.hooks = append(t.hooks, f) }
 
-// Publish tells subscribers of a change once it is committed.
-func (t *Tx) Publish(s *Store, c Change) { t.AfterCommit(func() { s.Publish(c) }) }
-
 // Dialect returns the dialect name of ent: sqlite3 or postgres.
 func (t *Tx) Dialect() string { return t.dialect }
 
@@ -70,6 +68,7 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
 // with DATABASE_UNAVAILABLE.
 func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 	s := &Store{broker: newBroker(), log: slog.New(slog.DiscardHandler)}
+	s.journal = newJournal(s)
 	for _, o := range opts {
 		o(s)
 	}
@@ -136,6 +135,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for the running commands and closes the database.
 func (s *Store) Close() error {
+	s.journal.close()
 	s.writer.close()
 	s.stop()
 	if kept, ok := s.reads.(*prepared); ok {

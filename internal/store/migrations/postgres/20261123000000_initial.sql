@@ -9,7 +9,7 @@ CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
 -- Create index "regions_region_path_key" to table: "regions"
 CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "audit_entries" table
-CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
+CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', "changes" text NOT NULL DEFAULT '', "position" bigint NULL DEFAULT ((pg_current_xact_id())::text)::bigint, PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
 CREATE INDEX "auditentry_code" ON "audit_entries" ("code");
 -- Create index "auditentry_created_at" to table: "audit_entries"
@@ -18,6 +18,8 @@ CREATE INDEX "auditentry_created_at" ON "audit_entries" ("created_at");
 CREATE INDEX "auditentry_operation" ON "audit_entries" ("operation");
 -- Create index "auditentry_outcome" to table: "audit_entries"
 CREATE INDEX "auditentry_outcome" ON "audit_entries" ("outcome");
+-- Create index "auditentry_position" to table: "audit_entries"
+CREATE INDEX "auditentry_position" ON "audit_entries" ("position") WHERE ("position" > 0);
 -- Create index "auditentry_region_path" to table: "audit_entries"
 CREATE INDEX "auditentry_region_path" ON "audit_entries" ("region_path" text_pattern_ops);
 -- Create index "auditentry_subject" to table: "audit_entries"

@@ -19,7 +19,7 @@ CREATE INDEX `absence_staff_id_ends_at` ON `absences` (`staff_id`, `ends_at`);
 -- Create index "absence_deputy_id_ends_at" to table: "absences"
 CREATE INDEX `absence_deputy_id_ends_at` ON `absences` (`deputy_id`, `ends_at`);
 -- Create "audit_entries" table
-CREATE TABLE `audit_entries` (`id` text NOT NULL, `created_at` datetime NOT NULL, `viewer` text NOT NULL, `region_path` text NOT NULL DEFAULT (''), `viewer_name` text NOT NULL DEFAULT (''), `operation` text NOT NULL, `subject` text NOT NULL DEFAULT (''), `outcome` text NOT NULL, `code` text NOT NULL DEFAULT (''), `detail` json NULL, `input_hash` text NOT NULL DEFAULT (''), PRIMARY KEY (`id`));
+CREATE TABLE `audit_entries` (`id` text NOT NULL, `created_at` datetime NOT NULL, `viewer` text NOT NULL, `region_path` text NOT NULL DEFAULT (''), `viewer_name` text NOT NULL DEFAULT (''), `operation` text NOT NULL, `subject` text NOT NULL DEFAULT (''), `outcome` text NOT NULL, `code` text NOT NULL DEFAULT (''), `detail` json NULL, `input_hash` text NOT NULL DEFAULT (''), `changes` text NOT NULL DEFAULT (''), `position` integer NULL DEFAULT (0), PRIMARY KEY (`id`));
 -- Create index "auditentry_region_path" to table: "audit_entries"
 CREATE INDEX `auditentry_region_path` ON `audit_entries` (`region_path`);
 -- Create index "auditentry_created_at" to table: "audit_entries"
@@ -34,6 +34,8 @@ CREATE INDEX `auditentry_subject` ON `audit_entries` (`subject`);
 CREATE INDEX `auditentry_outcome` ON `audit_entries` (`outcome`);
 -- Create index "auditentry_code" to table: "audit_entries"
 CREATE INDEX `auditentry_code` ON `audit_entries` (`code`);
+-- Create index "auditentry_position" to table: "audit_entries"
+CREATE INDEX `auditentry_position` ON `audit_entries` (`position`) WHERE position > 0;
 -- Create "bindings" table
 CREATE TABLE `bindings` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `effective_from` datetime NOT NULL, `ended_at` datetime NULL, `bound_by` text NOT NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `bindings_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION);
 -- Create index "binding_region_path" to table: "bindings"
