@@ -199,7 +199,7 @@ func (r *queryResolver) ServiceCase(ctx context.Context, id *string, number *str
 }
 
 func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error) {
-	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{role, regionID, assigneeID, mine, topic, toSign, attributes})
+	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{nil, role, regionID, assigneeID, mine, topic, toSign, attributes})
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +207,10 @@ func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[strin
 		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
 	}
 	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
+}
+
+func (r *queryResolver) WorklistCounts(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, soonMinutes int) (*model.WorklistCounts, error) {
+	return r.countNow(ctx, counted{worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, soonMinutes})
 }
 
 func (r *queryResolver) Notices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder, where *ent.NoticeWhereInput, regionID *string) (*ent.NoticeConnection, error) {
@@ -250,16 +254,20 @@ func (r *serviceCaseResolver) MovedClocks(ctx context.Context, obj *ent.ServiceC
 	return h.movesOf(ctx, obj)
 }
 
-func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error) {
-	return r.caseChanges(ctx, value(caseID), value(regionID))
+func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string, after *string) (<-chan *model.CaseChange, error) {
+	return r.caseChanges(ctx, value(caseID), value(regionID), after)
 }
 
-func (r *subscriptionResolver) WorklistChanged(ctx context.Context, role *string, regionID *string) (<-chan *model.TaskChange, error) {
-	return r.taskChanges(ctx, value(role), value(regionID))
+func (r *subscriptionResolver) WorklistChanged(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, after *string) (<-chan *model.TaskChange, error) {
+	return r.taskChanges(ctx, worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, after)
 }
 
-func (r *subscriptionResolver) ClockChanged(ctx context.Context, regionID *string) (<-chan *model.ClockChange, error) {
-	return r.clockChanges(ctx, value(regionID))
+func (r *subscriptionResolver) WorklistCounts(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, soonMinutes int, after *string) (<-chan *model.WorklistCounts, error) {
+	return r.worklistCounts(ctx, counted{worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, soonMinutes}, after)
+}
+
+func (r *subscriptionResolver) ClockChanged(ctx context.Context, regionID *string, after *string) (<-chan *model.ClockChange, error) {
+	return r.clockChanges(ctx, value(regionID), after)
 }
 
 func (r *taskResolver) Form(ctx context.Context, obj *ent.Task) (*model.TaskForm, error) {

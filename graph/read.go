@@ -83,8 +83,9 @@ func under(ctx context.Context, client *ent.Client, regionID *string, where func
 	return nil
 }
 
-// worklistFilter are the arguments of the worklist besides its generated filter.
+// worklistFilter are the arguments of the worklist.
 type worklistFilter struct {
+	where                      *ent.TaskWhereInput
 	role, regionID, assigneeID *string
 	mine                       *bool
 	topic                      *string
@@ -109,6 +110,9 @@ func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*
 	}
 	if value(f.mine) {
 		q.Where(mine(access.From(ctx)))
+	}
+	if _, err := f.where.Filter(q); err != nil {
+		return nil, err
 	}
 	return q, under(ctx, client, f.regionID, func(p predicateSQL) { q.Where(p) })
 }

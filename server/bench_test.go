@@ -60,7 +60,7 @@ func humanNode(id string) string {
 
 // benchHouse is a seeded house under a clock that stands, with the two bench
 // processes published and bound to Zhengzhou.
-func benchHouse(b *testing.B, url string) *server.House {
+func benchHouse(b testing.TB, url string) *server.House {
 	b.Helper()
 	h, err := server.OpenHouse(b.Context(), url, clock.NewManual(time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)), slog.New(slog.DiscardHandler))
 	if err != nil {
