@@ -52,7 +52,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{})
+	h.Optimization = optimization.New(h.Door, h.Definitions, h.Standards, h.Workforce, optimization.Options{})
 	return h, nil
 }
 

@@ -49,7 +49,7 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, o); err != nil {
 		return err
 	}
-	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{Host: host, Artifact: h.Innovation.Artifact})
+	h.Optimization = optimization.New(h.Door, h.Definitions, h.Standards, h.Workforce, optimization.Options{Host: host, Artifact: h.Innovation.Artifact})
 	return nil
 }
 
