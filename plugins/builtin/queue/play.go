@@ -35,47 +35,57 @@ func Play(jobs []Job, servers int, order Order) []float64 {
 		}
 		return begun
 	}
-	free := &heap[float64]{less: func(a, b float64) bool { return a < b }}
+	free := NewHeap(func(a, b float64) bool { return a < b })
 	for range servers {
-		free.push(math.Inf(-1))
+		free.Push(math.Inf(-1))
 	}
-	waiting := &heap[int]{less: func(a, b int) bool {
+	waiting := NewHeap(func(a, b int) bool {
 		if order != nil {
 			if c := order(&jobs[a], &jobs[b]); c != 0 {
 				return c < 0
 			}
 		}
 		return a < b
-	}}
-	for next := 0; next < len(jobs) || len(waiting.items) > 0; {
-		now := free.items[0]
-		if len(waiting.items) == 0 {
+	})
+	for next := 0; next < len(jobs) || waiting.Len() > 0; {
+		now := free.Least()
+		if waiting.Len() == 0 {
 			now = max(now, jobs[next].At)
 		}
 		for next < len(jobs) && jobs[next].At <= now {
-			waiting.push(next)
+			waiting.Push(next)
 			next++
 		}
-		i := waiting.pop()
+		i := waiting.Pop()
 		j := &jobs[i]
 		if j.Patience > 0 && now-j.At > j.Patience {
 			begun[i] = Left
 			continue
 		}
 		begun[i] = now
-		free.pop()
-		free.push(now + j.Service)
+		free.Pop()
+		free.Push(now + j.Service)
 	}
 	return begun
 }
 
-// heap is a binary heap; the first item is the least.
-type heap[T any] struct {
+// Heap is a binary heap, whose least item comes out first.
+type Heap[T any] struct {
 	items []T
 	less  func(a, b T) bool
 }
 
-func (h *heap[T]) push(x T) {
+// NewHeap returns an empty heap over an order.
+func NewHeap[T any](less func(a, b T) bool) *Heap[T] { return &Heap[T]{less: less} }
+
+// Len is the number of items.
+func (h *Heap[T]) Len() int { return len(h.items) }
+
+// Least is the item that comes out next; there must be one.
+func (h *Heap[T]) Least() T { return h.items[0] }
+
+// Push puts an item in.
+func (h *Heap[T]) Push(x T) {
 	h.items = append(h.items, x)
 	for i := len(h.items) - 1; i > 0; {
 		up := (i - 1) / 2
@@ -87,9 +97,12 @@ func (h *heap[T]) push(x T) {
 	}
 }
 
-func (h *heap[T]) pop() T {
+// Pop takes the least item out; there must be one.
+func (h *Heap[T]) Pop() T {
+	var none T
 	top, last := h.items[0], len(h.items)-1
 	h.items[0] = h.items[last]
+	h.items[last] = none
 	h.items = h.items[:last]
 	for i := 0; ; {
 		least := i

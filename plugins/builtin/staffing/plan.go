@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"github.com/openspms/spms/plugins/builtin/pool"
 	"github.com/openspms/spms/plugins/builtin/queue"
 )
 
@@ -16,12 +17,12 @@ type chance interface {
 
 // demand is what a pool must be ready for.
 type demand struct {
-	week     *week
-	rate     [hoursOfWeek]float64 // arrivals in an hour of the week
-	service  float64              // mean, minutes
-	patience float64              // mean, minutes; 0: nobody leaves
-	draw     func(chance) float64 // of a service, minutes
-	weekly   float64              // arrivals
+	week     *pool.Week
+	rate     [pool.HoursOfWeek]float64 // arrivals in an hour of the week
+	service  float64                   // mean, minutes
+	patience float64                   // mean, minutes; 0: nobody leaves
+	draw     func(chance) float64      // of a service, minutes
+	weekly   float64                   // arrivals
 }
 
 // demandOf turns counts into rates: those of each hour of the week divided by how often it
@@ -29,15 +30,15 @@ type demand struct {
 // are taken.
 func demandOf(l *load, arrivals, service float64) *demand {
 	d := &demand{week: l.week, service: l.minutes / float64(max(l.n, 1)) * service}
-	var seen [hoursOfWeek]int
-	for us := l.first; us <= l.last || us == l.first; us += 60 * microMinute {
-		_, minute := l.week.local(us)
+	var seen [pool.HoursOfWeek]int
+	for us := l.first; us <= l.last || us == l.first; us += 60 * pool.Minute {
+		_, minute := l.week.Local(us)
 		seen[int(minute)/60]++
 	}
 	for h := range d.rate {
 		count, hours := l.arrivals[h], seen[h]
 		if hours == 0 {
-			for other := h % 24; other < hoursOfWeek; other += 24 {
+			for other := h % 24; other < pool.HoursOfWeek; other += 24 {
 				count, hours = count+l.arrivals[other], hours+seen[other]
 			}
 		}
@@ -87,13 +88,13 @@ func binMean(i int) float64 {
 // staffing service systems that have cyclic demands (2001), "Lag Avg". Those who come
 // when the pool is closed come at the next opening.
 func (d *demand) formula(servers int, within float64) float64 {
-	open := d.week.open()
+	open := d.week.Open()
 	if open == 0 || servers <= 0 {
 		return 0
 	}
 	coming := make([]float64, open)
-	for m := range minutesOfWeek {
-		coming[d.week.before[m]%open] += d.rate[m/60] / 60
+	for m := range pool.MinutesOfWeek {
+		coming[d.week.Before(m)%open] += d.rate[m/60] / 60
 	}
 	lag := int(min(d.service, 240, float64(open)/4))
 	sum := func(from, to int) (total float64) {
@@ -119,7 +120,7 @@ func (d *demand) formula(servers int, within float64) float64 {
 // trial plays the same weeks with any number of servers, so that numbers can be compared
 // pair by pair.
 type trial struct {
-	week    *week
+	week    *pool.Week
 	within  float64
 	horizon float64 // open minutes that count; one week before warms up
 	weeks   [][]queue.Job
@@ -138,20 +139,20 @@ func (d *demand) prepare(ctx context.Context, r chance, weeks, replications int,
 	)
 	weeks = max(1, min(weeks, int(most/max(d.weekly, 1))))
 	replications = max(5, min(replications, int(inAll/max(d.weekly*float64(weeks+warming), 1))))
-	t := &trial{week: d.week, within: within, horizon: float64(weeks * d.week.open()), known: map[int][]result{}}
+	t := &trial{week: d.week, within: within, horizon: float64(weeks * d.week.Open()), known: map[int][]result{}}
 	for range replications {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		var jobs []queue.Job
 		for w := range weeks + warming {
-			for h := range hoursOfWeek {
+			for h := range pool.HoursOfWeek {
 				if d.rate[h] <= 0 {
 					continue
 				}
 				for at := r.ExpFloat64() / d.rate[h]; at < 1; at += r.ExpFloat64() / d.rate[h] {
 					m := h*60 + int(at*60)
-					job := queue.Job{At: float64(w*d.week.open()+d.week.before[m]) + (at*60-math.Floor(at*60))*float64(d.week.before[m+1]-d.week.before[m]), Service: d.draw(r), Due: math.Inf(1)}
+					job := queue.Job{At: float64(w*d.week.Open()+d.week.Before(m)) + (at*60-math.Floor(at*60))*float64(d.week.Before(m+1)-d.week.Before(m)), Service: d.draw(r), Due: math.Inf(1)}
 					if d.patience > 0 {
 						job.Patience = r.ExpFloat64() * d.patience
 					}
@@ -170,7 +171,7 @@ func (t *trial) with(servers int) []result {
 		return got
 	}
 	var out []result
-	warm := float64(t.week.open())
+	warm := float64(t.week.Open())
 	for _, jobs := range t.weeks {
 		var x result
 		counted, served := 0, 0

@@ -101,13 +101,13 @@ func (sizing) Propose(ctx context.Context, run *sdk.Run) error {
 func (s settings) consider(ctx context.Context, run *sdk.Run, loads []*load, l *load) (text string, enough bool, err error) {
 	p := l.pool
 	switch {
-	case p.Capacity == nil || *p.Capacity < 1 || p.Changeable != nil && !*p.Changeable, len(s.Pools) > 0 && !slices.Contains(s.Pools, p.ID), l.week.open() == 0:
+	case p.Capacity == nil || *p.Capacity < 1 || p.Changeable != nil && !*p.Changeable, len(s.Pools) > 0 && !slices.Contains(s.Pools, p.ID), l.week.Open() == 0:
 		return "", false, nil
 	case l.n < s.MinTasks:
 		if l.begun == 0 {
 			return "", false, nil
 		}
-		return fmt.Sprintf("%s：只有 %d 项办结任务，少于 %d 项，日志太短 · %s: %d tasks done, fewer than %d, the log is too short", p.title(), l.n, s.MinTasks, p.english(), l.n, s.MinTasks), false, nil
+		return fmt.Sprintf("%s：只有 %d 项办结任务，少于 %d 项，日志太短 · %s: %d tasks done, fewer than %d, the log is too short", p.Title(), l.n, s.MinTasks, p.English(), l.n, s.MinTasks), false, nil
 	}
 	more, longer := besides(run, loads, l)
 	d := demandOf(l, more*(1+float64(s.GrowthPercent)/100), longer)
@@ -120,7 +120,7 @@ func (s settings) consider(ctx context.Context, run *sdk.Run, loads []*load, l *
 		return "", true, err
 	}
 	if size == *p.Capacity {
-		return fmt.Sprintf("%s：现有 %d 人合适 · %s: the present size of %d is right", p.title(), size, p.english(), size), true, nil
+		return fmt.Sprintf("%s：现有 %d 人合适 · %s: the present size of %d is right", p.Title(), size, p.English(), size), true, nil
 	}
 	edits := []sdk.Edit{{"op": "setCapacity", "id": p.ID, "from": strconv.Itoa(*p.Capacity), "value": strconv.Itoa(size)}}
 	answer, err := run.Evaluate(ctx, edits)
@@ -161,12 +161,12 @@ func (s settings) proposal(l *load, d *demand, t *trial, from, to int, edits []s
 	if s.CostPerHourFen != nil {
 		cost = *s.CostPerHourFen
 	}
-	weekly := func(size int) float64 { return float64(size) * float64(l.week.open()) / 60 * float64(cost) }
+	weekly := func(size int) float64 { return float64(size) * float64(l.week.Open()) / 60 * float64(cost) }
 	level, levelAfter, levelLow, levelHigh := gain(before, after, levelOf)
 	wait, waitAfter, waitLow, waitHigh := gain(before, after, waitOf)
 	busy, busyAfter, busyLow, busyHigh := gain(before, after, occupancyOf)
 	out := sdk.Proposal{
-		TitleZH: fmt.Sprintf("%s：由 %d 人调整为 %d 人", p.title(), from, to), TitleEN: fmt.Sprintf("%s: from %d to %d people", p.english(), from, to), Edits: edits,
+		TitleZH: fmt.Sprintf("%s：由 %d 人调整为 %d 人", p.Title(), from, to), TitleEN: fmt.Sprintf("%s: from %d to %d people", p.English(), from, to), Edits: edits,
 		Claims: []sdk.Figure{
 			{Indicator: "service_level:" + p.ID, Unit: "permille", Before: 1000 * level, After: 1000 * levelAfter, Low: 1000 * levelLow, High: 1000 * levelHigh},
 			{Indicator: "occupancy:" + p.ID, Unit: "permille", Before: 1000 * busy, After: 1000 * busyAfter, Low: 1000 * busyLow, High: 1000 * busyHigh},

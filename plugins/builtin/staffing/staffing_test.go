@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspms/spms/plugins/builtin/pool"
 	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/plugins/sdk/plugintest"
 )
@@ -168,9 +169,9 @@ func TestRefused(t *testing.T) {
 // TestWeek counts open minutes.
 func TestWeek(t *testing.T) {
 	t.Parallel()
-	w := weekOf(&pool{UTCOffsetMinutes: 480, Hours: map[string][]string{"mon": {"09:00-12:00", "13:00-18:00"}, "sun": {"22:00-24:00"}}})
+	w := (&pool.Pool{UTCOffsetMinutes: 480, Hours: map[string][]string{"mon": {"09:00-12:00", "13:00-18:00"}, "sun": {"22:00-24:00"}}}).Week()
 	at := func(hours float64) float64 {
-		return w.at(monday.Add(time.Duration(hours*float64(time.Hour))).UnixMicro()) - w.at(monday.UnixMicro())
+		return w.At(monday.Add(time.Duration(hours*float64(time.Hour))).UnixMicro()) - w.At(monday.UnixMicro())
 	}
 	for hours, want := range map[float64]float64{0: 0, 9: 0, 9.5: 30, 12: 180, 12.5: 180, 14: 240, 24: 480, 24 * 7: 600, 24*7 + 10: 660, -1: -60} {
 		if got := at(hours); math.Abs(got-want) > 1e-6 {
@@ -185,7 +186,7 @@ func TestMorePeopleNeverWorsen(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 6 {
-		d := &demand{week: weekOf(&pool{Hours: map[string][]string{"mon": {"09:00-17:00"}, "wed": {"09:00-13:00", "14:00-20:00"}}}), service: 5 + r.Float64()*60}
+		d := &demand{week: (&pool.Pool{Hours: map[string][]string{"mon": {"09:00-17:00"}, "wed": {"09:00-13:00", "14:00-20:00"}}}).Week(), service: 5 + r.Float64()*60}
 		for h := range d.rate {
 			d.rate[h] = r.Float64() * 2
 			d.weekly += d.rate[h]
