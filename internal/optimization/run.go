@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -85,7 +86,7 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 	if err == nil {
 		s := pluginhost.Settings{}
 		if run.Config != "{}" {
-			s = pluginhost.Settings{Generation: uint64(run.CreatedAt.UnixMicro()), JSON: run.Config} //nolint:gosec // after 1970
+			s = pluginhost.Settings{Generation: generation(run.Config), JSON: run.Config}
 		}
 		limited, cancel := context.WithTimeout(ctx, maxTime)
 		err = r.o.Host.Propose(limited, a, s, t.hold)
@@ -245,6 +246,16 @@ func (t *talk) attributes(row *ent.Task, c *ent.ServiceCase) map[string]string {
 	return out
 }
 
+// generation is the number under which a strategy holds a configuration: runs with the
+// same one share it, others never do. 0 is the empty one.
+func generation(config string) uint64 {
+	if config == "{}" {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(config))
+	return binary.BigEndian.Uint64(sum[:8]) | 1
+}
+
 // origin names the run whose pseudonyms count: that which is repeated, or the run itself.
 func origin(run *ent.OptimizationRun) string { return cmp.Or(run.ReplayOf, run.ID) }
 
@@ -288,13 +299,9 @@ func (t *talk) tell(ctx context.Context, stream pluginhost.Proposing) error {
 	if err != nil {
 		return fmt.Errorf("read the seed: %w", err)
 	}
-	generation := uint64(0)
-	if t.run.Config != "{}" {
-		generation = uint64(t.run.CreatedAt.UnixMicro()) //nolint:gosec // after 1970
-	}
 	err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{
 		RunId: origin(t.run), Seed: seed, BaseDigest: t.run.BaseDigest, Region: t.region.RegionPath, DeadlineUs: deadline.UnixMicro(),
-		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation, NowUs: t.run.AsOf.UnixMicro(),
+		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation(t.run.Config), NowUs: t.run.AsOf.UnixMicro(),
 	}}})
 	if err == nil {
 		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: t.snapshot}})
