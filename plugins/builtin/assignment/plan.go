@@ -20,8 +20,9 @@ const batches = 20
 
 // outcome is what an order of the queue gives.
 type outcome struct {
-	late  [batches]float64 // share of tasks with an instant that are done after it
-	over  [batches]float64 // minutes over it, mean of those tasks
+	in    [batches]int     // tasks with an instant
+	late  [batches]float64 // share of them that are done after it
+	over  [batches]float64 // minutes over it, their mean
 	share float64
 	mean  float64
 	n     int // tasks with an instant
@@ -30,27 +31,32 @@ type outcome struct {
 // play plays jobs in an order.
 func play(jobs []queue.Job, servers int, order queue.Order) outcome {
 	var out outcome
-	var n [batches]int
+	due := 0
+	for i := range jobs {
+		if !math.IsInf(jobs[i].Due, 1) {
+			due++
+		}
+	}
 	all := 0
 	for i, begun := range queue.Play(jobs, servers, order) {
 		j := &jobs[i]
 		if math.IsInf(j.Due, 1) {
 			continue
 		}
-		b := i * batches / len(jobs)
-		n[b]++
+		b := all * batches / due
+		out.in[b]++
 		all++
 		if over := begun + j.Service - j.Due; over > 0 {
 			out.late[b]++
 			out.over[b] += over
 		}
 	}
-	for b := range n {
+	for b, n := range out.in {
 		out.share += out.late[b]
 		out.mean += out.over[b]
-		if n[b] > 0 {
-			out.late[b] /= float64(n[b])
-			out.over[b] /= float64(n[b])
+		if n > 0 {
+			out.late[b] /= float64(n)
+			out.over[b] /= float64(n)
 		}
 	}
 	out.n = all
@@ -62,9 +68,11 @@ func play(jobs []queue.Job, servers int, order queue.Order) outcome {
 // claims are the differences of two outcomes; better tells whether they are no chance.
 func claims(id string, before, after outcome) (figures []sdk.Figure, better bool) {
 	figure := func(name, unit string, b, a float64, x, y [batches]float64, scale float64) sdk.Figure {
-		differences := make([]float64, batches)
-		for i := range differences {
-			differences[i] = scale * (y[i] - x[i])
+		var differences []float64
+		for i := range batches {
+			if before.in[i] > 0 {
+				differences = append(differences, scale*(y[i]-x[i]))
+			}
 		}
 		_, low, high := queue.Interval(differences)
 		return sdk.Figure{Indicator: name + ":" + id, Unit: unit, Before: scale * b, After: scale * a, Low: low, High: high}
@@ -205,6 +213,7 @@ func both(a, b outcome) outcome {
 	x := float64(a.n) / float64(max(a.n+b.n, 1))
 	out := outcome{n: a.n + b.n, share: x*a.share + (1-x)*b.share, mean: x*a.mean + (1-x)*b.mean}
 	for i := range out.late {
+		out.in[i] = a.in[i] + b.in[i]
 		out.late[i] = x*a.late[i] + (1-x)*b.late[i]
 		out.over[i] = x*a.over[i] + (1-x)*b.over[i]
 	}
