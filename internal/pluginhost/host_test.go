@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 // behave is one plugin.
 func behave(how string) {
 	p := sdk.Plugin{Name: "sample", Version: "1.0.0", Module: misbehaviour(how)}
+	if shipped, ok := streaming(how); ok {
+		p = shipped
+		p.Name, p.Version = "sample", "1.0.0" // what plugin says of every one
+	}
 	switch how {
 	case "crash-at-start":
 		os.Exit(3)
