@@ -89,7 +89,7 @@ func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
 		t.Fatalf("Seed() = %v", err)
 	}
 	limits := pluginhost.DefaultLimits()
-	limits.Grace = 200 * time.Millisecond
+	limits.Grace, limits.Start = 200*time.Millisecond, time.Minute // plugins run at low priority beside all tests
 	if err := h.OpenPlugins(server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}); err != nil {
 		t.Fatalf("OpenPlugins() = %v", err)
 	}
