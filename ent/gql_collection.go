@@ -5138,6 +5138,21 @@ func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, op
 				selectedFields = append(selectedFields, pluginversion.FieldUploadedBy)
 				fieldSeen[pluginversion.FieldUploadedBy] = struct{}{}
 			}
+		case "dev":
+			if _, ok := fieldSeen[pluginversion.FieldDev]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldDev)
+				fieldSeen[pluginversion.FieldDev] = struct{}{}
+			}
+		case "testState":
+			if _, ok := fieldSeen[pluginversion.FieldTestState]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestState)
+				fieldSeen[pluginversion.FieldTestState] = struct{}{}
+			}
+		case "testAttempt":
+			if _, ok := fieldSeen[pluginversion.FieldTestAttempt]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestAttempt)
+				fieldSeen[pluginversion.FieldTestAttempt] = struct{}{}
+			}
 		case "conforms":
 			if _, ok := fieldSeen[pluginversion.FieldConforms]; !ok {
 				selectedFields = append(selectedFields, pluginversion.FieldConforms)

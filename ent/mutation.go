@@ -23509,6 +23509,9 @@ type PluginArtifactMutation struct {
 	created_at    *time.Time
 	digest        *string
 	content       *[]byte
+	size          *int
+	addsize       *int
+	stored_by     *string
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*PluginArtifact, error)
@@ -23727,6 +23730,98 @@ func (m *PluginArtifactMutation) ResetContent() {
 	m.content = nil
 }
 
+// SetSize sets the "size" field.
+func (m *PluginArtifactMutation) SetSize(i int) {
+	m.size = &i
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *PluginArtifactMutation) Size() (r int, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldSize(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds i to the "size" field.
+func (m *PluginArtifactMutation) AddSize(i int) {
+	if m.addsize != nil {
+		*m.addsize += i
+	} else {
+		m.addsize = &i
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *PluginArtifactMutation) AddedSize() (r int, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *PluginArtifactMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+}
+
+// SetStoredBy sets the "stored_by" field.
+func (m *PluginArtifactMutation) SetStoredBy(s string) {
+	m.stored_by = &s
+}
+
+// StoredBy returns the value of the "stored_by" field in the mutation.
+func (m *PluginArtifactMutation) StoredBy() (r string, exists bool) {
+	v := m.stored_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoredBy returns the old "stored_by" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldStoredBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoredBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoredBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoredBy: %w", err)
+	}
+	return oldValue.StoredBy, nil
+}
+
+// ResetStoredBy resets all changes to the "stored_by" field.
+func (m *PluginArtifactMutation) ResetStoredBy() {
+	m.stored_by = nil
+}
+
 // Where appends a list predicates to the PluginArtifactMutation builder.
 func (m *PluginArtifactMutation) Where(ps ...predicate.PluginArtifact) {
 	m.predicates = append(m.predicates, ps...)
@@ -23761,7 +23856,7 @@ func (m *PluginArtifactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginArtifactMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 5)
 	if m.created_at != nil {
 		fields = append(fields, pluginartifact.FieldCreatedAt)
 	}
@@ -23770,6 +23865,12 @@ func (m *PluginArtifactMutation) Fields() []string {
 	}
 	if m.content != nil {
 		fields = append(fields, pluginartifact.FieldContent)
+	}
+	if m.size != nil {
+		fields = append(fields, pluginartifact.FieldSize)
+	}
+	if m.stored_by != nil {
+		fields = append(fields, pluginartifact.FieldStoredBy)
 	}
 	return fields
 }
@@ -23785,6 +23886,10 @@ func (m *PluginArtifactMutation) Field(name string) (ent.Value, bool) {
 		return m.Digest()
 	case pluginartifact.FieldContent:
 		return m.Content()
+	case pluginartifact.FieldSize:
+		return m.Size()
+	case pluginartifact.FieldStoredBy:
+		return m.StoredBy()
 	}
 	return nil, false
 }
@@ -23800,6 +23905,10 @@ func (m *PluginArtifactMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldDigest(ctx)
 	case pluginartifact.FieldContent:
 		return m.OldContent(ctx)
+	case pluginartifact.FieldSize:
+		return m.OldSize(ctx)
+	case pluginartifact.FieldStoredBy:
+		return m.OldStoredBy(ctx)
 	}
 	return nil, fmt.Errorf("unknown PluginArtifact field %s", name)
 }
@@ -23830,6 +23939,20 @@ func (m *PluginArtifactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetContent(v)
 		return nil
+	case pluginartifact.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case pluginartifact.FieldStoredBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoredBy(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact field %s", name)
 }
@@ -23837,13 +23960,21 @@ func (m *PluginArtifactMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *PluginArtifactMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, pluginartifact.FieldSize)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *PluginArtifactMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pluginartifact.FieldSize:
+		return m.AddedSize()
+	}
 	return nil, false
 }
 
@@ -23852,6 +23983,13 @@ func (m *PluginArtifactMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *PluginArtifactMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case pluginartifact.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact numeric field %s", name)
 }
@@ -23887,6 +24025,12 @@ func (m *PluginArtifactMutation) ResetField(name string) error {
 		return nil
 	case pluginartifact.FieldContent:
 		m.ResetContent()
+		return nil
+	case pluginartifact.FieldSize:
+		m.ResetSize()
+		return nil
+	case pluginartifact.FieldStoredBy:
+		m.ResetStoredBy()
 		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact field %s", name)
@@ -27930,6 +28074,12 @@ type PluginVersionMutation struct {
 	size                 *int
 	addsize              *int
 	uploaded_by          *string
+	dev                  *bool
+	test_state           *pluginversion.TestState
+	test_input           *string
+	test_lease_until     *time.Time
+	test_attempt         *int
+	addtest_attempt      *int
 	conforms             *bool
 	report               *string
 	isolation            *[]string
@@ -28667,6 +28817,206 @@ func (m *PluginVersionMutation) ResetUploadedBy() {
 	m.uploaded_by = nil
 }
 
+// SetDev sets the "dev" field.
+func (m *PluginVersionMutation) SetDev(b bool) {
+	m.dev = &b
+}
+
+// Dev returns the value of the "dev" field in the mutation.
+func (m *PluginVersionMutation) Dev() (r bool, exists bool) {
+	v := m.dev
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDev returns the old "dev" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldDev(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDev is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDev requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDev: %w", err)
+	}
+	return oldValue.Dev, nil
+}
+
+// ResetDev resets all changes to the "dev" field.
+func (m *PluginVersionMutation) ResetDev() {
+	m.dev = nil
+}
+
+// SetTestState sets the "test_state" field.
+func (m *PluginVersionMutation) SetTestState(ps pluginversion.TestState) {
+	m.test_state = &ps
+}
+
+// TestState returns the value of the "test_state" field in the mutation.
+func (m *PluginVersionMutation) TestState() (r pluginversion.TestState, exists bool) {
+	v := m.test_state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestState returns the old "test_state" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestState(ctx context.Context) (v pluginversion.TestState, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestState: %w", err)
+	}
+	return oldValue.TestState, nil
+}
+
+// ResetTestState resets all changes to the "test_state" field.
+func (m *PluginVersionMutation) ResetTestState() {
+	m.test_state = nil
+}
+
+// SetTestInput sets the "test_input" field.
+func (m *PluginVersionMutation) SetTestInput(s string) {
+	m.test_input = &s
+}
+
+// TestInput returns the value of the "test_input" field in the mutation.
+func (m *PluginVersionMutation) TestInput() (r string, exists bool) {
+	v := m.test_input
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestInput returns the old "test_input" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestInput(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestInput is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestInput requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestInput: %w", err)
+	}
+	return oldValue.TestInput, nil
+}
+
+// ResetTestInput resets all changes to the "test_input" field.
+func (m *PluginVersionMutation) ResetTestInput() {
+	m.test_input = nil
+}
+
+// SetTestLeaseUntil sets the "test_lease_until" field.
+func (m *PluginVersionMutation) SetTestLeaseUntil(t time.Time) {
+	m.test_lease_until = &t
+}
+
+// TestLeaseUntil returns the value of the "test_lease_until" field in the mutation.
+func (m *PluginVersionMutation) TestLeaseUntil() (r time.Time, exists bool) {
+	v := m.test_lease_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestLeaseUntil returns the old "test_lease_until" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestLeaseUntil(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestLeaseUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestLeaseUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestLeaseUntil: %w", err)
+	}
+	return oldValue.TestLeaseUntil, nil
+}
+
+// ResetTestLeaseUntil resets all changes to the "test_lease_until" field.
+func (m *PluginVersionMutation) ResetTestLeaseUntil() {
+	m.test_lease_until = nil
+}
+
+// SetTestAttempt sets the "test_attempt" field.
+func (m *PluginVersionMutation) SetTestAttempt(i int) {
+	m.test_attempt = &i
+	m.addtest_attempt = nil
+}
+
+// TestAttempt returns the value of the "test_attempt" field in the mutation.
+func (m *PluginVersionMutation) TestAttempt() (r int, exists bool) {
+	v := m.test_attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestAttempt returns the old "test_attempt" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestAttempt(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestAttempt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestAttempt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestAttempt: %w", err)
+	}
+	return oldValue.TestAttempt, nil
+}
+
+// AddTestAttempt adds i to the "test_attempt" field.
+func (m *PluginVersionMutation) AddTestAttempt(i int) {
+	if m.addtest_attempt != nil {
+		*m.addtest_attempt += i
+	} else {
+		m.addtest_attempt = &i
+	}
+}
+
+// AddedTestAttempt returns the value that was added to the "test_attempt" field in this mutation.
+func (m *PluginVersionMutation) AddedTestAttempt() (r int, exists bool) {
+	v := m.addtest_attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTestAttempt resets all changes to the "test_attempt" field.
+func (m *PluginVersionMutation) ResetTestAttempt() {
+	m.test_attempt = nil
+	m.addtest_attempt = nil
+}
+
 // SetConforms sets the "conforms" field.
 func (m *PluginVersionMutation) SetConforms(b bool) {
 	m.conforms = &b
@@ -29246,7 +29596,7 @@ func (m *PluginVersionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginVersionMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 28)
 	if m.region != nil {
 		fields = append(fields, pluginversion.FieldRegionID)
 	}
@@ -29291,6 +29641,21 @@ func (m *PluginVersionMutation) Fields() []string {
 	}
 	if m.uploaded_by != nil {
 		fields = append(fields, pluginversion.FieldUploadedBy)
+	}
+	if m.dev != nil {
+		fields = append(fields, pluginversion.FieldDev)
+	}
+	if m.test_state != nil {
+		fields = append(fields, pluginversion.FieldTestState)
+	}
+	if m.test_input != nil {
+		fields = append(fields, pluginversion.FieldTestInput)
+	}
+	if m.test_lease_until != nil {
+		fields = append(fields, pluginversion.FieldTestLeaseUntil)
+	}
+	if m.test_attempt != nil {
+		fields = append(fields, pluginversion.FieldTestAttempt)
 	}
 	if m.conforms != nil {
 		fields = append(fields, pluginversion.FieldConforms)
@@ -29354,6 +29719,16 @@ func (m *PluginVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.Size()
 	case pluginversion.FieldUploadedBy:
 		return m.UploadedBy()
+	case pluginversion.FieldDev:
+		return m.Dev()
+	case pluginversion.FieldTestState:
+		return m.TestState()
+	case pluginversion.FieldTestInput:
+		return m.TestInput()
+	case pluginversion.FieldTestLeaseUntil:
+		return m.TestLeaseUntil()
+	case pluginversion.FieldTestAttempt:
+		return m.TestAttempt()
 	case pluginversion.FieldConforms:
 		return m.Conforms()
 	case pluginversion.FieldReport:
@@ -29409,6 +29784,16 @@ func (m *PluginVersionMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldSize(ctx)
 	case pluginversion.FieldUploadedBy:
 		return m.OldUploadedBy(ctx)
+	case pluginversion.FieldDev:
+		return m.OldDev(ctx)
+	case pluginversion.FieldTestState:
+		return m.OldTestState(ctx)
+	case pluginversion.FieldTestInput:
+		return m.OldTestInput(ctx)
+	case pluginversion.FieldTestLeaseUntil:
+		return m.OldTestLeaseUntil(ctx)
+	case pluginversion.FieldTestAttempt:
+		return m.OldTestAttempt(ctx)
 	case pluginversion.FieldConforms:
 		return m.OldConforms(ctx)
 	case pluginversion.FieldReport:
@@ -29539,6 +29924,41 @@ func (m *PluginVersionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUploadedBy(v)
 		return nil
+	case pluginversion.FieldDev:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDev(v)
+		return nil
+	case pluginversion.FieldTestState:
+		v, ok := value.(pluginversion.TestState)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestState(v)
+		return nil
+	case pluginversion.FieldTestInput:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestInput(v)
+		return nil
+	case pluginversion.FieldTestLeaseUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestLeaseUntil(v)
+		return nil
+	case pluginversion.FieldTestAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestAttempt(v)
+		return nil
 	case pluginversion.FieldConforms:
 		v, ok := value.(bool)
 		if !ok {
@@ -29606,6 +30026,9 @@ func (m *PluginVersionMutation) AddedFields() []string {
 	if m.addsize != nil {
 		fields = append(fields, pluginversion.FieldSize)
 	}
+	if m.addtest_attempt != nil {
+		fields = append(fields, pluginversion.FieldTestAttempt)
+	}
 	return fields
 }
 
@@ -29616,6 +30039,8 @@ func (m *PluginVersionMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case pluginversion.FieldSize:
 		return m.AddedSize()
+	case pluginversion.FieldTestAttempt:
+		return m.AddedTestAttempt()
 	}
 	return nil, false
 }
@@ -29631,6 +30056,13 @@ func (m *PluginVersionMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSize(v)
+		return nil
+	case pluginversion.FieldTestAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTestAttempt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown PluginVersion numeric field %s", name)
@@ -29718,6 +30150,21 @@ func (m *PluginVersionMutation) ResetField(name string) error {
 		return nil
 	case pluginversion.FieldUploadedBy:
 		m.ResetUploadedBy()
+		return nil
+	case pluginversion.FieldDev:
+		m.ResetDev()
+		return nil
+	case pluginversion.FieldTestState:
+		m.ResetTestState()
+		return nil
+	case pluginversion.FieldTestInput:
+		m.ResetTestInput()
+		return nil
+	case pluginversion.FieldTestLeaseUntil:
+		m.ResetTestLeaseUntil()
+		return nil
+	case pluginversion.FieldTestAttempt:
+		m.ResetTestAttempt()
 		return nil
 	case pluginversion.FieldConforms:
 		m.ResetConforms()

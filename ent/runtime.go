@@ -3,6 +3,8 @@
 package ent
 
 import (
+	"time"
+
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
@@ -1398,6 +1400,16 @@ func init() {
 	pluginartifactDescDigest := pluginartifactFields[0].Descriptor()
 	// pluginartifact.DigestValidator is a validator for the "digest" field. It is called by the builders before save.
 	pluginartifact.DigestValidator = pluginartifactDescDigest.Validators[0].(func(string) error)
+	// pluginartifactDescSize is the schema descriptor for size field.
+	pluginartifactDescSize := pluginartifactFields[2].Descriptor()
+	// pluginartifact.DefaultSize holds the default value on creation for the size field.
+	pluginartifact.DefaultSize = pluginartifactDescSize.Default.(int)
+	// pluginartifact.SizeValidator is a validator for the "size" field. It is called by the builders before save.
+	pluginartifact.SizeValidator = pluginartifactDescSize.Validators[0].(func(int) error)
+	// pluginartifactDescStoredBy is the schema descriptor for stored_by field.
+	pluginartifactDescStoredBy := pluginartifactFields[3].Descriptor()
+	// pluginartifact.DefaultStoredBy holds the default value on creation for the stored_by field.
+	pluginartifact.DefaultStoredBy = pluginartifactDescStoredBy.Default.(string)
 	// pluginartifactDescID is the schema descriptor for id field.
 	pluginartifactDescID := pluginartifactMixinFields0[0].Descriptor()
 	// pluginartifact.DefaultID holds the default value on creation for the id field.
@@ -1637,28 +1649,44 @@ func init() {
 	pluginversionDescSize := pluginversionFields[10].Descriptor()
 	// pluginversion.SizeValidator is a validator for the "size" field. It is called by the builders before save.
 	pluginversion.SizeValidator = pluginversionDescSize.Validators[0].(func(int) error)
+	// pluginversionDescDev is the schema descriptor for dev field.
+	pluginversionDescDev := pluginversionFields[12].Descriptor()
+	// pluginversion.DefaultDev holds the default value on creation for the dev field.
+	pluginversion.DefaultDev = pluginversionDescDev.Default.(bool)
+	// pluginversionDescTestInput is the schema descriptor for test_input field.
+	pluginversionDescTestInput := pluginversionFields[14].Descriptor()
+	// pluginversion.DefaultTestInput holds the default value on creation for the test_input field.
+	pluginversion.DefaultTestInput = pluginversionDescTestInput.Default.(string)
+	// pluginversionDescTestLeaseUntil is the schema descriptor for test_lease_until field.
+	pluginversionDescTestLeaseUntil := pluginversionFields[15].Descriptor()
+	// pluginversion.DefaultTestLeaseUntil holds the default value on creation for the test_lease_until field.
+	pluginversion.DefaultTestLeaseUntil = pluginversionDescTestLeaseUntil.Default.(func() time.Time)
+	// pluginversionDescTestAttempt is the schema descriptor for test_attempt field.
+	pluginversionDescTestAttempt := pluginversionFields[16].Descriptor()
+	// pluginversion.DefaultTestAttempt holds the default value on creation for the test_attempt field.
+	pluginversion.DefaultTestAttempt = pluginversionDescTestAttempt.Default.(int)
 	// pluginversionDescConforms is the schema descriptor for conforms field.
-	pluginversionDescConforms := pluginversionFields[12].Descriptor()
+	pluginversionDescConforms := pluginversionFields[17].Descriptor()
 	// pluginversion.DefaultConforms holds the default value on creation for the conforms field.
 	pluginversion.DefaultConforms = pluginversionDescConforms.Default.(bool)
 	// pluginversionDescReport is the schema descriptor for report field.
-	pluginversionDescReport := pluginversionFields[13].Descriptor()
+	pluginversionDescReport := pluginversionFields[18].Descriptor()
 	// pluginversion.DefaultReport holds the default value on creation for the report field.
 	pluginversion.DefaultReport = pluginversionDescReport.Default.(string)
 	// pluginversionDescIsolation is the schema descriptor for isolation field.
-	pluginversionDescIsolation := pluginversionFields[14].Descriptor()
+	pluginversionDescIsolation := pluginversionFields[19].Descriptor()
 	// pluginversion.DefaultIsolation holds the default value on creation for the isolation field.
 	pluginversion.DefaultIsolation = pluginversionDescIsolation.Default.([]string)
 	// pluginversionDescTestedBy is the schema descriptor for tested_by field.
-	pluginversionDescTestedBy := pluginversionFields[16].Descriptor()
+	pluginversionDescTestedBy := pluginversionFields[21].Descriptor()
 	// pluginversion.DefaultTestedBy holds the default value on creation for the tested_by field.
 	pluginversion.DefaultTestedBy = pluginversionDescTestedBy.Default.(string)
 	// pluginversionDescApprovedBy is the schema descriptor for approved_by field.
-	pluginversionDescApprovedBy := pluginversionFields[17].Descriptor()
+	pluginversionDescApprovedBy := pluginversionFields[22].Descriptor()
 	// pluginversion.DefaultApprovedBy holds the default value on creation for the approved_by field.
 	pluginversion.DefaultApprovedBy = pluginversionDescApprovedBy.Default.(string)
 	// pluginversionDescReason is the schema descriptor for reason field.
-	pluginversionDescReason := pluginversionFields[19].Descriptor()
+	pluginversionDescReason := pluginversionFields[24].Descriptor()
 	// pluginversion.DefaultReason holds the default value on creation for the reason field.
 	pluginversion.DefaultReason = pluginversionDescReason.Default.(string)
 	// pluginversion.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.

@@ -31,6 +31,7 @@ var vocabulary = map[string][]term{
 	"TimerRowState":                {{"waiting", "等待中", "Waiting"}, {"fired", "已触发", "Fired"}, {"cancelled", "已取消", "Cancelled"}},
 	"FailureState":                 {{"open", "未处理", "Open"}, {"retried", "已重试", "Retried"}, {"skipped", "已跳过", "Skipped"}, {"moved", "已移动", "Moved"}, {"ended", "已终止", "Ended"}},
 	"PluginVersionState":           {{"verified", "已验签", "Verified"}, {"tested", "已测试", "Tested"}, {"approved", "已批准", "Approved"}, {"deprecated", "不再新用", "Deprecated"}, {"revoked", "已吊销", "Revoked"}},
+	"PluginVersionTestState":       {{"none", "未测试", "Not tested"}, {"queued", "排队中", "Queued"}, {"running", "测试中", "Running"}, {"done", "已完成", "Done"}, {"lost", "未完成", "Lost"}},
 	"PluginAssignmentState":        {{"active", "生效中", "Active"}, {"ended", "已结束", "Ended"}},
 	"PluginAssignmentMode":         {{"shadow", "旁路", "Shadow"}, {"pilot", "试点", "Pilot"}, {"full", "全量", "Full"}},
 	"PluginAssignmentPreviousMode": {{"none", "无", "None"}, {"shadow", "旁路", "Shadow"}, {"pilot", "试点", "Pilot"}, {"full", "全量", "Full"}},

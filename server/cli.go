@@ -42,6 +42,7 @@ type Commands struct {
 	Demo            func(ctx context.Context, c Console, cfg DemoConfig) error
 	Verify          func(ctx context.Context, c Console, db Database) error
 	Copy            func(ctx context.Context, c Console, cfg CopyConfig) error
+	Doctor          func(ctx context.Context, c Console, cfg DoctorConfig) error
 	TokenCreate     func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenList       func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenRevoke     func(ctx context.Context, c Console, cfg TokenConfig) error

@@ -18,7 +18,7 @@ import (
 // AllCommands are the commands of the product.
 func AllCommands() Commands {
 	return Commands{
-		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase,
+		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase, Doctor: doctor,
 		TokenCreate: tokenCreate, TokenList: tokenList, TokenRevoke: tokenRevoke,
 		StandardVectors: standardVectors, ProcessCheck: processCheck, ProcessConvert: processConvert,
 		Plugin: pluginTools(),
@@ -97,6 +97,9 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 		Name: "spms_graphql_errors_total", Help: "Errors told to GraphQL clients, by code.",
 	}, []string{"code"})
 	s.Metrics().MustRegister(told)
+	if h.figures != nil {
+		s.Metrics().MustRegister(h.figures)
+	}
 	who := identity{house: h, auth: auth}
 	page := graphiql.Handler(graphiql.Options{
 		Endpoint: "/graphql", Title: "OpenSPMS", Query: firstQuery, Headers: `{"` + PersonHeader + `": "` + demoAdmin + `"}`,

@@ -34,6 +34,7 @@ type House struct {
 	Log          *slog.Logger
 
 	plugins *pluginhost.Host // nil: no plugin is started
+	figures *pluginMetrics   // likewise
 }
 
 // OpenHouse opens the database of url and the rooms over it. Its tables must be
@@ -58,6 +59,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 
 // Close ends the plugins and closes the database.
 func (h *House) Close() error {
+	h.Innovation.Close()
 	if h.plugins != nil {
 		_ = h.plugins.Close() // it never fails
 	}

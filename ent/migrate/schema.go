@@ -1324,12 +1324,26 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "digest", Type: field.TypeString, Unique: true},
 		{Name: "content", Type: field.TypeBytes},
+		{Name: "size", Type: field.TypeInt, Default: 0},
+		{Name: "stored_by", Type: field.TypeString, Default: ""},
 	}
 	// PluginArtifactsTable holds the schema information for the "plugin_artifacts" table.
 	PluginArtifactsTable = &schema.Table{
 		Name:       "plugin_artifacts",
 		Columns:    PluginArtifactsColumns,
 		PrimaryKey: []*schema.Column{PluginArtifactsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pluginartifact_stored_by",
+				Unique:  false,
+				Columns: []*schema.Column{PluginArtifactsColumns[5]},
+			},
+			{
+				Name:    "pluginartifact_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{PluginArtifactsColumns[1]},
+			},
+		},
 	}
 	// PluginAssignmentsColumns holds the columns for the "plugin_assignments" table.
 	PluginAssignmentsColumns = []*schema.Column{
@@ -1530,6 +1544,11 @@ var (
 		{Name: "key_id", Type: field.TypeString},
 		{Name: "size", Type: field.TypeInt},
 		{Name: "uploaded_by", Type: field.TypeString},
+		{Name: "dev", Type: field.TypeBool, Default: false},
+		{Name: "test_state", Type: field.TypeEnum, Enums: []string{"none", "queued", "running", "done", "lost"}, Default: "none"},
+		{Name: "test_input", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "test_lease_until", Type: field.TypeTime},
+		{Name: "test_attempt", Type: field.TypeInt, Default: 0},
 		{Name: "conforms", Type: field.TypeBool, Default: false},
 		{Name: "report", Type: field.TypeString, Size: 2147483647, Default: ""},
 		{Name: "isolation", Type: field.TypeJSON},
@@ -1549,13 +1568,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "plugin_versions_regions_region",
-				Columns:    []*schema.Column{PluginVersionsColumns[22]},
+				Columns:    []*schema.Column{PluginVersionsColumns[27]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_versions_plugins_plugin",
-				Columns:    []*schema.Column{PluginVersionsColumns[23]},
+				Columns:    []*schema.Column{PluginVersionsColumns[28]},
 				RefColumns: []*schema.Column{PluginsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1574,17 +1593,22 @@ var (
 			{
 				Name:    "pluginversion_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginVersionsColumns[22]},
+				Columns: []*schema.Column{PluginVersionsColumns[27]},
 			},
 			{
 				Name:    "pluginversion_plugin_id_version",
 				Unique:  true,
-				Columns: []*schema.Column{PluginVersionsColumns[23], PluginVersionsColumns[3]},
+				Columns: []*schema.Column{PluginVersionsColumns[28], PluginVersionsColumns[3]},
 			},
 			{
 				Name:    "pluginversion_state",
 				Unique:  false,
 				Columns: []*schema.Column{PluginVersionsColumns[5]},
+			},
+			{
+				Name:    "pluginversion_test_state_test_lease_until",
+				Unique:  false,
+				Columns: []*schema.Column{PluginVersionsColumns[15], PluginVersionsColumns[17]},
 			},
 		},
 	}

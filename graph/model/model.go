@@ -230,13 +230,19 @@ type PluginStatus struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Digest  string `json:"digest"`
-	// stopped, starting, ready, backoff or quarantined.
+	// stopped, ready, backoff, open (the breaker refuses calls for a pause) or quarantined.
 	State string `json:"state"`
 	// What keeps it apart from everything else.
 	Isolation []string `json:"isolation"`
-	Crashes   int      `json:"crashes"`
-	Calls     int      `json:"calls"`
-	Failures  int      `json:"failures"`
+	// What of that could not be had on this machine, each as LAYER: cause.
+	Missing  []string `json:"missing"`
+	Crashes  int      `json:"crashes"`
+	Calls    int      `json:"calls"`
+	Failures int      `json:"failures"`
+	// Calls that it works on now.
+	InFlight int `json:"inFlight"`
+	// Memory of its process, in bytes; 0 when it does not run or this system does not tell.
+	MemoryBytes float64 `json:"memoryBytes"`
 	// How its latest process ended.
 	LastExit string `json:"lastExit"`
 	// The last lines that it logged.

@@ -53,6 +53,7 @@ type Unit struct {
 	subject string
 	region  string
 	detail  map[string]any
+	quiet   bool
 }
 
 // maxKey is the longest idempotency key, in bytes.
@@ -140,6 +141,12 @@ func (u *Unit) Note(key string, value any) {
 	u.detail[key] = value
 }
 
+// Recorded says that the rows which the command writes are themselves the record of who
+// did what and when, so that an audit row would only repeat them: it is left out, unless
+// something is noted, or a key has to be answered for. Only the house's own work at
+// scale is recorded so, never what a person decides.
+func (u *Unit) Recorded() { u.quiet = true }
+
 // Changed tells subscribers of a changed row once the command is on disk.
 func (u *Unit) Changed(c store.Change) { u.Publish(u.store, c) }
 
@@ -193,6 +200,9 @@ func seal(ctx context.Context, u *Unit, c Command, hash string, result any) erro
 		if err != nil {
 			return fmt.Errorf("keep the answer: %w", err)
 		}
+	}
+	if u.quiet && c.Key == "" && len(u.detail) == 0 {
+		return nil
 	}
 	return audit(ctx, u, c, hash, auditentry.OutcomeApplied, "")
 }

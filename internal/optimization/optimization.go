@@ -41,6 +41,7 @@ type Host interface {
 type Options struct {
 	Host     Host
 	Artifact func(ctx context.Context, v *ent.PluginVersion) (pluginhost.Artifact, error) // fetches and verifies
+	Usable   func(v *ent.PluginVersion, regionPath string) bool                           // may be put to work there; nil: what is approved
 }
 
 // Room lets strategies propose. It is safe for concurrent use.
@@ -52,6 +53,9 @@ type Room struct {
 
 // New returns the room. Without a host nothing that is asked for is run here.
 func New(door *command.Door, definitions *definition.Room, o Options) *Room {
+	if o.Usable == nil {
+		o.Usable = func(v *ent.PluginVersion, _ string) bool { return v.State == pluginversion.StateApproved }
+	}
 	return &Room{door: door, definitions: definitions, o: o}
 }
 
@@ -85,7 +89,7 @@ func (r *Room) ProposeChanges(ctx context.Context, in ProposeChanges) (string, e
 		if err := u.Require(access.Optimize, reg.RegionPath); err != nil {
 			return "", err
 		}
-		strategy, base, err := chosen(ctx, u, in)
+		strategy, base, err := r.chosen(ctx, u, in, reg.RegionPath)
 		if err != nil {
 			return "", err
 		}
@@ -143,7 +147,7 @@ func (r *Room) Replay(ctx context.Context, in ReplayOptimization) (string, error
 }
 
 // chosen reads the strategy and the process version that a run is asked for.
-func chosen(ctx context.Context, u *command.Unit, in ProposeChanges) (*ent.PluginVersion, *ent.ProcessVersion, error) {
+func (r *Room) chosen(ctx context.Context, u *command.Unit, in ProposeChanges, regionPath string) (*ent.PluginVersion, *ent.ProcessVersion, error) {
 	q := u.PluginVersion.Query()
 	if name, version, ok := strings.Cut(in.StrategyID, "@"); ok {
 		q.Where(pluginversion.HasPluginWith(plugin.Name(name)), pluginversion.Version(version))
@@ -154,7 +158,7 @@ func chosen(ctx context.Context, u *command.Unit, in ProposeChanges) (*ent.Plugi
 	if err != nil {
 		return nil, nil, notFound(err, "PLUGIN_VERSION_NOT_FOUND", in.StrategyID, "strategyID")
 	}
-	if strategy.State != pluginversion.StateApproved {
+	if !r.o.Usable(strategy, regionPath) {
 		return nil, nil, fault.E(fault.Precondition, "PLUGIN_VERSION_STATE", fault.P("want", "approved"), fault.P("have", string(strategy.State))).At("input", "strategyID")
 	}
 	if !slices.Contains(strategy.Kinds, "strategy") {

@@ -229,9 +229,13 @@ CREATE INDEX `plugin_region_path` ON `plugins` (`region_path`);
 -- Create index "plugin_region_id" to table: "plugins"
 CREATE INDEX `plugin_region_id` ON `plugins` (`region_id`);
 -- Create "plugin_artifacts" table
-CREATE TABLE `plugin_artifacts` (`id` text NOT NULL, `created_at` datetime NOT NULL, `digest` text NOT NULL, `content` blob NOT NULL, PRIMARY KEY (`id`));
+CREATE TABLE `plugin_artifacts` (`id` text NOT NULL, `created_at` datetime NOT NULL, `digest` text NOT NULL, `content` blob NOT NULL, `size` integer NOT NULL DEFAULT (0), `stored_by` text NOT NULL DEFAULT (''), PRIMARY KEY (`id`));
 -- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
 CREATE UNIQUE INDEX `plugin_artifacts_digest_key` ON `plugin_artifacts` (`digest`);
+-- Create index "pluginartifact_stored_by" to table: "plugin_artifacts"
+CREATE INDEX `pluginartifact_stored_by` ON `plugin_artifacts` (`stored_by`);
+-- Create index "pluginartifact_created_at" to table: "plugin_artifacts"
+CREATE INDEX `pluginartifact_created_at` ON `plugin_artifacts` (`created_at`);
 -- Create "plugin_assignments" table
 CREATE TABLE `plugin_assignments` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `topic` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('active'), `mode` text NOT NULL, `share_permille` integer NOT NULL DEFAULT (1000), `cohort` text NOT NULL DEFAULT (''), `config` text NOT NULL DEFAULT ('{}'), `inputs` json NOT NULL, `outputs` json NOT NULL, `generation` integer NOT NULL, `previous_version_id` text NOT NULL DEFAULT (''), `previous_config` text NOT NULL DEFAULT (''), `previous_mode` text NOT NULL DEFAULT ('none'), `fallback` text NOT NULL DEFAULT ('human'), `fallback_role` text NOT NULL DEFAULT (''), `attempts` integer NOT NULL DEFAULT (3), `timeout_seconds` integer NOT NULL DEFAULT (30), `concurrency` integer NOT NULL DEFAULT (8), `guard_permille` integer NOT NULL DEFAULT (200), `guard_runs` integer NOT NULL DEFAULT (20), `assigned_by` text NOT NULL, `reason` text NOT NULL DEFAULT (''), `changed_at` datetime NOT NULL, `ended_at` datetime NULL, `region_id` text NOT NULL, `plugin_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_assignments_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugin_versions_version` FOREIGN KEY (`version_id`) REFERENCES `plugin_versions` (`id`) ON DELETE NO ACTION);
 -- Create index "pluginassignment_region_path" to table: "plugin_assignments"
@@ -259,7 +263,7 @@ CREATE INDEX `pluginrun_case_id` ON `plugin_runs` (`case_id`);
 -- Create index "pluginrun_version_id" to table: "plugin_runs"
 CREATE INDEX `pluginrun_version_id` ON `plugin_runs` (`version_id`);
 -- Create "plugin_versions" table
-CREATE TABLE `plugin_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `version` text NOT NULL, `digest` text NOT NULL, `state` text NOT NULL DEFAULT ('verified'), `kinds` json NOT NULL, `topics` json NOT NULL, `attributes` json NOT NULL, `config_schema` text NOT NULL DEFAULT (''), `manifest` text NOT NULL, `key_id` text NOT NULL, `size` integer NOT NULL, `uploaded_by` text NOT NULL, `conforms` bool NOT NULL DEFAULT (false), `report` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `tested_at` datetime NULL, `tested_by` text NOT NULL DEFAULT (''), `approved_by` text NOT NULL DEFAULT (''), `approved_at` datetime NULL, `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `plugin_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_versions_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION);
+CREATE TABLE `plugin_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `version` text NOT NULL, `digest` text NOT NULL, `state` text NOT NULL DEFAULT ('verified'), `kinds` json NOT NULL, `topics` json NOT NULL, `attributes` json NOT NULL, `config_schema` text NOT NULL DEFAULT (''), `manifest` text NOT NULL, `key_id` text NOT NULL, `size` integer NOT NULL, `uploaded_by` text NOT NULL, `dev` bool NOT NULL DEFAULT (false), `test_state` text NOT NULL DEFAULT ('none'), `test_input` text NOT NULL DEFAULT (''), `test_lease_until` datetime NOT NULL, `test_attempt` integer NOT NULL DEFAULT (0), `conforms` bool NOT NULL DEFAULT (false), `report` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `tested_at` datetime NULL, `tested_by` text NOT NULL DEFAULT (''), `approved_by` text NOT NULL DEFAULT (''), `approved_at` datetime NULL, `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `plugin_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_versions_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION);
 -- Create index "plugin_versions_digest_key" to table: "plugin_versions"
 CREATE UNIQUE INDEX `plugin_versions_digest_key` ON `plugin_versions` (`digest`);
 -- Create index "pluginversion_region_path" to table: "plugin_versions"
@@ -270,6 +274,8 @@ CREATE INDEX `pluginversion_region_id` ON `plugin_versions` (`region_id`);
 CREATE UNIQUE INDEX `pluginversion_plugin_id_version` ON `plugin_versions` (`plugin_id`, `version`);
 -- Create index "pluginversion_state" to table: "plugin_versions"
 CREATE INDEX `pluginversion_state` ON `plugin_versions` (`state`);
+-- Create index "pluginversion_test_state_test_lease_until" to table: "plugin_versions"
+CREATE INDEX `pluginversion_test_state_test_lease_until` ON `plugin_versions` (`test_state`, `test_lease_until`);
 -- Create "pools" table
 CREATE TABLE `pools` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `code` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `role` text NOT NULL, `size` integer NOT NULL, `calendar_code` text NOT NULL, `finish_over` bool NOT NULL DEFAULT (false), `cost_per_hour_fen` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `pools_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
 -- Create index "pools_code_key" to table: "pools"
