@@ -85,7 +85,7 @@ func (h *House) RunPlugins(ctx context.Context) {
 			shipped, err = h.Innovation.Ship(ctx)
 			failed("enter the plugins of the product into the catalog", err)
 		}
-		called, err := h.Innovation.Begin(ctx)
+		called, err := h.Innovation.Launch(ctx)
 		failed("let plugins work", err)
 		_, waiting := h.Innovation.TryWaiting(ctx)
 		failed("test plugins", waiting)

@@ -58,7 +58,7 @@ type workshop struct {
 	url string
 }
 
-func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
+func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server.PluginConfig)) *workshop {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ws") // short: sockets have short names
 	if err != nil {
@@ -90,7 +90,11 @@ func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
 	}
 	limits := pluginhost.DefaultLimits()
 	limits.Grace = 200 * time.Millisecond
-	if err := h.OpenPlugins(server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}); err != nil {
+	c := server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}
+	for _, f := range change {
+		f(&c)
+	}
+	if err := h.OpenPlugins(c); err != nil {
 		t.Fatalf("OpenPlugins() = %v", err)
 	}
 	if ok, err := h.Innovation.Ship(t.Context()); !ok || err != nil {

@@ -152,6 +152,7 @@ func TestShippedConform(t *testing.T) {
 	for _, p := range builtin.All() {
 		ref := p.Name + "@" + p.Version
 		w.must("demo-admin", "testPlugin", fmt.Sprintf(`versionID: %q`, ref))
+		w.tested(p.Name)
 		got := w.get("ha-admin", fmt.Sprintf(`{ plugin(name: %q) { versions(first: 10) { totalCount edges { node { state conforms report keyID isolation } } } } }`, p.Name), "plugin", "versions")
 		if text := fmt.Sprint(got); !strings.Contains(text, "conforms:true") || !strings.Contains(text, "state:approved") || !strings.Contains(text, "totalCount:1") {
 			t.Errorf("%s: %s, want one version, approved, that conforms", ref, text)

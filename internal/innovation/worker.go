@@ -103,20 +103,20 @@ func (h *hands) errors() error {
 // number of nodes may do so at the same time: each task is lent to one. A task whose
 // module fails in a way of the server's own is tried again later; the others are done.
 func (r *Room) Tick(ctx context.Context) (int, error) {
-	called, err := r.Begin(ctx)
+	called, err := r.Launch(ctx)
 	r.hands.open.Wait()
 	return called, errors.Join(err, r.hands.errors())
 }
 
-// Freed tells when a module that Begin has called is done.
+// Freed tells when a module that Launch has called is done.
 func (r *Room) Freed() <-chan struct{} { return r.hands.freed }
 
 // Wait waits until no module works here.
 func (r *Room) Wait() { r.hands.open.Wait() }
 
-// Begin is Tick without waiting: what is slow in one region keeps nobody else from
+// Launch is Tick without waiting: what is slow in one region keeps nobody else from
 // beginning. Runs that have failed since are told by the next call.
-func (r *Room) Begin(ctx context.Context) (int, error) {
+func (r *Room) Launch(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("plugin"))
 	active, err := r.door.Store.Client().PluginAssignment.Query().
 		Where(pluginassignment.StateEQ(pluginassignment.StateActive), pluginassignment.TopicNEQ("")).WithVersion().All(ctx)
