@@ -72,6 +72,17 @@ func (h *hands) full(assignment string, places int) bool {
 	return h.busy[assignment] >= places
 }
 
+// places is how many places some assignments have left.
+func (h *hands) places(list []*ent.PluginAssignment) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, a := range list {
+		n += max(a.Concurrency-h.busy[a.ID], 0)
+	}
+	return n
+}
+
 // release lets go of a task.
 func (h *hands) release(assignment, task string, err error) {
 	h.mu.Lock()
@@ -190,12 +201,17 @@ const workerName = "plugins"
 // find takes those tasks of a topic in hand that modules are to do now, at most atOnce,
 // also of an answer with an error.
 func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignment) ([]*errand, error) {
+	free := r.hands.places(list)
+	if free == 0 {
+		return nil, nil
+	}
 	now := r.door.Clock.Now()
 	var out []*errand
 	var last *ent.Task
+	size := min(max(4*free, 32), pageSize) // a place that has become free is no reason to read everything
 	for range maxPages {
 		q := r.door.Store.Client().Task.Query().Where(task.Topic(topic), task.KindEQ(task.KindService), task.StateEQ(task.StateCreated), task.LeaseUntilLTE(now)).
-			Order(task.ByDueOrder(), task.ByID()).Limit(pageSize).WithCase()
+			Order(task.ByDueOrder(), task.ByID()).Limit(size).WithCase()
 		if last != nil {
 			q.Where(task.Or(task.DueOrderGT(last.DueOrder), task.And(task.DueOrder(last.DueOrder), task.IDGT(last.ID))))
 		}
@@ -224,9 +240,10 @@ func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignm
 				return out, nil
 			}
 		}
-		if len(page) < pageSize {
+		if len(page) < size {
 			break
 		}
+		size = min(2*size, pageSize)
 	}
 	return out, nil
 }
