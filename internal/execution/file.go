@@ -49,6 +49,7 @@ type file struct {
 	failed  []*ent.FailureCreate   // failures raised
 	actions []*ent.TaskActionCreate
 	reason  string // why the case goes back a stage
+	unasked bool   // nobody waits for the case any more: its end is told to nobody
 
 	retrying backOff // of the failure that is tried again in this command
 
@@ -61,6 +62,7 @@ type stored struct {
 	NextScope int            `json:"nextScope"`
 	NextTimer int            `json:"nextTimer"`
 	Scopes    []engine.Scope `json:"scopes,omitempty"`
+	Outcome   string         `json:"outcome,omitempty"` // the last end event reached, while other tokens go on
 }
 
 // open loads a case for a change: visible to the viewer, locked, with its model.
@@ -149,7 +151,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 		}
 	}
 	f.state = engine.State{
-		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes,
+		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes, Outcome: kept.Outcome,
 		Variables: f.row.Variables,
 	}
 	f.attributes = f.indexed(f.row.Variables)
@@ -278,7 +280,7 @@ func (f *file) stay(t engine.Token) model.Stay {
 }
 
 func (f *file) saveCase(ctx context.Context) error {
-	kept, err := json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+	kept, err := json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes, f.state.Outcome})
 	if err != nil {
 		return err
 	}

@@ -251,6 +251,9 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || !ok {
 		return err
 	}
+	if again, err := r.askedAgain(ctx, u, called); err != nil || again {
+		return err
+	}
 	c, err := r.definitions.Compiled(ctx, u.Client, called.VersionID)
 	if err != nil {
 		return err
@@ -264,6 +267,31 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 		return err
 	}
 	return f.save(ctx)
+}
+
+// askedAgain reports whether the token that called a case has called another one since,
+// so that it does not wait for this one any more: that one runs, or is about to.
+func (r *Room) askedAgain(ctx context.Context, u *command.Unit, called *ent.ServiceCase) (bool, error) {
+	ctx = access.Elevated(ctx)
+	runs, err := u.ServiceCase.Query().Where(servicecase.CallerID(*called.CallerID), servicecase.CallerToken(called.CallerToken),
+		servicecase.StateEQ(servicecase.StateActive), servicecase.IDNEQ(called.ID)).Exist(ctx)
+	if err != nil || runs {
+		return runs, err
+	}
+	rows, err := u.Job.Query().Where(job.Kind(callNote), job.StateEQ(job.StateReady)).All(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the notes of calls: %w", err)
+	}
+	for _, row := range rows {
+		var n note
+		if err := json.Unmarshal(row.Args, &n); err != nil {
+			return false, fmt.Errorf("read a note: %w", err)
+		}
+		if n.CaseID == *called.CallerID && n.Token == called.CallerToken {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // errorOf is the error that a case has ended with, if it has.
@@ -289,10 +317,11 @@ func shared(from, to *model.Model, vars map[string]any) map[string]any {
 	return out
 }
 
-// uncall cancels the case that an interrupted call activity had started.
+// uncall cancels the case that an interrupted call activity had started. Nobody waits
+// for it, so that its end is told to nobody.
 func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 	id, err := u.ServiceCase.Query().Where(servicecase.CallerID(n.CaseID), servicecase.CallerToken(n.Token), servicecase.StateEQ(servicecase.StateActive)).
-		FirstID(access.Elevated(ctx))
+		Order(servicecase.ByCreatedAt(), servicecase.ByID()).FirstID(access.Elevated(ctx)) // the longest running: a later one may be there already
 	if ent.IsNotFound(err) {
 		return nil
 	}
@@ -303,6 +332,7 @@ func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || f.row.State != servicecase.StateActive {
 		return err
 	}
+	f.unasked = true
 	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: "call interrupted"}); err != nil {
 		return err
 	}

@@ -231,7 +231,7 @@ func (f *file) end(ctx context.Context, state servicecase.State, outcome string)
 	if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
 		return err
 	}
-	if f.row.CallerID != nil {
+	if f.row.CallerID != nil && !f.unasked {
 		if err := f.leave(ctx, answerNote, note{CaseID: f.row.ID}); err != nil {
 			return err
 		}
