@@ -142,12 +142,15 @@ func (f *seedCmd) Run(c call) error {
 	return run(c, "seed", c.commands.Seed, db, err)
 }
 
-type verifyCmd struct{ databaseFlags }
+type verifyCmd struct {
+	databaseFlags
+	AtRest bool `help:"Also refuse what has been due for a minute and is not done; for a database whose server has run until now. 同时检查到期未执行的事项。"`
+}
 
 // Run of verify.
 func (f *verifyCmd) Run(c call) error {
 	db, err := f.config()
-	return run(c, "verify", c.commands.Verify, db, err)
+	return run(c, "verify", c.commands.Verify, VerifyConfig{db, f.AtRest}, err)
 }
 
 type copyCmd struct {
