@@ -37,7 +37,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		return errors.Join(err, s.read.Close(), s.write.Close())
 	}
 	s.reads = s.read
-	s.writer = newTxWriter(s.write, s.dialect, &s.statements)
+	s.writer = newTxWriter(s.write, s.dialect, &s.statements, &s.commits)
 	go s.listen(ctx, cfg)
 	return nil
 }
@@ -50,6 +50,7 @@ const poolSize = 16
 // server shares its fsyncs between connections by itself.
 type txWriter struct {
 	db      *sql.DB
+	commits *commits
 	dialect string
 	clients sync.Pool // of *boundClient: making one costs more than a statement
 }
@@ -68,8 +69,8 @@ func (b *boundClient) QueryContext(ctx context.Context, query string, args ...an
 	return b.tx.QueryContext(ctx, query, args...)
 }
 
-func newTxWriter(db *sql.DB, name string, n *atomic.Int64) *txWriter {
-	w := &txWriter{db: db, dialect: name}
+func newTxWriter(db *sql.DB, name string, n *atomic.Int64, c *commits) *txWriter {
+	w := &txWriter{db: db, dialect: name, commits: c}
 	w.clients.New = func() any {
 		b := &boundClient{}
 		b.client = newTxClient(name, counted{b, n})
@@ -104,7 +105,7 @@ func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *
 		_ = sqlTx.Rollback()
 		return err
 	}
-	if err := sqlTx.Commit(); err != nil {
+	if err := w.commits.do(sqlTx.Commit); err != nil {
 		return unavailable(err)
 	}
 	for _, h := range tx.hooks {

@@ -68,7 +68,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(4)
 	s.reads = onPool(s.read)
-	s.writer = newGroupWriter(conn, s.dialect, &s.statements)
+	s.writer = newGroupWriter(conn, s.dialect, &s.statements, &s.commits)
 	return nil
 }
 
@@ -91,6 +91,7 @@ func older(a, b string) bool {
 // its savepoint and harms no other; a failed COMMIT fails the whole batch.
 type groupWriter struct {
 	conn    *sql.Conn
+	commits *commits
 	kept    *prepared
 	client  *ent.Client // bound to conn: every command writes through it
 	dialect string
@@ -108,9 +109,9 @@ type pending struct {
 	err   error
 }
 
-func newGroupWriter(conn *sql.Conn, name string, n *atomic.Int64) *groupWriter {
+func newGroupWriter(conn *sql.Conn, name string, n *atomic.Int64, c *commits) *groupWriter {
 	kept := onConn(conn)
-	w := &groupWriter{conn: conn, kept: kept, client: newTxClient(name, counted{kept, n}), dialect: name, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	w := &groupWriter{conn: conn, commits: c, kept: kept, client: newTxClient(name, counted{kept, n}), dialect: name, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -174,7 +175,7 @@ func (w *groupWriter) commit(batch []*pending) {
 	for _, p := range batch {
 		p.err = w.apply(ctx, p)
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
+	if err := w.commits.do(func() error { return w.exec(ctx, "COMMIT") }); err != nil {
 		_ = w.exec(ctx, "ROLLBACK")
 		w.fail(batch, err)
 		return

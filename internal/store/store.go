@@ -28,6 +28,7 @@ type Store struct {
 	write   *sql.DB
 	client  *ent.Client
 	writer  writer
+	commits commits
 	broker  *broker
 	stop    context.CancelFunc
 	log     *slog.Logger
@@ -40,6 +41,22 @@ type writer interface {
 	run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error
 	close()
 }
+
+// commits makes the commits of a writer, with what a test wants to happen to them.
+type commits struct {
+	around atomic.Pointer[func(commit func() error) error]
+}
+
+func (c *commits) do(commit func() error) error {
+	if f := c.around.Load(); f != nil {
+		return (*f)(commit)
+	}
+	return commit()
+}
+
+// Interfere lets f make every commit from now on. It is there for tests of what a
+// commit leaves behind that fails, or succeeds and is reported as failed.
+func (s *Store) Interfere(f func(commit func() error) error) { s.commits.around.Store(&f) }
 
 // Tx is the write side inside one command. Its client reads what the command
 // has written so far; hooks run when the commit has succeeded, and never else.
