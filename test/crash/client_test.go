@@ -54,6 +54,7 @@ type client struct {
 	entrance *entrance
 	journal  *journal
 	rng      *rand.Rand
+	patience time.Duration
 	cases    int
 	acked    []acknowledged
 	again    int                  // how many acknowledged mutations it has sent again
@@ -182,7 +183,7 @@ func (c *client) repeat(ctx context.Context) error {
 // "not now" is asked again.
 func (c *client) insist(ctx context.Context, s send) (string, error) {
 	var last error
-	for attempt, began := 0, time.Now(); time.Since(began) < patience; attempt++ {
+	for attempt, began := 0, time.Now(); time.Since(began) < c.patience; attempt++ {
 		door, err := c.entrance.open(ctx)
 		if err != nil {
 			return "", err
@@ -207,10 +208,11 @@ func (c *client) insist(ctx context.Context, s send) (string, error) {
 			c.entrance.gone(door)
 		}
 	}
-	return "", fmt.Errorf("key %s has no answer after %v: %w", s.key, patience, last)
+	return "", fmt.Errorf("key %s has no answer after %v: %w", s.key, c.patience, last)
 }
 
-// patience is how long a client asks, or waits for what the product does by itself.
+// patience is how long a client asks, or waits for what the product does by itself;
+// unless it has less.
 const patience = 2 * time.Minute
 
 // ready reports whether an answer to a question about a case is what is waited for.
@@ -242,7 +244,7 @@ func (c *client) until(ctx context.Context, number string, is ready) (map[string
 	if err != nil {
 		return nil, err
 	}
-	for began := time.Now(); time.Since(began) < patience; {
+	for began := time.Now(); time.Since(began) < c.patience; {
 		door, err := c.entrance.current(ctx)
 		if err != nil {
 			return nil, err
@@ -259,7 +261,7 @@ func (c *client) until(ctx context.Context, number string, is ready) (map[string
 			return nil, ctx.Err()
 		}
 	}
-	return nil, fmt.Errorf("case %s does not come on in %v", number, patience)
+	return nil, fmt.Errorf("case %s does not come on in %v", number, c.patience)
 }
 
 // nodes are the nodes of a list in an answer.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,7 +99,7 @@ func (d *disk) cut() error {
 func (d *disk) back() error { return errors.Join(d.unmount(), d.mount()) }
 
 // cutPower lets clients work on SQLite on a disk of which the power is cut again and again.
-func cutPower(t *testing.T, binary string, seed uint64, cuts int, env ...string) *run {
+func cutPower(t *testing.T, binary string, seed uint64, cuts int, patience time.Duration, env ...string) (*run, error) {
 	t.Helper()
 	d := newDisk(t)
 	body, err := os.ReadFile(strings.TrimPrefix(storetest.SQLiteURL(t), "sqlite:"))
@@ -111,13 +112,16 @@ func cutPower(t *testing.T, binary string, seed uint64, cuts int, env ...string)
 	}
 	r := newRun(t, binary, "sqlite:"+path, seed)
 	r.program.env = env
+	for _, c := range append(slices.Clone(r.clients), r.workers...) {
+		c.patience = patience
+	}
 	t.Cleanup(func() { // before the disk is unmounted
 		if r.server != nil && r.server.cmd.ProcessState == nil {
 			_ = r.kill()
 		}
 	})
 	syscall.Sync()
-	r.strike(func(ctx context.Context) error {
+	return r, r.struck(func(ctx context.Context) error {
 		return r.spread(ctx, cuts, func(ctx context.Context) error {
 			if err := d.cut(); err != nil {
 				return err
@@ -131,14 +135,16 @@ func cutPower(t *testing.T, binary string, seed uint64, cuts int, env ...string)
 			return r.admit(ctx)
 		})
 	})
-	return r
 }
 
 // TestPowerCut cuts the power of the disk under SQLite, again and again: what was
 // acknowledged had been synced, so that it is there.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	r := cutPower(t, whole(t), 20260308, min(blows(t, 5), 100))
+	r, err := cutPower(t, whole(t), 20260308, min(blows(t, 5), 100), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("ready after a power cut in %v at most", longest(r.recovery))
 	for _, f := range r.compare() {
 		t.Errorf("%s: %s: %s", f.kind, f.key, f.detail)
@@ -150,7 +156,11 @@ func TestPowerCut(t *testing.T) {
 // and expects lost work, or a database that is no longer whole.
 func TestPowerCutFindsLazySync(t *testing.T) {
 	t.Parallel()
-	r := cutPower(t, unfaithful(t), 1, 3, breakSync)
+	r, err := cutPower(t, unfaithful(t), 1, 2, 15*time.Second, breakSync)
+	if err != nil {
+		t.Logf("after power cuts without sync the clients find no whole database: %v", err)
+		return
+	}
 	kinds := map[string]int{}
 	for _, f := range r.compare() {
 		kinds[f.kind]++

@@ -74,7 +74,7 @@ func newRun(t *testing.T, binary, url string, seed uint64) *run {
 		t.Cleanup(func() { j.file.Close() })
 		at := places[i%len(places)]
 		c := &client{
-			name: name, place: at.name, region: at.region, entrance: r.entrance, journal: j, retried: map[string]time.Time{}, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
+			name: name, place: at.name, region: at.region, entrance: r.entrance, journal: j, retried: map[string]time.Time{}, patience: patience, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
 		}
 		if i < clientCount {
 			r.clients = append(r.clients, c)
@@ -97,6 +97,14 @@ func (r *run) crash(kills int) {
 // them play their last cases to the end.
 func (r *run) strike(blows func(ctx context.Context) error) {
 	r.t.Helper()
+	if err := r.struck(blows); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// struck is strike for a program that may not survive.
+func (r *run) struck(blows func(ctx context.Context) error) error {
+	r.t.Helper()
 	r.start()
 	working, cancel := context.WithCancel(r.ctx)
 	defer cancel()
@@ -117,13 +125,12 @@ func (r *run) strike(blows func(ctx context.Context) error) {
 	}
 	if err != nil {
 		cancel()
-		r.t.Fatal(errors.Join(err, work.Wait()))
+		home()
+		return errors.Join(err, work.Wait(), workers.Wait())
 	}
 	err = work.Wait()
 	home()
-	if err := errors.Join(err, workers.Wait()); err != nil {
-		r.t.Fatal(err)
-	}
+	return errors.Join(err, workers.Wait())
 }
 
 // spread does something times over, each after some mutations and a little more.
@@ -265,15 +272,21 @@ func (r *run) start() {
 	r.entrance.replace(url)
 }
 
-// must asks what prepares the run.
+// must asks what prepares the run. A program that acknowledges too early may not know yet
+// what it has just been told, so that it is asked for a while.
 func (r *run) must(url, person, operation string, input values) {
 	r.t.Helper()
 	body, err := json.Marshal(input)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	answer, err := post(r.ctx, url, send{person: person, operation: operation, input: body})
-	if err != nil || strings.Contains(answer, `"code"`) {
-		r.t.Fatalf("%s: %s, %v", operation, answer, err)
+	for began := time.Now(); ; {
+		answer, err := post(r.ctx, url, send{person: person, operation: operation, input: body})
+		if err == nil && !strings.Contains(answer, `"code"`) {
+			return
+		}
+		if time.Since(began) > 5*time.Second {
+			r.t.Fatalf("%s: %s, %v", operation, answer, err)
+		}
 	}
 }

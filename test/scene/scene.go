@@ -59,11 +59,11 @@ const (
 	doneMessage = `<bpmn:messageEventDefinition messageRef="m.done"/>`
 )
 
-// Watch counts by a timer, every half hour for a day, while a person has a task.
+// Watch counts by a timer, every two hours for a day, while a person has a task.
 func Watch(key string) string {
 	return document(key, countVariable, "f0:a_watch",
 		node("userTask", "a_watch", "", record, "", "f1:e")+
-			node("boundaryEvent", "b_look", `attachedToRef="a_watch" cancelActivity="false"`, "", timer("timeCycle", "R48/PT30M"), "f2:n_look")+
+			node("boundaryEvent", "b_look", `attachedToRef="a_watch" cancelActivity="false"`, "", timer("timeCycle", "R12/PT2H"), "f2:n_look")+
 			node("scriptTask", "n_look", `scriptFormat="CEL"`, `<spms:result variable="n.count"/>`, `<bpmn:script>n.count + 1</bpmn:script>`, "f3:e_look")+
 			node("endEvent", "e_look", "", "", ""))
 }

@@ -254,13 +254,13 @@ func (w *world) order() {
 	case 1:
 		in["processKey"], in["variables"] = "ftth-install", values{"case": values{"plan": "300M", "planMbps": 300}}
 		in["channel"] = "hotline"
-	case 2, 3:
-		in["processKey"], in["variables"] = "enquiry", values{"calc": values{"divisor": w.rand.IntN(3)}}
-	case 4, 5:
-		in["processKey"], in["variables"] = askProcess, values{"case": values{"ref": number}}
-		delete(in, "channel")
-	default:
+	case 2:
 		in["processKey"] = watchProcess
+		delete(in, "channel")
+	case 3, 4:
+		in["processKey"], in["variables"] = "enquiry", values{"calc": values{"divisor": w.rand.IntN(3)}}
+	default:
+		in["processKey"], in["variables"] = askProcess, values{"case": values{"ref": number}}
 		delete(in, "channel")
 	}
 	w.must("zz-agent", "startCase", in)
@@ -318,7 +318,7 @@ func (w *world) complete(t *ent.Task, by, worker string) answer {
 		case len(f.Enum) > 0:
 			filled[f.Variable] = pick(w, f.Enum...)
 		case f.Type == "bool":
-			filled[f.Variable] = w.rand.IntN(4) > 0
+			filled[f.Variable] = w.rand.IntN(10) > 0
 		case f.Type == "int":
 			filled[f.Variable] = w.rand.IntN(11)
 		case f.Type == "double":

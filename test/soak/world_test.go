@@ -97,7 +97,7 @@ func open(t *testing.T, dir string, p plan, people rand.Source) *world {
 	path := filepath.Join(dir, "soak.db")
 	w := &world{
 		t: t, plan: p, url: "sqlite:" + path,
-		rand: rand.New(people), faults: rand.New(rand.NewPCG(uint64(p.seed), 2)),
+		rand: rand.New(rand.NewPCG(0, 1)), faults: rand.New(rand.NewPCG(0, 2)), // of the preparation
 		began: time.Now(), until: time.Now().AddDate(p.years, 0, 0),
 		people: slices.Clone(firstPeople), picture: newPicture(), viewers: map[string]*access.Viewer{}, calm: true,
 		outcome: outcome{done: map[string]int{}, refused: map[string]int{}, failed: map[string]int{}},
@@ -119,6 +119,8 @@ func open(t *testing.T, dir string, p plan, people rand.Source) *world {
 	}
 	w.keys, w.people, w.calm = template.keys, slices.Clone(template.people), false
 	w.outcome.done, w.outcome.asked, w.outcome.failed = map[string]int{}, 0, map[string]int{}
+	w.rand, w.faults, w.viewers = rand.New(people), rand.New(rand.NewPCG(uint64(p.seed), 2)), map[string]*access.Viewer{}
+	w.picture = newPicture()
 	w.start()
 	return w
 }
@@ -173,7 +175,7 @@ func (w *world) fault(kind string) { w.outcome.failed[kind]++ }
 
 // Rhythm of a run.
 const (
-	rush        = 12    // how many act at most before time goes on
+	rush        = 30    // how many act at most before time goes on
 	checkEvery  = 5000  // steps between checks of the invariants of what has changed
 	reportEvery = 50000 // steps between lines in the log
 )
@@ -212,7 +214,7 @@ func (w *world) run() outcome {
 }
 
 // stepsPerRound is about how many steps people and timers make in a round.
-const stepsPerRound = 10
+const stepsPerRound = 16
 
 // rest lets be done what a commit that failed has put off, and checks everything.
 func (w *world) rest() {
