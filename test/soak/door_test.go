@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -40,13 +41,12 @@ func (w *world) ask(person, operation string, input map[string]any) answer {
 	if rooms[operation] == nil || w.rand.IntN(100) < viaGraphQL {
 		send = w.send
 	}
+	w.luck = rand.New(rand.NewPCG(w.faults.Uint64(), 0))
 	first := ""
 	switch w.faults.IntN(100) {
 	case 0: // the client goes away
 		w.fault("client gone")
-		ctx, stop := w.interrupted()
-		send(ctx, person, operation, input)
-		stop()
+		w.interrupt(func(ctx context.Context) { send(ctx, person, operation, input) })
 	case 1: // the answer is lost
 		w.fault("answer lost")
 		if a := send(w.t.Context(), person, operation, input); !a.uncertain() {
@@ -99,7 +99,7 @@ func (w *world) commit(do func() error) error {
 	case w.killed:
 		return errPulled
 	}
-	switch n := w.faults.IntN(1000); {
+	switch n := w.luck.IntN(1000); {
 	case n < 6:
 		w.fault("commit failed")
 		return errPulled

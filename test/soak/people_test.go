@@ -94,14 +94,14 @@ var verbs = []verb{
 		return w.ask("ha-supervisor", "urgeTask", values{"taskID": t.ID, "reason": "请尽快"})
 	}},
 	{"rejectTask", 2, onTask(true)("rejectTask")},
-	{"returnTask", 3, onTask(true)("returnTask")},
+	{"returnTask", 8, onTask(true)("returnTask")},
 	{"delegateTask", 2, toPerson("delegateTask")},
 	{"transferTask", 2, toPerson("transferTask")},
 	{"assignTask", 4, toPerson("assignTask")},
 	{"planTask", 1, func(w *world, t *ent.Task) answer {
 		return w.ask(w.owner(t), "planTask", values{"taskID": t.ID, "priority": w.rand.IntN(101)})
 	}},
-	{"addSigners", 3, func(w *world, t *ent.Task) answer {
+	{"addSigners", 12, func(w *world, t *ent.Task) answer {
 		return w.ask(w.owner(t), "addSigners", values{
 			"taskID": t.ID, "staffIDs": []string{pick(w, w.people...)}, "place": pick(w, "before", "beside", "after"), "mode": pick(w, "all", "any"),
 		})
@@ -138,13 +138,15 @@ var verbs = []verb{
 // fail are the verbs on what has failed.
 var fail = []string{"retryFailure", "skipFailure"}
 
-// load is how many cases run at a time.
+// load is how many cases want something of people at a time; others wait for time.
 const load = 24
 
 // act lets somebody do something.
 func (w *world) act() {
-	p := w.picture
-	if len(p.active) < load/2 || len(p.active) < load && w.rand.IntN(6) == 0 {
+	busy := slices.DeleteFunc(slices.Clone(w.picture.active), func(c *shown) bool {
+		return len(c.open) == 0 && !slices.ContainsFunc(c.tokens, waits)
+	})
+	if len(busy) < load/2 || len(busy) < load && w.rand.IntN(6) == 0 {
 		w.order()
 		return
 	}
@@ -152,11 +154,9 @@ func (w *world) act() {
 		w.shift()
 		return
 	}
-	c := pick(w, p.active...)
+	c := pick(w, busy...)
 	if len(c.open) == 0 {
-		if slices.ContainsFunc(c.tokens, waits) || w.rand.IntN(20) == 0 {
-			w.done("sendMessage", message(w, &ent.Task{CaseID: c.id}))
-		}
+		w.done("sendMessage", message(w, &ent.Task{CaseID: c.id}))
 		return
 	}
 	t := pick(w, c.open...)
@@ -173,7 +173,7 @@ func (w *world) done(name string, a answer) {
 
 // choose picks what to do with a task, mostly something that its state admits.
 func (w *world) choose(t *ent.Task) verb {
-	if w.rand.IntN(12) > 0 {
+	if w.rand.IntN(6) > 0 {
 		switch {
 		case t.Kind == task.KindService:
 			return named("completeTask")

@@ -41,6 +41,7 @@ type world struct {
 	viewers map[string]*access.Viewer
 	rand    *rand.Rand // what people do
 	faults  *rand.Rand // what fails, apart: the same seed does the same
+	luck    *rand.Rand // of the commits of one request
 	until   time.Time
 	began   time.Time
 	cases   int // started
@@ -323,14 +324,10 @@ func only(err error, code string) bool {
 
 // tick lets the product do what time brings; sometimes it is interrupted first.
 func (w *world) tick() error {
+	w.luck = rand.New(rand.NewPCG(w.faults.Uint64(), 0))
 	if w.faults.IntN(20) == 0 {
 		w.fault("tick interrupted")
-		ctx, stop := w.interrupted()
-		_ = w.house.Tick(ctx)
-		stop()
-		if w.killed {
-			return errPulled
-		}
+		w.interrupt(func(ctx context.Context) { _ = w.house.Tick(ctx) })
 	}
 	return w.house.Tick(w.t.Context())
 }
@@ -389,11 +386,16 @@ func (w *world) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// interrupted is a context that is cancelled from within, after some of what is done
-// under it, as when a client goes away or a node is told to stop.
-func (w *world) interrupted() (context.Context, context.CancelFunc) {
+// interrupt does something under a context that is cancelled from within, after some of
+// what is done under it, as when a client goes away or a node is told to stop. How much of
+// it is done may depend on chance, so that nothing else fails meanwhile: the luck of what
+// follows is the same.
+func (w *world) interrupt(do func(ctx context.Context)) {
 	ctx, stop := context.WithCancel(w.t.Context())
-	return &brittle{Context: ctx, stop: stop, left: w.faults.IntN(60)}, stop
+	defer stop()
+	w.calm = true
+	do(&brittle{Context: ctx, stop: stop, left: w.faults.IntN(60)})
+	w.calm = false
 }
 
 type brittle struct {
