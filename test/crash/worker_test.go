@@ -21,11 +21,7 @@ const leaseSeconds = 2
 // batch.
 func (c *client) serve(ctx context.Context) error {
 	for n := 1; ; n++ {
-		err := c.shift(ctx, n)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if err := c.shift(ctx, n); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("worker %s: %w", c.name, err)
 		}
 		select {

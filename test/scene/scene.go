@@ -34,7 +34,8 @@ func document(key, declared, first, body string) string {
 // node is an element with its extensions and content, and the flows out of it, each
 // ID:TARGET. Tasks of people are for agents.
 func node(kind, id, attributes, extensions, content string, out ...string) string {
-	task, outgoing, flows := "", "", ""
+	task := ""
+	var outgoing, flows strings.Builder
 	if kind == "userTask" {
 		task = ` role="agent"`
 	}
@@ -43,11 +44,11 @@ func node(kind, id, attributes, extensions, content string, out ...string) strin
 	}
 	for _, f := range out {
 		name, to, _ := strings.Cut(f, ":")
-		outgoing += fmt.Sprintf(`<bpmn:outgoing>%s</bpmn:outgoing>`, name)
-		flows += fmt.Sprintf(`<bpmn:sequenceFlow id=%q sourceRef=%q targetRef=%q/>`, name, id, to)
+		fmt.Fprintf(&outgoing, `<bpmn:outgoing>%s</bpmn:outgoing>`, name)
+		fmt.Fprintf(&flows, `<bpmn:sequenceFlow id=%q sourceRef=%q targetRef=%q/>`, name, id, to)
 	}
 	return fmt.Sprintf(`<bpmn:%[1]s id=%[2]q name=%[2]q %[3]s><bpmn:extensionElements><spms:task nameEn=%[2]q stage="demand"%[4]s/>%[5]s</bpmn:extensionElements>%[6]s%[7]s</bpmn:%[1]s>%[8]s`,
-		kind, id, attributes, task, extensions, outgoing, content, flows)
+		kind, id, attributes, task, extensions, outgoing.String(), content, flows.String())
 }
 
 const (

@@ -312,7 +312,7 @@ func (w *world) settle() {
 
 // only reports whether an error consists of errors of one code.
 func only(err error, code string) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is asked of this one
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(many.Unwrap(), func(e error) bool { return !only(e, code) })
 	}
 	if e, ok := err.(*fault.Error); ok { //nolint:errorlint // the same
