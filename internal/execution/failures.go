@@ -271,11 +271,13 @@ func (r *Room) RetryDue(ctx context.Context) (int, error) {
 			f.retrying = backOff{attempts: row.Attempts + 1, seconds: row.RetrySeconds, left: row.RetriesLeft - 1}
 			return f.step(ctx, engine.Event{Kind: engine.Retry, Token: row.TokenSeq, Reason: "back-off"})
 		})
-		if err != nil {
+		switch code := fault.CodeOf(err); {
+		case err == nil:
+			tried++
+		case code == "FAILURE_ENDED", code == "CASE_ENDED": // another node, or a person, was faster
+		default:
 			failed = append(failed, fmt.Errorf("retry failure %s: %w", row.ID, err))
-			continue
 		}
-		tried++
 	}
 	return tried, errors.Join(failed...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/openspms/spms/ent"
@@ -111,9 +112,14 @@ func (r *Room) postpone(ctx context.Context, row *ent.Job, why error) {
 		return u.Job.Update().Where(job.ID(row.ID), job.StateEQ(job.StateReady)).AddAttempt(1).SetRunAt(u.Now.Add(pause)).
 			SetLastError(fault.CodeOf(why)).Save(access.Elevated(ctx))
 	})
-	if err != nil && r.door.Log != nil {
-		r.door.Log.Error("postpone a note", "note", row.ID, "err", err)
+	if err == nil || r.door.Log == nil {
+		return
 	}
+	level := slog.LevelError
+	if fault.KindOf(err) == fault.Unavailable { // it stays due, and is tried again
+		level = slog.LevelWarn
+	}
+	r.door.Log.Log(ctx, level, "postpone a note", "note", row.ID, "err", err)
 }
 
 // deliver carries one note out and crosses it out in the same transaction.
