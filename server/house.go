@@ -84,6 +84,7 @@ const timerPause = time.Second
 // a case asks something of another, and at least every second.
 func (h *House) RunTimers(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
+	ctx = execution.SideBySide(ctx)
 	for ctx.Err() == nil {
 		failed := store.Explain(h.Tick(ctx))
 		if failed != nil && ctx.Err() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -38,13 +39,13 @@ func (r *Room) Tick(ctx context.Context) (int, error) {
 		if err != nil {
 			return moved, errors.Join(append(failures, err)...)
 		}
-		for _, id := range due {
+		for i, err := range r.fireEach(ctx, due) {
 			if err := ctx.Err(); err != nil {
 				return moved, errors.Join(append(failures, err)...)
 			}
-			if err := r.fire(ctx, id); err != nil {
-				stuck = append(stuck, id)
-				failures = append(failures, fmt.Errorf("fire what is due in case %s: %w", id, err))
+			if err != nil {
+				stuck = append(stuck, due[i])
+				failures = append(failures, fmt.Errorf("fire what is due in case %s: %w", due[i], err))
 				continue
 			}
 			moved++
@@ -79,6 +80,38 @@ func (r *Room) due(ctx context.Context, now time.Time, stuck []string) ([]string
 		}
 	}
 	return out, nil
+}
+
+// tickSide is how many cases are fired side by side: enough to share commits, few
+// enough to leave connections to people.
+const tickSide = 6
+
+type sideKey struct{}
+
+// SideBySide returns a context in which Tick moves several cases at a time. Without it
+// they move one after the other, the longest due first, as a simulation needs it.
+func SideBySide(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sideKey{}, tickSide)
+}
+
+// fireEach fires what is due in some cases and returns what went wrong with each.
+func (r *Room) fireEach(ctx context.Context, due []string) []error {
+	side, _ := ctx.Value(sideKey{}).(int)
+	slots := make(chan struct{}, max(side, 1))
+	out := make([]error, len(due))
+	var running sync.WaitGroup
+	for i, id := range due {
+		slots <- struct{}{}
+		if out[i] = ctx.Err(); out[i] != nil {
+			break
+		}
+		running.Go(func() {
+			out[i] = r.fire(ctx, id)
+			<-slots
+		})
+	}
+	running.Wait()
+	return out
 }
 
 // fire lets time act on one case: its due timers in order, then its clocks.
