@@ -178,7 +178,11 @@ func (r *mutationResolver) DivertTask(ctx context.Context, input execution.Diver
 }
 
 func (r *queryResolver) ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error) {
-	q := r.Store.Client().ServiceCase.Query().Where(execution.WithAttributes(servicecase.FieldID, attributes))
+	with, _, err := r.Cases.WithAttributes(ctx, servicecase.FieldID, attributes)
+	if err != nil {
+		return nil, err
+	}
+	q := r.Store.Client().ServiceCase.Query().Where(with)
 	if err := under(ctx, r.Store.Client(), regionID, func(p predicateSQL) { q.Where(p) }); err != nil {
 		return nil, err
 	}
@@ -199,12 +203,12 @@ func (r *queryResolver) ServiceCase(ctx context.Context, id *string, number *str
 }
 
 func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error) {
-	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{role, regionID, assigneeID, mine, topic, toSign, attributes})
+	q, ordered, err := r.worklistQuery(ctx, worklistFilter{role, regionID, assigneeID, mine, topic, toSign, attributes})
 	if err != nil {
 		return nil, err
 	}
 	if len(orderBy) == 0 {
-		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
+		orderBy, ctx = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}, ordered
 	}
 	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
 }

@@ -44,6 +44,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 		return nil, err
 	}
 	graph.Prefetch(s.Client())
+	graph.CountIfAsked(s.Client())
 	h := &House{Store: s, Door: &command.Door{Store: s, Clock: c, Log: log}, Log: log}
 	h.Workforce = workforce.New(h.Door)
 	h.Standards = standard.New(h.Door)

@@ -414,14 +414,14 @@ var (
 				Columns: []*schema.Column{CaseAttributesColumns[4], CaseAttributesColumns[1]},
 			},
 			{
-				Name:    "caseattribute_name_text",
+				Name:    "caseattribute_name_text_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[2]},
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[2], CaseAttributesColumns[4]},
 			},
 			{
-				Name:    "caseattribute_name_number",
+				Name:    "caseattribute_name_number_text_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[3]},
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[3], CaseAttributesColumns[2], CaseAttributesColumns[4]},
 			},
 		},
 	}
@@ -2538,19 +2538,14 @@ var (
 				Columns: []*schema.Column{TasksColumns[36]},
 			},
 			{
-				Name:    "task_state_role_due_order",
-				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[32]},
-			},
-			{
 				Name:    "task_node_id",
 				Unique:  false,
 				Columns: []*schema.Column{TasksColumns[4]},
 			},
 			{
-				Name:    "task_topic_state_lease_until",
+				Name:    "task_topic_state_due_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[30]},
+				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[32], TasksColumns[0]},
 			},
 			{
 				Name:    "task_kind",
@@ -2568,13 +2563,25 @@ var (
 				Columns: []*schema.Column{TasksColumns[23], TasksColumns[24]},
 			},
 			{
-				Name:    "task_region_path_state_due_order",
+				Name:    "task_region_path_due_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[32]},
+				Columns: []*schema.Column{TasksColumns[1], TasksColumns[32], TasksColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
 					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
+				},
+			},
+			{
+				Name:    "task_due_order_id_region_path_role",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[32], TasksColumns[0], TasksColumns[1], TasksColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
 				},
 			},
 		},

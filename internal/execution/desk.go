@@ -3,7 +3,10 @@ package execution
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"entgo.io/ent/dialect/sql"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/task"
@@ -12,6 +15,11 @@ import (
 
 // OpenStates are the states of a task that still wants doing.
 var OpenStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateSigning}
+
+// Open selects the tasks in OpenStates, in the words of the indexes that hold only them.
+func Open(s *sql.Selector) {
+	s.Where(sql.ExprP(s.C(task.FieldState) + strings.TrimPrefix(schema.OpenTasks, task.FieldState)))
+}
 
 // desk is the open tasks of one case during one command: loaded once, changed in
 // memory, written once at the end.

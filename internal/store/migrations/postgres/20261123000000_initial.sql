@@ -246,10 +246,10 @@ CREATE UNIQUE INDEX "calendars_code_key" ON "calendars" ("code");
 CREATE TABLE "case_attributes" ("id" character varying NOT NULL, "name" character varying NOT NULL, "text" character varying NOT NULL DEFAULT '', "number" double precision NOT NULL DEFAULT 0, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_attributes_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "caseattribute_case_id_name" to table: "case_attributes"
 CREATE UNIQUE INDEX "caseattribute_case_id_name" ON "case_attributes" ("case_id", "name");
--- Create index "caseattribute_name_number" to table: "case_attributes"
-CREATE INDEX "caseattribute_name_number" ON "case_attributes" ("name", "number");
--- Create index "caseattribute_name_text" to table: "case_attributes"
-CREATE INDEX "caseattribute_name_text" ON "case_attributes" ("name", "text");
+-- Create index "caseattribute_name_number_text_case_id" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_number_text_case_id" ON "case_attributes" ("name", "number", "text", "case_id");
+-- Create index "caseattribute_name_text_case_id" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_text_case_id" ON "case_attributes" ("name", "text", "case_id");
 -- Create "case_events" table
 CREATE TABLE "case_events" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "seq" bigint NOT NULL, "kind" character varying NOT NULL, "node_id" character varying NOT NULL DEFAULT '', "input" jsonb NOT NULL, "trail" jsonb NOT NULL, "at" timestamptz NOT NULL, "by" character varying NOT NULL DEFAULT '', "state_digest" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_events_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "case_events_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "caseevent_case_id_seq" to table: "case_events"
@@ -266,6 +266,8 @@ CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character v
 CREATE INDEX "task_assignee_id" ON "tasks" ("assignee_id");
 -- Create index "task_case_id" to table: "tasks"
 CREATE INDEX "task_case_id" ON "tasks" ("case_id");
+-- Create index "task_due_order_id_region_path_role" to table: "tasks"
+CREATE INDEX "task_due_order_id_region_path_role" ON "tasks" ("due_order", "id", "region_path" text_pattern_ops, "role") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX "task_escalated_to" ON "tasks" ("escalated_to");
 -- Create index "task_kind" to table: "tasks"
@@ -276,12 +278,10 @@ CREATE INDEX "task_node_id" ON "tasks" ("node_id");
 CREATE INDEX "task_region_id" ON "tasks" ("region_id");
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX "task_region_path" ON "tasks" ("region_path" text_pattern_ops);
--- Create index "task_region_path_state_due_order" to table: "tasks"
-CREATE INDEX "task_region_path_state_due_order" ON "tasks" ("region_path" text_pattern_ops, "state", "due_order");
--- Create index "task_state_role_due_order" to table: "tasks"
-CREATE INDEX "task_state_role_due_order" ON "tasks" ("state", "role", "due_order");
--- Create index "task_topic_state_lease_until" to table: "tasks"
-CREATE INDEX "task_topic_state_lease_until" ON "tasks" ("topic", "state", "lease_until");
+-- Create index "task_region_path_due_order_id" to table: "tasks"
+CREATE INDEX "task_region_path_due_order_id" ON "tasks" ("region_path" text_pattern_ops, "due_order", "id") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
+-- Create index "task_topic_state_due_order_id" to table: "tasks"
+CREATE INDEX "task_topic_state_due_order_id" ON "tasks" ("topic", "state", "due_order", "id");
 -- Create index "task_version_id" to table: "tasks"
 CREATE INDEX "task_version_id" ON "tasks" ("version_id");
 -- Create index "task_wait_message_wait_key" to table: "tasks"

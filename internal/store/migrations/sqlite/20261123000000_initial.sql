@@ -70,10 +70,10 @@ CREATE INDEX `calendar_region_id` ON `calendars` (`region_id`);
 CREATE TABLE `case_attributes` (`id` text NOT NULL, `name` text NOT NULL, `text` text NOT NULL DEFAULT (''), `number` real NOT NULL DEFAULT (0), `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_attributes_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "caseattribute_case_id_name" to table: "case_attributes"
 CREATE UNIQUE INDEX `caseattribute_case_id_name` ON `case_attributes` (`case_id`, `name`);
--- Create index "caseattribute_name_text" to table: "case_attributes"
-CREATE INDEX `caseattribute_name_text` ON `case_attributes` (`name`, `text`);
--- Create index "caseattribute_name_number" to table: "case_attributes"
-CREATE INDEX `caseattribute_name_number` ON `case_attributes` (`name`, `number`);
+-- Create index "caseattribute_name_text_case_id" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_text_case_id` ON `case_attributes` (`name`, `text`, `case_id`);
+-- Create index "caseattribute_name_number_text_case_id" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_number_text_case_id` ON `case_attributes` (`name`, `number`, `text`, `case_id`);
 -- Create "case_events" table
 CREATE TABLE `case_events` (`id` text NOT NULL, `region_path` text NOT NULL, `seq` integer NOT NULL, `kind` text NOT NULL, `node_id` text NOT NULL DEFAULT (''), `input` json NOT NULL, `trail` json NOT NULL, `at` datetime NOT NULL, `by` text NOT NULL DEFAULT (''), `state_digest` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_events_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `case_events_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "caseevent_region_path" to table: "case_events"
@@ -438,20 +438,20 @@ CREATE INDEX `task_case_id` ON `tasks` (`case_id`);
 CREATE INDEX `task_version_id` ON `tasks` (`version_id`);
 -- Create index "task_assignee_id" to table: "tasks"
 CREATE INDEX `task_assignee_id` ON `tasks` (`assignee_id`);
--- Create index "task_state_role_due_order" to table: "tasks"
-CREATE INDEX `task_state_role_due_order` ON `tasks` (`state`, `role`, `due_order`);
 -- Create index "task_node_id" to table: "tasks"
 CREATE INDEX `task_node_id` ON `tasks` (`node_id`);
--- Create index "task_topic_state_lease_until" to table: "tasks"
-CREATE INDEX `task_topic_state_lease_until` ON `tasks` (`topic`, `state`, `lease_until`);
+-- Create index "task_topic_state_due_order_id" to table: "tasks"
+CREATE INDEX `task_topic_state_due_order_id` ON `tasks` (`topic`, `state`, `due_order`, `id`);
 -- Create index "task_kind" to table: "tasks"
 CREATE INDEX `task_kind` ON `tasks` (`kind`);
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX `task_escalated_to` ON `tasks` (`escalated_to`);
 -- Create index "task_wait_message_wait_key" to table: "tasks"
 CREATE INDEX `task_wait_message_wait_key` ON `tasks` (`wait_message`, `wait_key`);
--- Create index "task_region_path_state_due_order" to table: "tasks"
-CREATE INDEX `task_region_path_state_due_order` ON `tasks` (`region_path`, `state`, `due_order`);
+-- Create index "task_region_path_due_order_id" to table: "tasks"
+CREATE INDEX `task_region_path_due_order_id` ON `tasks` (`region_path`, `due_order`, `id`) WHERE state IN ('created', 'claimed', 'started', 'signing');
+-- Create index "task_due_order_id_region_path_role" to table: "tasks"
+CREATE INDEX `task_due_order_id_region_path_role` ON `tasks` (`due_order`, `id`, `region_path`, `role`) WHERE state IN ('created', 'claimed', 'started', 'signing');
 -- Create "task_actions" table
 CREATE TABLE `task_actions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `by` text NOT NULL, `by_name` text NOT NULL DEFAULT (''), `to` text NOT NULL DEFAULT (''), `to_name` text NOT NULL DEFAULT (''), `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, `task_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `task_actions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_tasks_task` FOREIGN KEY (`task_id`) REFERENCES `tasks` (`id`) ON DELETE NO ACTION);
 -- Create index "taskaction_region_path" to table: "task_actions"
