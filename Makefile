@@ -8,6 +8,8 @@ BENCH     ?= .
 KILLS     ?= 300
 SOAK_STEPS ?= 1000000
 SOAK_SEED  ?= 1
+CASES     ?= 10000,100000,1000000
+TIMERS    ?= 100000
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 # All Go modules of the repository, the root first.
@@ -19,7 +21,7 @@ TOOL      := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 export DATABASE_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test lint format generate proto check-generated bench cover fuzz crash soak deadcode clean
+.PHONY: help run demo build test lint format generate proto check-generated bench figures cover fuzz crash soak deadcode clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +41,10 @@ test: ## run all tests; with SPMS_TEST_DATABASE_URL on PostgreSQL too; DBCOUNT=1
 	  if [ "$$dir" = . ] && [ -n "$(DBCOUNT)" ]; then \
 	    echo "== go test -json, counted by database"; \
 	    $(GO) -C tools build -o ../bin/dbcount ./dbcount; \
-	    $(GO) test -json -timeout 15m $(TESTFLAGS) ./... | bin/dbcount; \
+	    $(GO) test -json -timeout 40m $(TESTFLAGS) ./... | bin/dbcount; \
 	  else \
 	    echo "== go test in $$dir"; \
-	    (cd $$dir && $(GO) test -timeout 15m $(TESTFLAGS) ./...); \
+	    (cd $$dir && $(GO) test -timeout 40m $(TESTFLAGS) ./...); \
 	  fi; \
 	done
 
@@ -71,6 +73,15 @@ bench: ## run the benchmarks, five times each for benchstat; BENCH=regexp choose
 	@mkdir -p tmp
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -count 5 ./internal/... ./graph/... ./server/... | tee tmp/bench.out
 	$(TOOL) benchstat tmp/bench.out
+
+figures: ## measure the engine and print one table (docs/benchmarks.md); sizes by CASES and TIMERS, PostgreSQL where SPMS_TEST_DATABASE_URL names a server
+	@mkdir -p tmp && rm -f tmp/figures.out
+	$(GO) test -c -o tmp/figures.test ./server
+	@set -e; cd server; export SPMS_BENCH_CASES='$(CASES)' SPMS_BENCH_TIMERS='$(TIMERS)'; \
+	figures() { echo "== $$2 $$1"; ../tmp/figures.test -test.run '^$$' -test.timeout 60m -test.bench "^Benchmark$$1$$" -test.benchtime "$$2" | tee -a ../tmp/figures.out; }; \
+	figures Steps 300x; figures CompleteTask 200x; figures CompleteTaskHTTP 200x; figures Visible 200x; figures Workers 2000x; \
+	figures Nodes 320x; figures TimerLateness 5000x; figures Memory 100000x; figures Filled 200x
+	@$(GO) -C tools run ./figures < tmp/figures.out
 
 cover: ## measure which statements the tests reach; coverage.out is for go tool cover
 	$(GO) test -coverprofile coverage.out -coverpkg ./internal/...,./graph,./server/... ./internal/... ./graph/... ./server/... ./packs/...

@@ -37,7 +37,11 @@ type AuditEntry struct {
 	// Detail holds the value of the "detail" field.
 	Detail map[string]interface{} `json:"detail,omitempty"`
 	// InputHash holds the value of the "input_hash" field.
-	InputHash    string `json:"input_hash,omitempty"`
+	InputHash string `json:"input_hash,omitempty"`
+	// The rows of cases that the command has changed, in the form of store.Change: what subscriptions are told from.
+	Changes string `json:"changes,omitempty"`
+	// The command's transaction on PostgreSQL, where rows are not committed in the order of their ids; 0 on SQLite, where they are.
+	Position     int64 `json:"position,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -48,7 +52,9 @@ func (*AuditEntry) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case auditentry.FieldDetail:
 			values[i] = new([]byte)
-		case auditentry.FieldID, auditentry.FieldViewer, auditentry.FieldRegionPath, auditentry.FieldViewerName, auditentry.FieldOperation, auditentry.FieldSubject, auditentry.FieldOutcome, auditentry.FieldCode, auditentry.FieldInputHash:
+		case auditentry.FieldPosition:
+			values[i] = new(sql.NullInt64)
+		case auditentry.FieldID, auditentry.FieldViewer, auditentry.FieldRegionPath, auditentry.FieldViewerName, auditentry.FieldOperation, auditentry.FieldSubject, auditentry.FieldOutcome, auditentry.FieldCode, auditentry.FieldInputHash, auditentry.FieldChanges:
 			values[i] = new(sql.NullString)
 		case auditentry.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -135,6 +141,18 @@ func (_m *AuditEntry) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.InputHash = value.String
 			}
+		case auditentry.FieldChanges:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field changes", values[i])
+			} else if value.Valid {
+				_m.Changes = value.String
+			}
+		case auditentry.FieldPosition:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field position", values[i])
+			} else if value.Valid {
+				_m.Position = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -200,6 +218,12 @@ func (_m *AuditEntry) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("input_hash=")
 	builder.WriteString(_m.InputHash)
+	builder.WriteString(", ")
+	builder.WriteString("changes=")
+	builder.WriteString(_m.Changes)
+	builder.WriteString(", ")
+	builder.WriteString("position=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Position))
 	builder.WriteByte(')')
 	return builder.String()
 }

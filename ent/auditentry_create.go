@@ -120,6 +120,34 @@ func (_c *AuditEntryCreate) SetNillableInputHash(v *string) *AuditEntryCreate {
 	return _c
 }
 
+// SetChanges sets the "changes" field.
+func (_c *AuditEntryCreate) SetChanges(v string) *AuditEntryCreate {
+	_c.mutation.SetChanges(v)
+	return _c
+}
+
+// SetNillableChanges sets the "changes" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillableChanges(v *string) *AuditEntryCreate {
+	if v != nil {
+		_c.SetChanges(*v)
+	}
+	return _c
+}
+
+// SetPosition sets the "position" field.
+func (_c *AuditEntryCreate) SetPosition(v int64) *AuditEntryCreate {
+	_c.mutation.SetPosition(v)
+	return _c
+}
+
+// SetNillablePosition sets the "position" field if the given value is not nil.
+func (_c *AuditEntryCreate) SetNillablePosition(v *int64) *AuditEntryCreate {
+	if v != nil {
+		_c.SetPosition(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *AuditEntryCreate) SetID(v string) *AuditEntryCreate {
 	_c.mutation.SetID(v)
@@ -189,6 +217,10 @@ func (_c *AuditEntryCreate) defaults() {
 		v := auditentry.DefaultInputHash
 		_c.mutation.SetInputHash(v)
 	}
+	if _, ok := _c.mutation.Changes(); !ok {
+		v := auditentry.DefaultChanges
+		_c.mutation.SetChanges(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := auditentry.DefaultID()
 		_c.mutation.SetID(v)
@@ -238,6 +270,9 @@ func (_c *AuditEntryCreate) check() error {
 	}
 	if _, ok := _c.mutation.InputHash(); !ok {
 		return &ValidationError{Name: "input_hash", err: errors.New(`ent: missing required field "AuditEntry.input_hash"`)}
+	}
+	if _, ok := _c.mutation.Changes(); !ok {
+		return &ValidationError{Name: "changes", err: errors.New(`ent: missing required field "AuditEntry.changes"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := auditentry.IDValidator(v); err != nil {
@@ -318,6 +353,14 @@ func (_c *AuditEntryCreate) createSpec() (*AuditEntry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.InputHash(); ok {
 		_spec.SetField(auditentry.FieldInputHash, field.TypeString, value)
 		_node.InputHash = value
+	}
+	if value, ok := _c.mutation.Changes(); ok {
+		_spec.SetField(auditentry.FieldChanges, field.TypeString, value)
+		_node.Changes = value
+	}
+	if value, ok := _c.mutation.Position(); ok {
+		_spec.SetField(auditentry.FieldPosition, field.TypeInt64, value)
+		_node.Position = value
 	}
 	return _node, _spec
 }

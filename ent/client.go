@@ -18,6 +18,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -52,6 +54,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -73,6 +76,10 @@ type Client struct {
 	Absence *AbsenceClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
 	AuditEntry *AuditEntryClient
+	// Batch is the client for interacting with the Batch builders.
+	Batch *BatchClient
+	// BatchItem is the client for interacting with the BatchItem builders.
+	BatchItem *BatchItemClient
 	// Binding is the client for interacting with the Binding builders.
 	Binding *BindingClient
 	// Breach is the client for interacting with the Breach builders.
@@ -141,6 +148,8 @@ type Client struct {
 	Standard *StandardClient
 	// StandardVersion is the client for interacting with the StandardVersion builders.
 	StandardVersion *StandardVersionClient
+	// StartTimer is the client for interacting with the StartTimer builders.
+	StartTimer *StartTimerClient
 	// SurveyResponse is the client for interacting with the SurveyResponse builders.
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
@@ -167,6 +176,8 @@ func (c *Client) init() {
 	c.APIToken = NewAPITokenClient(c.config)
 	c.Absence = NewAbsenceClient(c.config)
 	c.AuditEntry = NewAuditEntryClient(c.config)
+	c.Batch = NewBatchClient(c.config)
+	c.BatchItem = NewBatchItemClient(c.config)
 	c.Binding = NewBindingClient(c.config)
 	c.Breach = NewBreachClient(c.config)
 	c.Calendar = NewCalendarClient(c.config)
@@ -201,6 +212,7 @@ func (c *Client) init() {
 	c.StageVisit = NewStageVisitClient(c.config)
 	c.Standard = NewStandardClient(c.config)
 	c.StandardVersion = NewStandardVersionClient(c.config)
+	c.StartTimer = NewStartTimerClient(c.config)
 	c.SurveyResponse = NewSurveyResponseClient(c.config)
 	c.Task = NewTaskClient(c.config)
 	c.TaskAction = NewTaskActionClient(c.config)
@@ -302,6 +314,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		APIToken:         NewAPITokenClient(cfg),
 		Absence:          NewAbsenceClient(cfg),
 		AuditEntry:       NewAuditEntryClient(cfg),
+		Batch:            NewBatchClient(cfg),
+		BatchItem:        NewBatchItemClient(cfg),
 		Binding:          NewBindingClient(cfg),
 		Breach:           NewBreachClient(cfg),
 		Calendar:         NewCalendarClient(cfg),
@@ -336,6 +350,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StageVisit:       NewStageVisitClient(cfg),
 		Standard:         NewStandardClient(cfg),
 		StandardVersion:  NewStandardVersionClient(cfg),
+		StartTimer:       NewStartTimerClient(cfg),
 		SurveyResponse:   NewSurveyResponseClient(cfg),
 		Task:             NewTaskClient(cfg),
 		TaskAction:       NewTaskActionClient(cfg),
@@ -364,6 +379,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		APIToken:         NewAPITokenClient(cfg),
 		Absence:          NewAbsenceClient(cfg),
 		AuditEntry:       NewAuditEntryClient(cfg),
+		Batch:            NewBatchClient(cfg),
+		BatchItem:        NewBatchItemClient(cfg),
 		Binding:          NewBindingClient(cfg),
 		Breach:           NewBreachClient(cfg),
 		Calendar:         NewCalendarClient(cfg),
@@ -398,6 +415,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StageVisit:       NewStageVisitClient(cfg),
 		Standard:         NewStandardClient(cfg),
 		StandardVersion:  NewStandardVersionClient(cfg),
+		StartTimer:       NewStartTimerClient(cfg),
 		SurveyResponse:   NewSurveyResponseClient(cfg),
 		Task:             NewTaskClient(cfg),
 		TaskAction:       NewTaskActionClient(cfg),
@@ -433,14 +451,15 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
-		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun, c.OrgUnit,
-		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
-		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
-		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
-		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.APIToken, c.Absence, c.AuditEntry, c.Batch, c.BatchItem, c.Binding, c.Breach,
+		c.Calendar, c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence,
+		c.Failure, c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun,
+		c.OrgUnit, c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment,
+		c.PluginRun, c.PluginVersion, c.Pool, c.Process, c.ProcessEdit,
+		c.ProcessVersion, c.Proposal, c.Qualification, c.Region, c.RoleAssignment,
+		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
+		c.StartTimer, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow,
+		c.Token,
 	} {
 		n.Use(hooks...)
 	}
@@ -450,14 +469,15 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.APIToken, c.Absence, c.AuditEntry, c.Binding, c.Breach, c.Calendar,
-		c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence, c.Failure,
-		c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun, c.OrgUnit,
-		c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment, c.PluginRun,
-		c.PluginVersion, c.Pool, c.Process, c.ProcessEdit, c.ProcessVersion,
-		c.Proposal, c.Qualification, c.Region, c.RoleAssignment, c.ServiceCase,
-		c.Staff, c.StageVisit, c.Standard, c.StandardVersion, c.SurveyResponse, c.Task,
-		c.TaskAction, c.TaskSigner, c.TimerRow, c.Token,
+		c.APIToken, c.Absence, c.AuditEntry, c.Batch, c.BatchItem, c.Binding, c.Breach,
+		c.Calendar, c.CaseAttribute, c.CaseEvent, c.Clause, c.Clock, c.Evidence,
+		c.Failure, c.IdempotencyKey, c.Indicator, c.Job, c.Notice, c.OptimizationRun,
+		c.OrgUnit, c.Pause, c.Plugin, c.PluginArtifact, c.PluginAssignment,
+		c.PluginRun, c.PluginVersion, c.Pool, c.Process, c.ProcessEdit,
+		c.ProcessVersion, c.Proposal, c.Qualification, c.Region, c.RoleAssignment,
+		c.ServiceCase, c.Staff, c.StageVisit, c.Standard, c.StandardVersion,
+		c.StartTimer, c.SurveyResponse, c.Task, c.TaskAction, c.TaskSigner, c.TimerRow,
+		c.Token,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -472,6 +492,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Absence.mutate(ctx, m)
 	case *AuditEntryMutation:
 		return c.AuditEntry.mutate(ctx, m)
+	case *BatchMutation:
+		return c.Batch.mutate(ctx, m)
+	case *BatchItemMutation:
+		return c.BatchItem.mutate(ctx, m)
 	case *BindingMutation:
 		return c.Binding.mutate(ctx, m)
 	case *BreachMutation:
@@ -540,6 +564,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Standard.mutate(ctx, m)
 	case *StandardVersionMutation:
 		return c.StandardVersion.mutate(ctx, m)
+	case *StartTimerMutation:
+		return c.StartTimer.mutate(ctx, m)
 	case *SurveyResponseMutation:
 		return c.SurveyResponse.mutate(ctx, m)
 	case *TaskMutation:
@@ -1017,6 +1043,352 @@ func (c *AuditEntryClient) mutate(ctx context.Context, m *AuditEntryMutation) (V
 		return (&AuditEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown AuditEntry mutation op: %q", m.Op())
+	}
+}
+
+// BatchClient is a client for the Batch schema.
+type BatchClient struct {
+	config
+}
+
+// NewBatchClient returns a client for the Batch from the given config.
+func NewBatchClient(c config) *BatchClient {
+	return &BatchClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `batch.Hooks(f(g(h())))`.
+func (c *BatchClient) Use(hooks ...Hook) {
+	c.hooks.Batch = append(c.hooks.Batch, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `batch.Intercept(f(g(h())))`.
+func (c *BatchClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Batch = append(c.inters.Batch, interceptors...)
+}
+
+// Create returns a builder for creating a Batch entity.
+func (c *BatchClient) Create() *BatchCreate {
+	mutation := newBatchMutation(c.config, OpCreate)
+	return &BatchCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Batch entities.
+func (c *BatchClient) CreateBulk(builders ...*BatchCreate) *BatchCreateBulk {
+	return &BatchCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BatchClient) MapCreateBulk(slice any, setFunc func(*BatchCreate, int)) *BatchCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BatchCreateBulk{err: fmt.Errorf("calling to BatchClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BatchCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BatchCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Batch.
+func (c *BatchClient) Update() *BatchUpdate {
+	mutation := newBatchMutation(c.config, OpUpdate)
+	return &BatchUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BatchClient) UpdateOne(_m *Batch) *BatchUpdateOne {
+	mutation := newBatchMutation(c.config, OpUpdateOne, withBatch(_m))
+	return &BatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BatchClient) UpdateOneID(id string) *BatchUpdateOne {
+	mutation := newBatchMutation(c.config, OpUpdateOne, withBatchID(id))
+	return &BatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Batch.
+func (c *BatchClient) Delete() *BatchDelete {
+	mutation := newBatchMutation(c.config, OpDelete)
+	return &BatchDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BatchClient) DeleteOne(_m *Batch) *BatchDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BatchClient) DeleteOneID(id string) *BatchDeleteOne {
+	builder := c.Delete().Where(batch.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BatchDeleteOne{builder}
+}
+
+// Query returns a query builder for Batch.
+func (c *BatchClient) Query() *BatchQuery {
+	return &BatchQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBatch},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Batch entity by its id.
+func (c *BatchClient) Get(ctx context.Context, id string) (*Batch, error) {
+	return c.Query().Where(batch.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BatchClient) GetX(ctx context.Context, id string) *Batch {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a Batch.
+func (c *BatchClient) QueryRegion(_m *Batch) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(batch.Table, batch.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, batch.RegionTable, batch.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryItems queries the items edge of a Batch.
+func (c *BatchClient) QueryItems(_m *Batch) *BatchItemQuery {
+	query := (&BatchItemClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(batch.Table, batch.FieldID, id),
+			sqlgraph.To(batchitem.Table, batchitem.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, batch.ItemsTable, batch.ItemsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BatchClient) Hooks() []Hook {
+	return c.hooks.Batch
+}
+
+// Interceptors returns the client interceptors.
+func (c *BatchClient) Interceptors() []Interceptor {
+	return c.inters.Batch
+}
+
+func (c *BatchClient) mutate(ctx context.Context, m *BatchMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BatchCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BatchUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BatchDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Batch mutation op: %q", m.Op())
+	}
+}
+
+// BatchItemClient is a client for the BatchItem schema.
+type BatchItemClient struct {
+	config
+}
+
+// NewBatchItemClient returns a client for the BatchItem from the given config.
+func NewBatchItemClient(c config) *BatchItemClient {
+	return &BatchItemClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `batchitem.Hooks(f(g(h())))`.
+func (c *BatchItemClient) Use(hooks ...Hook) {
+	c.hooks.BatchItem = append(c.hooks.BatchItem, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `batchitem.Intercept(f(g(h())))`.
+func (c *BatchItemClient) Intercept(interceptors ...Interceptor) {
+	c.inters.BatchItem = append(c.inters.BatchItem, interceptors...)
+}
+
+// Create returns a builder for creating a BatchItem entity.
+func (c *BatchItemClient) Create() *BatchItemCreate {
+	mutation := newBatchItemMutation(c.config, OpCreate)
+	return &BatchItemCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of BatchItem entities.
+func (c *BatchItemClient) CreateBulk(builders ...*BatchItemCreate) *BatchItemCreateBulk {
+	return &BatchItemCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BatchItemClient) MapCreateBulk(slice any, setFunc func(*BatchItemCreate, int)) *BatchItemCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BatchItemCreateBulk{err: fmt.Errorf("calling to BatchItemClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BatchItemCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BatchItemCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for BatchItem.
+func (c *BatchItemClient) Update() *BatchItemUpdate {
+	mutation := newBatchItemMutation(c.config, OpUpdate)
+	return &BatchItemUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BatchItemClient) UpdateOne(_m *BatchItem) *BatchItemUpdateOne {
+	mutation := newBatchItemMutation(c.config, OpUpdateOne, withBatchItem(_m))
+	return &BatchItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BatchItemClient) UpdateOneID(id string) *BatchItemUpdateOne {
+	mutation := newBatchItemMutation(c.config, OpUpdateOne, withBatchItemID(id))
+	return &BatchItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for BatchItem.
+func (c *BatchItemClient) Delete() *BatchItemDelete {
+	mutation := newBatchItemMutation(c.config, OpDelete)
+	return &BatchItemDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BatchItemClient) DeleteOne(_m *BatchItem) *BatchItemDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BatchItemClient) DeleteOneID(id string) *BatchItemDeleteOne {
+	builder := c.Delete().Where(batchitem.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BatchItemDeleteOne{builder}
+}
+
+// Query returns a query builder for BatchItem.
+func (c *BatchItemClient) Query() *BatchItemQuery {
+	return &BatchItemQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBatchItem},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a BatchItem entity by its id.
+func (c *BatchItemClient) Get(ctx context.Context, id string) (*BatchItem, error) {
+	return c.Query().Where(batchitem.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BatchItemClient) GetX(ctx context.Context, id string) *BatchItem {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a BatchItem.
+func (c *BatchItemClient) QueryRegion(_m *BatchItem) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(batchitem.Table, batchitem.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, batchitem.RegionTable, batchitem.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryBatch queries the batch edge of a BatchItem.
+func (c *BatchItemClient) QueryBatch(_m *BatchItem) *BatchQuery {
+	query := (&BatchClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(batchitem.Table, batchitem.FieldID, id),
+			sqlgraph.To(batch.Table, batch.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, batchitem.BatchTable, batchitem.BatchColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCase queries the case edge of a BatchItem.
+func (c *BatchItemClient) QueryCase(_m *BatchItem) *ServiceCaseQuery {
+	query := (&ServiceCaseClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(batchitem.Table, batchitem.FieldID, id),
+			sqlgraph.To(servicecase.Table, servicecase.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, batchitem.CaseTable, batchitem.CaseColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BatchItemClient) Hooks() []Hook {
+	return c.hooks.BatchItem
+}
+
+// Interceptors returns the client interceptors.
+func (c *BatchItemClient) Interceptors() []Interceptor {
+	return c.inters.BatchItem
+}
+
+func (c *BatchItemClient) mutate(ctx context.Context, m *BatchItemMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BatchItemCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BatchItemUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BatchItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BatchItemDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown BatchItem mutation op: %q", m.Op())
 	}
 }
 
@@ -7254,6 +7626,155 @@ func (c *StandardVersionClient) mutate(ctx context.Context, m *StandardVersionMu
 	}
 }
 
+// StartTimerClient is a client for the StartTimer schema.
+type StartTimerClient struct {
+	config
+}
+
+// NewStartTimerClient returns a client for the StartTimer from the given config.
+func NewStartTimerClient(c config) *StartTimerClient {
+	return &StartTimerClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `starttimer.Hooks(f(g(h())))`.
+func (c *StartTimerClient) Use(hooks ...Hook) {
+	c.hooks.StartTimer = append(c.hooks.StartTimer, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `starttimer.Intercept(f(g(h())))`.
+func (c *StartTimerClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StartTimer = append(c.inters.StartTimer, interceptors...)
+}
+
+// Create returns a builder for creating a StartTimer entity.
+func (c *StartTimerClient) Create() *StartTimerCreate {
+	mutation := newStartTimerMutation(c.config, OpCreate)
+	return &StartTimerCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StartTimer entities.
+func (c *StartTimerClient) CreateBulk(builders ...*StartTimerCreate) *StartTimerCreateBulk {
+	return &StartTimerCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StartTimerClient) MapCreateBulk(slice any, setFunc func(*StartTimerCreate, int)) *StartTimerCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StartTimerCreateBulk{err: fmt.Errorf("calling to StartTimerClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StartTimerCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StartTimerCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StartTimer.
+func (c *StartTimerClient) Update() *StartTimerUpdate {
+	mutation := newStartTimerMutation(c.config, OpUpdate)
+	return &StartTimerUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StartTimerClient) UpdateOne(_m *StartTimer) *StartTimerUpdateOne {
+	mutation := newStartTimerMutation(c.config, OpUpdateOne, withStartTimer(_m))
+	return &StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StartTimerClient) UpdateOneID(id string) *StartTimerUpdateOne {
+	mutation := newStartTimerMutation(c.config, OpUpdateOne, withStartTimerID(id))
+	return &StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StartTimer.
+func (c *StartTimerClient) Delete() *StartTimerDelete {
+	mutation := newStartTimerMutation(c.config, OpDelete)
+	return &StartTimerDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StartTimerClient) DeleteOne(_m *StartTimer) *StartTimerDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StartTimerClient) DeleteOneID(id string) *StartTimerDeleteOne {
+	builder := c.Delete().Where(starttimer.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StartTimerDeleteOne{builder}
+}
+
+// Query returns a query builder for StartTimer.
+func (c *StartTimerClient) Query() *StartTimerQuery {
+	return &StartTimerQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStartTimer},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StartTimer entity by its id.
+func (c *StartTimerClient) Get(ctx context.Context, id string) (*StartTimer, error) {
+	return c.Query().Where(starttimer.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StartTimerClient) GetX(ctx context.Context, id string) *StartTimer {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRegion queries the region edge of a StartTimer.
+func (c *StartTimerClient) QueryRegion(_m *StartTimer) *RegionQuery {
+	query := (&RegionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(starttimer.Table, starttimer.FieldID, id),
+			sqlgraph.To(region.Table, region.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, starttimer.RegionTable, starttimer.RegionColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *StartTimerClient) Hooks() []Hook {
+	return c.hooks.StartTimer
+}
+
+// Interceptors returns the client interceptors.
+func (c *StartTimerClient) Interceptors() []Interceptor {
+	return c.inters.StartTimer
+}
+
+func (c *StartTimerClient) mutate(ctx context.Context, m *StartTimerMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StartTimerCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StartTimerUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StartTimerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StartTimerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StartTimer mutation op: %q", m.Op())
+	}
+}
+
 // SurveyResponseClient is a client for the SurveyResponse schema.
 type SurveyResponseClient struct {
 	config
@@ -8343,22 +8864,22 @@ func (c *TokenClient) mutate(ctx context.Context, m *TokenMutation) (Value, erro
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
-		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
-		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
-		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
-		TaskSigner, TimerRow, Token []ent.Hook
+		APIToken, Absence, AuditEntry, Batch, BatchItem, Binding, Breach, Calendar,
+		CaseAttribute, CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey,
+		Indicator, Job, Notice, OptimizationRun, OrgUnit, Pause, Plugin,
+		PluginArtifact, PluginAssignment, PluginRun, PluginVersion, Pool, Process,
+		ProcessEdit, ProcessVersion, Proposal, Qualification, Region, RoleAssignment,
+		ServiceCase, Staff, StageVisit, Standard, StandardVersion, StartTimer,
+		SurveyResponse, Task, TaskAction, TaskSigner, TimerRow, Token []ent.Hook
 	}
 	inters struct {
-		APIToken, Absence, AuditEntry, Binding, Breach, Calendar, CaseAttribute,
-		CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey, Indicator, Job,
-		Notice, OptimizationRun, OrgUnit, Pause, Plugin, PluginArtifact,
-		PluginAssignment, PluginRun, PluginVersion, Pool, Process, ProcessEdit,
-		ProcessVersion, Proposal, Qualification, Region, RoleAssignment, ServiceCase,
-		Staff, StageVisit, Standard, StandardVersion, SurveyResponse, Task, TaskAction,
-		TaskSigner, TimerRow, Token []ent.Interceptor
+		APIToken, Absence, AuditEntry, Batch, BatchItem, Binding, Breach, Calendar,
+		CaseAttribute, CaseEvent, Clause, Clock, Evidence, Failure, IdempotencyKey,
+		Indicator, Job, Notice, OptimizationRun, OrgUnit, Pause, Plugin,
+		PluginArtifact, PluginAssignment, PluginRun, PluginVersion, Pool, Process,
+		ProcessEdit, ProcessVersion, Proposal, Qualification, Region, RoleAssignment,
+		ServiceCase, Staff, StageVisit, Standard, StandardVersion, StartTimer,
+		SurveyResponse, Task, TaskAction, TaskSigner, TimerRow, Token []ent.Interceptor
 	}
 )
 

@@ -15,6 +15,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -49,6 +51,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -118,6 +121,8 @@ func checkColumn(t, c string) error {
 			apitoken.Table:         apitoken.ValidColumn,
 			absence.Table:          absence.ValidColumn,
 			auditentry.Table:       auditentry.ValidColumn,
+			batch.Table:            batch.ValidColumn,
+			batchitem.Table:        batchitem.ValidColumn,
 			binding.Table:          binding.ValidColumn,
 			breach.Table:           breach.ValidColumn,
 			calendar.Table:         calendar.ValidColumn,
@@ -152,6 +157,7 @@ func checkColumn(t, c string) error {
 			stagevisit.Table:       stagevisit.ValidColumn,
 			standard.Table:         standard.ValidColumn,
 			standardversion.Table:  standardversion.ValidColumn,
+			starttimer.Table:       starttimer.ValidColumn,
 			surveyresponse.Table:   surveyresponse.ValidColumn,
 			task.Table:             task.ValidColumn,
 			taskaction.Table:       taskaction.ValidColumn,

@@ -13,6 +13,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -516,6 +518,475 @@ func newAuditEntryPaginateArgs(rv map[string]any) *auditentryPaginateArgs {
 	}
 	if v, ok := rv[whereField].(*AuditEntryWhereInput); ok {
 		args.opts = append(args.opts, WithAuditEntryFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *BatchQuery) CollectFields(ctx context.Context, satisfies ...string) (*BatchQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *BatchQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(batch.Columns))
+		selectedFields = []string{batch.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[batch.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, batch.FieldRegionID)
+				fieldSeen[batch.FieldRegionID] = struct{}{}
+			}
+
+		case "items":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&BatchItemClient{config: _q.config}).Query()
+			)
+			args := newBatchItemPaginateArgs(fieldArgs(ctx, nil, path...))
+			if err := validateFirstLast(args.first, args.last); err != nil {
+				return fmt.Errorf("validate first and last in path %q: %w", path, err)
+			}
+			pager, err := newBatchItemPager(args.opts, args.last != nil)
+			if err != nil {
+				return fmt.Errorf("create new pager in path %q: %w", path, err)
+			}
+			if query, err = pager.applyFilter(query); err != nil {
+				return err
+			}
+			ignoredEdges := !hasCollectedField(ctx, append(path, edgesField)...)
+			if hasCollectedField(ctx, append(path, totalCountField)...) || hasCollectedField(ctx, append(path, pageInfoField)...) {
+				hasPagination := args.after != nil || args.first != nil || args.before != nil || args.last != nil
+				if hasPagination || ignoredEdges {
+					query := query.Clone()
+					_q.loadTotal = append(_q.loadTotal, func(ctx context.Context, nodes []*Batch) error {
+						ids := make([]driver.Value, len(nodes))
+						for i := range nodes {
+							ids[i] = nodes[i].ID
+						}
+						var v []struct {
+							NodeID string `sql:"batch_id"`
+							Count  int    `sql:"count"`
+						}
+						query.Where(func(s *sql.Selector) {
+							s.Where(sql.InValues(s.C(batch.ItemsColumn), ids...))
+						})
+						if err := query.GroupBy(batch.ItemsColumn).Aggregate(Count()).Scan(ctx, &v); err != nil {
+							return err
+						}
+						m := make(map[string]int, len(v))
+						for i := range v {
+							m[v[i].NodeID] = v[i].Count
+						}
+						for i := range nodes {
+							n := m[nodes[i].ID]
+							if nodes[i].Edges.totalCount[1] == nil {
+								nodes[i].Edges.totalCount[1] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[1][alias] = n
+						}
+						return nil
+					})
+				} else {
+					_q.loadTotal = append(_q.loadTotal, func(_ context.Context, nodes []*Batch) error {
+						for i := range nodes {
+							n := len(nodes[i].Edges.Items)
+							if nodes[i].Edges.totalCount[1] == nil {
+								nodes[i].Edges.totalCount[1] = make(map[string]int)
+							}
+							nodes[i].Edges.totalCount[1][alias] = n
+						}
+						return nil
+					})
+				}
+			}
+			if ignoredEdges || (args.first != nil && *args.first == 0) || (args.last != nil && *args.last == 0) {
+				continue
+			}
+			if query, err = pager.applyCursors(query, args.after, args.before); err != nil {
+				return err
+			}
+			path = append(path, edgesField, nodeField)
+			if field := collectedField(ctx, path...); field != nil {
+				if err := query.collectField(ctx, false, opCtx, *field, path, mayAddCondition(satisfies, batchitemImplementors)...); err != nil {
+					return err
+				}
+			}
+			if limit := paginateLimit(args.first, args.last); limit > 0 {
+				if oneNode {
+					pager.applyOrder(query.Limit(limit))
+				} else {
+					modify := entgql.LimitPerRow(batch.ItemsColumn, limit, pager.orderExpr(query))
+					query.modifiers = append(query.modifiers, modify)
+				}
+			} else {
+				query = pager.applyOrder(query)
+			}
+			_q.WithNamedItems(alias, func(wq *BatchItemQuery) {
+				*wq = *query
+			})
+		case "regionID":
+			if _, ok := fieldSeen[batch.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, batch.FieldRegionID)
+				fieldSeen[batch.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[batch.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, batch.FieldRegionPath)
+				fieldSeen[batch.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[batch.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, batch.FieldCreatedAt)
+				fieldSeen[batch.FieldCreatedAt] = struct{}{}
+			}
+		case "action":
+			if _, ok := fieldSeen[batch.FieldAction]; !ok {
+				selectedFields = append(selectedFields, batch.FieldAction)
+				fieldSeen[batch.FieldAction] = struct{}{}
+			}
+		case "request":
+			if _, ok := fieldSeen[batch.FieldRequest]; !ok {
+				selectedFields = append(selectedFields, batch.FieldRequest)
+				fieldSeen[batch.FieldRequest] = struct{}{}
+			}
+		case "preview":
+			if _, ok := fieldSeen[batch.FieldPreview]; !ok {
+				selectedFields = append(selectedFields, batch.FieldPreview)
+				fieldSeen[batch.FieldPreview] = struct{}{}
+			}
+		case "reason":
+			if _, ok := fieldSeen[batch.FieldReason]; !ok {
+				selectedFields = append(selectedFields, batch.FieldReason)
+				fieldSeen[batch.FieldReason] = struct{}{}
+			}
+		case "state":
+			if _, ok := fieldSeen[batch.FieldState]; !ok {
+				selectedFields = append(selectedFields, batch.FieldState)
+				fieldSeen[batch.FieldState] = struct{}{}
+			}
+		case "total":
+			if _, ok := fieldSeen[batch.FieldTotal]; !ok {
+				selectedFields = append(selectedFields, batch.FieldTotal)
+				fieldSeen[batch.FieldTotal] = struct{}{}
+			}
+		case "done":
+			if _, ok := fieldSeen[batch.FieldDone]; !ok {
+				selectedFields = append(selectedFields, batch.FieldDone)
+				fieldSeen[batch.FieldDone] = struct{}{}
+			}
+		case "succeeded":
+			if _, ok := fieldSeen[batch.FieldSucceeded]; !ok {
+				selectedFields = append(selectedFields, batch.FieldSucceeded)
+				fieldSeen[batch.FieldSucceeded] = struct{}{}
+			}
+		case "refused":
+			if _, ok := fieldSeen[batch.FieldRefused]; !ok {
+				selectedFields = append(selectedFields, batch.FieldRefused)
+				fieldSeen[batch.FieldRefused] = struct{}{}
+			}
+		case "startedBy":
+			if _, ok := fieldSeen[batch.FieldStartedBy]; !ok {
+				selectedFields = append(selectedFields, batch.FieldStartedBy)
+				fieldSeen[batch.FieldStartedBy] = struct{}{}
+			}
+		case "beganAt":
+			if _, ok := fieldSeen[batch.FieldBeganAt]; !ok {
+				selectedFields = append(selectedFields, batch.FieldBeganAt)
+				fieldSeen[batch.FieldBeganAt] = struct{}{}
+			}
+		case "endedAt":
+			if _, ok := fieldSeen[batch.FieldEndedAt]; !ok {
+				selectedFields = append(selectedFields, batch.FieldEndedAt)
+				fieldSeen[batch.FieldEndedAt] = struct{}{}
+			}
+		case "code":
+			if _, ok := fieldSeen[batch.FieldCode]; !ok {
+				selectedFields = append(selectedFields, batch.FieldCode)
+				fieldSeen[batch.FieldCode] = struct{}{}
+			}
+		case "cancelReason":
+			if _, ok := fieldSeen[batch.FieldCancelReason]; !ok {
+				selectedFields = append(selectedFields, batch.FieldCancelReason)
+				fieldSeen[batch.FieldCancelReason] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type batchPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []BatchPaginateOption
+}
+
+func newBatchPaginateArgs(rv map[string]any) *batchPaginateArgs {
+	args := &batchPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*BatchOrder:
+			args.opts = append(args.opts, WithBatchOrder(v))
+		case []any:
+			var orders []*BatchOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &BatchOrder{Field: &BatchOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithBatchOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*BatchWhereInput); ok {
+		args.opts = append(args.opts, WithBatchFilter(v.Filter))
+	}
+	return args
+}
+
+// CollectFields tells the query-builder to eagerly load connected nodes by resolver context.
+func (_q *BatchItemQuery) CollectFields(ctx context.Context, satisfies ...string) (*BatchItemQuery, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil {
+		return _q, nil
+	}
+	if err := _q.collectField(ctx, false, graphql.GetOperationContext(ctx), fc.Field, nil, satisfies...); err != nil {
+		return nil, err
+	}
+	return _q, nil
+}
+
+func (_q *BatchItemQuery) collectField(ctx context.Context, oneNode bool, opCtx *graphql.OperationContext, collected graphql.CollectedField, path []string, satisfies ...string) error {
+	path = append([]string(nil), path...)
+	var (
+		unknownSeen    bool
+		fieldSeen      = make(map[string]struct{}, len(batchitem.Columns))
+		selectedFields = []string{batchitem.FieldID}
+	)
+	for _, field := range graphql.CollectFields(opCtx, collected.Selections, satisfies) {
+		switch field.Name {
+
+		case "region":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&RegionClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, regionImplementors)...); err != nil {
+				return err
+			}
+			_q.withRegion = query
+			if _, ok := fieldSeen[batchitem.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldRegionID)
+				fieldSeen[batchitem.FieldRegionID] = struct{}{}
+			}
+
+		case "batch":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&BatchClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, batchImplementors)...); err != nil {
+				return err
+			}
+			_q.withBatch = query
+			if _, ok := fieldSeen[batchitem.FieldBatchID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldBatchID)
+				fieldSeen[batchitem.FieldBatchID] = struct{}{}
+			}
+
+		case "case":
+			var (
+				alias = field.Alias
+				path  = append(path, alias)
+				query = (&ServiceCaseClient{config: _q.config}).Query()
+			)
+			if err := query.collectField(ctx, oneNode, opCtx, field, path, mayAddCondition(satisfies, servicecaseImplementors)...); err != nil {
+				return err
+			}
+			_q.withCase = query
+			if _, ok := fieldSeen[batchitem.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldCaseID)
+				fieldSeen[batchitem.FieldCaseID] = struct{}{}
+			}
+		case "regionID":
+			if _, ok := fieldSeen[batchitem.FieldRegionID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldRegionID)
+				fieldSeen[batchitem.FieldRegionID] = struct{}{}
+			}
+		case "regionPath":
+			if _, ok := fieldSeen[batchitem.FieldRegionPath]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldRegionPath)
+				fieldSeen[batchitem.FieldRegionPath] = struct{}{}
+			}
+		case "createdAt":
+			if _, ok := fieldSeen[batchitem.FieldCreatedAt]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldCreatedAt)
+				fieldSeen[batchitem.FieldCreatedAt] = struct{}{}
+			}
+		case "batchID":
+			if _, ok := fieldSeen[batchitem.FieldBatchID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldBatchID)
+				fieldSeen[batchitem.FieldBatchID] = struct{}{}
+			}
+		case "caseID":
+			if _, ok := fieldSeen[batchitem.FieldCaseID]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldCaseID)
+				fieldSeen[batchitem.FieldCaseID] = struct{}{}
+			}
+		case "subject":
+			if _, ok := fieldSeen[batchitem.FieldSubject]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldSubject)
+				fieldSeen[batchitem.FieldSubject] = struct{}{}
+			}
+		case "outcome":
+			if _, ok := fieldSeen[batchitem.FieldOutcome]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldOutcome)
+				fieldSeen[batchitem.FieldOutcome] = struct{}{}
+			}
+		case "code":
+			if _, ok := fieldSeen[batchitem.FieldCode]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldCode)
+				fieldSeen[batchitem.FieldCode] = struct{}{}
+			}
+		case "textZh":
+			if _, ok := fieldSeen[batchitem.FieldTextZh]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldTextZh)
+				fieldSeen[batchitem.FieldTextZh] = struct{}{}
+			}
+		case "textEn":
+			if _, ok := fieldSeen[batchitem.FieldTextEn]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldTextEn)
+				fieldSeen[batchitem.FieldTextEn] = struct{}{}
+			}
+		case "decidedAt":
+			if _, ok := fieldSeen[batchitem.FieldDecidedAt]; !ok {
+				selectedFields = append(selectedFields, batchitem.FieldDecidedAt)
+				fieldSeen[batchitem.FieldDecidedAt] = struct{}{}
+			}
+		case "id":
+		case "__typename":
+		default:
+			unknownSeen = true
+		}
+	}
+	if !unknownSeen {
+		_q.Select(selectedFields...)
+	}
+	return nil
+}
+
+type batchitemPaginateArgs struct {
+	first, last   *int
+	after, before *Cursor
+	opts          []BatchItemPaginateOption
+}
+
+func newBatchItemPaginateArgs(rv map[string]any) *batchitemPaginateArgs {
+	args := &batchitemPaginateArgs{}
+	if rv == nil {
+		return args
+	}
+	if v := rv[firstField]; v != nil {
+		args.first = v.(*int)
+	}
+	if v := rv[lastField]; v != nil {
+		args.last = v.(*int)
+	}
+	if v := rv[afterField]; v != nil {
+		args.after = v.(*Cursor)
+	}
+	if v := rv[beforeField]; v != nil {
+		args.before = v.(*Cursor)
+	}
+	if v, ok := rv[orderByField]; ok {
+		switch v := v.(type) {
+		case []*BatchItemOrder:
+			args.opts = append(args.opts, WithBatchItemOrder(v))
+		case []any:
+			var orders []*BatchItemOrder
+			for i := range v {
+				mv, ok := v[i].(map[string]any)
+				if !ok {
+					continue
+				}
+				var (
+					err1, err2 error
+					order      = &BatchItemOrder{Field: &BatchItemOrderField{}, Direction: entgql.OrderDirectionAsc}
+				)
+				if d, ok := mv[directionField]; ok {
+					err1 = order.Direction.UnmarshalGQL(d)
+				}
+				if f, ok := mv[fieldField]; ok {
+					err2 = order.Field.UnmarshalGQL(f)
+				}
+				if err1 == nil && err2 == nil {
+					orders = append(orders, order)
+				}
+			}
+			args.opts = append(args.opts, WithBatchItemOrder(orders))
+		}
+	}
+	if v, ok := rv[whereField].(*BatchItemWhereInput); ok {
+		args.opts = append(args.opts, WithBatchItemFilter(v.Filter))
 	}
 	return args
 }
@@ -5137,6 +5608,21 @@ func (_q *PluginVersionQuery) collectField(ctx context.Context, oneNode bool, op
 			if _, ok := fieldSeen[pluginversion.FieldUploadedBy]; !ok {
 				selectedFields = append(selectedFields, pluginversion.FieldUploadedBy)
 				fieldSeen[pluginversion.FieldUploadedBy] = struct{}{}
+			}
+		case "dev":
+			if _, ok := fieldSeen[pluginversion.FieldDev]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldDev)
+				fieldSeen[pluginversion.FieldDev] = struct{}{}
+			}
+		case "testState":
+			if _, ok := fieldSeen[pluginversion.FieldTestState]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestState)
+				fieldSeen[pluginversion.FieldTestState] = struct{}{}
+			}
+		case "testAttempt":
+			if _, ok := fieldSeen[pluginversion.FieldTestAttempt]; !ok {
+				selectedFields = append(selectedFields, pluginversion.FieldTestAttempt)
+				fieldSeen[pluginversion.FieldTestAttempt] = struct{}{}
 			}
 		case "conforms":
 			if _, ok := fieldSeen[pluginversion.FieldConforms]; !ok {

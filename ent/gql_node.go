@@ -12,6 +12,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -68,6 +70,16 @@ var auditentryImplementors = []string{"AuditEntry", "Node"}
 
 // IsNode implements the Node interface check for GQLGen.
 func (*AuditEntry) IsNode() {}
+
+var batchImplementors = []string{"Batch", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*Batch) IsNode() {}
+
+var batchitemImplementors = []string{"BatchItem", "Node"}
+
+// IsNode implements the Node interface check for GQLGen.
+func (*BatchItem) IsNode() {}
 
 var bindingImplementors = []string{"Binding", "Node"}
 
@@ -325,6 +337,24 @@ func (c *Client) noder(ctx context.Context, table string, id string) (Noder, err
 			Where(auditentry.ID(id))
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, auditentryImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case batch.Table:
+		query := c.Batch.Query().
+			Where(batch.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, batchImplementors...); err != nil {
+				return nil, err
+			}
+		}
+		return query.Only(ctx)
+	case batchitem.Table:
+		query := c.BatchItem.Query().
+			Where(batchitem.ID(id))
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			if err := query.collectField(ctx, true, graphql.GetOperationContext(ctx), fc.Field, nil, batchitemImplementors...); err != nil {
 				return nil, err
 			}
 		}
@@ -753,6 +783,38 @@ func (c *Client) noders(ctx context.Context, table string, ids []string) ([]Node
 		query := c.AuditEntry.Query().
 			Where(auditentry.IDIn(ids...))
 		query, err := query.CollectFields(ctx, auditentryImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case batch.Table:
+		query := c.Batch.Query().
+			Where(batch.IDIn(ids...))
+		query, err := query.CollectFields(ctx, batchImplementors...)
+		if err != nil {
+			return nil, err
+		}
+		nodes, err := query.All(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			for _, noder := range idmap[node.ID] {
+				*noder = node
+			}
+		}
+	case batchitem.Table:
+		query := c.BatchItem.Query().
+			Where(batchitem.IDIn(ids...))
+		query, err := query.CollectFields(ctx, batchitemImplementors...)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -1144,6 +1146,670 @@ func (_m *AuditEntry) ToEdge(order *AuditEntryOrder) *AuditEntryEdge {
 		order = DefaultAuditEntryOrder
 	}
 	return &AuditEntryEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// BatchEdge is the edge representation of Batch.
+type BatchEdge struct {
+	Node   *Batch `json:"node"`
+	Cursor Cursor `json:"cursor"`
+}
+
+// BatchConnection is the connection containing edges to Batch.
+type BatchConnection struct {
+	Edges      []*BatchEdge `json:"edges"`
+	PageInfo   PageInfo     `json:"pageInfo"`
+	TotalCount int          `json:"totalCount"`
+}
+
+func (c *BatchConnection) build(nodes []*Batch, pager *batchPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *Batch
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *Batch {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *Batch {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*BatchEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &BatchEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// BatchPaginateOption enables pagination customization.
+type BatchPaginateOption func(*batchPager) error
+
+// WithBatchOrder configures pagination ordering.
+func WithBatchOrder(order []*BatchOrder) BatchPaginateOption {
+	return func(pager *batchPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithBatchFilter configures pagination filter.
+func WithBatchFilter(filter func(*BatchQuery) (*BatchQuery, error)) BatchPaginateOption {
+	return func(pager *batchPager) error {
+		if filter == nil {
+			return errors.New("BatchQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type batchPager struct {
+	reverse bool
+	order   []*BatchOrder
+	filter  func(*BatchQuery) (*BatchQuery, error)
+}
+
+func newBatchPager(opts []BatchPaginateOption, reverse bool) (*batchPager, error) {
+	pager := &batchPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *batchPager) applyFilter(query *BatchQuery) (*BatchQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *batchPager) toCursor(_m *Batch) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *batchPager) applyCursors(query *BatchQuery, after, before *Cursor) (*BatchQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultBatchOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *batchPager) applyOrder(query *BatchQuery) *BatchQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultBatchOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultBatchOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *batchPager) orderExpr(query *BatchQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultBatchOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to Batch.
+func (_m *BatchQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...BatchPaginateOption,
+) (*BatchConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newBatchPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &BatchConnection{Edges: []*BatchEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// BatchOrderFieldCreatedAt orders Batch by created_at.
+	BatchOrderFieldCreatedAt = &BatchOrderField{
+		Value: func(_m *Batch) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: batch.FieldCreatedAt,
+		toTerm: batch.ByCreatedAt,
+		toCursor: func(_m *Batch) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f BatchOrderField) String() string {
+	var str string
+	switch f.column {
+	case BatchOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f BatchOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *BatchOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("BatchOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *BatchOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid BatchOrderField", str)
+	}
+	return nil
+}
+
+// BatchOrderField defines the ordering field of Batch.
+type BatchOrderField struct {
+	// Value extracts the ordering value from the given Batch.
+	Value    func(*Batch) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) batch.OrderOption
+	toCursor func(*Batch) Cursor
+}
+
+// BatchOrder defines the ordering of Batch.
+type BatchOrder struct {
+	Direction OrderDirection   `json:"direction"`
+	Field     *BatchOrderField `json:"field"`
+}
+
+// DefaultBatchOrder is the default ordering of Batch.
+var DefaultBatchOrder = &BatchOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &BatchOrderField{
+		Value: func(_m *Batch) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: batch.FieldID,
+		toTerm: batch.ByID,
+		toCursor: func(_m *Batch) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts Batch into BatchEdge.
+func (_m *Batch) ToEdge(order *BatchOrder) *BatchEdge {
+	if order == nil {
+		order = DefaultBatchOrder
+	}
+	return &BatchEdge{
+		Node:   _m,
+		Cursor: order.Field.toCursor(_m),
+	}
+}
+
+// BatchItemEdge is the edge representation of BatchItem.
+type BatchItemEdge struct {
+	Node   *BatchItem `json:"node"`
+	Cursor Cursor     `json:"cursor"`
+}
+
+// BatchItemConnection is the connection containing edges to BatchItem.
+type BatchItemConnection struct {
+	Edges      []*BatchItemEdge `json:"edges"`
+	PageInfo   PageInfo         `json:"pageInfo"`
+	TotalCount int              `json:"totalCount"`
+}
+
+func (c *BatchItemConnection) build(nodes []*BatchItem, pager *batchitemPager, after *Cursor, first *int, before *Cursor, last *int) {
+	c.PageInfo.HasNextPage = before != nil
+	c.PageInfo.HasPreviousPage = after != nil
+	if first != nil && *first+1 == len(nodes) {
+		c.PageInfo.HasNextPage = true
+		nodes = nodes[:len(nodes)-1]
+	} else if last != nil && *last+1 == len(nodes) {
+		c.PageInfo.HasPreviousPage = true
+		nodes = nodes[:len(nodes)-1]
+	}
+	var nodeAt func(int) *BatchItem
+	if last != nil {
+		n := len(nodes) - 1
+		nodeAt = func(i int) *BatchItem {
+			return nodes[n-i]
+		}
+	} else {
+		nodeAt = func(i int) *BatchItem {
+			return nodes[i]
+		}
+	}
+	c.Edges = make([]*BatchItemEdge, len(nodes))
+	for i := range nodes {
+		node := nodeAt(i)
+		c.Edges[i] = &BatchItemEdge{
+			Node:   node,
+			Cursor: pager.toCursor(node),
+		}
+	}
+	if l := len(c.Edges); l > 0 {
+		c.PageInfo.StartCursor = &c.Edges[0].Cursor
+		c.PageInfo.EndCursor = &c.Edges[l-1].Cursor
+	}
+	if c.TotalCount == 0 {
+		c.TotalCount = len(nodes)
+	}
+}
+
+// BatchItemPaginateOption enables pagination customization.
+type BatchItemPaginateOption func(*batchitemPager) error
+
+// WithBatchItemOrder configures pagination ordering.
+func WithBatchItemOrder(order []*BatchItemOrder) BatchItemPaginateOption {
+	return func(pager *batchitemPager) error {
+		for _, o := range order {
+			if err := o.Direction.Validate(); err != nil {
+				return err
+			}
+		}
+		pager.order = append(pager.order, order...)
+		return nil
+	}
+}
+
+// WithBatchItemFilter configures pagination filter.
+func WithBatchItemFilter(filter func(*BatchItemQuery) (*BatchItemQuery, error)) BatchItemPaginateOption {
+	return func(pager *batchitemPager) error {
+		if filter == nil {
+			return errors.New("BatchItemQuery filter cannot be nil")
+		}
+		pager.filter = filter
+		return nil
+	}
+}
+
+type batchitemPager struct {
+	reverse bool
+	order   []*BatchItemOrder
+	filter  func(*BatchItemQuery) (*BatchItemQuery, error)
+}
+
+func newBatchItemPager(opts []BatchItemPaginateOption, reverse bool) (*batchitemPager, error) {
+	pager := &batchitemPager{reverse: reverse}
+	for _, opt := range opts {
+		if err := opt(pager); err != nil {
+			return nil, err
+		}
+	}
+	for i, o := range pager.order {
+		if i > 0 && o.Field == pager.order[i-1].Field {
+			return nil, fmt.Errorf("duplicate order direction %q", o.Direction)
+		}
+	}
+	return pager, nil
+}
+
+func (p *batchitemPager) applyFilter(query *BatchItemQuery) (*BatchItemQuery, error) {
+	if p.filter != nil {
+		return p.filter(query)
+	}
+	return query, nil
+}
+
+func (p *batchitemPager) toCursor(_m *BatchItem) Cursor {
+	cs_ := make([]any, 0, len(p.order))
+	for _, o_ := range p.order {
+		cs_ = append(cs_, o_.Field.toCursor(_m).Value)
+	}
+	return Cursor{ID: _m.ID, Value: cs_}
+}
+
+func (p *batchitemPager) applyCursors(query *BatchItemQuery, after, before *Cursor) (*BatchItemQuery, error) {
+	idDirection := entgql.OrderDirectionAsc
+	if p.reverse {
+		idDirection = entgql.OrderDirectionDesc
+	}
+	fields, directions := make([]string, 0, len(p.order)), make([]OrderDirection, 0, len(p.order))
+	for _, o := range p.order {
+		fields = append(fields, o.Field.column)
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		directions = append(directions, direction)
+	}
+	predicates, err := entgql.MultiCursorsPredicate(after, before, &entgql.MultiCursorsOptions{
+		FieldID:     DefaultBatchItemOrder.Field.column,
+		DirectionID: idDirection,
+		Fields:      fields,
+		Directions:  directions,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, predicate := range predicates {
+		query = query.Where(predicate)
+	}
+	return query, nil
+}
+
+func (p *batchitemPager) applyOrder(query *BatchItemQuery) *BatchItemQuery {
+	var defaultOrdered bool
+	for _, o := range p.order {
+		direction := o.Direction
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(o.Field.toTerm(direction.OrderTermOption()))
+		if o.Field.column == DefaultBatchItemOrder.Field.column {
+			defaultOrdered = true
+		}
+		if len(query.ctx.Fields) > 0 {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	if !defaultOrdered {
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		query = query.Order(DefaultBatchItemOrder.Field.toTerm(direction.OrderTermOption()))
+	}
+	return query
+}
+
+func (p *batchitemPager) orderExpr(query *BatchItemQuery) sql.Querier {
+	if len(query.ctx.Fields) > 0 {
+		for _, o := range p.order {
+			query.ctx.AppendFieldOnce(o.Field.column)
+		}
+	}
+	return sql.ExprFunc(func(b *sql.Builder) {
+		for _, o := range p.order {
+			direction := o.Direction
+			if p.reverse {
+				direction = direction.Reverse()
+			}
+			b.Ident(o.Field.column).Pad().WriteString(string(direction))
+			b.Comma()
+		}
+		direction := entgql.OrderDirectionAsc
+		if p.reverse {
+			direction = direction.Reverse()
+		}
+		b.Ident(DefaultBatchItemOrder.Field.column).Pad().WriteString(string(direction))
+	})
+}
+
+// Paginate executes the query and returns a relay based cursor connection to BatchItem.
+func (_m *BatchItemQuery) Paginate(
+	ctx context.Context, after *Cursor, first *int,
+	before *Cursor, last *int, opts ...BatchItemPaginateOption,
+) (*BatchItemConnection, error) {
+	if err := validateFirstLast(first, last); err != nil {
+		return nil, err
+	}
+	pager, err := newBatchItemPager(opts, last != nil)
+	if err != nil {
+		return nil, err
+	}
+	if _m, err = pager.applyFilter(_m); err != nil {
+		return nil, err
+	}
+	conn := &BatchItemConnection{Edges: []*BatchItemEdge{}}
+	ignoredEdges := !hasCollectedField(ctx, edgesField)
+	if hasCollectedField(ctx, totalCountField) || hasCollectedField(ctx, pageInfoField) {
+		hasPagination := after != nil || first != nil || before != nil || last != nil
+		if hasPagination || ignoredEdges {
+			c := _m.Clone()
+			c.ctx.Fields = nil
+			if conn.TotalCount, err = c.Count(ctx); err != nil {
+				return nil, err
+			}
+			conn.PageInfo.HasNextPage = first != nil && conn.TotalCount > 0
+			conn.PageInfo.HasPreviousPage = last != nil && conn.TotalCount > 0
+		}
+	}
+	if ignoredEdges || (first != nil && *first == 0) || (last != nil && *last == 0) {
+		return conn, nil
+	}
+	if _m, err = pager.applyCursors(_m, after, before); err != nil {
+		return nil, err
+	}
+	limit := paginateLimit(first, last)
+	if limit != 0 {
+		_m.Limit(limit)
+	}
+	if field := collectedField(ctx, edgesField, nodeField); field != nil {
+		if err := _m.collectField(ctx, limit == 1, graphql.GetOperationContext(ctx), *field, []string{edgesField, nodeField}); err != nil {
+			return nil, err
+		}
+	}
+	_m = pager.applyOrder(_m)
+	nodes, err := _m.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn.build(nodes, pager, after, first, before, last)
+	return conn, nil
+}
+
+var (
+	// BatchItemOrderFieldCreatedAt orders BatchItem by created_at.
+	BatchItemOrderFieldCreatedAt = &BatchItemOrderField{
+		Value: func(_m *BatchItem) (ent.Value, error) {
+			return _m.CreatedAt, nil
+		},
+		column: batchitem.FieldCreatedAt,
+		toTerm: batchitem.ByCreatedAt,
+		toCursor: func(_m *BatchItem) Cursor {
+			return Cursor{
+				ID:    _m.ID,
+				Value: _m.CreatedAt,
+			}
+		},
+	}
+)
+
+// String implement fmt.Stringer interface.
+func (f BatchItemOrderField) String() string {
+	var str string
+	switch f.column {
+	case BatchItemOrderFieldCreatedAt.column:
+		str = "CREATED_AT"
+	}
+	return str
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (f BatchItemOrderField) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(f.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (f *BatchItemOrderField) UnmarshalGQL(v interface{}) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("BatchItemOrderField %T must be a string", v)
+	}
+	switch str {
+	case "CREATED_AT":
+		*f = *BatchItemOrderFieldCreatedAt
+	default:
+		return fmt.Errorf("%s is not a valid BatchItemOrderField", str)
+	}
+	return nil
+}
+
+// BatchItemOrderField defines the ordering field of BatchItem.
+type BatchItemOrderField struct {
+	// Value extracts the ordering value from the given BatchItem.
+	Value    func(*BatchItem) (ent.Value, error)
+	column   string // field or computed.
+	toTerm   func(...sql.OrderTermOption) batchitem.OrderOption
+	toCursor func(*BatchItem) Cursor
+}
+
+// BatchItemOrder defines the ordering of BatchItem.
+type BatchItemOrder struct {
+	Direction OrderDirection       `json:"direction"`
+	Field     *BatchItemOrderField `json:"field"`
+}
+
+// DefaultBatchItemOrder is the default ordering of BatchItem.
+var DefaultBatchItemOrder = &BatchItemOrder{
+	Direction: entgql.OrderDirectionAsc,
+	Field: &BatchItemOrderField{
+		Value: func(_m *BatchItem) (ent.Value, error) {
+			return _m.ID, nil
+		},
+		column: batchitem.FieldID,
+		toTerm: batchitem.ByID,
+		toCursor: func(_m *BatchItem) Cursor {
+			return Cursor{ID: _m.ID}
+		},
+	},
+}
+
+// ToEdge converts BatchItem into BatchItemEdge.
+func (_m *BatchItem) ToEdge(order *BatchItemOrder) *BatchItemEdge {
+	if order == nil {
+		order = DefaultBatchItemOrder
+	}
+	return &BatchItemEdge{
 		Node:   _m,
 		Cursor: order.Field.toCursor(_m),
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -945,6 +947,594 @@ func (i *AuditEntryWhereInput) P() (predicate.AuditEntry, error) {
 		return predicates[0], nil
 	default:
 		return auditentry.And(predicates...), nil
+	}
+}
+
+// BatchWhereInput represents a where input for filtering Batch queries.
+type BatchWhereInput struct {
+	Predicates []predicate.Batch  `json:"-"`
+	Not        *BatchWhereInput   `json:"not,omitempty"`
+	Or         []*BatchWhereInput `json:"or,omitempty"`
+	And        []*BatchWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "action" field predicates.
+	Action      *batch.Action  `json:"action,omitempty"`
+	ActionNEQ   *batch.Action  `json:"actionNEQ,omitempty"`
+	ActionIn    []batch.Action `json:"actionIn,omitempty"`
+	ActionNotIn []batch.Action `json:"actionNotIn,omitempty"`
+
+	// "state" field predicates.
+	State      *batch.State  `json:"state,omitempty"`
+	StateNEQ   *batch.State  `json:"stateNEQ,omitempty"`
+	StateIn    []batch.State `json:"stateIn,omitempty"`
+	StateNotIn []batch.State `json:"stateNotIn,omitempty"`
+
+	// "started_by" field predicates.
+	StartedBy             *string  `json:"startedBy,omitempty"`
+	StartedByNEQ          *string  `json:"startedByNEQ,omitempty"`
+	StartedByIn           []string `json:"startedByIn,omitempty"`
+	StartedByNotIn        []string `json:"startedByNotIn,omitempty"`
+	StartedByGT           *string  `json:"startedByGT,omitempty"`
+	StartedByGTE          *string  `json:"startedByGTE,omitempty"`
+	StartedByLT           *string  `json:"startedByLT,omitempty"`
+	StartedByLTE          *string  `json:"startedByLTE,omitempty"`
+	StartedByContains     *string  `json:"startedByContains,omitempty"`
+	StartedByHasPrefix    *string  `json:"startedByHasPrefix,omitempty"`
+	StartedByHasSuffix    *string  `json:"startedByHasSuffix,omitempty"`
+	StartedByEqualFold    *string  `json:"startedByEqualFold,omitempty"`
+	StartedByContainsFold *string  `json:"startedByContainsFold,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *BatchWhereInput) AddPredicates(predicates ...predicate.Batch) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the BatchWhereInput filter on the BatchQuery builder.
+func (i *BatchWhereInput) Filter(q *BatchQuery) (*BatchQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyBatchWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyBatchWhereInput is returned in case the BatchWhereInput is empty.
+var ErrEmptyBatchWhereInput = errors.New("ent: empty predicate BatchWhereInput")
+
+// P returns a predicate for filtering batches.
+// An error is returned if the input is empty or invalid.
+func (i *BatchWhereInput) P() (predicate.Batch, error) {
+	var predicates []predicate.Batch
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, batch.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.Batch, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, batch.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.Batch, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, batch.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, batch.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, batch.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, batch.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, batch.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, batch.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, batch.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, batch.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, batch.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, batch.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, batch.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, batch.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, batch.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, batch.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, batch.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, batch.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, batch.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, batch.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, batch.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, batch.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, batch.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, batch.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, batch.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, batch.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.Action != nil {
+		predicates = append(predicates, batch.ActionEQ(*i.Action))
+	}
+	if i.ActionNEQ != nil {
+		predicates = append(predicates, batch.ActionNEQ(*i.ActionNEQ))
+	}
+	if len(i.ActionIn) > 0 {
+		predicates = append(predicates, batch.ActionIn(i.ActionIn...))
+	}
+	if len(i.ActionNotIn) > 0 {
+		predicates = append(predicates, batch.ActionNotIn(i.ActionNotIn...))
+	}
+	if i.State != nil {
+		predicates = append(predicates, batch.StateEQ(*i.State))
+	}
+	if i.StateNEQ != nil {
+		predicates = append(predicates, batch.StateNEQ(*i.StateNEQ))
+	}
+	if len(i.StateIn) > 0 {
+		predicates = append(predicates, batch.StateIn(i.StateIn...))
+	}
+	if len(i.StateNotIn) > 0 {
+		predicates = append(predicates, batch.StateNotIn(i.StateNotIn...))
+	}
+	if i.StartedBy != nil {
+		predicates = append(predicates, batch.StartedByEQ(*i.StartedBy))
+	}
+	if i.StartedByNEQ != nil {
+		predicates = append(predicates, batch.StartedByNEQ(*i.StartedByNEQ))
+	}
+	if len(i.StartedByIn) > 0 {
+		predicates = append(predicates, batch.StartedByIn(i.StartedByIn...))
+	}
+	if len(i.StartedByNotIn) > 0 {
+		predicates = append(predicates, batch.StartedByNotIn(i.StartedByNotIn...))
+	}
+	if i.StartedByGT != nil {
+		predicates = append(predicates, batch.StartedByGT(*i.StartedByGT))
+	}
+	if i.StartedByGTE != nil {
+		predicates = append(predicates, batch.StartedByGTE(*i.StartedByGTE))
+	}
+	if i.StartedByLT != nil {
+		predicates = append(predicates, batch.StartedByLT(*i.StartedByLT))
+	}
+	if i.StartedByLTE != nil {
+		predicates = append(predicates, batch.StartedByLTE(*i.StartedByLTE))
+	}
+	if i.StartedByContains != nil {
+		predicates = append(predicates, batch.StartedByContains(*i.StartedByContains))
+	}
+	if i.StartedByHasPrefix != nil {
+		predicates = append(predicates, batch.StartedByHasPrefix(*i.StartedByHasPrefix))
+	}
+	if i.StartedByHasSuffix != nil {
+		predicates = append(predicates, batch.StartedByHasSuffix(*i.StartedByHasSuffix))
+	}
+	if i.StartedByEqualFold != nil {
+		predicates = append(predicates, batch.StartedByEqualFold(*i.StartedByEqualFold))
+	}
+	if i.StartedByContainsFold != nil {
+		predicates = append(predicates, batch.StartedByContainsFold(*i.StartedByContainsFold))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyBatchWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return batch.And(predicates...), nil
+	}
+}
+
+// BatchItemWhereInput represents a where input for filtering BatchItem queries.
+type BatchItemWhereInput struct {
+	Predicates []predicate.BatchItem  `json:"-"`
+	Not        *BatchItemWhereInput   `json:"not,omitempty"`
+	Or         []*BatchItemWhereInput `json:"or,omitempty"`
+	And        []*BatchItemWhereInput `json:"and,omitempty"`
+
+	// "id" field predicates.
+	ID             *string  `json:"id,omitempty"`
+	IDNEQ          *string  `json:"idNEQ,omitempty"`
+	IDIn           []string `json:"idIn,omitempty"`
+	IDNotIn        []string `json:"idNotIn,omitempty"`
+	IDGT           *string  `json:"idGT,omitempty"`
+	IDGTE          *string  `json:"idGTE,omitempty"`
+	IDLT           *string  `json:"idLT,omitempty"`
+	IDLTE          *string  `json:"idLTE,omitempty"`
+	IDEqualFold    *string  `json:"idEqualFold,omitempty"`
+	IDContainsFold *string  `json:"idContainsFold,omitempty"`
+
+	// "region_id" field predicates.
+	RegionID             *string  `json:"regionID,omitempty"`
+	RegionIDNEQ          *string  `json:"regionIDNEQ,omitempty"`
+	RegionIDIn           []string `json:"regionIDIn,omitempty"`
+	RegionIDNotIn        []string `json:"regionIDNotIn,omitempty"`
+	RegionIDGT           *string  `json:"regionIDGT,omitempty"`
+	RegionIDGTE          *string  `json:"regionIDGTE,omitempty"`
+	RegionIDLT           *string  `json:"regionIDLT,omitempty"`
+	RegionIDLTE          *string  `json:"regionIDLTE,omitempty"`
+	RegionIDContains     *string  `json:"regionIDContains,omitempty"`
+	RegionIDHasPrefix    *string  `json:"regionIDHasPrefix,omitempty"`
+	RegionIDHasSuffix    *string  `json:"regionIDHasSuffix,omitempty"`
+	RegionIDEqualFold    *string  `json:"regionIDEqualFold,omitempty"`
+	RegionIDContainsFold *string  `json:"regionIDContainsFold,omitempty"`
+
+	// "batch_id" field predicates.
+	BatchID             *string  `json:"batchID,omitempty"`
+	BatchIDNEQ          *string  `json:"batchIDNEQ,omitempty"`
+	BatchIDIn           []string `json:"batchIDIn,omitempty"`
+	BatchIDNotIn        []string `json:"batchIDNotIn,omitempty"`
+	BatchIDGT           *string  `json:"batchIDGT,omitempty"`
+	BatchIDGTE          *string  `json:"batchIDGTE,omitempty"`
+	BatchIDLT           *string  `json:"batchIDLT,omitempty"`
+	BatchIDLTE          *string  `json:"batchIDLTE,omitempty"`
+	BatchIDContains     *string  `json:"batchIDContains,omitempty"`
+	BatchIDHasPrefix    *string  `json:"batchIDHasPrefix,omitempty"`
+	BatchIDHasSuffix    *string  `json:"batchIDHasSuffix,omitempty"`
+	BatchIDEqualFold    *string  `json:"batchIDEqualFold,omitempty"`
+	BatchIDContainsFold *string  `json:"batchIDContainsFold,omitempty"`
+
+	// "case_id" field predicates.
+	CaseID             *string  `json:"caseID,omitempty"`
+	CaseIDNEQ          *string  `json:"caseIDNEQ,omitempty"`
+	CaseIDIn           []string `json:"caseIDIn,omitempty"`
+	CaseIDNotIn        []string `json:"caseIDNotIn,omitempty"`
+	CaseIDGT           *string  `json:"caseIDGT,omitempty"`
+	CaseIDGTE          *string  `json:"caseIDGTE,omitempty"`
+	CaseIDLT           *string  `json:"caseIDLT,omitempty"`
+	CaseIDLTE          *string  `json:"caseIDLTE,omitempty"`
+	CaseIDContains     *string  `json:"caseIDContains,omitempty"`
+	CaseIDHasPrefix    *string  `json:"caseIDHasPrefix,omitempty"`
+	CaseIDHasSuffix    *string  `json:"caseIDHasSuffix,omitempty"`
+	CaseIDEqualFold    *string  `json:"caseIDEqualFold,omitempty"`
+	CaseIDContainsFold *string  `json:"caseIDContainsFold,omitempty"`
+
+	// "outcome" field predicates.
+	Outcome      *batchitem.Outcome  `json:"outcome,omitempty"`
+	OutcomeNEQ   *batchitem.Outcome  `json:"outcomeNEQ,omitempty"`
+	OutcomeIn    []batchitem.Outcome `json:"outcomeIn,omitempty"`
+	OutcomeNotIn []batchitem.Outcome `json:"outcomeNotIn,omitempty"`
+}
+
+// AddPredicates adds custom predicates to the where input to be used during the filtering phase.
+func (i *BatchItemWhereInput) AddPredicates(predicates ...predicate.BatchItem) {
+	i.Predicates = append(i.Predicates, predicates...)
+}
+
+// Filter applies the BatchItemWhereInput filter on the BatchItemQuery builder.
+func (i *BatchItemWhereInput) Filter(q *BatchItemQuery) (*BatchItemQuery, error) {
+	if i == nil {
+		return q, nil
+	}
+	p, err := i.P()
+	if err != nil {
+		if err == ErrEmptyBatchItemWhereInput {
+			return q, nil
+		}
+		return nil, err
+	}
+	return q.Where(p), nil
+}
+
+// ErrEmptyBatchItemWhereInput is returned in case the BatchItemWhereInput is empty.
+var ErrEmptyBatchItemWhereInput = errors.New("ent: empty predicate BatchItemWhereInput")
+
+// P returns a predicate for filtering batchitems.
+// An error is returned if the input is empty or invalid.
+func (i *BatchItemWhereInput) P() (predicate.BatchItem, error) {
+	var predicates []predicate.BatchItem
+	if i.Not != nil {
+		p, err := i.Not.P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'not'", err)
+		}
+		predicates = append(predicates, batchitem.Not(p))
+	}
+	switch n := len(i.Or); {
+	case n == 1:
+		p, err := i.Or[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'or'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		or := make([]predicate.BatchItem, 0, n)
+		for _, w := range i.Or {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'or'", err)
+			}
+			or = append(or, p)
+		}
+		predicates = append(predicates, batchitem.Or(or...))
+	}
+	switch n := len(i.And); {
+	case n == 1:
+		p, err := i.And[0].P()
+		if err != nil {
+			return nil, fmt.Errorf("%w: field 'and'", err)
+		}
+		predicates = append(predicates, p)
+	case n > 1:
+		and := make([]predicate.BatchItem, 0, n)
+		for _, w := range i.And {
+			p, err := w.P()
+			if err != nil {
+				return nil, fmt.Errorf("%w: field 'and'", err)
+			}
+			and = append(and, p)
+		}
+		predicates = append(predicates, batchitem.And(and...))
+	}
+	predicates = append(predicates, i.Predicates...)
+	if i.ID != nil {
+		predicates = append(predicates, batchitem.IDEQ(*i.ID))
+	}
+	if i.IDNEQ != nil {
+		predicates = append(predicates, batchitem.IDNEQ(*i.IDNEQ))
+	}
+	if len(i.IDIn) > 0 {
+		predicates = append(predicates, batchitem.IDIn(i.IDIn...))
+	}
+	if len(i.IDNotIn) > 0 {
+		predicates = append(predicates, batchitem.IDNotIn(i.IDNotIn...))
+	}
+	if i.IDGT != nil {
+		predicates = append(predicates, batchitem.IDGT(*i.IDGT))
+	}
+	if i.IDGTE != nil {
+		predicates = append(predicates, batchitem.IDGTE(*i.IDGTE))
+	}
+	if i.IDLT != nil {
+		predicates = append(predicates, batchitem.IDLT(*i.IDLT))
+	}
+	if i.IDLTE != nil {
+		predicates = append(predicates, batchitem.IDLTE(*i.IDLTE))
+	}
+	if i.IDEqualFold != nil {
+		predicates = append(predicates, batchitem.IDEqualFold(*i.IDEqualFold))
+	}
+	if i.IDContainsFold != nil {
+		predicates = append(predicates, batchitem.IDContainsFold(*i.IDContainsFold))
+	}
+	if i.RegionID != nil {
+		predicates = append(predicates, batchitem.RegionIDEQ(*i.RegionID))
+	}
+	if i.RegionIDNEQ != nil {
+		predicates = append(predicates, batchitem.RegionIDNEQ(*i.RegionIDNEQ))
+	}
+	if len(i.RegionIDIn) > 0 {
+		predicates = append(predicates, batchitem.RegionIDIn(i.RegionIDIn...))
+	}
+	if len(i.RegionIDNotIn) > 0 {
+		predicates = append(predicates, batchitem.RegionIDNotIn(i.RegionIDNotIn...))
+	}
+	if i.RegionIDGT != nil {
+		predicates = append(predicates, batchitem.RegionIDGT(*i.RegionIDGT))
+	}
+	if i.RegionIDGTE != nil {
+		predicates = append(predicates, batchitem.RegionIDGTE(*i.RegionIDGTE))
+	}
+	if i.RegionIDLT != nil {
+		predicates = append(predicates, batchitem.RegionIDLT(*i.RegionIDLT))
+	}
+	if i.RegionIDLTE != nil {
+		predicates = append(predicates, batchitem.RegionIDLTE(*i.RegionIDLTE))
+	}
+	if i.RegionIDContains != nil {
+		predicates = append(predicates, batchitem.RegionIDContains(*i.RegionIDContains))
+	}
+	if i.RegionIDHasPrefix != nil {
+		predicates = append(predicates, batchitem.RegionIDHasPrefix(*i.RegionIDHasPrefix))
+	}
+	if i.RegionIDHasSuffix != nil {
+		predicates = append(predicates, batchitem.RegionIDHasSuffix(*i.RegionIDHasSuffix))
+	}
+	if i.RegionIDEqualFold != nil {
+		predicates = append(predicates, batchitem.RegionIDEqualFold(*i.RegionIDEqualFold))
+	}
+	if i.RegionIDContainsFold != nil {
+		predicates = append(predicates, batchitem.RegionIDContainsFold(*i.RegionIDContainsFold))
+	}
+	if i.BatchID != nil {
+		predicates = append(predicates, batchitem.BatchIDEQ(*i.BatchID))
+	}
+	if i.BatchIDNEQ != nil {
+		predicates = append(predicates, batchitem.BatchIDNEQ(*i.BatchIDNEQ))
+	}
+	if len(i.BatchIDIn) > 0 {
+		predicates = append(predicates, batchitem.BatchIDIn(i.BatchIDIn...))
+	}
+	if len(i.BatchIDNotIn) > 0 {
+		predicates = append(predicates, batchitem.BatchIDNotIn(i.BatchIDNotIn...))
+	}
+	if i.BatchIDGT != nil {
+		predicates = append(predicates, batchitem.BatchIDGT(*i.BatchIDGT))
+	}
+	if i.BatchIDGTE != nil {
+		predicates = append(predicates, batchitem.BatchIDGTE(*i.BatchIDGTE))
+	}
+	if i.BatchIDLT != nil {
+		predicates = append(predicates, batchitem.BatchIDLT(*i.BatchIDLT))
+	}
+	if i.BatchIDLTE != nil {
+		predicates = append(predicates, batchitem.BatchIDLTE(*i.BatchIDLTE))
+	}
+	if i.BatchIDContains != nil {
+		predicates = append(predicates, batchitem.BatchIDContains(*i.BatchIDContains))
+	}
+	if i.BatchIDHasPrefix != nil {
+		predicates = append(predicates, batchitem.BatchIDHasPrefix(*i.BatchIDHasPrefix))
+	}
+	if i.BatchIDHasSuffix != nil {
+		predicates = append(predicates, batchitem.BatchIDHasSuffix(*i.BatchIDHasSuffix))
+	}
+	if i.BatchIDEqualFold != nil {
+		predicates = append(predicates, batchitem.BatchIDEqualFold(*i.BatchIDEqualFold))
+	}
+	if i.BatchIDContainsFold != nil {
+		predicates = append(predicates, batchitem.BatchIDContainsFold(*i.BatchIDContainsFold))
+	}
+	if i.CaseID != nil {
+		predicates = append(predicates, batchitem.CaseIDEQ(*i.CaseID))
+	}
+	if i.CaseIDNEQ != nil {
+		predicates = append(predicates, batchitem.CaseIDNEQ(*i.CaseIDNEQ))
+	}
+	if len(i.CaseIDIn) > 0 {
+		predicates = append(predicates, batchitem.CaseIDIn(i.CaseIDIn...))
+	}
+	if len(i.CaseIDNotIn) > 0 {
+		predicates = append(predicates, batchitem.CaseIDNotIn(i.CaseIDNotIn...))
+	}
+	if i.CaseIDGT != nil {
+		predicates = append(predicates, batchitem.CaseIDGT(*i.CaseIDGT))
+	}
+	if i.CaseIDGTE != nil {
+		predicates = append(predicates, batchitem.CaseIDGTE(*i.CaseIDGTE))
+	}
+	if i.CaseIDLT != nil {
+		predicates = append(predicates, batchitem.CaseIDLT(*i.CaseIDLT))
+	}
+	if i.CaseIDLTE != nil {
+		predicates = append(predicates, batchitem.CaseIDLTE(*i.CaseIDLTE))
+	}
+	if i.CaseIDContains != nil {
+		predicates = append(predicates, batchitem.CaseIDContains(*i.CaseIDContains))
+	}
+	if i.CaseIDHasPrefix != nil {
+		predicates = append(predicates, batchitem.CaseIDHasPrefix(*i.CaseIDHasPrefix))
+	}
+	if i.CaseIDHasSuffix != nil {
+		predicates = append(predicates, batchitem.CaseIDHasSuffix(*i.CaseIDHasSuffix))
+	}
+	if i.CaseIDEqualFold != nil {
+		predicates = append(predicates, batchitem.CaseIDEqualFold(*i.CaseIDEqualFold))
+	}
+	if i.CaseIDContainsFold != nil {
+		predicates = append(predicates, batchitem.CaseIDContainsFold(*i.CaseIDContainsFold))
+	}
+	if i.Outcome != nil {
+		predicates = append(predicates, batchitem.OutcomeEQ(*i.Outcome))
+	}
+	if i.OutcomeNEQ != nil {
+		predicates = append(predicates, batchitem.OutcomeNEQ(*i.OutcomeNEQ))
+	}
+	if len(i.OutcomeIn) > 0 {
+		predicates = append(predicates, batchitem.OutcomeIn(i.OutcomeIn...))
+	}
+	if len(i.OutcomeNotIn) > 0 {
+		predicates = append(predicates, batchitem.OutcomeNotIn(i.OutcomeNotIn...))
+	}
+
+	switch len(predicates) {
+	case 0:
+		return nil, ErrEmptyBatchItemWhereInput
+	case 1:
+		return predicates[0], nil
+	default:
+		return batchitem.And(predicates...), nil
 	}
 }
 

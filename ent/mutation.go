@@ -15,6 +15,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -50,6 +52,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -71,6 +74,8 @@ const (
 	TypeAPIToken         = "APIToken"
 	TypeAbsence          = "Absence"
 	TypeAuditEntry       = "AuditEntry"
+	TypeBatch            = "Batch"
+	TypeBatchItem        = "BatchItem"
 	TypeBinding          = "Binding"
 	TypeBreach           = "Breach"
 	TypeCalendar         = "Calendar"
@@ -105,6 +110,7 @@ const (
 	TypeStageVisit       = "StageVisit"
 	TypeStandard         = "Standard"
 	TypeStandardVersion  = "StandardVersion"
+	TypeStartTimer       = "StartTimer"
 	TypeSurveyResponse   = "SurveyResponse"
 	TypeTask             = "Task"
 	TypeTaskAction       = "TaskAction"
@@ -1952,6 +1958,9 @@ type AuditEntryMutation struct {
 	code          *string
 	detail        *map[string]interface{}
 	input_hash    *string
+	changes       *string
+	position      *int64
+	addposition   *int64
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*AuditEntry, error)
@@ -2435,6 +2444,112 @@ func (m *AuditEntryMutation) ResetInputHash() {
 	m.input_hash = nil
 }
 
+// SetChanges sets the "changes" field.
+func (m *AuditEntryMutation) SetChanges(s string) {
+	m.changes = &s
+}
+
+// Changes returns the value of the "changes" field in the mutation.
+func (m *AuditEntryMutation) Changes() (r string, exists bool) {
+	v := m.changes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChanges returns the old "changes" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldChanges(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChanges is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChanges requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChanges: %w", err)
+	}
+	return oldValue.Changes, nil
+}
+
+// ResetChanges resets all changes to the "changes" field.
+func (m *AuditEntryMutation) ResetChanges() {
+	m.changes = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *AuditEntryMutation) SetPosition(i int64) {
+	m.position = &i
+	m.addposition = nil
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *AuditEntryMutation) Position() (r int64, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the AuditEntry entity.
+// If the AuditEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AuditEntryMutation) OldPosition(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// AddPosition adds i to the "position" field.
+func (m *AuditEntryMutation) AddPosition(i int64) {
+	if m.addposition != nil {
+		*m.addposition += i
+	} else {
+		m.addposition = &i
+	}
+}
+
+// AddedPosition returns the value that was added to the "position" field in this mutation.
+func (m *AuditEntryMutation) AddedPosition() (r int64, exists bool) {
+	v := m.addposition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPosition clears the value of the "position" field.
+func (m *AuditEntryMutation) ClearPosition() {
+	m.position = nil
+	m.addposition = nil
+	m.clearedFields[auditentry.FieldPosition] = struct{}{}
+}
+
+// PositionCleared returns if the "position" field was cleared in this mutation.
+func (m *AuditEntryMutation) PositionCleared() bool {
+	_, ok := m.clearedFields[auditentry.FieldPosition]
+	return ok
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *AuditEntryMutation) ResetPosition() {
+	m.position = nil
+	m.addposition = nil
+	delete(m.clearedFields, auditentry.FieldPosition)
+}
+
 // Where appends a list predicates to the AuditEntryMutation builder.
 func (m *AuditEntryMutation) Where(ps ...predicate.AuditEntry) {
 	m.predicates = append(m.predicates, ps...)
@@ -2469,7 +2584,7 @@ func (m *AuditEntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AuditEntryMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 12)
 	if m.created_at != nil {
 		fields = append(fields, auditentry.FieldCreatedAt)
 	}
@@ -2500,6 +2615,12 @@ func (m *AuditEntryMutation) Fields() []string {
 	if m.input_hash != nil {
 		fields = append(fields, auditentry.FieldInputHash)
 	}
+	if m.changes != nil {
+		fields = append(fields, auditentry.FieldChanges)
+	}
+	if m.position != nil {
+		fields = append(fields, auditentry.FieldPosition)
+	}
 	return fields
 }
 
@@ -2528,6 +2649,10 @@ func (m *AuditEntryMutation) Field(name string) (ent.Value, bool) {
 		return m.Detail()
 	case auditentry.FieldInputHash:
 		return m.InputHash()
+	case auditentry.FieldChanges:
+		return m.Changes()
+	case auditentry.FieldPosition:
+		return m.Position()
 	}
 	return nil, false
 }
@@ -2557,6 +2682,10 @@ func (m *AuditEntryMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldDetail(ctx)
 	case auditentry.FieldInputHash:
 		return m.OldInputHash(ctx)
+	case auditentry.FieldChanges:
+		return m.OldChanges(ctx)
+	case auditentry.FieldPosition:
+		return m.OldPosition(ctx)
 	}
 	return nil, fmt.Errorf("unknown AuditEntry field %s", name)
 }
@@ -2636,6 +2765,20 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetInputHash(v)
 		return nil
+	case auditentry.FieldChanges:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChanges(v)
+		return nil
+	case auditentry.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry field %s", name)
 }
@@ -2643,13 +2786,21 @@ func (m *AuditEntryMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *AuditEntryMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addposition != nil {
+		fields = append(fields, auditentry.FieldPosition)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *AuditEntryMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case auditentry.FieldPosition:
+		return m.AddedPosition()
+	}
 	return nil, false
 }
 
@@ -2658,6 +2809,13 @@ func (m *AuditEntryMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *AuditEntryMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case auditentry.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPosition(v)
+		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry numeric field %s", name)
 }
@@ -2668,6 +2826,9 @@ func (m *AuditEntryMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(auditentry.FieldDetail) {
 		fields = append(fields, auditentry.FieldDetail)
+	}
+	if m.FieldCleared(auditentry.FieldPosition) {
+		fields = append(fields, auditentry.FieldPosition)
 	}
 	return fields
 }
@@ -2685,6 +2846,9 @@ func (m *AuditEntryMutation) ClearField(name string) error {
 	switch name {
 	case auditentry.FieldDetail:
 		m.ClearDetail()
+		return nil
+	case auditentry.FieldPosition:
+		m.ClearPosition()
 		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry nullable field %s", name)
@@ -2723,6 +2887,12 @@ func (m *AuditEntryMutation) ResetField(name string) error {
 		return nil
 	case auditentry.FieldInputHash:
 		m.ResetInputHash()
+		return nil
+	case auditentry.FieldChanges:
+		m.ResetChanges()
+		return nil
+	case auditentry.FieldPosition:
+		m.ResetPosition()
 		return nil
 	}
 	return fmt.Errorf("unknown AuditEntry field %s", name)
@@ -2774,6 +2944,2893 @@ func (m *AuditEntryMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *AuditEntryMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown AuditEntry edge %s", name)
+}
+
+// BatchMutation represents an operation that mutates the Batch nodes in the graph.
+type BatchMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	action        *batch.Action
+	request       *map[string]interface{}
+	preview       *bool
+	reason        *string
+	state         *batch.State
+	total         *int
+	addtotal      *int
+	_done         *int
+	add_done      *int
+	succeeded     *int
+	addsucceeded  *int
+	refused       *int
+	addrefused    *int
+	started_by    *string
+	began_at      *time.Time
+	ended_at      *time.Time
+	code          *string
+	cancel_reason *string
+	lease_until   *time.Time
+	fence         *int64
+	addfence      *int64
+	stalls        *int
+	addstalls     *int
+	listed        *bool
+	cursor        *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	items         map[string]struct{}
+	removeditems  map[string]struct{}
+	cleareditems  bool
+	done          bool
+	oldValue      func(context.Context) (*Batch, error)
+	predicates    []predicate.Batch
+}
+
+var _ ent.Mutation = (*BatchMutation)(nil)
+
+// batchOption allows management of the mutation configuration using functional options.
+type batchOption func(*BatchMutation)
+
+// newBatchMutation creates new mutation for the Batch entity.
+func newBatchMutation(c config, op Op, opts ...batchOption) *BatchMutation {
+	m := &BatchMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBatch,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBatchID sets the ID field of the mutation.
+func withBatchID(id string) batchOption {
+	return func(m *BatchMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Batch
+		)
+		m.oldValue = func(ctx context.Context) (*Batch, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Batch.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBatch sets the old Batch of the mutation.
+func withBatch(node *Batch) batchOption {
+	return func(m *BatchMutation) {
+		m.oldValue = func(context.Context) (*Batch, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BatchMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BatchMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Batch entities.
+func (m *BatchMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BatchMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BatchMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Batch.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *BatchMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *BatchMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *BatchMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *BatchMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *BatchMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *BatchMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BatchMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BatchMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BatchMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetAction sets the "action" field.
+func (m *BatchMutation) SetAction(b batch.Action) {
+	m.action = &b
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *BatchMutation) Action() (r batch.Action, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldAction(ctx context.Context) (v batch.Action, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *BatchMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetRequest sets the "request" field.
+func (m *BatchMutation) SetRequest(value map[string]interface{}) {
+	m.request = &value
+}
+
+// Request returns the value of the "request" field in the mutation.
+func (m *BatchMutation) Request() (r map[string]interface{}, exists bool) {
+	v := m.request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequest returns the old "request" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldRequest(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequest: %w", err)
+	}
+	return oldValue.Request, nil
+}
+
+// ResetRequest resets all changes to the "request" field.
+func (m *BatchMutation) ResetRequest() {
+	m.request = nil
+}
+
+// SetPreview sets the "preview" field.
+func (m *BatchMutation) SetPreview(b bool) {
+	m.preview = &b
+}
+
+// Preview returns the value of the "preview" field in the mutation.
+func (m *BatchMutation) Preview() (r bool, exists bool) {
+	v := m.preview
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPreview returns the old "preview" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldPreview(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPreview is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPreview requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPreview: %w", err)
+	}
+	return oldValue.Preview, nil
+}
+
+// ResetPreview resets all changes to the "preview" field.
+func (m *BatchMutation) ResetPreview() {
+	m.preview = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *BatchMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *BatchMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *BatchMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetState sets the "state" field.
+func (m *BatchMutation) SetState(b batch.State) {
+	m.state = &b
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *BatchMutation) State() (r batch.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldState(ctx context.Context) (v batch.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *BatchMutation) ResetState() {
+	m.state = nil
+}
+
+// SetTotal sets the "total" field.
+func (m *BatchMutation) SetTotal(i int) {
+	m.total = &i
+	m.addtotal = nil
+}
+
+// Total returns the value of the "total" field in the mutation.
+func (m *BatchMutation) Total() (r int, exists bool) {
+	v := m.total
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTotal returns the old "total" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldTotal(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTotal is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTotal requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTotal: %w", err)
+	}
+	return oldValue.Total, nil
+}
+
+// AddTotal adds i to the "total" field.
+func (m *BatchMutation) AddTotal(i int) {
+	if m.addtotal != nil {
+		*m.addtotal += i
+	} else {
+		m.addtotal = &i
+	}
+}
+
+// AddedTotal returns the value that was added to the "total" field in this mutation.
+func (m *BatchMutation) AddedTotal() (r int, exists bool) {
+	v := m.addtotal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTotal resets all changes to the "total" field.
+func (m *BatchMutation) ResetTotal() {
+	m.total = nil
+	m.addtotal = nil
+}
+
+// SetDone sets the "done" field.
+func (m *BatchMutation) SetDone(i int) {
+	m._done = &i
+	m.add_done = nil
+}
+
+// Done returns the value of the "done" field in the mutation.
+func (m *BatchMutation) Done() (r int, exists bool) {
+	v := m._done
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDone returns the old "done" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldDone(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDone is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDone requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDone: %w", err)
+	}
+	return oldValue.Done, nil
+}
+
+// AddDone adds i to the "done" field.
+func (m *BatchMutation) AddDone(i int) {
+	if m.add_done != nil {
+		*m.add_done += i
+	} else {
+		m.add_done = &i
+	}
+}
+
+// AddedDone returns the value that was added to the "done" field in this mutation.
+func (m *BatchMutation) AddedDone() (r int, exists bool) {
+	v := m.add_done
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDone resets all changes to the "done" field.
+func (m *BatchMutation) ResetDone() {
+	m._done = nil
+	m.add_done = nil
+}
+
+// SetSucceeded sets the "succeeded" field.
+func (m *BatchMutation) SetSucceeded(i int) {
+	m.succeeded = &i
+	m.addsucceeded = nil
+}
+
+// Succeeded returns the value of the "succeeded" field in the mutation.
+func (m *BatchMutation) Succeeded() (r int, exists bool) {
+	v := m.succeeded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSucceeded returns the old "succeeded" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldSucceeded(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSucceeded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSucceeded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSucceeded: %w", err)
+	}
+	return oldValue.Succeeded, nil
+}
+
+// AddSucceeded adds i to the "succeeded" field.
+func (m *BatchMutation) AddSucceeded(i int) {
+	if m.addsucceeded != nil {
+		*m.addsucceeded += i
+	} else {
+		m.addsucceeded = &i
+	}
+}
+
+// AddedSucceeded returns the value that was added to the "succeeded" field in this mutation.
+func (m *BatchMutation) AddedSucceeded() (r int, exists bool) {
+	v := m.addsucceeded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSucceeded resets all changes to the "succeeded" field.
+func (m *BatchMutation) ResetSucceeded() {
+	m.succeeded = nil
+	m.addsucceeded = nil
+}
+
+// SetRefused sets the "refused" field.
+func (m *BatchMutation) SetRefused(i int) {
+	m.refused = &i
+	m.addrefused = nil
+}
+
+// Refused returns the value of the "refused" field in the mutation.
+func (m *BatchMutation) Refused() (r int, exists bool) {
+	v := m.refused
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefused returns the old "refused" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldRefused(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefused is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefused requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefused: %w", err)
+	}
+	return oldValue.Refused, nil
+}
+
+// AddRefused adds i to the "refused" field.
+func (m *BatchMutation) AddRefused(i int) {
+	if m.addrefused != nil {
+		*m.addrefused += i
+	} else {
+		m.addrefused = &i
+	}
+}
+
+// AddedRefused returns the value that was added to the "refused" field in this mutation.
+func (m *BatchMutation) AddedRefused() (r int, exists bool) {
+	v := m.addrefused
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefused resets all changes to the "refused" field.
+func (m *BatchMutation) ResetRefused() {
+	m.refused = nil
+	m.addrefused = nil
+}
+
+// SetStartedBy sets the "started_by" field.
+func (m *BatchMutation) SetStartedBy(s string) {
+	m.started_by = &s
+}
+
+// StartedBy returns the value of the "started_by" field in the mutation.
+func (m *BatchMutation) StartedBy() (r string, exists bool) {
+	v := m.started_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedBy returns the old "started_by" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldStartedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedBy: %w", err)
+	}
+	return oldValue.StartedBy, nil
+}
+
+// ResetStartedBy resets all changes to the "started_by" field.
+func (m *BatchMutation) ResetStartedBy() {
+	m.started_by = nil
+}
+
+// SetBeganAt sets the "began_at" field.
+func (m *BatchMutation) SetBeganAt(t time.Time) {
+	m.began_at = &t
+}
+
+// BeganAt returns the value of the "began_at" field in the mutation.
+func (m *BatchMutation) BeganAt() (r time.Time, exists bool) {
+	v := m.began_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBeganAt returns the old "began_at" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldBeganAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBeganAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBeganAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBeganAt: %w", err)
+	}
+	return oldValue.BeganAt, nil
+}
+
+// ClearBeganAt clears the value of the "began_at" field.
+func (m *BatchMutation) ClearBeganAt() {
+	m.began_at = nil
+	m.clearedFields[batch.FieldBeganAt] = struct{}{}
+}
+
+// BeganAtCleared returns if the "began_at" field was cleared in this mutation.
+func (m *BatchMutation) BeganAtCleared() bool {
+	_, ok := m.clearedFields[batch.FieldBeganAt]
+	return ok
+}
+
+// ResetBeganAt resets all changes to the "began_at" field.
+func (m *BatchMutation) ResetBeganAt() {
+	m.began_at = nil
+	delete(m.clearedFields, batch.FieldBeganAt)
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *BatchMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *BatchMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *BatchMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[batch.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *BatchMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[batch.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *BatchMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, batch.FieldEndedAt)
+}
+
+// SetCode sets the "code" field.
+func (m *BatchMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *BatchMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *BatchMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetCancelReason sets the "cancel_reason" field.
+func (m *BatchMutation) SetCancelReason(s string) {
+	m.cancel_reason = &s
+}
+
+// CancelReason returns the value of the "cancel_reason" field in the mutation.
+func (m *BatchMutation) CancelReason() (r string, exists bool) {
+	v := m.cancel_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelReason returns the old "cancel_reason" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldCancelReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelReason: %w", err)
+	}
+	return oldValue.CancelReason, nil
+}
+
+// ResetCancelReason resets all changes to the "cancel_reason" field.
+func (m *BatchMutation) ResetCancelReason() {
+	m.cancel_reason = nil
+}
+
+// SetLeaseUntil sets the "lease_until" field.
+func (m *BatchMutation) SetLeaseUntil(t time.Time) {
+	m.lease_until = &t
+}
+
+// LeaseUntil returns the value of the "lease_until" field in the mutation.
+func (m *BatchMutation) LeaseUntil() (r time.Time, exists bool) {
+	v := m.lease_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLeaseUntil returns the old "lease_until" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldLeaseUntil(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLeaseUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLeaseUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLeaseUntil: %w", err)
+	}
+	return oldValue.LeaseUntil, nil
+}
+
+// ResetLeaseUntil resets all changes to the "lease_until" field.
+func (m *BatchMutation) ResetLeaseUntil() {
+	m.lease_until = nil
+}
+
+// SetFence sets the "fence" field.
+func (m *BatchMutation) SetFence(i int64) {
+	m.fence = &i
+	m.addfence = nil
+}
+
+// Fence returns the value of the "fence" field in the mutation.
+func (m *BatchMutation) Fence() (r int64, exists bool) {
+	v := m.fence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFence returns the old "fence" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldFence(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFence is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFence requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFence: %w", err)
+	}
+	return oldValue.Fence, nil
+}
+
+// AddFence adds i to the "fence" field.
+func (m *BatchMutation) AddFence(i int64) {
+	if m.addfence != nil {
+		*m.addfence += i
+	} else {
+		m.addfence = &i
+	}
+}
+
+// AddedFence returns the value that was added to the "fence" field in this mutation.
+func (m *BatchMutation) AddedFence() (r int64, exists bool) {
+	v := m.addfence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFence resets all changes to the "fence" field.
+func (m *BatchMutation) ResetFence() {
+	m.fence = nil
+	m.addfence = nil
+}
+
+// SetStalls sets the "stalls" field.
+func (m *BatchMutation) SetStalls(i int) {
+	m.stalls = &i
+	m.addstalls = nil
+}
+
+// Stalls returns the value of the "stalls" field in the mutation.
+func (m *BatchMutation) Stalls() (r int, exists bool) {
+	v := m.stalls
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStalls returns the old "stalls" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldStalls(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStalls is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStalls requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStalls: %w", err)
+	}
+	return oldValue.Stalls, nil
+}
+
+// AddStalls adds i to the "stalls" field.
+func (m *BatchMutation) AddStalls(i int) {
+	if m.addstalls != nil {
+		*m.addstalls += i
+	} else {
+		m.addstalls = &i
+	}
+}
+
+// AddedStalls returns the value that was added to the "stalls" field in this mutation.
+func (m *BatchMutation) AddedStalls() (r int, exists bool) {
+	v := m.addstalls
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetStalls resets all changes to the "stalls" field.
+func (m *BatchMutation) ResetStalls() {
+	m.stalls = nil
+	m.addstalls = nil
+}
+
+// SetListed sets the "listed" field.
+func (m *BatchMutation) SetListed(b bool) {
+	m.listed = &b
+}
+
+// Listed returns the value of the "listed" field in the mutation.
+func (m *BatchMutation) Listed() (r bool, exists bool) {
+	v := m.listed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldListed returns the old "listed" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldListed(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldListed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldListed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldListed: %w", err)
+	}
+	return oldValue.Listed, nil
+}
+
+// ResetListed resets all changes to the "listed" field.
+func (m *BatchMutation) ResetListed() {
+	m.listed = nil
+}
+
+// SetCursor sets the "cursor" field.
+func (m *BatchMutation) SetCursor(s string) {
+	m.cursor = &s
+}
+
+// Cursor returns the value of the "cursor" field in the mutation.
+func (m *BatchMutation) Cursor() (r string, exists bool) {
+	v := m.cursor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCursor returns the old "cursor" field's value of the Batch entity.
+// If the Batch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchMutation) OldCursor(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCursor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCursor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCursor: %w", err)
+	}
+	return oldValue.Cursor, nil
+}
+
+// ResetCursor resets all changes to the "cursor" field.
+func (m *BatchMutation) ResetCursor() {
+	m.cursor = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *BatchMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[batch.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *BatchMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *BatchMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *BatchMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// AddItemIDs adds the "items" edge to the BatchItem entity by ids.
+func (m *BatchMutation) AddItemIDs(ids ...string) {
+	if m.items == nil {
+		m.items = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.items[ids[i]] = struct{}{}
+	}
+}
+
+// ClearItems clears the "items" edge to the BatchItem entity.
+func (m *BatchMutation) ClearItems() {
+	m.cleareditems = true
+}
+
+// ItemsCleared reports if the "items" edge to the BatchItem entity was cleared.
+func (m *BatchMutation) ItemsCleared() bool {
+	return m.cleareditems
+}
+
+// RemoveItemIDs removes the "items" edge to the BatchItem entity by IDs.
+func (m *BatchMutation) RemoveItemIDs(ids ...string) {
+	if m.removeditems == nil {
+		m.removeditems = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.items, ids[i])
+		m.removeditems[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedItems returns the removed IDs of the "items" edge to the BatchItem entity.
+func (m *BatchMutation) RemovedItemsIDs() (ids []string) {
+	for id := range m.removeditems {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ItemsIDs returns the "items" edge IDs in the mutation.
+func (m *BatchMutation) ItemsIDs() (ids []string) {
+	for id := range m.items {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetItems resets all changes to the "items" edge.
+func (m *BatchMutation) ResetItems() {
+	m.items = nil
+	m.cleareditems = false
+	m.removeditems = nil
+}
+
+// Where appends a list predicates to the BatchMutation builder.
+func (m *BatchMutation) Where(ps ...predicate.Batch) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BatchMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BatchMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Batch, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BatchMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BatchMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Batch).
+func (m *BatchMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BatchMutation) Fields() []string {
+	fields := make([]string, 0, 22)
+	if m.region != nil {
+		fields = append(fields, batch.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, batch.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, batch.FieldCreatedAt)
+	}
+	if m.action != nil {
+		fields = append(fields, batch.FieldAction)
+	}
+	if m.request != nil {
+		fields = append(fields, batch.FieldRequest)
+	}
+	if m.preview != nil {
+		fields = append(fields, batch.FieldPreview)
+	}
+	if m.reason != nil {
+		fields = append(fields, batch.FieldReason)
+	}
+	if m.state != nil {
+		fields = append(fields, batch.FieldState)
+	}
+	if m.total != nil {
+		fields = append(fields, batch.FieldTotal)
+	}
+	if m._done != nil {
+		fields = append(fields, batch.FieldDone)
+	}
+	if m.succeeded != nil {
+		fields = append(fields, batch.FieldSucceeded)
+	}
+	if m.refused != nil {
+		fields = append(fields, batch.FieldRefused)
+	}
+	if m.started_by != nil {
+		fields = append(fields, batch.FieldStartedBy)
+	}
+	if m.began_at != nil {
+		fields = append(fields, batch.FieldBeganAt)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, batch.FieldEndedAt)
+	}
+	if m.code != nil {
+		fields = append(fields, batch.FieldCode)
+	}
+	if m.cancel_reason != nil {
+		fields = append(fields, batch.FieldCancelReason)
+	}
+	if m.lease_until != nil {
+		fields = append(fields, batch.FieldLeaseUntil)
+	}
+	if m.fence != nil {
+		fields = append(fields, batch.FieldFence)
+	}
+	if m.stalls != nil {
+		fields = append(fields, batch.FieldStalls)
+	}
+	if m.listed != nil {
+		fields = append(fields, batch.FieldListed)
+	}
+	if m.cursor != nil {
+		fields = append(fields, batch.FieldCursor)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BatchMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case batch.FieldRegionID:
+		return m.RegionID()
+	case batch.FieldRegionPath:
+		return m.RegionPath()
+	case batch.FieldCreatedAt:
+		return m.CreatedAt()
+	case batch.FieldAction:
+		return m.Action()
+	case batch.FieldRequest:
+		return m.Request()
+	case batch.FieldPreview:
+		return m.Preview()
+	case batch.FieldReason:
+		return m.Reason()
+	case batch.FieldState:
+		return m.State()
+	case batch.FieldTotal:
+		return m.Total()
+	case batch.FieldDone:
+		return m.Done()
+	case batch.FieldSucceeded:
+		return m.Succeeded()
+	case batch.FieldRefused:
+		return m.Refused()
+	case batch.FieldStartedBy:
+		return m.StartedBy()
+	case batch.FieldBeganAt:
+		return m.BeganAt()
+	case batch.FieldEndedAt:
+		return m.EndedAt()
+	case batch.FieldCode:
+		return m.Code()
+	case batch.FieldCancelReason:
+		return m.CancelReason()
+	case batch.FieldLeaseUntil:
+		return m.LeaseUntil()
+	case batch.FieldFence:
+		return m.Fence()
+	case batch.FieldStalls:
+		return m.Stalls()
+	case batch.FieldListed:
+		return m.Listed()
+	case batch.FieldCursor:
+		return m.Cursor()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BatchMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case batch.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case batch.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case batch.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case batch.FieldAction:
+		return m.OldAction(ctx)
+	case batch.FieldRequest:
+		return m.OldRequest(ctx)
+	case batch.FieldPreview:
+		return m.OldPreview(ctx)
+	case batch.FieldReason:
+		return m.OldReason(ctx)
+	case batch.FieldState:
+		return m.OldState(ctx)
+	case batch.FieldTotal:
+		return m.OldTotal(ctx)
+	case batch.FieldDone:
+		return m.OldDone(ctx)
+	case batch.FieldSucceeded:
+		return m.OldSucceeded(ctx)
+	case batch.FieldRefused:
+		return m.OldRefused(ctx)
+	case batch.FieldStartedBy:
+		return m.OldStartedBy(ctx)
+	case batch.FieldBeganAt:
+		return m.OldBeganAt(ctx)
+	case batch.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	case batch.FieldCode:
+		return m.OldCode(ctx)
+	case batch.FieldCancelReason:
+		return m.OldCancelReason(ctx)
+	case batch.FieldLeaseUntil:
+		return m.OldLeaseUntil(ctx)
+	case batch.FieldFence:
+		return m.OldFence(ctx)
+	case batch.FieldStalls:
+		return m.OldStalls(ctx)
+	case batch.FieldListed:
+		return m.OldListed(ctx)
+	case batch.FieldCursor:
+		return m.OldCursor(ctx)
+	}
+	return nil, fmt.Errorf("unknown Batch field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BatchMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case batch.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case batch.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case batch.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case batch.FieldAction:
+		v, ok := value.(batch.Action)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case batch.FieldRequest:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequest(v)
+		return nil
+	case batch.FieldPreview:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPreview(v)
+		return nil
+	case batch.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case batch.FieldState:
+		v, ok := value.(batch.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case batch.FieldTotal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTotal(v)
+		return nil
+	case batch.FieldDone:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDone(v)
+		return nil
+	case batch.FieldSucceeded:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSucceeded(v)
+		return nil
+	case batch.FieldRefused:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefused(v)
+		return nil
+	case batch.FieldStartedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedBy(v)
+		return nil
+	case batch.FieldBeganAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBeganAt(v)
+		return nil
+	case batch.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	case batch.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case batch.FieldCancelReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelReason(v)
+		return nil
+	case batch.FieldLeaseUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLeaseUntil(v)
+		return nil
+	case batch.FieldFence:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFence(v)
+		return nil
+	case batch.FieldStalls:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStalls(v)
+		return nil
+	case batch.FieldListed:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetListed(v)
+		return nil
+	case batch.FieldCursor:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCursor(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Batch field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BatchMutation) AddedFields() []string {
+	var fields []string
+	if m.addtotal != nil {
+		fields = append(fields, batch.FieldTotal)
+	}
+	if m.add_done != nil {
+		fields = append(fields, batch.FieldDone)
+	}
+	if m.addsucceeded != nil {
+		fields = append(fields, batch.FieldSucceeded)
+	}
+	if m.addrefused != nil {
+		fields = append(fields, batch.FieldRefused)
+	}
+	if m.addfence != nil {
+		fields = append(fields, batch.FieldFence)
+	}
+	if m.addstalls != nil {
+		fields = append(fields, batch.FieldStalls)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BatchMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case batch.FieldTotal:
+		return m.AddedTotal()
+	case batch.FieldDone:
+		return m.AddedDone()
+	case batch.FieldSucceeded:
+		return m.AddedSucceeded()
+	case batch.FieldRefused:
+		return m.AddedRefused()
+	case batch.FieldFence:
+		return m.AddedFence()
+	case batch.FieldStalls:
+		return m.AddedStalls()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BatchMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case batch.FieldTotal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTotal(v)
+		return nil
+	case batch.FieldDone:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDone(v)
+		return nil
+	case batch.FieldSucceeded:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSucceeded(v)
+		return nil
+	case batch.FieldRefused:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefused(v)
+		return nil
+	case batch.FieldFence:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFence(v)
+		return nil
+	case batch.FieldStalls:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddStalls(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Batch numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BatchMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(batch.FieldBeganAt) {
+		fields = append(fields, batch.FieldBeganAt)
+	}
+	if m.FieldCleared(batch.FieldEndedAt) {
+		fields = append(fields, batch.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BatchMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BatchMutation) ClearField(name string) error {
+	switch name {
+	case batch.FieldBeganAt:
+		m.ClearBeganAt()
+		return nil
+	case batch.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Batch nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BatchMutation) ResetField(name string) error {
+	switch name {
+	case batch.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case batch.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case batch.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case batch.FieldAction:
+		m.ResetAction()
+		return nil
+	case batch.FieldRequest:
+		m.ResetRequest()
+		return nil
+	case batch.FieldPreview:
+		m.ResetPreview()
+		return nil
+	case batch.FieldReason:
+		m.ResetReason()
+		return nil
+	case batch.FieldState:
+		m.ResetState()
+		return nil
+	case batch.FieldTotal:
+		m.ResetTotal()
+		return nil
+	case batch.FieldDone:
+		m.ResetDone()
+		return nil
+	case batch.FieldSucceeded:
+		m.ResetSucceeded()
+		return nil
+	case batch.FieldRefused:
+		m.ResetRefused()
+		return nil
+	case batch.FieldStartedBy:
+		m.ResetStartedBy()
+		return nil
+	case batch.FieldBeganAt:
+		m.ResetBeganAt()
+		return nil
+	case batch.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	case batch.FieldCode:
+		m.ResetCode()
+		return nil
+	case batch.FieldCancelReason:
+		m.ResetCancelReason()
+		return nil
+	case batch.FieldLeaseUntil:
+		m.ResetLeaseUntil()
+		return nil
+	case batch.FieldFence:
+		m.ResetFence()
+		return nil
+	case batch.FieldStalls:
+		m.ResetStalls()
+		return nil
+	case batch.FieldListed:
+		m.ResetListed()
+		return nil
+	case batch.FieldCursor:
+		m.ResetCursor()
+		return nil
+	}
+	return fmt.Errorf("unknown Batch field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BatchMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.region != nil {
+		edges = append(edges, batch.EdgeRegion)
+	}
+	if m.items != nil {
+		edges = append(edges, batch.EdgeItems)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BatchMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case batch.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case batch.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.items))
+		for id := range m.items {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BatchMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removeditems != nil {
+		edges = append(edges, batch.EdgeItems)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BatchMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case batch.EdgeItems:
+		ids := make([]ent.Value, 0, len(m.removeditems))
+		for id := range m.removeditems {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BatchMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedregion {
+		edges = append(edges, batch.EdgeRegion)
+	}
+	if m.cleareditems {
+		edges = append(edges, batch.EdgeItems)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BatchMutation) EdgeCleared(name string) bool {
+	switch name {
+	case batch.EdgeRegion:
+		return m.clearedregion
+	case batch.EdgeItems:
+		return m.cleareditems
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BatchMutation) ClearEdge(name string) error {
+	switch name {
+	case batch.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown Batch unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BatchMutation) ResetEdge(name string) error {
+	switch name {
+	case batch.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case batch.EdgeItems:
+		m.ResetItems()
+		return nil
+	}
+	return fmt.Errorf("unknown Batch edge %s", name)
+}
+
+// BatchItemMutation represents an operation that mutates the BatchItem nodes in the graph.
+type BatchItemMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	subject       *string
+	outcome       *batchitem.Outcome
+	code          *string
+	text_zh       *string
+	text_en       *string
+	decided_at    *time.Time
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	batch         *string
+	clearedbatch  bool
+	_case         *string
+	cleared_case  bool
+	done          bool
+	oldValue      func(context.Context) (*BatchItem, error)
+	predicates    []predicate.BatchItem
+}
+
+var _ ent.Mutation = (*BatchItemMutation)(nil)
+
+// batchitemOption allows management of the mutation configuration using functional options.
+type batchitemOption func(*BatchItemMutation)
+
+// newBatchItemMutation creates new mutation for the BatchItem entity.
+func newBatchItemMutation(c config, op Op, opts ...batchitemOption) *BatchItemMutation {
+	m := &BatchItemMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeBatchItem,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withBatchItemID sets the ID field of the mutation.
+func withBatchItemID(id string) batchitemOption {
+	return func(m *BatchItemMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *BatchItem
+		)
+		m.oldValue = func(ctx context.Context) (*BatchItem, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().BatchItem.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withBatchItem sets the old BatchItem of the mutation.
+func withBatchItem(node *BatchItem) batchitemOption {
+	return func(m *BatchItemMutation) {
+		m.oldValue = func(context.Context) (*BatchItem, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m BatchItemMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m BatchItemMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of BatchItem entities.
+func (m *BatchItemMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *BatchItemMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *BatchItemMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().BatchItem.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *BatchItemMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *BatchItemMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *BatchItemMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *BatchItemMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *BatchItemMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *BatchItemMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *BatchItemMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *BatchItemMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *BatchItemMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetBatchID sets the "batch_id" field.
+func (m *BatchItemMutation) SetBatchID(s string) {
+	m.batch = &s
+}
+
+// BatchID returns the value of the "batch_id" field in the mutation.
+func (m *BatchItemMutation) BatchID() (r string, exists bool) {
+	v := m.batch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBatchID returns the old "batch_id" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldBatchID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBatchID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBatchID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBatchID: %w", err)
+	}
+	return oldValue.BatchID, nil
+}
+
+// ResetBatchID resets all changes to the "batch_id" field.
+func (m *BatchItemMutation) ResetBatchID() {
+	m.batch = nil
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *BatchItemMutation) SetCaseID(s string) {
+	m._case = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *BatchItemMutation) CaseID() (r string, exists bool) {
+	v := m._case
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldCaseID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *BatchItemMutation) ResetCaseID() {
+	m._case = nil
+}
+
+// SetSubject sets the "subject" field.
+func (m *BatchItemMutation) SetSubject(s string) {
+	m.subject = &s
+}
+
+// Subject returns the value of the "subject" field in the mutation.
+func (m *BatchItemMutation) Subject() (r string, exists bool) {
+	v := m.subject
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubject returns the old "subject" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldSubject(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubject is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubject requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubject: %w", err)
+	}
+	return oldValue.Subject, nil
+}
+
+// ResetSubject resets all changes to the "subject" field.
+func (m *BatchItemMutation) ResetSubject() {
+	m.subject = nil
+}
+
+// SetOutcome sets the "outcome" field.
+func (m *BatchItemMutation) SetOutcome(b batchitem.Outcome) {
+	m.outcome = &b
+}
+
+// Outcome returns the value of the "outcome" field in the mutation.
+func (m *BatchItemMutation) Outcome() (r batchitem.Outcome, exists bool) {
+	v := m.outcome
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcome returns the old "outcome" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldOutcome(ctx context.Context) (v batchitem.Outcome, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcome requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
+	}
+	return oldValue.Outcome, nil
+}
+
+// ResetOutcome resets all changes to the "outcome" field.
+func (m *BatchItemMutation) ResetOutcome() {
+	m.outcome = nil
+}
+
+// SetCode sets the "code" field.
+func (m *BatchItemMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *BatchItemMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *BatchItemMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetTextZh sets the "text_zh" field.
+func (m *BatchItemMutation) SetTextZh(s string) {
+	m.text_zh = &s
+}
+
+// TextZh returns the value of the "text_zh" field in the mutation.
+func (m *BatchItemMutation) TextZh() (r string, exists bool) {
+	v := m.text_zh
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTextZh returns the old "text_zh" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldTextZh(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTextZh is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTextZh requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTextZh: %w", err)
+	}
+	return oldValue.TextZh, nil
+}
+
+// ResetTextZh resets all changes to the "text_zh" field.
+func (m *BatchItemMutation) ResetTextZh() {
+	m.text_zh = nil
+}
+
+// SetTextEn sets the "text_en" field.
+func (m *BatchItemMutation) SetTextEn(s string) {
+	m.text_en = &s
+}
+
+// TextEn returns the value of the "text_en" field in the mutation.
+func (m *BatchItemMutation) TextEn() (r string, exists bool) {
+	v := m.text_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTextEn returns the old "text_en" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldTextEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTextEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTextEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTextEn: %w", err)
+	}
+	return oldValue.TextEn, nil
+}
+
+// ResetTextEn resets all changes to the "text_en" field.
+func (m *BatchItemMutation) ResetTextEn() {
+	m.text_en = nil
+}
+
+// SetDecidedAt sets the "decided_at" field.
+func (m *BatchItemMutation) SetDecidedAt(t time.Time) {
+	m.decided_at = &t
+}
+
+// DecidedAt returns the value of the "decided_at" field in the mutation.
+func (m *BatchItemMutation) DecidedAt() (r time.Time, exists bool) {
+	v := m.decided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedAt returns the old "decided_at" field's value of the BatchItem entity.
+// If the BatchItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *BatchItemMutation) OldDecidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedAt: %w", err)
+	}
+	return oldValue.DecidedAt, nil
+}
+
+// ClearDecidedAt clears the value of the "decided_at" field.
+func (m *BatchItemMutation) ClearDecidedAt() {
+	m.decided_at = nil
+	m.clearedFields[batchitem.FieldDecidedAt] = struct{}{}
+}
+
+// DecidedAtCleared returns if the "decided_at" field was cleared in this mutation.
+func (m *BatchItemMutation) DecidedAtCleared() bool {
+	_, ok := m.clearedFields[batchitem.FieldDecidedAt]
+	return ok
+}
+
+// ResetDecidedAt resets all changes to the "decided_at" field.
+func (m *BatchItemMutation) ResetDecidedAt() {
+	m.decided_at = nil
+	delete(m.clearedFields, batchitem.FieldDecidedAt)
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *BatchItemMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[batchitem.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *BatchItemMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *BatchItemMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *BatchItemMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// ClearBatch clears the "batch" edge to the Batch entity.
+func (m *BatchItemMutation) ClearBatch() {
+	m.clearedbatch = true
+	m.clearedFields[batchitem.FieldBatchID] = struct{}{}
+}
+
+// BatchCleared reports if the "batch" edge to the Batch entity was cleared.
+func (m *BatchItemMutation) BatchCleared() bool {
+	return m.clearedbatch
+}
+
+// BatchIDs returns the "batch" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// BatchID instead. It exists only for internal usage by the builders.
+func (m *BatchItemMutation) BatchIDs() (ids []string) {
+	if id := m.batch; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetBatch resets all changes to the "batch" edge.
+func (m *BatchItemMutation) ResetBatch() {
+	m.batch = nil
+	m.clearedbatch = false
+}
+
+// ClearCase clears the "case" edge to the ServiceCase entity.
+func (m *BatchItemMutation) ClearCase() {
+	m.cleared_case = true
+	m.clearedFields[batchitem.FieldCaseID] = struct{}{}
+}
+
+// CaseCleared reports if the "case" edge to the ServiceCase entity was cleared.
+func (m *BatchItemMutation) CaseCleared() bool {
+	return m.cleared_case
+}
+
+// CaseIDs returns the "case" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// CaseID instead. It exists only for internal usage by the builders.
+func (m *BatchItemMutation) CaseIDs() (ids []string) {
+	if id := m._case; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetCase resets all changes to the "case" edge.
+func (m *BatchItemMutation) ResetCase() {
+	m._case = nil
+	m.cleared_case = false
+}
+
+// Where appends a list predicates to the BatchItemMutation builder.
+func (m *BatchItemMutation) Where(ps ...predicate.BatchItem) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the BatchItemMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *BatchItemMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.BatchItem, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *BatchItemMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *BatchItemMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (BatchItem).
+func (m *BatchItemMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *BatchItemMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.region != nil {
+		fields = append(fields, batchitem.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, batchitem.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, batchitem.FieldCreatedAt)
+	}
+	if m.batch != nil {
+		fields = append(fields, batchitem.FieldBatchID)
+	}
+	if m._case != nil {
+		fields = append(fields, batchitem.FieldCaseID)
+	}
+	if m.subject != nil {
+		fields = append(fields, batchitem.FieldSubject)
+	}
+	if m.outcome != nil {
+		fields = append(fields, batchitem.FieldOutcome)
+	}
+	if m.code != nil {
+		fields = append(fields, batchitem.FieldCode)
+	}
+	if m.text_zh != nil {
+		fields = append(fields, batchitem.FieldTextZh)
+	}
+	if m.text_en != nil {
+		fields = append(fields, batchitem.FieldTextEn)
+	}
+	if m.decided_at != nil {
+		fields = append(fields, batchitem.FieldDecidedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *BatchItemMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case batchitem.FieldRegionID:
+		return m.RegionID()
+	case batchitem.FieldRegionPath:
+		return m.RegionPath()
+	case batchitem.FieldCreatedAt:
+		return m.CreatedAt()
+	case batchitem.FieldBatchID:
+		return m.BatchID()
+	case batchitem.FieldCaseID:
+		return m.CaseID()
+	case batchitem.FieldSubject:
+		return m.Subject()
+	case batchitem.FieldOutcome:
+		return m.Outcome()
+	case batchitem.FieldCode:
+		return m.Code()
+	case batchitem.FieldTextZh:
+		return m.TextZh()
+	case batchitem.FieldTextEn:
+		return m.TextEn()
+	case batchitem.FieldDecidedAt:
+		return m.DecidedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *BatchItemMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case batchitem.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case batchitem.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case batchitem.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case batchitem.FieldBatchID:
+		return m.OldBatchID(ctx)
+	case batchitem.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case batchitem.FieldSubject:
+		return m.OldSubject(ctx)
+	case batchitem.FieldOutcome:
+		return m.OldOutcome(ctx)
+	case batchitem.FieldCode:
+		return m.OldCode(ctx)
+	case batchitem.FieldTextZh:
+		return m.OldTextZh(ctx)
+	case batchitem.FieldTextEn:
+		return m.OldTextEn(ctx)
+	case batchitem.FieldDecidedAt:
+		return m.OldDecidedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown BatchItem field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BatchItemMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case batchitem.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case batchitem.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case batchitem.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case batchitem.FieldBatchID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBatchID(v)
+		return nil
+	case batchitem.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case batchitem.FieldSubject:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubject(v)
+		return nil
+	case batchitem.FieldOutcome:
+		v, ok := value.(batchitem.Outcome)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcome(v)
+		return nil
+	case batchitem.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case batchitem.FieldTextZh:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTextZh(v)
+		return nil
+	case batchitem.FieldTextEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTextEn(v)
+		return nil
+	case batchitem.FieldDecidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown BatchItem field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *BatchItemMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *BatchItemMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *BatchItemMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown BatchItem numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *BatchItemMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(batchitem.FieldDecidedAt) {
+		fields = append(fields, batchitem.FieldDecidedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *BatchItemMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *BatchItemMutation) ClearField(name string) error {
+	switch name {
+	case batchitem.FieldDecidedAt:
+		m.ClearDecidedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown BatchItem nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *BatchItemMutation) ResetField(name string) error {
+	switch name {
+	case batchitem.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case batchitem.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case batchitem.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case batchitem.FieldBatchID:
+		m.ResetBatchID()
+		return nil
+	case batchitem.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case batchitem.FieldSubject:
+		m.ResetSubject()
+		return nil
+	case batchitem.FieldOutcome:
+		m.ResetOutcome()
+		return nil
+	case batchitem.FieldCode:
+		m.ResetCode()
+		return nil
+	case batchitem.FieldTextZh:
+		m.ResetTextZh()
+		return nil
+	case batchitem.FieldTextEn:
+		m.ResetTextEn()
+		return nil
+	case batchitem.FieldDecidedAt:
+		m.ResetDecidedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown BatchItem field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *BatchItemMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.region != nil {
+		edges = append(edges, batchitem.EdgeRegion)
+	}
+	if m.batch != nil {
+		edges = append(edges, batchitem.EdgeBatch)
+	}
+	if m._case != nil {
+		edges = append(edges, batchitem.EdgeCase)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *BatchItemMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case batchitem.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	case batchitem.EdgeBatch:
+		if id := m.batch; id != nil {
+			return []ent.Value{*id}
+		}
+	case batchitem.EdgeCase:
+		if id := m._case; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *BatchItemMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *BatchItemMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *BatchItemMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedregion {
+		edges = append(edges, batchitem.EdgeRegion)
+	}
+	if m.clearedbatch {
+		edges = append(edges, batchitem.EdgeBatch)
+	}
+	if m.cleared_case {
+		edges = append(edges, batchitem.EdgeCase)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *BatchItemMutation) EdgeCleared(name string) bool {
+	switch name {
+	case batchitem.EdgeRegion:
+		return m.clearedregion
+	case batchitem.EdgeBatch:
+		return m.clearedbatch
+	case batchitem.EdgeCase:
+		return m.cleared_case
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *BatchItemMutation) ClearEdge(name string) error {
+	switch name {
+	case batchitem.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	case batchitem.EdgeBatch:
+		m.ClearBatch()
+		return nil
+	case batchitem.EdgeCase:
+		m.ClearCase()
+		return nil
+	}
+	return fmt.Errorf("unknown BatchItem unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *BatchItemMutation) ResetEdge(name string) error {
+	switch name {
+	case batchitem.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	case batchitem.EdgeBatch:
+		m.ResetBatch()
+		return nil
+	case batchitem.EdgeCase:
+		m.ResetCase()
+		return nil
+	}
+	return fmt.Errorf("unknown BatchItem edge %s", name)
 }
 
 // BindingMutation represents an operation that mutates the Binding nodes in the graph.
@@ -23509,6 +26566,9 @@ type PluginArtifactMutation struct {
 	created_at    *time.Time
 	digest        *string
 	content       *[]byte
+	size          *int
+	addsize       *int
+	stored_by     *string
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*PluginArtifact, error)
@@ -23727,6 +26787,98 @@ func (m *PluginArtifactMutation) ResetContent() {
 	m.content = nil
 }
 
+// SetSize sets the "size" field.
+func (m *PluginArtifactMutation) SetSize(i int) {
+	m.size = &i
+	m.addsize = nil
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *PluginArtifactMutation) Size() (r int, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldSize(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// AddSize adds i to the "size" field.
+func (m *PluginArtifactMutation) AddSize(i int) {
+	if m.addsize != nil {
+		*m.addsize += i
+	} else {
+		m.addsize = &i
+	}
+}
+
+// AddedSize returns the value that was added to the "size" field in this mutation.
+func (m *PluginArtifactMutation) AddedSize() (r int, exists bool) {
+	v := m.addsize
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *PluginArtifactMutation) ResetSize() {
+	m.size = nil
+	m.addsize = nil
+}
+
+// SetStoredBy sets the "stored_by" field.
+func (m *PluginArtifactMutation) SetStoredBy(s string) {
+	m.stored_by = &s
+}
+
+// StoredBy returns the value of the "stored_by" field in the mutation.
+func (m *PluginArtifactMutation) StoredBy() (r string, exists bool) {
+	v := m.stored_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoredBy returns the old "stored_by" field's value of the PluginArtifact entity.
+// If the PluginArtifact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginArtifactMutation) OldStoredBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoredBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoredBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoredBy: %w", err)
+	}
+	return oldValue.StoredBy, nil
+}
+
+// ResetStoredBy resets all changes to the "stored_by" field.
+func (m *PluginArtifactMutation) ResetStoredBy() {
+	m.stored_by = nil
+}
+
 // Where appends a list predicates to the PluginArtifactMutation builder.
 func (m *PluginArtifactMutation) Where(ps ...predicate.PluginArtifact) {
 	m.predicates = append(m.predicates, ps...)
@@ -23761,7 +26913,7 @@ func (m *PluginArtifactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginArtifactMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 5)
 	if m.created_at != nil {
 		fields = append(fields, pluginartifact.FieldCreatedAt)
 	}
@@ -23770,6 +26922,12 @@ func (m *PluginArtifactMutation) Fields() []string {
 	}
 	if m.content != nil {
 		fields = append(fields, pluginartifact.FieldContent)
+	}
+	if m.size != nil {
+		fields = append(fields, pluginartifact.FieldSize)
+	}
+	if m.stored_by != nil {
+		fields = append(fields, pluginartifact.FieldStoredBy)
 	}
 	return fields
 }
@@ -23785,6 +26943,10 @@ func (m *PluginArtifactMutation) Field(name string) (ent.Value, bool) {
 		return m.Digest()
 	case pluginartifact.FieldContent:
 		return m.Content()
+	case pluginartifact.FieldSize:
+		return m.Size()
+	case pluginartifact.FieldStoredBy:
+		return m.StoredBy()
 	}
 	return nil, false
 }
@@ -23800,6 +26962,10 @@ func (m *PluginArtifactMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldDigest(ctx)
 	case pluginartifact.FieldContent:
 		return m.OldContent(ctx)
+	case pluginartifact.FieldSize:
+		return m.OldSize(ctx)
+	case pluginartifact.FieldStoredBy:
+		return m.OldStoredBy(ctx)
 	}
 	return nil, fmt.Errorf("unknown PluginArtifact field %s", name)
 }
@@ -23830,6 +26996,20 @@ func (m *PluginArtifactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetContent(v)
 		return nil
+	case pluginartifact.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case pluginartifact.FieldStoredBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoredBy(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact field %s", name)
 }
@@ -23837,13 +27017,21 @@ func (m *PluginArtifactMutation) SetField(name string, value ent.Value) error {
 // AddedFields returns all numeric fields that were incremented/decremented during
 // this mutation.
 func (m *PluginArtifactMutation) AddedFields() []string {
-	return nil
+	var fields []string
+	if m.addsize != nil {
+		fields = append(fields, pluginartifact.FieldSize)
+	}
+	return fields
 }
 
 // AddedField returns the numeric value that was incremented/decremented on a field
 // with the given name. The second boolean return value indicates that this field
 // was not set, or was not defined in the schema.
 func (m *PluginArtifactMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pluginartifact.FieldSize:
+		return m.AddedSize()
+	}
 	return nil, false
 }
 
@@ -23852,6 +27040,13 @@ func (m *PluginArtifactMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *PluginArtifactMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case pluginartifact.FieldSize:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSize(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact numeric field %s", name)
 }
@@ -23887,6 +27082,12 @@ func (m *PluginArtifactMutation) ResetField(name string) error {
 		return nil
 	case pluginartifact.FieldContent:
 		m.ResetContent()
+		return nil
+	case pluginartifact.FieldSize:
+		m.ResetSize()
+		return nil
+	case pluginartifact.FieldStoredBy:
+		m.ResetStoredBy()
 		return nil
 	}
 	return fmt.Errorf("unknown PluginArtifact field %s", name)
@@ -27930,6 +31131,12 @@ type PluginVersionMutation struct {
 	size                 *int
 	addsize              *int
 	uploaded_by          *string
+	dev                  *bool
+	test_state           *pluginversion.TestState
+	test_input           *string
+	test_lease_until     *time.Time
+	test_attempt         *int
+	addtest_attempt      *int
 	conforms             *bool
 	report               *string
 	isolation            *[]string
@@ -28667,6 +31874,206 @@ func (m *PluginVersionMutation) ResetUploadedBy() {
 	m.uploaded_by = nil
 }
 
+// SetDev sets the "dev" field.
+func (m *PluginVersionMutation) SetDev(b bool) {
+	m.dev = &b
+}
+
+// Dev returns the value of the "dev" field in the mutation.
+func (m *PluginVersionMutation) Dev() (r bool, exists bool) {
+	v := m.dev
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDev returns the old "dev" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldDev(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDev is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDev requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDev: %w", err)
+	}
+	return oldValue.Dev, nil
+}
+
+// ResetDev resets all changes to the "dev" field.
+func (m *PluginVersionMutation) ResetDev() {
+	m.dev = nil
+}
+
+// SetTestState sets the "test_state" field.
+func (m *PluginVersionMutation) SetTestState(ps pluginversion.TestState) {
+	m.test_state = &ps
+}
+
+// TestState returns the value of the "test_state" field in the mutation.
+func (m *PluginVersionMutation) TestState() (r pluginversion.TestState, exists bool) {
+	v := m.test_state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestState returns the old "test_state" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestState(ctx context.Context) (v pluginversion.TestState, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestState: %w", err)
+	}
+	return oldValue.TestState, nil
+}
+
+// ResetTestState resets all changes to the "test_state" field.
+func (m *PluginVersionMutation) ResetTestState() {
+	m.test_state = nil
+}
+
+// SetTestInput sets the "test_input" field.
+func (m *PluginVersionMutation) SetTestInput(s string) {
+	m.test_input = &s
+}
+
+// TestInput returns the value of the "test_input" field in the mutation.
+func (m *PluginVersionMutation) TestInput() (r string, exists bool) {
+	v := m.test_input
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestInput returns the old "test_input" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestInput(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestInput is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestInput requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestInput: %w", err)
+	}
+	return oldValue.TestInput, nil
+}
+
+// ResetTestInput resets all changes to the "test_input" field.
+func (m *PluginVersionMutation) ResetTestInput() {
+	m.test_input = nil
+}
+
+// SetTestLeaseUntil sets the "test_lease_until" field.
+func (m *PluginVersionMutation) SetTestLeaseUntil(t time.Time) {
+	m.test_lease_until = &t
+}
+
+// TestLeaseUntil returns the value of the "test_lease_until" field in the mutation.
+func (m *PluginVersionMutation) TestLeaseUntil() (r time.Time, exists bool) {
+	v := m.test_lease_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestLeaseUntil returns the old "test_lease_until" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestLeaseUntil(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestLeaseUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestLeaseUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestLeaseUntil: %w", err)
+	}
+	return oldValue.TestLeaseUntil, nil
+}
+
+// ResetTestLeaseUntil resets all changes to the "test_lease_until" field.
+func (m *PluginVersionMutation) ResetTestLeaseUntil() {
+	m.test_lease_until = nil
+}
+
+// SetTestAttempt sets the "test_attempt" field.
+func (m *PluginVersionMutation) SetTestAttempt(i int) {
+	m.test_attempt = &i
+	m.addtest_attempt = nil
+}
+
+// TestAttempt returns the value of the "test_attempt" field in the mutation.
+func (m *PluginVersionMutation) TestAttempt() (r int, exists bool) {
+	v := m.test_attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTestAttempt returns the old "test_attempt" field's value of the PluginVersion entity.
+// If the PluginVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginVersionMutation) OldTestAttempt(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTestAttempt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTestAttempt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTestAttempt: %w", err)
+	}
+	return oldValue.TestAttempt, nil
+}
+
+// AddTestAttempt adds i to the "test_attempt" field.
+func (m *PluginVersionMutation) AddTestAttempt(i int) {
+	if m.addtest_attempt != nil {
+		*m.addtest_attempt += i
+	} else {
+		m.addtest_attempt = &i
+	}
+}
+
+// AddedTestAttempt returns the value that was added to the "test_attempt" field in this mutation.
+func (m *PluginVersionMutation) AddedTestAttempt() (r int, exists bool) {
+	v := m.addtest_attempt
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTestAttempt resets all changes to the "test_attempt" field.
+func (m *PluginVersionMutation) ResetTestAttempt() {
+	m.test_attempt = nil
+	m.addtest_attempt = nil
+}
+
 // SetConforms sets the "conforms" field.
 func (m *PluginVersionMutation) SetConforms(b bool) {
 	m.conforms = &b
@@ -29246,7 +32653,7 @@ func (m *PluginVersionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginVersionMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 28)
 	if m.region != nil {
 		fields = append(fields, pluginversion.FieldRegionID)
 	}
@@ -29291,6 +32698,21 @@ func (m *PluginVersionMutation) Fields() []string {
 	}
 	if m.uploaded_by != nil {
 		fields = append(fields, pluginversion.FieldUploadedBy)
+	}
+	if m.dev != nil {
+		fields = append(fields, pluginversion.FieldDev)
+	}
+	if m.test_state != nil {
+		fields = append(fields, pluginversion.FieldTestState)
+	}
+	if m.test_input != nil {
+		fields = append(fields, pluginversion.FieldTestInput)
+	}
+	if m.test_lease_until != nil {
+		fields = append(fields, pluginversion.FieldTestLeaseUntil)
+	}
+	if m.test_attempt != nil {
+		fields = append(fields, pluginversion.FieldTestAttempt)
 	}
 	if m.conforms != nil {
 		fields = append(fields, pluginversion.FieldConforms)
@@ -29354,6 +32776,16 @@ func (m *PluginVersionMutation) Field(name string) (ent.Value, bool) {
 		return m.Size()
 	case pluginversion.FieldUploadedBy:
 		return m.UploadedBy()
+	case pluginversion.FieldDev:
+		return m.Dev()
+	case pluginversion.FieldTestState:
+		return m.TestState()
+	case pluginversion.FieldTestInput:
+		return m.TestInput()
+	case pluginversion.FieldTestLeaseUntil:
+		return m.TestLeaseUntil()
+	case pluginversion.FieldTestAttempt:
+		return m.TestAttempt()
 	case pluginversion.FieldConforms:
 		return m.Conforms()
 	case pluginversion.FieldReport:
@@ -29409,6 +32841,16 @@ func (m *PluginVersionMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldSize(ctx)
 	case pluginversion.FieldUploadedBy:
 		return m.OldUploadedBy(ctx)
+	case pluginversion.FieldDev:
+		return m.OldDev(ctx)
+	case pluginversion.FieldTestState:
+		return m.OldTestState(ctx)
+	case pluginversion.FieldTestInput:
+		return m.OldTestInput(ctx)
+	case pluginversion.FieldTestLeaseUntil:
+		return m.OldTestLeaseUntil(ctx)
+	case pluginversion.FieldTestAttempt:
+		return m.OldTestAttempt(ctx)
 	case pluginversion.FieldConforms:
 		return m.OldConforms(ctx)
 	case pluginversion.FieldReport:
@@ -29539,6 +32981,41 @@ func (m *PluginVersionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUploadedBy(v)
 		return nil
+	case pluginversion.FieldDev:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDev(v)
+		return nil
+	case pluginversion.FieldTestState:
+		v, ok := value.(pluginversion.TestState)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestState(v)
+		return nil
+	case pluginversion.FieldTestInput:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestInput(v)
+		return nil
+	case pluginversion.FieldTestLeaseUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestLeaseUntil(v)
+		return nil
+	case pluginversion.FieldTestAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTestAttempt(v)
+		return nil
 	case pluginversion.FieldConforms:
 		v, ok := value.(bool)
 		if !ok {
@@ -29606,6 +33083,9 @@ func (m *PluginVersionMutation) AddedFields() []string {
 	if m.addsize != nil {
 		fields = append(fields, pluginversion.FieldSize)
 	}
+	if m.addtest_attempt != nil {
+		fields = append(fields, pluginversion.FieldTestAttempt)
+	}
 	return fields
 }
 
@@ -29616,6 +33096,8 @@ func (m *PluginVersionMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case pluginversion.FieldSize:
 		return m.AddedSize()
+	case pluginversion.FieldTestAttempt:
+		return m.AddedTestAttempt()
 	}
 	return nil, false
 }
@@ -29631,6 +33113,13 @@ func (m *PluginVersionMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddSize(v)
+		return nil
+	case pluginversion.FieldTestAttempt:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTestAttempt(v)
 		return nil
 	}
 	return fmt.Errorf("unknown PluginVersion numeric field %s", name)
@@ -29718,6 +33207,21 @@ func (m *PluginVersionMutation) ResetField(name string) error {
 		return nil
 	case pluginversion.FieldUploadedBy:
 		m.ResetUploadedBy()
+		return nil
+	case pluginversion.FieldDev:
+		m.ResetDev()
+		return nil
+	case pluginversion.FieldTestState:
+		m.ResetTestState()
+		return nil
+	case pluginversion.FieldTestInput:
+		m.ResetTestInput()
+		return nil
+	case pluginversion.FieldTestLeaseUntil:
+		m.ResetTestLeaseUntil()
+		return nil
+	case pluginversion.FieldTestAttempt:
+		m.ResetTestAttempt()
 		return nil
 	case pluginversion.FieldConforms:
 		m.ResetConforms()
@@ -38009,6 +41513,7 @@ type ServiceCaseMutation struct {
 	started_by      *string
 	caller_token    *int
 	addcaller_token *int
+	start_key       *string
 	clearedFields   map[string]struct{}
 	region          *string
 	clearedregion   bool
@@ -38998,6 +42503,55 @@ func (m *ServiceCaseMutation) ResetCallerToken() {
 	m.addcaller_token = nil
 }
 
+// SetStartKey sets the "start_key" field.
+func (m *ServiceCaseMutation) SetStartKey(s string) {
+	m.start_key = &s
+}
+
+// StartKey returns the value of the "start_key" field in the mutation.
+func (m *ServiceCaseMutation) StartKey() (r string, exists bool) {
+	v := m.start_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartKey returns the old "start_key" field's value of the ServiceCase entity.
+// If the ServiceCase object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ServiceCaseMutation) OldStartKey(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartKey: %w", err)
+	}
+	return oldValue.StartKey, nil
+}
+
+// ClearStartKey clears the value of the "start_key" field.
+func (m *ServiceCaseMutation) ClearStartKey() {
+	m.start_key = nil
+	m.clearedFields[servicecase.FieldStartKey] = struct{}{}
+}
+
+// StartKeyCleared returns if the "start_key" field was cleared in this mutation.
+func (m *ServiceCaseMutation) StartKeyCleared() bool {
+	_, ok := m.clearedFields[servicecase.FieldStartKey]
+	return ok
+}
+
+// ResetStartKey resets all changes to the "start_key" field.
+func (m *ServiceCaseMutation) ResetStartKey() {
+	m.start_key = nil
+	delete(m.clearedFields, servicecase.FieldStartKey)
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (m *ServiceCaseMutation) SetOwnerID(s string) {
 	m.owner = &s
@@ -39918,7 +43472,7 @@ func (m *ServiceCaseMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ServiceCaseMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.region != nil {
 		fields = append(fields, servicecase.FieldRegionID)
 	}
@@ -39979,6 +43533,9 @@ func (m *ServiceCaseMutation) Fields() []string {
 	if m.caller_token != nil {
 		fields = append(fields, servicecase.FieldCallerToken)
 	}
+	if m.start_key != nil {
+		fields = append(fields, servicecase.FieldStartKey)
+	}
 	if m.owner != nil {
 		fields = append(fields, servicecase.FieldOwnerID)
 	}
@@ -40030,6 +43587,8 @@ func (m *ServiceCaseMutation) Field(name string) (ent.Value, bool) {
 		return m.CallerID()
 	case servicecase.FieldCallerToken:
 		return m.CallerToken()
+	case servicecase.FieldStartKey:
+		return m.StartKey()
 	case servicecase.FieldOwnerID:
 		return m.OwnerID()
 	}
@@ -40081,6 +43640,8 @@ func (m *ServiceCaseMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldCallerID(ctx)
 	case servicecase.FieldCallerToken:
 		return m.OldCallerToken(ctx)
+	case servicecase.FieldStartKey:
+		return m.OldStartKey(ctx)
 	case servicecase.FieldOwnerID:
 		return m.OldOwnerID(ctx)
 	}
@@ -40232,6 +43793,13 @@ func (m *ServiceCaseMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCallerToken(v)
 		return nil
+	case servicecase.FieldStartKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartKey(v)
+		return nil
 	case servicecase.FieldOwnerID:
 		v, ok := value.(string)
 		if !ok {
@@ -40305,6 +43873,9 @@ func (m *ServiceCaseMutation) ClearedFields() []string {
 	if m.FieldCleared(servicecase.FieldCallerID) {
 		fields = append(fields, servicecase.FieldCallerID)
 	}
+	if m.FieldCleared(servicecase.FieldStartKey) {
+		fields = append(fields, servicecase.FieldStartKey)
+	}
 	if m.FieldCleared(servicecase.FieldOwnerID) {
 		fields = append(fields, servicecase.FieldOwnerID)
 	}
@@ -40330,6 +43901,9 @@ func (m *ServiceCaseMutation) ClearField(name string) error {
 		return nil
 	case servicecase.FieldCallerID:
 		m.ClearCallerID()
+		return nil
+	case servicecase.FieldStartKey:
+		m.ClearStartKey()
 		return nil
 	case servicecase.FieldOwnerID:
 		m.ClearOwnerID()
@@ -40401,6 +43975,9 @@ func (m *ServiceCaseMutation) ResetField(name string) error {
 		return nil
 	case servicecase.FieldCallerToken:
 		m.ResetCallerToken()
+		return nil
+	case servicecase.FieldStartKey:
+		m.ResetStartKey()
 		return nil
 	case servicecase.FieldOwnerID:
 		m.ResetOwnerID()
@@ -45340,6 +48917,1204 @@ func (m *StandardVersionMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown StandardVersion edge %s", name)
+}
+
+// StartTimerMutation represents an operation that mutates the StartTimer nodes in the graph.
+type StartTimerMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	region_path   *string
+	created_at    *time.Time
+	binding_id    *string
+	process_id    *string
+	version_id    *string
+	node_id       *string
+	occurrence    *int
+	addoccurrence *int
+	again         *int
+	addagain      *int
+	due_at        *time.Time
+	state         *starttimer.State
+	fired_at      *time.Time
+	case_id       *string
+	error         *string
+	clearedFields map[string]struct{}
+	region        *string
+	clearedregion bool
+	done          bool
+	oldValue      func(context.Context) (*StartTimer, error)
+	predicates    []predicate.StartTimer
+}
+
+var _ ent.Mutation = (*StartTimerMutation)(nil)
+
+// starttimerOption allows management of the mutation configuration using functional options.
+type starttimerOption func(*StartTimerMutation)
+
+// newStartTimerMutation creates new mutation for the StartTimer entity.
+func newStartTimerMutation(c config, op Op, opts ...starttimerOption) *StartTimerMutation {
+	m := &StartTimerMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeStartTimer,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withStartTimerID sets the ID field of the mutation.
+func withStartTimerID(id string) starttimerOption {
+	return func(m *StartTimerMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *StartTimer
+		)
+		m.oldValue = func(ctx context.Context) (*StartTimer, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().StartTimer.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withStartTimer sets the old StartTimer of the mutation.
+func withStartTimer(node *StartTimer) starttimerOption {
+	return func(m *StartTimerMutation) {
+		m.oldValue = func(context.Context) (*StartTimer, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m StartTimerMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m StartTimerMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of StartTimer entities.
+func (m *StartTimerMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *StartTimerMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *StartTimerMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().StartTimer.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRegionID sets the "region_id" field.
+func (m *StartTimerMutation) SetRegionID(s string) {
+	m.region = &s
+}
+
+// RegionID returns the value of the "region_id" field in the mutation.
+func (m *StartTimerMutation) RegionID() (r string, exists bool) {
+	v := m.region
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionID returns the old "region_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldRegionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionID: %w", err)
+	}
+	return oldValue.RegionID, nil
+}
+
+// ResetRegionID resets all changes to the "region_id" field.
+func (m *StartTimerMutation) ResetRegionID() {
+	m.region = nil
+}
+
+// SetRegionPath sets the "region_path" field.
+func (m *StartTimerMutation) SetRegionPath(s string) {
+	m.region_path = &s
+}
+
+// RegionPath returns the value of the "region_path" field in the mutation.
+func (m *StartTimerMutation) RegionPath() (r string, exists bool) {
+	v := m.region_path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRegionPath returns the old "region_path" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldRegionPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRegionPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRegionPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRegionPath: %w", err)
+	}
+	return oldValue.RegionPath, nil
+}
+
+// ResetRegionPath resets all changes to the "region_path" field.
+func (m *StartTimerMutation) ResetRegionPath() {
+	m.region_path = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *StartTimerMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *StartTimerMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *StartTimerMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetBindingID sets the "binding_id" field.
+func (m *StartTimerMutation) SetBindingID(s string) {
+	m.binding_id = &s
+}
+
+// BindingID returns the value of the "binding_id" field in the mutation.
+func (m *StartTimerMutation) BindingID() (r string, exists bool) {
+	v := m.binding_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBindingID returns the old "binding_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldBindingID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBindingID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBindingID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBindingID: %w", err)
+	}
+	return oldValue.BindingID, nil
+}
+
+// ResetBindingID resets all changes to the "binding_id" field.
+func (m *StartTimerMutation) ResetBindingID() {
+	m.binding_id = nil
+}
+
+// SetProcessID sets the "process_id" field.
+func (m *StartTimerMutation) SetProcessID(s string) {
+	m.process_id = &s
+}
+
+// ProcessID returns the value of the "process_id" field in the mutation.
+func (m *StartTimerMutation) ProcessID() (r string, exists bool) {
+	v := m.process_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProcessID returns the old "process_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldProcessID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProcessID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProcessID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProcessID: %w", err)
+	}
+	return oldValue.ProcessID, nil
+}
+
+// ResetProcessID resets all changes to the "process_id" field.
+func (m *StartTimerMutation) ResetProcessID() {
+	m.process_id = nil
+}
+
+// SetVersionID sets the "version_id" field.
+func (m *StartTimerMutation) SetVersionID(s string) {
+	m.version_id = &s
+}
+
+// VersionID returns the value of the "version_id" field in the mutation.
+func (m *StartTimerMutation) VersionID() (r string, exists bool) {
+	v := m.version_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersionID returns the old "version_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldVersionID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersionID: %w", err)
+	}
+	return oldValue.VersionID, nil
+}
+
+// ResetVersionID resets all changes to the "version_id" field.
+func (m *StartTimerMutation) ResetVersionID() {
+	m.version_id = nil
+}
+
+// SetNodeID sets the "node_id" field.
+func (m *StartTimerMutation) SetNodeID(s string) {
+	m.node_id = &s
+}
+
+// NodeID returns the value of the "node_id" field in the mutation.
+func (m *StartTimerMutation) NodeID() (r string, exists bool) {
+	v := m.node_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNodeID returns the old "node_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldNodeID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNodeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNodeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNodeID: %w", err)
+	}
+	return oldValue.NodeID, nil
+}
+
+// ResetNodeID resets all changes to the "node_id" field.
+func (m *StartTimerMutation) ResetNodeID() {
+	m.node_id = nil
+}
+
+// SetOccurrence sets the "occurrence" field.
+func (m *StartTimerMutation) SetOccurrence(i int) {
+	m.occurrence = &i
+	m.addoccurrence = nil
+}
+
+// Occurrence returns the value of the "occurrence" field in the mutation.
+func (m *StartTimerMutation) Occurrence() (r int, exists bool) {
+	v := m.occurrence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOccurrence returns the old "occurrence" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldOccurrence(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOccurrence is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOccurrence requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOccurrence: %w", err)
+	}
+	return oldValue.Occurrence, nil
+}
+
+// AddOccurrence adds i to the "occurrence" field.
+func (m *StartTimerMutation) AddOccurrence(i int) {
+	if m.addoccurrence != nil {
+		*m.addoccurrence += i
+	} else {
+		m.addoccurrence = &i
+	}
+}
+
+// AddedOccurrence returns the value that was added to the "occurrence" field in this mutation.
+func (m *StartTimerMutation) AddedOccurrence() (r int, exists bool) {
+	v := m.addoccurrence
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOccurrence resets all changes to the "occurrence" field.
+func (m *StartTimerMutation) ResetOccurrence() {
+	m.occurrence = nil
+	m.addoccurrence = nil
+}
+
+// SetAgain sets the "again" field.
+func (m *StartTimerMutation) SetAgain(i int) {
+	m.again = &i
+	m.addagain = nil
+}
+
+// Again returns the value of the "again" field in the mutation.
+func (m *StartTimerMutation) Again() (r int, exists bool) {
+	v := m.again
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAgain returns the old "again" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldAgain(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAgain is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAgain requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAgain: %w", err)
+	}
+	return oldValue.Again, nil
+}
+
+// AddAgain adds i to the "again" field.
+func (m *StartTimerMutation) AddAgain(i int) {
+	if m.addagain != nil {
+		*m.addagain += i
+	} else {
+		m.addagain = &i
+	}
+}
+
+// AddedAgain returns the value that was added to the "again" field in this mutation.
+func (m *StartTimerMutation) AddedAgain() (r int, exists bool) {
+	v := m.addagain
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAgain resets all changes to the "again" field.
+func (m *StartTimerMutation) ResetAgain() {
+	m.again = nil
+	m.addagain = nil
+}
+
+// SetDueAt sets the "due_at" field.
+func (m *StartTimerMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *StartTimerMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldDueAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *StartTimerMutation) ResetDueAt() {
+	m.due_at = nil
+}
+
+// SetState sets the "state" field.
+func (m *StartTimerMutation) SetState(s starttimer.State) {
+	m.state = &s
+}
+
+// State returns the value of the "state" field in the mutation.
+func (m *StartTimerMutation) State() (r starttimer.State, exists bool) {
+	v := m.state
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldState returns the old "state" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldState(ctx context.Context) (v starttimer.State, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldState is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldState requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldState: %w", err)
+	}
+	return oldValue.State, nil
+}
+
+// ResetState resets all changes to the "state" field.
+func (m *StartTimerMutation) ResetState() {
+	m.state = nil
+}
+
+// SetFiredAt sets the "fired_at" field.
+func (m *StartTimerMutation) SetFiredAt(t time.Time) {
+	m.fired_at = &t
+}
+
+// FiredAt returns the value of the "fired_at" field in the mutation.
+func (m *StartTimerMutation) FiredAt() (r time.Time, exists bool) {
+	v := m.fired_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFiredAt returns the old "fired_at" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldFiredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFiredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFiredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFiredAt: %w", err)
+	}
+	return oldValue.FiredAt, nil
+}
+
+// ClearFiredAt clears the value of the "fired_at" field.
+func (m *StartTimerMutation) ClearFiredAt() {
+	m.fired_at = nil
+	m.clearedFields[starttimer.FieldFiredAt] = struct{}{}
+}
+
+// FiredAtCleared returns if the "fired_at" field was cleared in this mutation.
+func (m *StartTimerMutation) FiredAtCleared() bool {
+	_, ok := m.clearedFields[starttimer.FieldFiredAt]
+	return ok
+}
+
+// ResetFiredAt resets all changes to the "fired_at" field.
+func (m *StartTimerMutation) ResetFiredAt() {
+	m.fired_at = nil
+	delete(m.clearedFields, starttimer.FieldFiredAt)
+}
+
+// SetCaseID sets the "case_id" field.
+func (m *StartTimerMutation) SetCaseID(s string) {
+	m.case_id = &s
+}
+
+// CaseID returns the value of the "case_id" field in the mutation.
+func (m *StartTimerMutation) CaseID() (r string, exists bool) {
+	v := m.case_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaseID returns the old "case_id" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldCaseID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaseID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaseID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaseID: %w", err)
+	}
+	return oldValue.CaseID, nil
+}
+
+// ClearCaseID clears the value of the "case_id" field.
+func (m *StartTimerMutation) ClearCaseID() {
+	m.case_id = nil
+	m.clearedFields[starttimer.FieldCaseID] = struct{}{}
+}
+
+// CaseIDCleared returns if the "case_id" field was cleared in this mutation.
+func (m *StartTimerMutation) CaseIDCleared() bool {
+	_, ok := m.clearedFields[starttimer.FieldCaseID]
+	return ok
+}
+
+// ResetCaseID resets all changes to the "case_id" field.
+func (m *StartTimerMutation) ResetCaseID() {
+	m.case_id = nil
+	delete(m.clearedFields, starttimer.FieldCaseID)
+}
+
+// SetError sets the "error" field.
+func (m *StartTimerMutation) SetError(s string) {
+	m.error = &s
+}
+
+// Error returns the value of the "error" field in the mutation.
+func (m *StartTimerMutation) Error() (r string, exists bool) {
+	v := m.error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldError returns the old "error" field's value of the StartTimer entity.
+// If the StartTimer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StartTimerMutation) OldError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldError: %w", err)
+	}
+	return oldValue.Error, nil
+}
+
+// ResetError resets all changes to the "error" field.
+func (m *StartTimerMutation) ResetError() {
+	m.error = nil
+}
+
+// ClearRegion clears the "region" edge to the Region entity.
+func (m *StartTimerMutation) ClearRegion() {
+	m.clearedregion = true
+	m.clearedFields[starttimer.FieldRegionID] = struct{}{}
+}
+
+// RegionCleared reports if the "region" edge to the Region entity was cleared.
+func (m *StartTimerMutation) RegionCleared() bool {
+	return m.clearedregion
+}
+
+// RegionIDs returns the "region" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RegionID instead. It exists only for internal usage by the builders.
+func (m *StartTimerMutation) RegionIDs() (ids []string) {
+	if id := m.region; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRegion resets all changes to the "region" edge.
+func (m *StartTimerMutation) ResetRegion() {
+	m.region = nil
+	m.clearedregion = false
+}
+
+// Where appends a list predicates to the StartTimerMutation builder.
+func (m *StartTimerMutation) Where(ps ...predicate.StartTimer) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the StartTimerMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *StartTimerMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.StartTimer, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *StartTimerMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *StartTimerMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (StartTimer).
+func (m *StartTimerMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *StartTimerMutation) Fields() []string {
+	fields := make([]string, 0, 14)
+	if m.region != nil {
+		fields = append(fields, starttimer.FieldRegionID)
+	}
+	if m.region_path != nil {
+		fields = append(fields, starttimer.FieldRegionPath)
+	}
+	if m.created_at != nil {
+		fields = append(fields, starttimer.FieldCreatedAt)
+	}
+	if m.binding_id != nil {
+		fields = append(fields, starttimer.FieldBindingID)
+	}
+	if m.process_id != nil {
+		fields = append(fields, starttimer.FieldProcessID)
+	}
+	if m.version_id != nil {
+		fields = append(fields, starttimer.FieldVersionID)
+	}
+	if m.node_id != nil {
+		fields = append(fields, starttimer.FieldNodeID)
+	}
+	if m.occurrence != nil {
+		fields = append(fields, starttimer.FieldOccurrence)
+	}
+	if m.again != nil {
+		fields = append(fields, starttimer.FieldAgain)
+	}
+	if m.due_at != nil {
+		fields = append(fields, starttimer.FieldDueAt)
+	}
+	if m.state != nil {
+		fields = append(fields, starttimer.FieldState)
+	}
+	if m.fired_at != nil {
+		fields = append(fields, starttimer.FieldFiredAt)
+	}
+	if m.case_id != nil {
+		fields = append(fields, starttimer.FieldCaseID)
+	}
+	if m.error != nil {
+		fields = append(fields, starttimer.FieldError)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *StartTimerMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case starttimer.FieldRegionID:
+		return m.RegionID()
+	case starttimer.FieldRegionPath:
+		return m.RegionPath()
+	case starttimer.FieldCreatedAt:
+		return m.CreatedAt()
+	case starttimer.FieldBindingID:
+		return m.BindingID()
+	case starttimer.FieldProcessID:
+		return m.ProcessID()
+	case starttimer.FieldVersionID:
+		return m.VersionID()
+	case starttimer.FieldNodeID:
+		return m.NodeID()
+	case starttimer.FieldOccurrence:
+		return m.Occurrence()
+	case starttimer.FieldAgain:
+		return m.Again()
+	case starttimer.FieldDueAt:
+		return m.DueAt()
+	case starttimer.FieldState:
+		return m.State()
+	case starttimer.FieldFiredAt:
+		return m.FiredAt()
+	case starttimer.FieldCaseID:
+		return m.CaseID()
+	case starttimer.FieldError:
+		return m.Error()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *StartTimerMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case starttimer.FieldRegionID:
+		return m.OldRegionID(ctx)
+	case starttimer.FieldRegionPath:
+		return m.OldRegionPath(ctx)
+	case starttimer.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case starttimer.FieldBindingID:
+		return m.OldBindingID(ctx)
+	case starttimer.FieldProcessID:
+		return m.OldProcessID(ctx)
+	case starttimer.FieldVersionID:
+		return m.OldVersionID(ctx)
+	case starttimer.FieldNodeID:
+		return m.OldNodeID(ctx)
+	case starttimer.FieldOccurrence:
+		return m.OldOccurrence(ctx)
+	case starttimer.FieldAgain:
+		return m.OldAgain(ctx)
+	case starttimer.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case starttimer.FieldState:
+		return m.OldState(ctx)
+	case starttimer.FieldFiredAt:
+		return m.OldFiredAt(ctx)
+	case starttimer.FieldCaseID:
+		return m.OldCaseID(ctx)
+	case starttimer.FieldError:
+		return m.OldError(ctx)
+	}
+	return nil, fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StartTimerMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case starttimer.FieldRegionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionID(v)
+		return nil
+	case starttimer.FieldRegionPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRegionPath(v)
+		return nil
+	case starttimer.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case starttimer.FieldBindingID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBindingID(v)
+		return nil
+	case starttimer.FieldProcessID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProcessID(v)
+		return nil
+	case starttimer.FieldVersionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersionID(v)
+		return nil
+	case starttimer.FieldNodeID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNodeID(v)
+		return nil
+	case starttimer.FieldOccurrence:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOccurrence(v)
+		return nil
+	case starttimer.FieldAgain:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAgain(v)
+		return nil
+	case starttimer.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case starttimer.FieldState:
+		v, ok := value.(starttimer.State)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetState(v)
+		return nil
+	case starttimer.FieldFiredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFiredAt(v)
+		return nil
+	case starttimer.FieldCaseID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaseID(v)
+		return nil
+	case starttimer.FieldError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetError(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *StartTimerMutation) AddedFields() []string {
+	var fields []string
+	if m.addoccurrence != nil {
+		fields = append(fields, starttimer.FieldOccurrence)
+	}
+	if m.addagain != nil {
+		fields = append(fields, starttimer.FieldAgain)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *StartTimerMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case starttimer.FieldOccurrence:
+		return m.AddedOccurrence()
+	case starttimer.FieldAgain:
+		return m.AddedAgain()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *StartTimerMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case starttimer.FieldOccurrence:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOccurrence(v)
+		return nil
+	case starttimer.FieldAgain:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAgain(v)
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *StartTimerMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(starttimer.FieldFiredAt) {
+		fields = append(fields, starttimer.FieldFiredAt)
+	}
+	if m.FieldCleared(starttimer.FieldCaseID) {
+		fields = append(fields, starttimer.FieldCaseID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *StartTimerMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *StartTimerMutation) ClearField(name string) error {
+	switch name {
+	case starttimer.FieldFiredAt:
+		m.ClearFiredAt()
+		return nil
+	case starttimer.FieldCaseID:
+		m.ClearCaseID()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *StartTimerMutation) ResetField(name string) error {
+	switch name {
+	case starttimer.FieldRegionID:
+		m.ResetRegionID()
+		return nil
+	case starttimer.FieldRegionPath:
+		m.ResetRegionPath()
+		return nil
+	case starttimer.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case starttimer.FieldBindingID:
+		m.ResetBindingID()
+		return nil
+	case starttimer.FieldProcessID:
+		m.ResetProcessID()
+		return nil
+	case starttimer.FieldVersionID:
+		m.ResetVersionID()
+		return nil
+	case starttimer.FieldNodeID:
+		m.ResetNodeID()
+		return nil
+	case starttimer.FieldOccurrence:
+		m.ResetOccurrence()
+		return nil
+	case starttimer.FieldAgain:
+		m.ResetAgain()
+		return nil
+	case starttimer.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case starttimer.FieldState:
+		m.ResetState()
+		return nil
+	case starttimer.FieldFiredAt:
+		m.ResetFiredAt()
+		return nil
+	case starttimer.FieldCaseID:
+		m.ResetCaseID()
+		return nil
+	case starttimer.FieldError:
+		m.ResetError()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *StartTimerMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.region != nil {
+		edges = append(edges, starttimer.EdgeRegion)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *StartTimerMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case starttimer.EdgeRegion:
+		if id := m.region; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *StartTimerMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *StartTimerMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *StartTimerMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedregion {
+		edges = append(edges, starttimer.EdgeRegion)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *StartTimerMutation) EdgeCleared(name string) bool {
+	switch name {
+	case starttimer.EdgeRegion:
+		return m.clearedregion
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *StartTimerMutation) ClearEdge(name string) error {
+	switch name {
+	case starttimer.EdgeRegion:
+		m.ClearRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *StartTimerMutation) ResetEdge(name string) error {
+	switch name {
+	case starttimer.EdgeRegion:
+		m.ResetRegion()
+		return nil
+	}
+	return fmt.Errorf("unknown StartTimer edge %s", name)
 }
 
 // SurveyResponseMutation represents an operation that mutates the SurveyResponse nodes in the graph.

@@ -22,7 +22,11 @@ type PluginArtifact struct {
 	// Digest holds the value of the "digest" field.
 	Digest string `json:"digest,omitempty"`
 	// Content holds the value of the "content" field.
-	Content      []byte `json:"content,omitempty"`
+	Content []byte `json:"content,omitempty"`
+	// Bytes of the content.
+	Size int `json:"size,omitempty"`
+	// Whose quota it counts against until it is in the catalog.
+	StoredBy     string `json:"stored_by,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -33,7 +37,9 @@ func (*PluginArtifact) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case pluginartifact.FieldContent:
 			values[i] = new([]byte)
-		case pluginartifact.FieldID, pluginartifact.FieldDigest:
+		case pluginartifact.FieldSize:
+			values[i] = new(sql.NullInt64)
+		case pluginartifact.FieldID, pluginartifact.FieldDigest, pluginartifact.FieldStoredBy:
 			values[i] = new(sql.NullString)
 		case pluginartifact.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -75,6 +81,18 @@ func (_m *PluginArtifact) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field content", values[i])
 			} else if value != nil {
 				_m.Content = *value
+			}
+		case pluginartifact.FieldSize:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field size", values[i])
+			} else if value.Valid {
+				_m.Size = int(value.Int64)
+			}
+		case pluginartifact.FieldStoredBy:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field stored_by", values[i])
+			} else if value.Valid {
+				_m.StoredBy = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -120,6 +138,12 @@ func (_m *PluginArtifact) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("content=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Content))
+	builder.WriteString(", ")
+	builder.WriteString("size=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Size))
+	builder.WriteString(", ")
+	builder.WriteString("stored_by=")
+	builder.WriteString(_m.StoredBy)
 	builder.WriteByte(')')
 	return builder.String()
 }

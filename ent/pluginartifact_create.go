@@ -38,6 +38,34 @@ func (_c *PluginArtifactCreate) SetContent(v []byte) *PluginArtifactCreate {
 	return _c
 }
 
+// SetSize sets the "size" field.
+func (_c *PluginArtifactCreate) SetSize(v int) *PluginArtifactCreate {
+	_c.mutation.SetSize(v)
+	return _c
+}
+
+// SetNillableSize sets the "size" field if the given value is not nil.
+func (_c *PluginArtifactCreate) SetNillableSize(v *int) *PluginArtifactCreate {
+	if v != nil {
+		_c.SetSize(*v)
+	}
+	return _c
+}
+
+// SetStoredBy sets the "stored_by" field.
+func (_c *PluginArtifactCreate) SetStoredBy(v string) *PluginArtifactCreate {
+	_c.mutation.SetStoredBy(v)
+	return _c
+}
+
+// SetNillableStoredBy sets the "stored_by" field if the given value is not nil.
+func (_c *PluginArtifactCreate) SetNillableStoredBy(v *string) *PluginArtifactCreate {
+	if v != nil {
+		_c.SetStoredBy(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *PluginArtifactCreate) SetID(v string) *PluginArtifactCreate {
 	_c.mutation.SetID(v)
@@ -87,6 +115,14 @@ func (_c *PluginArtifactCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *PluginArtifactCreate) defaults() {
+	if _, ok := _c.mutation.Size(); !ok {
+		v := pluginartifact.DefaultSize
+		_c.mutation.SetSize(v)
+	}
+	if _, ok := _c.mutation.StoredBy(); !ok {
+		v := pluginartifact.DefaultStoredBy
+		_c.mutation.SetStoredBy(v)
+	}
 	if _, ok := _c.mutation.ID(); !ok {
 		v := pluginartifact.DefaultID()
 		_c.mutation.SetID(v)
@@ -108,6 +144,17 @@ func (_c *PluginArtifactCreate) check() error {
 	}
 	if _, ok := _c.mutation.Content(); !ok {
 		return &ValidationError{Name: "content", err: errors.New(`ent: missing required field "PluginArtifact.content"`)}
+	}
+	if _, ok := _c.mutation.Size(); !ok {
+		return &ValidationError{Name: "size", err: errors.New(`ent: missing required field "PluginArtifact.size"`)}
+	}
+	if v, ok := _c.mutation.Size(); ok {
+		if err := pluginartifact.SizeValidator(v); err != nil {
+			return &ValidationError{Name: "size", err: fmt.Errorf(`ent: validator failed for field "PluginArtifact.size": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.StoredBy(); !ok {
+		return &ValidationError{Name: "stored_by", err: errors.New(`ent: missing required field "PluginArtifact.stored_by"`)}
 	}
 	if v, ok := _c.mutation.ID(); ok {
 		if err := pluginartifact.IDValidator(v); err != nil {
@@ -160,6 +207,14 @@ func (_c *PluginArtifactCreate) createSpec() (*PluginArtifact, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Content(); ok {
 		_spec.SetField(pluginartifact.FieldContent, field.TypeBytes, value)
 		_node.Content = value
+	}
+	if value, ok := _c.mutation.Size(); ok {
+		_spec.SetField(pluginartifact.FieldSize, field.TypeInt, value)
+		_node.Size = value
+	}
+	if value, ok := _c.mutation.StoredBy(); ok {
+		_spec.SetField(pluginartifact.FieldStoredBy, field.TypeString, value)
+		_node.StoredBy = value
 	}
 	return _node, _spec
 }

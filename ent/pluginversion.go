@@ -50,6 +50,16 @@ type PluginVersion struct {
 	Size int `json:"size,omitempty"`
 	// UploadedBy holds the value of the "uploaded_by" field.
 	UploadedBy string `json:"uploaded_by,omitempty"`
+	// Signed by the key of a developer: for the regions that the operator has opened to development, without approval, and for no others.
+	Dev bool `json:"dev,omitempty"`
+	// Of the latest test.
+	TestState pluginversion.TestState `json:"test_state,omitempty"`
+	// What the latest test is given, JSON; secrets are encrypted.
+	TestInput string `json:"test_input,omitempty"`
+	// A running test whose lease has ended is taken up again.
+	TestLeaseUntil time.Time `json:"test_lease_until,omitempty"`
+	// How often the latest test was begun.
+	TestAttempt int `json:"test_attempt,omitempty"`
 	// Whether the latest test found nothing.
 	Conforms bool `json:"conforms,omitempty"`
 	// What the latest test found, JSON.
@@ -151,13 +161,13 @@ func (*PluginVersion) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case pluginversion.FieldKinds, pluginversion.FieldTopics, pluginversion.FieldAttributes, pluginversion.FieldIsolation:
 			values[i] = new([]byte)
-		case pluginversion.FieldConforms:
+		case pluginversion.FieldDev, pluginversion.FieldConforms:
 			values[i] = new(sql.NullBool)
-		case pluginversion.FieldSize:
+		case pluginversion.FieldSize, pluginversion.FieldTestAttempt:
 			values[i] = new(sql.NullInt64)
-		case pluginversion.FieldID, pluginversion.FieldRegionID, pluginversion.FieldRegionPath, pluginversion.FieldPluginID, pluginversion.FieldVersion, pluginversion.FieldDigest, pluginversion.FieldState, pluginversion.FieldConfigSchema, pluginversion.FieldManifest, pluginversion.FieldKeyID, pluginversion.FieldUploadedBy, pluginversion.FieldReport, pluginversion.FieldTestedBy, pluginversion.FieldApprovedBy, pluginversion.FieldReason:
+		case pluginversion.FieldID, pluginversion.FieldRegionID, pluginversion.FieldRegionPath, pluginversion.FieldPluginID, pluginversion.FieldVersion, pluginversion.FieldDigest, pluginversion.FieldState, pluginversion.FieldConfigSchema, pluginversion.FieldManifest, pluginversion.FieldKeyID, pluginversion.FieldUploadedBy, pluginversion.FieldTestState, pluginversion.FieldTestInput, pluginversion.FieldReport, pluginversion.FieldTestedBy, pluginversion.FieldApprovedBy, pluginversion.FieldReason:
 			values[i] = new(sql.NullString)
-		case pluginversion.FieldCreatedAt, pluginversion.FieldTestedAt, pluginversion.FieldApprovedAt:
+		case pluginversion.FieldCreatedAt, pluginversion.FieldTestLeaseUntil, pluginversion.FieldTestedAt, pluginversion.FieldApprovedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -275,6 +285,36 @@ func (_m *PluginVersion) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field uploaded_by", values[i])
 			} else if value.Valid {
 				_m.UploadedBy = value.String
+			}
+		case pluginversion.FieldDev:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field dev", values[i])
+			} else if value.Valid {
+				_m.Dev = value.Bool
+			}
+		case pluginversion.FieldTestState:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field test_state", values[i])
+			} else if value.Valid {
+				_m.TestState = pluginversion.TestState(value.String)
+			}
+		case pluginversion.FieldTestInput:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field test_input", values[i])
+			} else if value.Valid {
+				_m.TestInput = value.String
+			}
+		case pluginversion.FieldTestLeaseUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field test_lease_until", values[i])
+			} else if value.Valid {
+				_m.TestLeaseUntil = value.Time
+			}
+		case pluginversion.FieldTestAttempt:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field test_attempt", values[i])
+			} else if value.Valid {
+				_m.TestAttempt = int(value.Int64)
 			}
 		case pluginversion.FieldConforms:
 			if value, ok := values[i].(*sql.NullBool); !ok {
@@ -433,6 +473,21 @@ func (_m *PluginVersion) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("uploaded_by=")
 	builder.WriteString(_m.UploadedBy)
+	builder.WriteString(", ")
+	builder.WriteString("dev=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Dev))
+	builder.WriteString(", ")
+	builder.WriteString("test_state=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TestState))
+	builder.WriteString(", ")
+	builder.WriteString("test_input=")
+	builder.WriteString(_m.TestInput)
+	builder.WriteString(", ")
+	builder.WriteString("test_lease_until=")
+	builder.WriteString(_m.TestLeaseUntil.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("test_attempt=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TestAttempt))
 	builder.WriteString(", ")
 	builder.WriteString("conforms=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Conforms))

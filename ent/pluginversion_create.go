@@ -131,6 +131,76 @@ func (_c *PluginVersionCreate) SetUploadedBy(v string) *PluginVersionCreate {
 	return _c
 }
 
+// SetDev sets the "dev" field.
+func (_c *PluginVersionCreate) SetDev(v bool) *PluginVersionCreate {
+	_c.mutation.SetDev(v)
+	return _c
+}
+
+// SetNillableDev sets the "dev" field if the given value is not nil.
+func (_c *PluginVersionCreate) SetNillableDev(v *bool) *PluginVersionCreate {
+	if v != nil {
+		_c.SetDev(*v)
+	}
+	return _c
+}
+
+// SetTestState sets the "test_state" field.
+func (_c *PluginVersionCreate) SetTestState(v pluginversion.TestState) *PluginVersionCreate {
+	_c.mutation.SetTestState(v)
+	return _c
+}
+
+// SetNillableTestState sets the "test_state" field if the given value is not nil.
+func (_c *PluginVersionCreate) SetNillableTestState(v *pluginversion.TestState) *PluginVersionCreate {
+	if v != nil {
+		_c.SetTestState(*v)
+	}
+	return _c
+}
+
+// SetTestInput sets the "test_input" field.
+func (_c *PluginVersionCreate) SetTestInput(v string) *PluginVersionCreate {
+	_c.mutation.SetTestInput(v)
+	return _c
+}
+
+// SetNillableTestInput sets the "test_input" field if the given value is not nil.
+func (_c *PluginVersionCreate) SetNillableTestInput(v *string) *PluginVersionCreate {
+	if v != nil {
+		_c.SetTestInput(*v)
+	}
+	return _c
+}
+
+// SetTestLeaseUntil sets the "test_lease_until" field.
+func (_c *PluginVersionCreate) SetTestLeaseUntil(v time.Time) *PluginVersionCreate {
+	_c.mutation.SetTestLeaseUntil(v)
+	return _c
+}
+
+// SetNillableTestLeaseUntil sets the "test_lease_until" field if the given value is not nil.
+func (_c *PluginVersionCreate) SetNillableTestLeaseUntil(v *time.Time) *PluginVersionCreate {
+	if v != nil {
+		_c.SetTestLeaseUntil(*v)
+	}
+	return _c
+}
+
+// SetTestAttempt sets the "test_attempt" field.
+func (_c *PluginVersionCreate) SetTestAttempt(v int) *PluginVersionCreate {
+	_c.mutation.SetTestAttempt(v)
+	return _c
+}
+
+// SetNillableTestAttempt sets the "test_attempt" field if the given value is not nil.
+func (_c *PluginVersionCreate) SetNillableTestAttempt(v *int) *PluginVersionCreate {
+	if v != nil {
+		_c.SetTestAttempt(*v)
+	}
+	return _c
+}
+
 // SetConforms sets the "conforms" field.
 func (_c *PluginVersionCreate) SetConforms(v bool) *PluginVersionCreate {
 	_c.mutation.SetConforms(v)
@@ -347,6 +417,26 @@ func (_c *PluginVersionCreate) defaults() {
 		v := pluginversion.DefaultConfigSchema
 		_c.mutation.SetConfigSchema(v)
 	}
+	if _, ok := _c.mutation.Dev(); !ok {
+		v := pluginversion.DefaultDev
+		_c.mutation.SetDev(v)
+	}
+	if _, ok := _c.mutation.TestState(); !ok {
+		v := pluginversion.DefaultTestState
+		_c.mutation.SetTestState(v)
+	}
+	if _, ok := _c.mutation.TestInput(); !ok {
+		v := pluginversion.DefaultTestInput
+		_c.mutation.SetTestInput(v)
+	}
+	if _, ok := _c.mutation.TestLeaseUntil(); !ok {
+		v := pluginversion.DefaultTestLeaseUntil()
+		_c.mutation.SetTestLeaseUntil(v)
+	}
+	if _, ok := _c.mutation.TestAttempt(); !ok {
+		v := pluginversion.DefaultTestAttempt
+		_c.mutation.SetTestAttempt(v)
+	}
 	if _, ok := _c.mutation.Conforms(); !ok {
 		v := pluginversion.DefaultConforms
 		_c.mutation.SetConforms(v)
@@ -453,6 +543,26 @@ func (_c *PluginVersionCreate) check() error {
 	}
 	if _, ok := _c.mutation.UploadedBy(); !ok {
 		return &ValidationError{Name: "uploaded_by", err: errors.New(`ent: missing required field "PluginVersion.uploaded_by"`)}
+	}
+	if _, ok := _c.mutation.Dev(); !ok {
+		return &ValidationError{Name: "dev", err: errors.New(`ent: missing required field "PluginVersion.dev"`)}
+	}
+	if _, ok := _c.mutation.TestState(); !ok {
+		return &ValidationError{Name: "test_state", err: errors.New(`ent: missing required field "PluginVersion.test_state"`)}
+	}
+	if v, ok := _c.mutation.TestState(); ok {
+		if err := pluginversion.TestStateValidator(v); err != nil {
+			return &ValidationError{Name: "test_state", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.test_state": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.TestInput(); !ok {
+		return &ValidationError{Name: "test_input", err: errors.New(`ent: missing required field "PluginVersion.test_input"`)}
+	}
+	if _, ok := _c.mutation.TestLeaseUntil(); !ok {
+		return &ValidationError{Name: "test_lease_until", err: errors.New(`ent: missing required field "PluginVersion.test_lease_until"`)}
+	}
+	if _, ok := _c.mutation.TestAttempt(); !ok {
+		return &ValidationError{Name: "test_attempt", err: errors.New(`ent: missing required field "PluginVersion.test_attempt"`)}
 	}
 	if _, ok := _c.mutation.Conforms(); !ok {
 		return &ValidationError{Name: "conforms", err: errors.New(`ent: missing required field "PluginVersion.conforms"`)}
@@ -574,6 +684,26 @@ func (_c *PluginVersionCreate) createSpec() (*PluginVersion, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.UploadedBy(); ok {
 		_spec.SetField(pluginversion.FieldUploadedBy, field.TypeString, value)
 		_node.UploadedBy = value
+	}
+	if value, ok := _c.mutation.Dev(); ok {
+		_spec.SetField(pluginversion.FieldDev, field.TypeBool, value)
+		_node.Dev = value
+	}
+	if value, ok := _c.mutation.TestState(); ok {
+		_spec.SetField(pluginversion.FieldTestState, field.TypeEnum, value)
+		_node.TestState = value
+	}
+	if value, ok := _c.mutation.TestInput(); ok {
+		_spec.SetField(pluginversion.FieldTestInput, field.TypeString, value)
+		_node.TestInput = value
+	}
+	if value, ok := _c.mutation.TestLeaseUntil(); ok {
+		_spec.SetField(pluginversion.FieldTestLeaseUntil, field.TypeTime, value)
+		_node.TestLeaseUntil = value
+	}
+	if value, ok := _c.mutation.TestAttempt(); ok {
+		_spec.SetField(pluginversion.FieldTestAttempt, field.TypeInt, value)
+		_node.TestAttempt = value
 	}
 	if value, ok := _c.mutation.Conforms(); ok {
 		_spec.SetField(pluginversion.FieldConforms, field.TypeBool, value)

@@ -47,6 +47,69 @@ func (_u *PluginVersionUpdate) SetNillableState(v *pluginversion.State) *PluginV
 	return _u
 }
 
+// SetTestState sets the "test_state" field.
+func (_u *PluginVersionUpdate) SetTestState(v pluginversion.TestState) *PluginVersionUpdate {
+	_u.mutation.SetTestState(v)
+	return _u
+}
+
+// SetNillableTestState sets the "test_state" field if the given value is not nil.
+func (_u *PluginVersionUpdate) SetNillableTestState(v *pluginversion.TestState) *PluginVersionUpdate {
+	if v != nil {
+		_u.SetTestState(*v)
+	}
+	return _u
+}
+
+// SetTestInput sets the "test_input" field.
+func (_u *PluginVersionUpdate) SetTestInput(v string) *PluginVersionUpdate {
+	_u.mutation.SetTestInput(v)
+	return _u
+}
+
+// SetNillableTestInput sets the "test_input" field if the given value is not nil.
+func (_u *PluginVersionUpdate) SetNillableTestInput(v *string) *PluginVersionUpdate {
+	if v != nil {
+		_u.SetTestInput(*v)
+	}
+	return _u
+}
+
+// SetTestLeaseUntil sets the "test_lease_until" field.
+func (_u *PluginVersionUpdate) SetTestLeaseUntil(v time.Time) *PluginVersionUpdate {
+	_u.mutation.SetTestLeaseUntil(v)
+	return _u
+}
+
+// SetNillableTestLeaseUntil sets the "test_lease_until" field if the given value is not nil.
+func (_u *PluginVersionUpdate) SetNillableTestLeaseUntil(v *time.Time) *PluginVersionUpdate {
+	if v != nil {
+		_u.SetTestLeaseUntil(*v)
+	}
+	return _u
+}
+
+// SetTestAttempt sets the "test_attempt" field.
+func (_u *PluginVersionUpdate) SetTestAttempt(v int) *PluginVersionUpdate {
+	_u.mutation.ResetTestAttempt()
+	_u.mutation.SetTestAttempt(v)
+	return _u
+}
+
+// SetNillableTestAttempt sets the "test_attempt" field if the given value is not nil.
+func (_u *PluginVersionUpdate) SetNillableTestAttempt(v *int) *PluginVersionUpdate {
+	if v != nil {
+		_u.SetTestAttempt(*v)
+	}
+	return _u
+}
+
+// AddTestAttempt adds value to the "test_attempt" field.
+func (_u *PluginVersionUpdate) AddTestAttempt(v int) *PluginVersionUpdate {
+	_u.mutation.AddTestAttempt(v)
+	return _u
+}
+
 // SetConforms sets the "conforms" field.
 func (_u *PluginVersionUpdate) SetConforms(v bool) *PluginVersionUpdate {
 	_u.mutation.SetConforms(v)
@@ -316,6 +379,11 @@ func (_u *PluginVersionUpdate) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TestState(); ok {
+		if err := pluginversion.TestStateValidator(v); err != nil {
+			return &ValidationError{Name: "test_state", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.test_state": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Reason(); ok {
 		if err := pluginversion.ReasonValidator(v); err != nil {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.reason": %w`, err)}
@@ -350,6 +418,21 @@ func (_u *PluginVersionUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(pluginversion.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TestState(); ok {
+		_spec.SetField(pluginversion.FieldTestState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TestInput(); ok {
+		_spec.SetField(pluginversion.FieldTestInput, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.TestLeaseUntil(); ok {
+		_spec.SetField(pluginversion.FieldTestLeaseUntil, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.TestAttempt(); ok {
+		_spec.SetField(pluginversion.FieldTestAttempt, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedTestAttempt(); ok {
+		_spec.AddField(pluginversion.FieldTestAttempt, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.Conforms(); ok {
 		_spec.SetField(pluginversion.FieldConforms, field.TypeBool, value)
@@ -554,6 +637,69 @@ func (_u *PluginVersionUpdateOne) SetNillableState(v *pluginversion.State) *Plug
 	if v != nil {
 		_u.SetState(*v)
 	}
+	return _u
+}
+
+// SetTestState sets the "test_state" field.
+func (_u *PluginVersionUpdateOne) SetTestState(v pluginversion.TestState) *PluginVersionUpdateOne {
+	_u.mutation.SetTestState(v)
+	return _u
+}
+
+// SetNillableTestState sets the "test_state" field if the given value is not nil.
+func (_u *PluginVersionUpdateOne) SetNillableTestState(v *pluginversion.TestState) *PluginVersionUpdateOne {
+	if v != nil {
+		_u.SetTestState(*v)
+	}
+	return _u
+}
+
+// SetTestInput sets the "test_input" field.
+func (_u *PluginVersionUpdateOne) SetTestInput(v string) *PluginVersionUpdateOne {
+	_u.mutation.SetTestInput(v)
+	return _u
+}
+
+// SetNillableTestInput sets the "test_input" field if the given value is not nil.
+func (_u *PluginVersionUpdateOne) SetNillableTestInput(v *string) *PluginVersionUpdateOne {
+	if v != nil {
+		_u.SetTestInput(*v)
+	}
+	return _u
+}
+
+// SetTestLeaseUntil sets the "test_lease_until" field.
+func (_u *PluginVersionUpdateOne) SetTestLeaseUntil(v time.Time) *PluginVersionUpdateOne {
+	_u.mutation.SetTestLeaseUntil(v)
+	return _u
+}
+
+// SetNillableTestLeaseUntil sets the "test_lease_until" field if the given value is not nil.
+func (_u *PluginVersionUpdateOne) SetNillableTestLeaseUntil(v *time.Time) *PluginVersionUpdateOne {
+	if v != nil {
+		_u.SetTestLeaseUntil(*v)
+	}
+	return _u
+}
+
+// SetTestAttempt sets the "test_attempt" field.
+func (_u *PluginVersionUpdateOne) SetTestAttempt(v int) *PluginVersionUpdateOne {
+	_u.mutation.ResetTestAttempt()
+	_u.mutation.SetTestAttempt(v)
+	return _u
+}
+
+// SetNillableTestAttempt sets the "test_attempt" field if the given value is not nil.
+func (_u *PluginVersionUpdateOne) SetNillableTestAttempt(v *int) *PluginVersionUpdateOne {
+	if v != nil {
+		_u.SetTestAttempt(*v)
+	}
+	return _u
+}
+
+// AddTestAttempt adds value to the "test_attempt" field.
+func (_u *PluginVersionUpdateOne) AddTestAttempt(v int) *PluginVersionUpdateOne {
+	_u.mutation.AddTestAttempt(v)
 	return _u
 }
 
@@ -839,6 +985,11 @@ func (_u *PluginVersionUpdateOne) check() error {
 			return &ValidationError{Name: "state", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.state": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TestState(); ok {
+		if err := pluginversion.TestStateValidator(v); err != nil {
+			return &ValidationError{Name: "test_state", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.test_state": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Reason(); ok {
 		if err := pluginversion.ReasonValidator(v); err != nil {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PluginVersion.reason": %w`, err)}
@@ -890,6 +1041,21 @@ func (_u *PluginVersionUpdateOne) sqlSave(ctx context.Context) (_node *PluginVer
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(pluginversion.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TestState(); ok {
+		_spec.SetField(pluginversion.FieldTestState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TestInput(); ok {
+		_spec.SetField(pluginversion.FieldTestInput, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.TestLeaseUntil(); ok {
+		_spec.SetField(pluginversion.FieldTestLeaseUntil, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.TestAttempt(); ok {
+		_spec.SetField(pluginversion.FieldTestAttempt, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedTestAttempt(); ok {
+		_spec.AddField(pluginversion.FieldTestAttempt, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.Conforms(); ok {
 		_spec.SetField(pluginversion.FieldConforms, field.TypeBool, value)

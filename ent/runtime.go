@@ -3,9 +3,13 @@
 package ent
 
 import (
+	"time"
+
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -40,6 +44,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -184,6 +189,10 @@ func init() {
 	auditentryDescInputHash := auditentryFields[8].Descriptor()
 	// auditentry.DefaultInputHash holds the default value on creation for the input_hash field.
 	auditentry.DefaultInputHash = auditentryDescInputHash.Default.(string)
+	// auditentryDescChanges is the schema descriptor for changes field.
+	auditentryDescChanges := auditentryFields[9].Descriptor()
+	// auditentry.DefaultChanges holds the default value on creation for the changes field.
+	auditentry.DefaultChanges = auditentryDescChanges.Default.(string)
 	// auditentryDescID is the schema descriptor for id field.
 	auditentryDescID := auditentryMixinFields0[0].Descriptor()
 	// auditentry.DefaultID holds the default value on creation for the id field.
@@ -191,6 +200,160 @@ func init() {
 	// auditentry.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	auditentry.IDValidator = func() func(string) error {
 		validators := auditentryDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	batchMixin := schema.Batch{}.Mixin()
+	batchMixinFields0 := batchMixin[0].Fields()
+	_ = batchMixinFields0
+	batchMixinFields1 := batchMixin[1].Fields()
+	_ = batchMixinFields1
+	batchFields := schema.Batch{}.Fields()
+	_ = batchFields
+	// batchDescRegionPath is the schema descriptor for region_path field.
+	batchDescRegionPath := batchMixinFields1[1].Descriptor()
+	// batch.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	batch.RegionPathValidator = batchDescRegionPath.Validators[0].(func(string) error)
+	// batchDescPreview is the schema descriptor for preview field.
+	batchDescPreview := batchFields[2].Descriptor()
+	// batch.DefaultPreview holds the default value on creation for the preview field.
+	batch.DefaultPreview = batchDescPreview.Default.(bool)
+	// batchDescReason is the schema descriptor for reason field.
+	batchDescReason := batchFields[3].Descriptor()
+	// batch.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	batch.ReasonValidator = func() func(string) error {
+		validators := batchDescReason.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(reason string) error {
+			for _, fn := range fns {
+				if err := fn(reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// batchDescTotal is the schema descriptor for total field.
+	batchDescTotal := batchFields[5].Descriptor()
+	// batch.DefaultTotal holds the default value on creation for the total field.
+	batch.DefaultTotal = batchDescTotal.Default.(int)
+	// batch.TotalValidator is a validator for the "total" field. It is called by the builders before save.
+	batch.TotalValidator = batchDescTotal.Validators[0].(func(int) error)
+	// batchDescDone is the schema descriptor for done field.
+	batchDescDone := batchFields[6].Descriptor()
+	// batch.DefaultDone holds the default value on creation for the done field.
+	batch.DefaultDone = batchDescDone.Default.(int)
+	// batch.DoneValidator is a validator for the "done" field. It is called by the builders before save.
+	batch.DoneValidator = batchDescDone.Validators[0].(func(int) error)
+	// batchDescSucceeded is the schema descriptor for succeeded field.
+	batchDescSucceeded := batchFields[7].Descriptor()
+	// batch.DefaultSucceeded holds the default value on creation for the succeeded field.
+	batch.DefaultSucceeded = batchDescSucceeded.Default.(int)
+	// batch.SucceededValidator is a validator for the "succeeded" field. It is called by the builders before save.
+	batch.SucceededValidator = batchDescSucceeded.Validators[0].(func(int) error)
+	// batchDescRefused is the schema descriptor for refused field.
+	batchDescRefused := batchFields[8].Descriptor()
+	// batch.DefaultRefused holds the default value on creation for the refused field.
+	batch.DefaultRefused = batchDescRefused.Default.(int)
+	// batch.RefusedValidator is a validator for the "refused" field. It is called by the builders before save.
+	batch.RefusedValidator = batchDescRefused.Validators[0].(func(int) error)
+	// batchDescStartedBy is the schema descriptor for started_by field.
+	batchDescStartedBy := batchFields[9].Descriptor()
+	// batch.StartedByValidator is a validator for the "started_by" field. It is called by the builders before save.
+	batch.StartedByValidator = batchDescStartedBy.Validators[0].(func(string) error)
+	// batchDescCode is the schema descriptor for code field.
+	batchDescCode := batchFields[12].Descriptor()
+	// batch.DefaultCode holds the default value on creation for the code field.
+	batch.DefaultCode = batchDescCode.Default.(string)
+	// batchDescCancelReason is the schema descriptor for cancel_reason field.
+	batchDescCancelReason := batchFields[13].Descriptor()
+	// batch.DefaultCancelReason holds the default value on creation for the cancel_reason field.
+	batch.DefaultCancelReason = batchDescCancelReason.Default.(string)
+	// batch.CancelReasonValidator is a validator for the "cancel_reason" field. It is called by the builders before save.
+	batch.CancelReasonValidator = batchDescCancelReason.Validators[0].(func(string) error)
+	// batchDescFence is the schema descriptor for fence field.
+	batchDescFence := batchFields[15].Descriptor()
+	// batch.DefaultFence holds the default value on creation for the fence field.
+	batch.DefaultFence = batchDescFence.Default.(int64)
+	// batchDescStalls is the schema descriptor for stalls field.
+	batchDescStalls := batchFields[16].Descriptor()
+	// batch.DefaultStalls holds the default value on creation for the stalls field.
+	batch.DefaultStalls = batchDescStalls.Default.(int)
+	// batchDescListed is the schema descriptor for listed field.
+	batchDescListed := batchFields[17].Descriptor()
+	// batch.DefaultListed holds the default value on creation for the listed field.
+	batch.DefaultListed = batchDescListed.Default.(bool)
+	// batchDescCursor is the schema descriptor for cursor field.
+	batchDescCursor := batchFields[18].Descriptor()
+	// batch.DefaultCursor holds the default value on creation for the cursor field.
+	batch.DefaultCursor = batchDescCursor.Default.(string)
+	// batchDescID is the schema descriptor for id field.
+	batchDescID := batchMixinFields0[0].Descriptor()
+	// batch.DefaultID holds the default value on creation for the id field.
+	batch.DefaultID = batchDescID.Default.(func() string)
+	// batch.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	batch.IDValidator = func() func(string) error {
+		validators := batchDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	batchitemMixin := schema.BatchItem{}.Mixin()
+	batchitemMixinFields0 := batchitemMixin[0].Fields()
+	_ = batchitemMixinFields0
+	batchitemMixinFields1 := batchitemMixin[1].Fields()
+	_ = batchitemMixinFields1
+	batchitemFields := schema.BatchItem{}.Fields()
+	_ = batchitemFields
+	// batchitemDescRegionPath is the schema descriptor for region_path field.
+	batchitemDescRegionPath := batchitemMixinFields1[1].Descriptor()
+	// batchitem.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	batchitem.RegionPathValidator = batchitemDescRegionPath.Validators[0].(func(string) error)
+	// batchitemDescSubject is the schema descriptor for subject field.
+	batchitemDescSubject := batchitemFields[2].Descriptor()
+	// batchitem.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
+	batchitem.SubjectValidator = batchitemDescSubject.Validators[0].(func(string) error)
+	// batchitemDescCode is the schema descriptor for code field.
+	batchitemDescCode := batchitemFields[4].Descriptor()
+	// batchitem.DefaultCode holds the default value on creation for the code field.
+	batchitem.DefaultCode = batchitemDescCode.Default.(string)
+	// batchitemDescTextZh is the schema descriptor for text_zh field.
+	batchitemDescTextZh := batchitemFields[5].Descriptor()
+	// batchitem.DefaultTextZh holds the default value on creation for the text_zh field.
+	batchitem.DefaultTextZh = batchitemDescTextZh.Default.(string)
+	// batchitemDescTextEn is the schema descriptor for text_en field.
+	batchitemDescTextEn := batchitemFields[6].Descriptor()
+	// batchitem.DefaultTextEn holds the default value on creation for the text_en field.
+	batchitem.DefaultTextEn = batchitemDescTextEn.Default.(string)
+	// batchitemDescID is the schema descriptor for id field.
+	batchitemDescID := batchitemMixinFields0[0].Descriptor()
+	// batchitem.DefaultID holds the default value on creation for the id field.
+	batchitem.DefaultID = batchitemDescID.Default.(func() string)
+	// batchitem.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	batchitem.IDValidator = func() func(string) error {
+		validators := batchitemDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),
@@ -1398,6 +1561,16 @@ func init() {
 	pluginartifactDescDigest := pluginartifactFields[0].Descriptor()
 	// pluginartifact.DigestValidator is a validator for the "digest" field. It is called by the builders before save.
 	pluginartifact.DigestValidator = pluginartifactDescDigest.Validators[0].(func(string) error)
+	// pluginartifactDescSize is the schema descriptor for size field.
+	pluginartifactDescSize := pluginartifactFields[2].Descriptor()
+	// pluginartifact.DefaultSize holds the default value on creation for the size field.
+	pluginartifact.DefaultSize = pluginartifactDescSize.Default.(int)
+	// pluginartifact.SizeValidator is a validator for the "size" field. It is called by the builders before save.
+	pluginartifact.SizeValidator = pluginartifactDescSize.Validators[0].(func(int) error)
+	// pluginartifactDescStoredBy is the schema descriptor for stored_by field.
+	pluginartifactDescStoredBy := pluginartifactFields[3].Descriptor()
+	// pluginartifact.DefaultStoredBy holds the default value on creation for the stored_by field.
+	pluginartifact.DefaultStoredBy = pluginartifactDescStoredBy.Default.(string)
 	// pluginartifactDescID is the schema descriptor for id field.
 	pluginartifactDescID := pluginartifactMixinFields0[0].Descriptor()
 	// pluginartifact.DefaultID holds the default value on creation for the id field.
@@ -1637,28 +1810,44 @@ func init() {
 	pluginversionDescSize := pluginversionFields[10].Descriptor()
 	// pluginversion.SizeValidator is a validator for the "size" field. It is called by the builders before save.
 	pluginversion.SizeValidator = pluginversionDescSize.Validators[0].(func(int) error)
+	// pluginversionDescDev is the schema descriptor for dev field.
+	pluginversionDescDev := pluginversionFields[12].Descriptor()
+	// pluginversion.DefaultDev holds the default value on creation for the dev field.
+	pluginversion.DefaultDev = pluginversionDescDev.Default.(bool)
+	// pluginversionDescTestInput is the schema descriptor for test_input field.
+	pluginversionDescTestInput := pluginversionFields[14].Descriptor()
+	// pluginversion.DefaultTestInput holds the default value on creation for the test_input field.
+	pluginversion.DefaultTestInput = pluginversionDescTestInput.Default.(string)
+	// pluginversionDescTestLeaseUntil is the schema descriptor for test_lease_until field.
+	pluginversionDescTestLeaseUntil := pluginversionFields[15].Descriptor()
+	// pluginversion.DefaultTestLeaseUntil holds the default value on creation for the test_lease_until field.
+	pluginversion.DefaultTestLeaseUntil = pluginversionDescTestLeaseUntil.Default.(func() time.Time)
+	// pluginversionDescTestAttempt is the schema descriptor for test_attempt field.
+	pluginversionDescTestAttempt := pluginversionFields[16].Descriptor()
+	// pluginversion.DefaultTestAttempt holds the default value on creation for the test_attempt field.
+	pluginversion.DefaultTestAttempt = pluginversionDescTestAttempt.Default.(int)
 	// pluginversionDescConforms is the schema descriptor for conforms field.
-	pluginversionDescConforms := pluginversionFields[12].Descriptor()
+	pluginversionDescConforms := pluginversionFields[17].Descriptor()
 	// pluginversion.DefaultConforms holds the default value on creation for the conforms field.
 	pluginversion.DefaultConforms = pluginversionDescConforms.Default.(bool)
 	// pluginversionDescReport is the schema descriptor for report field.
-	pluginversionDescReport := pluginversionFields[13].Descriptor()
+	pluginversionDescReport := pluginversionFields[18].Descriptor()
 	// pluginversion.DefaultReport holds the default value on creation for the report field.
 	pluginversion.DefaultReport = pluginversionDescReport.Default.(string)
 	// pluginversionDescIsolation is the schema descriptor for isolation field.
-	pluginversionDescIsolation := pluginversionFields[14].Descriptor()
+	pluginversionDescIsolation := pluginversionFields[19].Descriptor()
 	// pluginversion.DefaultIsolation holds the default value on creation for the isolation field.
 	pluginversion.DefaultIsolation = pluginversionDescIsolation.Default.([]string)
 	// pluginversionDescTestedBy is the schema descriptor for tested_by field.
-	pluginversionDescTestedBy := pluginversionFields[16].Descriptor()
+	pluginversionDescTestedBy := pluginversionFields[21].Descriptor()
 	// pluginversion.DefaultTestedBy holds the default value on creation for the tested_by field.
 	pluginversion.DefaultTestedBy = pluginversionDescTestedBy.Default.(string)
 	// pluginversionDescApprovedBy is the schema descriptor for approved_by field.
-	pluginversionDescApprovedBy := pluginversionFields[17].Descriptor()
+	pluginversionDescApprovedBy := pluginversionFields[22].Descriptor()
 	// pluginversion.DefaultApprovedBy holds the default value on creation for the approved_by field.
 	pluginversion.DefaultApprovedBy = pluginversionDescApprovedBy.Default.(string)
 	// pluginversionDescReason is the schema descriptor for reason field.
-	pluginversionDescReason := pluginversionFields[19].Descriptor()
+	pluginversionDescReason := pluginversionFields[24].Descriptor()
 	// pluginversion.DefaultReason holds the default value on creation for the reason field.
 	pluginversion.DefaultReason = pluginversionDescReason.Default.(string)
 	// pluginversion.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
@@ -2463,6 +2652,49 @@ func init() {
 	// standardversion.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	standardversion.IDValidator = func() func(string) error {
 		validators := standardversionDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	starttimerMixin := schema.StartTimer{}.Mixin()
+	starttimerMixinFields0 := starttimerMixin[0].Fields()
+	_ = starttimerMixinFields0
+	starttimerMixinFields1 := starttimerMixin[1].Fields()
+	_ = starttimerMixinFields1
+	starttimerFields := schema.StartTimer{}.Fields()
+	_ = starttimerFields
+	// starttimerDescRegionPath is the schema descriptor for region_path field.
+	starttimerDescRegionPath := starttimerMixinFields1[1].Descriptor()
+	// starttimer.RegionPathValidator is a validator for the "region_path" field. It is called by the builders before save.
+	starttimer.RegionPathValidator = starttimerDescRegionPath.Validators[0].(func(string) error)
+	// starttimerDescNodeID is the schema descriptor for node_id field.
+	starttimerDescNodeID := starttimerFields[3].Descriptor()
+	// starttimer.NodeIDValidator is a validator for the "node_id" field. It is called by the builders before save.
+	starttimer.NodeIDValidator = starttimerDescNodeID.Validators[0].(func(string) error)
+	// starttimerDescOccurrence is the schema descriptor for occurrence field.
+	starttimerDescOccurrence := starttimerFields[4].Descriptor()
+	// starttimer.OccurrenceValidator is a validator for the "occurrence" field. It is called by the builders before save.
+	starttimer.OccurrenceValidator = starttimerDescOccurrence.Validators[0].(func(int) error)
+	// starttimerDescError is the schema descriptor for error field.
+	starttimerDescError := starttimerFields[10].Descriptor()
+	// starttimer.DefaultError holds the default value on creation for the error field.
+	starttimer.DefaultError = starttimerDescError.Default.(string)
+	// starttimerDescID is the schema descriptor for id field.
+	starttimerDescID := starttimerMixinFields0[0].Descriptor()
+	// starttimer.DefaultID holds the default value on creation for the id field.
+	starttimer.DefaultID = starttimerDescID.Default.(func() string)
+	// starttimer.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	starttimer.IDValidator = func() func(string) error {
+		validators := starttimerDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -63,6 +63,8 @@ type ServiceCase struct {
 	CallerID *string `json:"caller_id,omitempty"`
 	// CallerToken holds the value of the "caller_token" field.
 	CallerToken int `json:"caller_token,omitempty"`
+	// Name and correlation key of the message that started the case, while it runs.
+	StartKey *string `json:"start_key,omitempty"`
 	// The first owner (首问负责).
 	OwnerID *string `json:"owner_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -311,7 +313,7 @@ func (*ServiceCase) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case servicecase.FieldRevision, servicecase.FieldCallerToken:
 			values[i] = new(sql.NullInt64)
-		case servicecase.FieldID, servicecase.FieldRegionID, servicecase.FieldRegionPath, servicecase.FieldNumber, servicecase.FieldProcessID, servicecase.FieldVersionID, servicecase.FieldState, servicecase.FieldStage, servicecase.FieldOutcome, servicecase.FieldTitle, servicecase.FieldArea, servicecase.FieldChannel, servicecase.FieldStartedBy, servicecase.FieldCallerID, servicecase.FieldOwnerID:
+		case servicecase.FieldID, servicecase.FieldRegionID, servicecase.FieldRegionPath, servicecase.FieldNumber, servicecase.FieldProcessID, servicecase.FieldVersionID, servicecase.FieldState, servicecase.FieldStage, servicecase.FieldOutcome, servicecase.FieldTitle, servicecase.FieldArea, servicecase.FieldChannel, servicecase.FieldStartedBy, servicecase.FieldCallerID, servicecase.FieldStartKey, servicecase.FieldOwnerID:
 			values[i] = new(sql.NullString)
 		case servicecase.FieldCreatedAt, servicecase.FieldEndedAt:
 			values[i] = new(sql.NullTime)
@@ -463,6 +465,13 @@ func (_m *ServiceCase) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field caller_token", values[i])
 			} else if value.Valid {
 				_m.CallerToken = int(value.Int64)
+			}
+		case servicecase.FieldStartKey:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field start_key", values[i])
+			} else if value.Valid {
+				_m.StartKey = new(string)
+				*_m.StartKey = value.String
 			}
 		case servicecase.FieldOwnerID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -660,6 +669,11 @@ func (_m *ServiceCase) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("caller_token=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CallerToken))
+	builder.WriteString(", ")
+	if v := _m.StartKey; v != nil {
+		builder.WriteString("start_key=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.OwnerID; v != nil {
 		builder.WriteString("owner_id=")

@@ -238,6 +238,20 @@ func (_c *ServiceCaseCreate) SetNillableCallerToken(v *int) *ServiceCaseCreate {
 	return _c
 }
 
+// SetStartKey sets the "start_key" field.
+func (_c *ServiceCaseCreate) SetStartKey(v string) *ServiceCaseCreate {
+	_c.mutation.SetStartKey(v)
+	return _c
+}
+
+// SetNillableStartKey sets the "start_key" field if the given value is not nil.
+func (_c *ServiceCaseCreate) SetNillableStartKey(v *string) *ServiceCaseCreate {
+	if v != nil {
+		_c.SetStartKey(*v)
+	}
+	return _c
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (_c *ServiceCaseCreate) SetOwnerID(v string) *ServiceCaseCreate {
 	_c.mutation.SetOwnerID(v)
@@ -748,6 +762,10 @@ func (_c *ServiceCaseCreate) createSpec() (*ServiceCase, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CallerToken(); ok {
 		_spec.SetField(servicecase.FieldCallerToken, field.TypeInt, value)
 		_node.CallerToken = value
+	}
+	if value, ok := _c.mutation.StartKey(); ok {
+		_spec.SetField(servicecase.FieldStartKey, field.TypeString, value)
+		_node.StartKey = &value
 	}
 	if nodes := _c.mutation.RegionIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

@@ -221,6 +221,26 @@ func (_u *ServiceCaseUpdate) ClearEndedAt() *ServiceCaseUpdate {
 	return _u
 }
 
+// SetStartKey sets the "start_key" field.
+func (_u *ServiceCaseUpdate) SetStartKey(v string) *ServiceCaseUpdate {
+	_u.mutation.SetStartKey(v)
+	return _u
+}
+
+// SetNillableStartKey sets the "start_key" field if the given value is not nil.
+func (_u *ServiceCaseUpdate) SetNillableStartKey(v *string) *ServiceCaseUpdate {
+	if v != nil {
+		_u.SetStartKey(*v)
+	}
+	return _u
+}
+
+// ClearStartKey clears the value of the "start_key" field.
+func (_u *ServiceCaseUpdate) ClearStartKey() *ServiceCaseUpdate {
+	_u.mutation.ClearStartKey()
+	return _u
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (_u *ServiceCaseUpdate) SetOwnerID(v string) *ServiceCaseUpdate {
 	_u.mutation.SetOwnerID(v)
@@ -856,6 +876,12 @@ func (_u *ServiceCaseUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(servicecase.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.StartKey(); ok {
+		_spec.SetField(servicecase.FieldStartKey, field.TypeString, value)
+	}
+	if _u.mutation.StartKeyCleared() {
+		_spec.ClearField(servicecase.FieldStartKey, field.TypeString)
 	}
 	if _u.mutation.VersionCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1697,6 +1723,26 @@ func (_u *ServiceCaseUpdateOne) ClearEndedAt() *ServiceCaseUpdateOne {
 	return _u
 }
 
+// SetStartKey sets the "start_key" field.
+func (_u *ServiceCaseUpdateOne) SetStartKey(v string) *ServiceCaseUpdateOne {
+	_u.mutation.SetStartKey(v)
+	return _u
+}
+
+// SetNillableStartKey sets the "start_key" field if the given value is not nil.
+func (_u *ServiceCaseUpdateOne) SetNillableStartKey(v *string) *ServiceCaseUpdateOne {
+	if v != nil {
+		_u.SetStartKey(*v)
+	}
+	return _u
+}
+
+// ClearStartKey clears the value of the "start_key" field.
+func (_u *ServiceCaseUpdateOne) ClearStartKey() *ServiceCaseUpdateOne {
+	_u.mutation.ClearStartKey()
+	return _u
+}
+
 // SetOwnerID sets the "owner_id" field.
 func (_u *ServiceCaseUpdateOne) SetOwnerID(v string) *ServiceCaseUpdateOne {
 	_u.mutation.SetOwnerID(v)
@@ -2362,6 +2408,12 @@ func (_u *ServiceCaseUpdateOne) sqlSave(ctx context.Context) (_node *ServiceCase
 	}
 	if _u.mutation.EndedAtCleared() {
 		_spec.ClearField(servicecase.FieldEndedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.StartKey(); ok {
+		_spec.SetField(servicecase.FieldStartKey, field.TypeString, value)
+	}
+	if _u.mutation.StartKeyCleared() {
+		_spec.ClearField(servicecase.FieldStartKey, field.TypeString)
 	}
 	if _u.mutation.VersionCleared() {
 		edge := &sqlgraph.EdgeSpec{

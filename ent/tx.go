@@ -20,6 +20,10 @@ type Tx struct {
 	Absence *AbsenceClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
 	AuditEntry *AuditEntryClient
+	// Batch is the client for interacting with the Batch builders.
+	Batch *BatchClient
+	// BatchItem is the client for interacting with the BatchItem builders.
+	BatchItem *BatchItemClient
 	// Binding is the client for interacting with the Binding builders.
 	Binding *BindingClient
 	// Breach is the client for interacting with the Breach builders.
@@ -88,6 +92,8 @@ type Tx struct {
 	Standard *StandardClient
 	// StandardVersion is the client for interacting with the StandardVersion builders.
 	StandardVersion *StandardVersionClient
+	// StartTimer is the client for interacting with the StartTimer builders.
+	StartTimer *StartTimerClient
 	// SurveyResponse is the client for interacting with the SurveyResponse builders.
 	SurveyResponse *SurveyResponseClient
 	// Task is the client for interacting with the Task builders.
@@ -234,6 +240,8 @@ func (tx *Tx) init() {
 	tx.APIToken = NewAPITokenClient(tx.config)
 	tx.Absence = NewAbsenceClient(tx.config)
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
+	tx.Batch = NewBatchClient(tx.config)
+	tx.BatchItem = NewBatchItemClient(tx.config)
 	tx.Binding = NewBindingClient(tx.config)
 	tx.Breach = NewBreachClient(tx.config)
 	tx.Calendar = NewCalendarClient(tx.config)
@@ -268,6 +276,7 @@ func (tx *Tx) init() {
 	tx.StageVisit = NewStageVisitClient(tx.config)
 	tx.Standard = NewStandardClient(tx.config)
 	tx.StandardVersion = NewStandardVersionClient(tx.config)
+	tx.StartTimer = NewStartTimerClient(tx.config)
 	tx.SurveyResponse = NewSurveyResponseClient(tx.config)
 	tx.Task = NewTaskClient(tx.config)
 	tx.TaskAction = NewTaskActionClient(tx.config)

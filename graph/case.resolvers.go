@@ -103,7 +103,7 @@ func (r *mutationResolver) SendMessage(ctx context.Context, input execution.Send
 		return nil, err
 	}
 	row, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
-	return &model.SendMessagePayload{ServiceCase: row, Delivered: out.Delivered, UserErrors: refused}, err
+	return &model.SendMessagePayload{ServiceCase: row, Delivered: out.Delivered, Started: out.Started, UserErrors: refused}, err
 }
 
 func (r *mutationResolver) PauseClock(ctx context.Context, input execution.PauseClock) (*model.ClockPayload, error) {
@@ -178,7 +178,11 @@ func (r *mutationResolver) DivertTask(ctx context.Context, input execution.Diver
 }
 
 func (r *queryResolver) ServiceCases(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.ServiceCaseOrder, where *ent.ServiceCaseWhereInput, regionID *string, attributes []*execution.AttributeFilter) (*ent.ServiceCaseConnection, error) {
-	q := r.Store.Client().ServiceCase.Query().Where(execution.WithAttributes(servicecase.FieldID, attributes))
+	with, _, err := r.Cases.WithAttributes(ctx, servicecase.FieldID, attributes)
+	if err != nil {
+		return nil, err
+	}
+	q := r.Store.Client().ServiceCase.Query().Where(with)
 	if err := under(ctx, r.Store.Client(), regionID, func(p predicateSQL) { q.Where(p) }); err != nil {
 		return nil, err
 	}
@@ -199,14 +203,18 @@ func (r *queryResolver) ServiceCase(ctx context.Context, id *string, number *str
 }
 
 func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error) {
-	q, err := worklistQuery(ctx, r.Store.Client(), worklistFilter{role, regionID, assigneeID, mine, topic, toSign, attributes})
+	q, ordered, err := r.worklistQuery(ctx, worklistFilter{nil, role, regionID, assigneeID, mine, topic, toSign, attributes})
 	if err != nil {
 		return nil, err
 	}
 	if len(orderBy) == 0 {
-		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
+		orderBy, ctx = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}, ordered
 	}
 	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
+}
+
+func (r *queryResolver) WorklistCounts(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, soonMinutes int) (*model.WorklistCounts, error) {
+	return r.countNow(ctx, counted{worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, soonMinutes})
 }
 
 func (r *queryResolver) Notices(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.NoticeOrder, where *ent.NoticeWhereInput, regionID *string) (*ent.NoticeConnection, error) {
@@ -250,16 +258,20 @@ func (r *serviceCaseResolver) MovedClocks(ctx context.Context, obj *ent.ServiceC
 	return h.movesOf(ctx, obj)
 }
 
-func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string) (<-chan *model.CaseChange, error) {
-	return r.caseChanges(ctx, value(caseID), value(regionID))
+func (r *subscriptionResolver) CaseChanged(ctx context.Context, caseID *string, regionID *string, after *string) (<-chan *model.CaseChange, error) {
+	return r.caseChanges(ctx, value(caseID), value(regionID), after)
 }
 
-func (r *subscriptionResolver) WorklistChanged(ctx context.Context, role *string, regionID *string) (<-chan *model.TaskChange, error) {
-	return r.taskChanges(ctx, value(role), value(regionID))
+func (r *subscriptionResolver) WorklistChanged(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, after *string) (<-chan *model.TaskChange, error) {
+	return r.taskChanges(ctx, worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, after)
 }
 
-func (r *subscriptionResolver) ClockChanged(ctx context.Context, regionID *string) (<-chan *model.ClockChange, error) {
-	return r.clockChanges(ctx, value(regionID))
+func (r *subscriptionResolver) WorklistCounts(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, soonMinutes int, after *string) (<-chan *model.WorklistCounts, error) {
+	return r.worklistCounts(ctx, counted{worklistFilter{where, role, regionID, assigneeID, mine, topic, toSign, attributes}, soonMinutes}, after)
+}
+
+func (r *subscriptionResolver) ClockChanged(ctx context.Context, regionID *string, after *string) (<-chan *model.ClockChange, error) {
+	return r.clockChanges(ctx, value(regionID), after)
 }
 
 func (r *taskResolver) Form(ctx context.Context, obj *ent.Task) (*model.TaskForm, error) {

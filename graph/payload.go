@@ -104,6 +104,17 @@ func (r *Resolver) noticePayload(id string, refused []*model.UserError, err erro
 	}
 }
 
+// batchPayload shows the batch that a mutation has started or stopped.
+func (r *Resolver) batchPayload(id string, refused []*model.UserError, err error) func(context.Context) (*model.BatchPayload, error) {
+	return func(ctx context.Context) (*model.BatchPayload, error) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := shown(ctx, id, r.Store.Client().Batch.Get)
+		return &model.BatchPayload{Batch: row, UserErrors: refused}, err
+	}
+}
+
 // resolvedFailures shows what became of each failure of a batch.
 func resolvedFailures(out execution.Resolved, refused []*model.UserError, err error) func(context.Context) (*model.ResolveFailuresPayload, error) {
 	return func(ctx context.Context) (*model.ResolveFailuresPayload, error) {

@@ -22,11 +22,11 @@ func (r *Resolver) ranked(ctx context.Context, f worklistFilter, first *int) ([]
 	if n < 1 || n > rankedMax {
 		return nil, fault.E(fault.Invalid, "PAGE_SIZE_TOO_LARGE", fault.P("got", n), fault.P("limit", rankedMax)).At("first")
 	}
-	q, err := worklistQuery(ctx, r.Store.Client(), f)
+	q, ordered, err := r.worklistQuery(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := q.Order(task.ByDueOrder(), task.ByID()).Limit(innovation.MaxRanked).All(ctx)
+	tasks, err := q.Order(task.ByDueOrder(), task.ByID()).Limit(innovation.MaxRanked).All(ordered)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func pluginStatus(list []pluginhost.Status) []*model.PluginStatus {
 	for _, s := range list {
 		out = append(out, &model.PluginStatus{
 			Name: s.Name, Version: s.Version, Digest: s.Digest, State: string(s.State), Isolation: some(s.Isolation), Crashes: s.Crashes,
-			Calls: s.Calls, Failures: s.Failures, LastExit: s.LastExit, LastLog: some(s.LastLog),
+			Missing: some(s.Missing), Calls: s.Calls, Failures: s.Failures, InFlight: s.InFlight, MemoryBytes: float64(s.MemoryBytes), LastExit: s.LastExit, LastLog: some(s.LastLog),
 		})
 	}
 	return out

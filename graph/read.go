@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/openspms/spms/ent"
@@ -83,8 +84,9 @@ func under(ctx context.Context, client *ent.Client, regionID *string, where func
 	return nil
 }
 
-// worklistFilter are the arguments of the worklist besides its generated filter.
+// worklistFilter are the arguments of the worklist.
 type worklistFilter struct {
+	where                      *ent.TaskWhereInput
 	role, regionID, assigneeID *string
 	mine                       *bool
 	topic                      *string
@@ -92,9 +94,14 @@ type worklistFilter struct {
 	attributes                 []*execution.AttributeFilter
 }
 
-// worklistQuery selects open tasks by the arguments of the worklist.
-func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*ent.TaskQuery, error) {
-	q := client.Task.Query().Where(task.StateIn(execution.OpenStates...), execution.WithAttributes(task.FieldCaseID, f.attributes))
+// worklistQuery selects open tasks by the arguments of the worklist. The context it
+// returns is the one to read them in, when they are read in their own order.
+func (r *Resolver) worklistQuery(ctx context.Context, f worklistFilter) (*ent.TaskQuery, context.Context, error) {
+	with, few, err := r.Cases.WithAttributes(ctx, task.FieldCaseID, f.attributes)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := r.Store.Client().Task.Query().Where(execution.Open, with)
 	if f.role != nil {
 		q.Where(task.Role(*f.role))
 	}
@@ -110,7 +117,55 @@ func worklistQuery(ctx context.Context, client *ent.Client, f worklistFilter) (*
 	if value(f.mine) {
 		q.Where(mine(access.From(ctx)))
 	}
-	return q, under(ctx, client, f.regionID, func(p predicateSQL) { q.Where(p) })
+	if _, err := f.where.Filter(q); err != nil {
+		return nil, nil, err
+	}
+	ordered, err := r.placed(ctx, q, value(f.regionID), few)
+	return q, ordered, err
+}
+
+// manyTasks is how many open tasks of some regions are sorted rather than found in
+// their order among those of others.
+const manyTasks = 2000
+
+// placed narrows a worklist to a region and all below it, else to what the viewer
+// sees. A region that has none below it, such as a city, is named by itself: its tasks
+// stand in the index in their order. Other regions' are found by region when they are
+// few and by order when they are many. Where the cases are few already, the region of
+// each is tested.
+func (r *Resolver) placed(ctx context.Context, q *ent.TaskQuery, regionID string, few bool) (context.Context, error) {
+	paths := access.From(ctx).Regions(access.ReadCases)
+	if regionID != "" {
+		path, err := pathOf(ctx, r.Store.Client(), regionID)
+		if err != nil {
+			return nil, err
+		}
+		paths = []string{path}
+	}
+	if len(paths) == 1 && !few {
+		below, err := r.Store.Client().Region.Query().Where(region.RegionPathHasPrefix(paths[0]), region.RegionPathNEQ(paths[0])).Exist(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !below {
+			q.Where(task.RegionPath(paths[0]))
+			return ctx, nil
+		}
+	}
+	if regionID != "" {
+		q.Where(store.Within(paths))
+	}
+	switch {
+	case r.Store.Dialect() != dialect.SQLite:
+		return ctx, nil // PostgreSQL counts for itself
+	case few:
+		return store.Tested(ctx), nil
+	}
+	many, err := r.Store.Client().Task.Query().Where(execution.Open, store.Within(paths)).Offset(manyTasks).Exist(ctx)
+	if many {
+		ctx = store.Tested(ctx)
+	}
+	return ctx, err
 }
 
 // mine selects what a viewer, or who he stands in for, has claimed, what he is asked

@@ -32,6 +32,8 @@ type Resolver struct {
 	Cases        *execution.Room
 	Innovation   *innovation.Room
 	Optimization *optimization.Room
+
+	boards boards
 }
 
 // Executable returns the schema over r, ready for a transport.

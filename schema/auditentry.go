@@ -3,6 +3,8 @@ package schema
 import (
 	"entgo.io/contrib/entgql"
 	"entgo.io/ent"
+	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/entsql"
 	entschema "entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -33,6 +35,11 @@ func (AuditEntry) Fields() []ent.Field {
 		field.String("code").Default("").Immutable().Annotations(class.Internal).Comment("The error code of a refusal."),
 		field.JSON("detail", map[string]any{}).Optional().Immutable().Annotations(class.Internal, entgql.Type("Map")),
 		field.String("input_hash").Default("").Immutable().Annotations(class.Internal, noFilter),
+		field.Text("changes").Default("").Immutable().Annotations(class.Internal, hidden).
+			Comment("The rows of cases that the command has changed, in the form of store.Change: what subscriptions are told from."),
+		field.Int64("position").Optional().Immutable().Annotations(class.Internal, hidden, entsql.DefaultExprs(map[string]string{
+			dialect.Postgres: "(pg_current_xact_id())::text::bigint", dialect.SQLite: "0",
+		})).Comment("The command's transaction on PostgreSQL, where rows are not committed in the order of their ids; 0 on SQLite, where they are."),
 	}
 }
 
@@ -46,6 +53,7 @@ func (AuditEntry) Indexes() []ent.Index {
 		index.Fields("subject"),
 		index.Fields("outcome"),
 		index.Fields("code"),
+		index.Fields("position").Annotations(entsql.IndexWhere("position > 0")), // empty on SQLite
 	}
 }
 

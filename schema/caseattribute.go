@@ -39,8 +39,8 @@ func (CaseAttribute) Edges() []ent.Edge {
 func (CaseAttribute) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("case_id", "name").Unique(),
-		index.Fields("name", "text"),
-		index.Fields("name", "number"),
+		index.Fields("name", "text", "case_id"),
+		index.Fields("name", "number", "text", "case_id"),
 	}
 }
 

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"time"
+
 	"entgo.io/ent"
 	entschema "entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
@@ -39,6 +41,11 @@ func (PluginVersion) Fields() []ent.Field {
 		field.String("key_id").NotEmpty().Immutable().Annotations(class.Public, noFilter).Comment("Key that signed it."),
 		field.Int("size").NonNegative().Immutable().Annotations(class.Public, noFilter),
 		field.String("uploaded_by").Immutable().Annotations(class.Internal, noFilter),
+		field.Bool("dev").Default(false).Immutable().Annotations(class.Public, noFilter).Comment("Signed by the key of a developer: for the regions that the operator has opened to development, without approval, and for no others."),
+		field.Enum("test_state").Values("none", "queued", "running", "done", "lost").Default("none").Annotations(class.Public, noFilter).Comment("Of the latest test."),
+		field.Text("test_input").Default("").Annotations(class.Internal, hidden).Comment("What the latest test is given, JSON; secrets are encrypted."),
+		field.Time("test_lease_until").Default(longAgo).Annotations(class.Internal, hidden).Comment("A running test whose lease has ended is taken up again."),
+		field.Int("test_attempt").Default(0).Annotations(class.Internal, noFilter).Comment("How often the latest test was begun."),
 		field.Bool("conforms").Default(false).Annotations(class.Public, noFilter).Comment("Whether the latest test found nothing."),
 		field.Text("report").Default("").Annotations(class.Internal, noFilter).Comment("What the latest test found, JSON."),
 		field.JSON("isolation", []string{}).Default([]string{}).Annotations(class.Internal, noFilter).Comment("What kept it apart while it was tested."),
@@ -49,6 +56,8 @@ func (PluginVersion) Fields() []ent.Field {
 		field.Text("reason").Default("").MaxLen(2000).Annotations(class.Internal, noFilter).Comment("Why it was deprecated or revoked."),
 	}
 }
+
+func longAgo() time.Time { return LongAgo }
 
 // Edges of the PluginVersion.
 func (PluginVersion) Edges() []ent.Edge {
@@ -65,6 +74,7 @@ func (PluginVersion) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("plugin_id", "version").Unique(),
 		index.Fields("state"),
+		index.Fields("test_state", "test_lease_until"),
 	}
 }
 

@@ -46,6 +46,8 @@ func (ServiceCase) Fields() []ent.Field {
 		field.String("started_by").Immutable().Annotations(class.Internal, noFilter),
 		field.String("caller_id").Optional().Nillable().Immutable().Annotations(class.Internal).Comment("The case whose call activity started this one."),
 		field.Int("caller_token").Default(0).Immutable().Annotations(class.Internal, noFilter),
+		field.String("start_key").Optional().Nillable().Annotations(class.Internal, hidden).
+			Comment("Name and correlation key of the message that started the case, while it runs."),
 		field.String("owner_id").Optional().Nillable().Annotations(class.Internal).Comment("The first owner (首问负责)."),
 	}
 }
@@ -75,7 +77,7 @@ func (ServiceCase) Edges() []ent.Edge {
 // Indexes of the ServiceCase.
 func (ServiceCase) Indexes() []ent.Index {
 	return []ent.Index{
-		index.Fields("process_id"),
+		index.Fields("process_id", "start_key").Unique(),
 		index.Fields("version_id"),
 		index.Fields("owner_id"),
 		index.Fields("caller_id"),

@@ -11,6 +11,7 @@ var parents = map[string]string{
 	"ServiceCase": "case_id", "ProcessVersion": "version_id", "StandardVersion": "version_id", "Process": "process_id",
 	"Standard": "standard_id", "Clause": "clause_id", "Clock": "clock_id", "Staff": "staff_id", "Task": "task_id",
 	"Plugin": "plugin_id", "PluginVersion": "version_id", "PluginAssignment": "assignment_id",
+	"Batch":                       "batch_id",
 	"PluginVersion.optimizations": "plugin_version_id", "OptimizationRun": "run_id",
 }
 
@@ -140,6 +141,7 @@ var singles = map[string]single{
 	"process":         {"Process", byColumn("key", "key"), "{ __typename id }"},
 	"standard":        {"Standard", byColumn("code", "code"), "{ __typename id }"},
 	"caseCounts":      {"Region", byColumn("regionID", "code"), "{ count region { __typename id } }"},
+	"worklistCounts":  {"Region", byColumn("regionID", "code"), "{ total mine toSign unclaimed overdue dueSoon roles { role total } }"},
 	"standardDiff": {"StandardVersion", func(_ *matrix, c column) string {
 		return fmt.Sprintf("fromVersionID: %q, toVersionID: %q", c["id"], c["id"])
 	}, "{ fromVersionID markdown }"},
@@ -184,6 +186,9 @@ func (m *matrix) singles(p person) {
 			r, _ := m.o.ask(p.code, fmt.Sprintf("{ %s(%s) %s }", name, args, s.ask))
 			m.refused(p, fmt.Sprintf("%s of hidden %s %s", name, s.typ, id), r, name)
 		}
+	}
+	if n := fmt.Sprint(dig(m.ask(p, "{ worklistCounts { total } }"), "worklistCounts", "total")); n != fmt.Sprint(m.openTasks(p)) {
+		m.report("%s: worklistCounts counts %s tasks, want %d", p, n, m.openTasks(p))
 	}
 	cases, _ := m.l.visible(p, "ServiceCase")
 	list, _ := m.ask(p, "{ caseCounts { count region { __typename id } } }")["caseCounts"].([]any)

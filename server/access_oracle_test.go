@@ -70,6 +70,8 @@ var entities = map[string]entity{
 	"SurveyResponse":  {table: "survey_responses", right: "case.read"},
 	"TaskSigner":      {table: "task_signers", right: "case.read"},
 	"TaskAction":      {table: "task_actions", right: "case.read"},
+	"Batch":           {table: "batches", right: "case.read"},
+	"BatchItem":       {table: "batch_items", right: "case.read"},
 	"Absence":         {table: "absences", right: "staff.read", kind: personal, person: "staff_id"},
 	"AuditEntry":      {table: "audit_entries", right: "audit.read"},
 

@@ -1,37 +1,43 @@
 package server_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/openspms/spms/server"
 )
 
 // streams says what is asked of each subscription; one that is missing fails
 // the test.
 var streams = map[string]string{
-	"caseChanged":     "{ kind lost serviceCase { __typename id region { __typename id } owner { __typename id } } }",
-	"worklistChanged": "{ lost task { __typename id assignee { __typename id } case { __typename id } } }",
-	"clockChanged":    "{ lost clock { __typename id case { __typename id } } }",
+	"caseChanged":     "{ kind lost cursor serviceCase { __typename id region { __typename id } owner { __typename id } } }",
+	"worklistChanged": "{ kind lost cursor task { __typename id assignee { __typename id } case { __typename id } } }",
+	"clockChanged":    "{ kind lost cursor clock { __typename id case { __typename id } } }",
+	"batchChanged":    "{ lost cursor batch { __typename id region { __typename id } items(first: 5) { edges { node { __typename id case { __typename id } } } } } }",
+	counts:            "{ total mine toSign unclaimed overdue dueSoon roles { role total } }",
 }
+
+// counts is the subscription that tells numbers and no rows.
+const counts = "worklistCounts"
 
 // streams subscribes as people of Zhengzhou, Nanyang and all Henan to all there
 // is, while people of Chongqing and of Zhengzhou work: each hears of his own
 // region and of nothing else. A foreign region or case cannot be listened to.
 func (m *matrix) streams() {
 	for _, name := range sortedKeys(streams) {
+		m.refusedStream(m.person("zz-agent"), name, `(regionID: "CN-CQ-YB")`)
+		if name == counts {
+			m.countStream(m.person("zz-agent"), cities[0])
+			m.countStream(m.person("ny-store"), cities[1])
+			continue
+		}
 		for _, who := range []struct{ code, works, region string }{
 			{"zz-agent", "zz", "CN-HA-ZZ"}, {"ha-supervisor", "zz", "CN-HA-ZZ"}, {"ny-store", "ny", "CN-HA-NY"},
 		} {
 			m.stream(m.person(who.code), name, "", city{who.works, who.region})
 		}
-		m.refusedStream(m.person("zz-agent"), name, `(regionID: "CN-CQ-YB")`)
 	}
 	m.stream(m.person("cq-quality"), "caseChanged", `(regionID: "CN-CQ")`, cities[2])
 }
@@ -39,35 +45,42 @@ func (m *matrix) streams() {
 // listen opens an event stream; the channel closes with it.
 func (m *matrix) listen(ctx context.Context, p person, query string) <-chan map[string]any {
 	m.o.t.Helper()
-	body, err := json.Marshal(map[string]any{"query": query})
-	if err != nil {
-		m.o.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.o.http.URL+"/graphql", bytes.NewReader(body))
-	if err != nil {
-		m.o.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set(server.PersonHeader, p.code)
-	res, err := http.DefaultClient.Do(req)
+	told, err := listen(ctx, m.o.http.URL, p.code, query)
 	if err != nil {
 		m.o.t.Fatalf("%s: %v", query, err)
 	}
-	told := make(chan map[string]any, 1000)
-	go func() {
-		defer close(told)
-		defer res.Body.Close()
-		lines := bufio.NewScanner(res.Body)
-		for lines.Scan() {
-			data, ok := strings.CutPrefix(lines.Text(), "data: ")
-			v := map[string]any{}
-			if ok && json.Unmarshal([]byte(data), &v) == nil && len(v) > 0 {
-				told <- v
-			}
-		}
-	}()
 	return told
+}
+
+// countStream counts while others work, which changes nothing, and then one's own
+// people, until what is told is what the query says and the rows do.
+func (m *matrix) countStream(p person, own city) {
+	m.o.t.Helper()
+	l, _ := m.o.subscribe(p.code, counts, "")
+	defer l.end()
+	before := fmt.Sprint(l.hear()["total"])
+	m.orders++
+	m.o.orderIn(cities[2], fmt.Sprintf("yb-S%04d", m.orders))
+	m.o.orderIn(own, fmt.Sprintf("%s-S%04d", own.people, m.orders))
+	m.l = m.o.ledger()
+	want := fmt.Sprint(m.openTasks(p))
+	if before == want {
+		m.report("%s: an order of his own does not change his %s tasks", p, want)
+	}
+	for got := before; got != want; got = fmt.Sprint(l.hear()["total"]) {
+	}
+}
+
+// openTasks is how many open tasks a person sees.
+func (m *matrix) openTasks(p person) int {
+	seen, _ := m.l.visible(p, "Task")
+	n := 0
+	for _, id := range seen {
+		if slices.Contains([]string{"created", "claimed", "started", "signing"}, m.l["Task"][id]["state"]) {
+			n++
+		}
+	}
+	return n
 }
 
 // stream listens while others work and then one's own people do. It hears the
@@ -84,7 +97,7 @@ func (m *matrix) stream(p person, name, args string, own city) {
 		foreign = cities[0]
 	}
 	m.busy(foreign)
-	last := m.busy(own)
+	last := m.busy(own)[name == "batchChanged"]
 	m.l = m.o.ledger()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
@@ -125,16 +138,16 @@ func (m *matrix) begun(p person, name string, own city, told <-chan map[string]a
 	m.o.t.Fatalf("%s: %s says nothing", p, name)
 }
 
-// busy works an order of a city until its clocks run, ends it, and returns the
-// id of its case.
-func (m *matrix) busy(c city) string {
+// busy works an order of a city until its clocks run, ends it, starts a batch, and
+// returns the id of its case, and under true that of the batch.
+func (m *matrix) busy(c city) map[bool]string {
 	m.o.t.Helper()
 	m.orders++
 	number := fmt.Sprintf("%s-S%04d", c.people, m.orders)
 	m.o.orderIn(c, number)
 	id := m.o.caseID(number)
 	m.o.must(c.people+"-agent", "cancelCase", fmt.Sprintf(`caseID: %q, reason: "x"`, id))
-	return id
+	return map[bool]string{false: id, true: m.o.batch("demo-admin", "startFailureBatch", fmt.Sprintf(`action: "retry", regionID: %q, code: "NONE", reason: "x"`, c.region))}
 }
 
 // refusedStream subscribes to what is not the person's: an error comes at once.

@@ -93,6 +93,12 @@ func openWorld(t *testing.T, url string) *office {
 	}
 	o.must("hq-standard", "createStandardDraft", `fromVersionID: "ENT-HQ@1"`)
 	o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
+	for range 2 { // batches that are carried out in vain, and some that wait
+		o.tick()
+		for _, c := range cities {
+			o.must("demo-admin", "startFailureBatch", fmt.Sprintf(`action: "move", toNodeID: "nowhere", regionID: %q, reason: "x"`, c.region))
+		}
+	}
 	o.plugins()
 	o.everyRole()
 	return o

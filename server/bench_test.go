@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,24 +29,32 @@ var databases = []struct {
 	url  func(testing.TB) string
 }{{"sqlite", storetest.SQLiteURL}, {"postgres", storetest.PostgresURL}}
 
+// document is a process of a body of nodes and flows behind its start, whose flow is f0.
+func document(key, variables, body string) string {
+	return fmt.Sprintf(`<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:spms="https://openspms.org/schema/bpmn/1.0"
+		xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" id="d" targetNamespace="bench"><bpmn:process id=%q name=%q isExecutable="true">
+		<bpmn:extensionElements><spms:process key=%q nameEn=%q serviceType="telecom" calendar="cn-statutory"/>%s</bpmn:extensionElements>
+		<bpmn:startEvent id="s" name="开始"><bpmn:extensionElements><spms:task nameEn="Start" stage="demand"/><spms:event name="agent.requested" on="enter"/></bpmn:extensionElements><bpmn:outgoing>f0</bpmn:outgoing></bpmn:startEvent>
+		%s</bpmn:process></bpmn:definitions>`, key, key, key, key, variables, body)
+}
+
+// ending is the end event behind a flow.
+func ending(flow string) string {
+	return `<bpmn:endEvent id="e" name="结束"><bpmn:extensionElements><spms:task nameEn="End" stage="demand"/><spms:event name="agent.answered" on="enter"/>
+		</bpmn:extensionElements><bpmn:incoming>` + flow + `</bpmn:incoming></bpmn:endEvent>`
+}
+
 // chain is a process of n nodes of one kind in a row, between start and end.
 func chain(key string, n int, node func(id string) string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:spms="https://openspms.org/schema/bpmn/1.0"
-		xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" id="d" targetNamespace="bench"><bpmn:process id=%q name=%q isExecutable="true">
-		<bpmn:extensionElements><spms:process key=%q nameEn=%q serviceType="telecom" calendar="cn-statutory"/>
-		<spms:variable name="n.count" type="int" labelZh="计数" labelEn="Count" default="0"/></bpmn:extensionElements>
-		<bpmn:startEvent id="s" name="开始"><bpmn:extensionElements><spms:task nameEn="Start" stage="demand"/><spms:event name="agent.requested" on="enter"/></bpmn:extensionElements><bpmn:outgoing>f0</bpmn:outgoing></bpmn:startEvent>`,
-		key, key, key, key)
 	last := "s"
 	for i := range n {
 		id := fmt.Sprintf("a%d", i)
 		fmt.Fprintf(&b, `<bpmn:sequenceFlow id="f%d" sourceRef=%q targetRef=%q/>%s`, i, last, id, fmt.Sprintf(node(id), i, i+1))
 		last = id
 	}
-	fmt.Fprintf(&b, `<bpmn:sequenceFlow id="f%d" sourceRef=%q targetRef="e"/><bpmn:endEvent id="e" name="结束"><bpmn:extensionElements><spms:task nameEn="End" stage="demand"/><spms:event name="agent.answered" on="enter"/>
-		</bpmn:extensionElements><bpmn:incoming>f%d</bpmn:incoming></bpmn:endEvent></bpmn:process></bpmn:definitions>`, n, last, n)
-	return b.String()
+	fmt.Fprintf(&b, `<bpmn:sequenceFlow id="f%d" sourceRef=%q targetRef="e"/>%s`, n, last, ending(fmt.Sprintf("f%d", n)))
+	return document(key, `<spms:variable name="n.count" type="int" labelZh="计数" labelEn="Count" default="0"/>`, b.String())
 }
 
 func scriptNode(id string) string {
@@ -58,21 +67,84 @@ func humanNode(id string) string {
 		`<bpmn:incoming>f%d</bpmn:incoming><bpmn:outgoing>f%d</bpmn:outgoing></bpmn:userTask>`
 }
 
-// benchHouse is a seeded house under a clock that stands, with the two bench
-// processes published and bound to Zhengzhou.
-func benchHouse(b *testing.B, url string) *server.House {
-	b.Helper()
-	h, err := server.OpenHouse(b.Context(), url, clock.NewManual(time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)), slog.New(slog.DiscardHandler))
+func serviceNode(id string) string {
+	return `<bpmn:serviceTask id="` + id + `" name="接口"><bpmn:extensionElements><spms:task nameEn="Serve" stage="demand" topic="bench.work"/></bpmn:extensionElements>` +
+		`<bpmn:incoming>f%d</bpmn:incoming><bpmn:outgoing>f%d</bpmn:outgoing></bpmn:serviceTask>`
+}
+
+// benchProcesses are the processes of the benchmarks, by key.
+func benchProcesses() map[string]string {
+	return map[string]string{
+		"bench-straight": chain("bench-straight", 5, scriptNode),
+		"bench-human":    chain("bench-human", 5, humanNode),
+		"bench-service":  chain("bench-service", 5, serviceNode),
+		"bench-timer":    waiting("bench-timer"),
+		"bench-pair":     pair("bench-pair"),
+	}
+}
+
+// waiting is a process that waits until the instant that a case names.
+func waiting(key string) string {
+	return document(key, `<spms:variable name="n.at" type="timestamp" labelZh="时刻" labelEn="Instant" input="true" required="true"/>`, `<bpmn:sequenceFlow id="f0" sourceRef="s" targetRef="w"/>
+		<bpmn:intermediateCatchEvent id="w" name="等待"><bpmn:extensionElements><spms:task nameEn="Wait" stage="demand"/></bpmn:extensionElements><bpmn:incoming>f0</bpmn:incoming><bpmn:outgoing>f1</bpmn:outgoing>
+		<bpmn:timerEventDefinition><bpmn:timeDate xsi:type="bpmn:tFormalExpression">=n.at</bpmn:timeDate></bpmn:timerEventDefinition></bpmn:intermediateCatchEvent>
+		<bpmn:sequenceFlow id="f1" sourceRef="w" targetRef="e"/>`+ending("f1"))
+}
+
+// pair is a process of two human tasks side by side, for an agent and a technician,
+// with a timer far ahead at the first and two variables that lists are filtered by.
+func pair(key string) string {
+	human := func(id, role, in, out string) string {
+		return strings.NewReplacer(`role="agent"`, `role="`+role+`"`, "f%d</bpmn:in", in+"</bpmn:in", "f%d</bpmn:out", out+"</bpmn:out").Replace(humanNode(id))
+	}
+	gateway := func(id, ends string) string {
+		return `<bpmn:parallelGateway id="` + id + `" name="并行"><bpmn:extensionElements><spms:task nameEn="Both" stage="demand"/></bpmn:extensionElements>` + ends + `</bpmn:parallelGateway>`
+	}
+	return document(key, `<spms:variable name="case.channel" type="string" labelZh="渠道" labelEn="Channel" input="true" required="true" indexed="true"/>
+		<spms:variable name="case.fee" type="double" labelZh="费用" labelEn="Fee" input="true" required="true" indexed="true"/>`,
+		`<bpmn:sequenceFlow id="f0" sourceRef="s" targetRef="g"/>`+gateway("g", `<bpmn:incoming>f0</bpmn:incoming><bpmn:outgoing>f1</bpmn:outgoing><bpmn:outgoing>f2</bpmn:outgoing>`)+
+			`<bpmn:sequenceFlow id="f1" sourceRef="g" targetRef="a0"/><bpmn:sequenceFlow id="f2" sourceRef="g" targetRef="a1"/>`+
+			human("a0", "agent", "f1", "f3")+human("a1", "technician", "f2", "f4")+
+			`<bpmn:boundaryEvent id="b" name="过久" attachedToRef="a0" cancelActivity="false"><bpmn:extensionElements><spms:task nameEn="Too long" stage="demand"/></bpmn:extensionElements><bpmn:outgoing>f6</bpmn:outgoing>
+			<bpmn:timerEventDefinition><bpmn:timeDuration xsi:type="bpmn:tFormalExpression">P10Y</bpmn:timeDuration></bpmn:timerEventDefinition></bpmn:boundaryEvent>
+			<bpmn:sequenceFlow id="f6" sourceRef="b" targetRef="x"/><bpmn:endEvent id="x" name="提醒"><bpmn:extensionElements><spms:task nameEn="Reminded" stage="demand"/></bpmn:extensionElements><bpmn:incoming>f6</bpmn:incoming></bpmn:endEvent>
+			<bpmn:sequenceFlow id="f3" sourceRef="a0" targetRef="j"/><bpmn:sequenceFlow id="f4" sourceRef="a1" targetRef="j"/>`+
+			gateway("j", `<bpmn:incoming>f3</bpmn:incoming><bpmn:incoming>f4</bpmn:incoming><bpmn:outgoing>f5</bpmn:outgoing>`)+
+			`<bpmn:sequenceFlow id="f5" sourceRef="j" targetRef="e"/>`+ending("f5"))
+}
+
+// benchDay is when the clock of most benchmarks stands.
+var benchDay = time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
+
+// benchHouse is a seeded house under a clock that stands, with the processes of the
+// benchmarks published and bound to Zhengzhou.
+func benchHouse(tb testing.TB, url string) *server.House {
+	tb.Helper()
+	h := reopen(tb, url, clock.NewManual(benchDay))
+	tb.Cleanup(func() { _ = h.Close() })
+	furnish(tb, h)
+	return h
+}
+
+// reopen opens the house of a database; the caller closes it.
+func reopen(tb testing.TB, url string, c clock.Clock) *server.House {
+	tb.Helper()
+	h, err := server.OpenHouse(tb.Context(), url, c, slog.New(slog.DiscardHandler))
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { _ = h.Close() })
-	if err := h.Seed(b.Context()); err != nil {
-		b.Fatal(err)
+	return h
+}
+
+// furnish seeds a house and publishes the processes of the benchmarks.
+func furnish(tb testing.TB, h *server.House) {
+	tb.Helper()
+	if err := h.Seed(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
-	author, publisher := as(b, h, "hq-standard"), as(b, h, "hq-approver")
-	for key, node := range map[string]func(string) string{"bench-straight": scriptNode, "bench-human": humanNode} {
-		made, err := h.Definitions.CreateProcess(author, definition.CreateProcess{RegionID: "CN", BPMN: chain(key, 5, node)})
+	author, publisher := as(tb, h, "hq-standard"), as(tb, h, "hq-approver")
+	for key, doc := range benchProcesses() {
+		made, err := h.Definitions.CreateProcess(author, definition.CreateProcess{RegionID: "CN", BPMN: doc})
 		if err == nil {
 			_, err = h.Definitions.Submit(author, definition.Submit{VersionID: made.VersionID, Revision: 1})
 		}
@@ -83,10 +155,9 @@ func benchHouse(b *testing.B, url string) *server.House {
 			_, err = h.Definitions.Bind(publisher, definition.Bind{VersionID: made.VersionID, RegionID: "CN-HA-ZZ"})
 		}
 		if err != nil {
-			b.Fatalf("publish %s: %v", key, err)
+			tb.Fatalf("publish %s: %v", key, err)
 		}
 	}
-	return h
 }
 
 // as lets a sample person act.
@@ -102,12 +173,21 @@ func as(tb testing.TB, h *server.House, code string) context.Context {
 // eachClient runs work b.N times, spread over a number of clients.
 func eachClient(b *testing.B, clients int, work func() error) {
 	b.Helper()
+	b.ResetTimer()
+	side(b, clients, b.N, work)
+	b.StopTimer()
+}
+
+// side lets clients do work a number of times in all, side by side, and returns how
+// long that took.
+func side(b *testing.B, clients, times int, work func() error) time.Duration {
+	b.Helper()
 	var next atomic.Int64
 	var running sync.WaitGroup
-	b.ResetTimer()
+	since := time.Now()
 	for range clients {
 		running.Go(func() {
-			for next.Add(1) <= int64(b.N) {
+			for next.Add(1) <= int64(times) {
 				if err := work(); err != nil {
 					b.Error(err)
 					return
@@ -116,8 +196,38 @@ func eachClient(b *testing.B, clients int, work func() error) {
 		})
 	}
 	running.Wait()
-	b.StopTimer()
+	return time.Since(since)
 }
+
+// stopwatch keeps how long each of some calls took, of many clients.
+type stopwatch struct {
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+// time makes a call and keeps how long it took.
+func (s *stopwatch) time(call func() error) error {
+	since := time.Now()
+	err := call()
+	d := time.Since(since)
+	s.mu.Lock()
+	s.took = append(s.took, d)
+	s.mu.Unlock()
+	return err
+}
+
+// report reports the median and the 99th percentile in ms.
+func (s *stopwatch) report(b *testing.B) {
+	b.Helper()
+	if len(s.took) == 0 {
+		return
+	}
+	slices.Sort(s.took)
+	b.ReportMetric(ms(s.took[len(s.took)/2]), "p50-ms")
+	b.ReportMetric(ms(s.took[len(s.took)*99/100]), "p99-ms")
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // BenchmarkSteps measures durable steps, five to a case, on each database: of a
 // process of five script tasks, done in the transaction of its start; of five
@@ -141,12 +251,12 @@ func BenchmarkSteps(b *testing.B) {
 				})
 				b.Run("human", func(b *testing.B) {
 					ctx := as(b, h, "zz-agent")
-					eachClient(b, clients, func() error { return workChain(ctx, h) })
+					eachClient(b, clients, func() error { return workChain(ctx, h, new(stopwatch)) })
 					perCase(b)
 				})
 				b.Run("naive", func(b *testing.B) {
 					n := newNaive(b, db.name, db.url(b))
-					eachClient(b, clients, func() error { return n.workChain(b.Context()) })
+					eachClient(b, clients, func() error { return n.workChain(b.Context(), new(stopwatch)) })
 					perCase(b)
 				})
 			})
@@ -154,8 +264,31 @@ func BenchmarkSteps(b *testing.B) {
 	}
 }
 
-// workChain starts a case of bench-human and works its five tasks.
-func workChain(ctx context.Context, h *server.House) error {
+// BenchmarkCompleteTask measures the completion of a human task, from call to
+// commit, beside a completion by hand-written statements.
+func BenchmarkCompleteTask(b *testing.B) {
+	for _, db := range databases {
+		for _, clients := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("%s/clients=%d", db.name, clients), func(b *testing.B) {
+				h := benchHouse(b, db.url(b))
+				b.Run("engine", func(b *testing.B) {
+					ctx, w := as(b, h, "zz-agent"), new(stopwatch)
+					eachClient(b, clients, func() error { return workChain(ctx, h, w) })
+					w.report(b)
+				})
+				b.Run("naive", func(b *testing.B) {
+					n, w := newNaive(b, db.name, db.url(b)), new(stopwatch)
+					eachClient(b, clients, func() error { return n.workChain(b.Context(), w) })
+					w.report(b)
+				})
+			})
+		}
+	}
+}
+
+// workChain starts a case of bench-human and works its five tasks; the stopwatch
+// takes the time of each completion.
+func workChain(ctx context.Context, h *server.House, w *stopwatch) error {
 	made, err := h.Cases.StartCase(ctx, execution.StartCase{ProcessKey: "bench-human", RegionID: "CN-HA-ZZ"})
 	if err != nil {
 		return err
@@ -172,7 +305,11 @@ func workChain(ctx context.Context, h *server.House) error {
 		if _, err := h.Cases.ClaimTask(ctx, execution.TaskRef{TaskID: &id}); err != nil {
 			return err
 		}
-		done, err := h.Cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &id})
+		var done execution.TaskResult
+		err := w.time(func() (err error) {
+			done, err = h.Cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &id})
+			return err
+		})
 		if err != nil || len(done.Next) == 0 {
 			return err
 		}
@@ -183,14 +320,15 @@ func workChain(ctx context.Context, h *server.House) error {
 // naive is a workflow written by hand without an engine: one table for each kind
 // of row, one statement after the other, each in a transaction of its own.
 type naive struct {
-	db    *sql.DB
-	place func(query string) string
-	next  atomic.Int64
+	db       *sql.DB
+	postgres bool
+	place    func(query string) string
+	next     atomic.Int64
 }
 
 func newNaive(b *testing.B, name, url string) *naive {
 	b.Helper()
-	n := &naive{place: func(q string) string { return q }}
+	n := &naive{postgres: name == "postgres", place: func(q string) string { return q }}
 	var err error
 	if name == "sqlite" {
 		n.db, err = sql.Open("sqlite", "file:"+strings.TrimPrefix(url, "sqlite:")+
@@ -216,9 +354,12 @@ func newNaive(b *testing.B, name, url string) *naive {
 		"naive_event (id text primary key, case_id text, seq bigint, body text)",
 		"naive_audit (id text primary key, who text, operation text, subject text)",
 	} {
-		if _, err := n.db.ExecContext(b.Context(), "create table "+table); err != nil {
+		if err := n.exec(b.Context(), "create table "+table); err != nil {
 			b.Fatal(err)
 		}
+	}
+	if err := n.exec(b.Context(), "create index naive_task_state on naive_task (state, id)"); err != nil {
+		b.Fatal(err)
 	}
 	return n
 }
@@ -245,40 +386,58 @@ func (n *naive) step(ctx context.Context, caseID, operation string, seq int, sta
 }
 
 // workChain starts a case of five tasks, claims and completes each.
-func (n *naive) workChain(ctx context.Context) error {
-	caseID := fmt.Sprintf("case-%09d", n.next.Add(1))
-	task := func(i int) string { return fmt.Sprintf("%s-task-%d", caseID, i) }
-	create := func(i int) func() error {
-		return func() error {
-			return n.exec(ctx, "insert into naive_task values (?, ?, ?, 'created', '')", task(i), caseID, fmt.Sprintf("a%d", i))
-		}
-	}
-	err := n.step(ctx, caseID, "start", 0,
-		func() error { return n.exec(ctx, "insert into naive_case values (?, 'active', 0)", caseID) }, create(0),
-		func() error { return n.exec(ctx, "insert into naive_token values (?, 'a0')", caseID) })
+func (n *naive) workChain(ctx context.Context, w *stopwatch) error {
+	caseID, err := n.start(ctx)
 	for i := 0; i < 5 && err == nil; i++ {
 		var state string
-		read := func() error {
-			return n.db.QueryRowContext(ctx, n.place("select state from naive_task where id = ?"), task(i)).Scan(&state)
+		err = n.step(ctx, caseID, "claim", i, n.read(ctx, caseID, i, &state), func() error {
+			return n.exec(ctx, "update naive_task set state = 'claimed', who = 'agent' where id = ?", naiveTask(caseID, i))
+		})
+		if err == nil {
+			err = w.time(func() error { return n.complete(ctx, caseID, i) })
 		}
-		err = n.step(ctx, caseID, "claim", i, read,
-			func() error {
-				return n.exec(ctx, "update naive_task set state = 'claimed', who = 'agent' where id = ?", task(i))
-			})
-		if err != nil {
-			return err
-		}
-		after := []func() error{
-			read,
-			func() error { return n.exec(ctx, "update naive_task set state = 'completed' where id = ?", task(i)) },
-			func() error { return n.exec(ctx, "update naive_case set revision = ? where id = ?", i+1, caseID) },
-		}
-		if i < 4 {
-			after = append(after, create(i+1), func() error {
-				return n.exec(ctx, "update naive_token set node = ? where case_id = ?", fmt.Sprintf("a%d", i+1), caseID)
-			})
-		}
-		err = n.step(ctx, caseID, "complete", i+1, after...)
 	}
 	return err
+}
+
+func naiveTask(caseID string, i int) string { return fmt.Sprintf("%s-task-%d", caseID, i) }
+
+// create writes the i-th task of a case.
+func (n *naive) create(ctx context.Context, caseID string, i int) func() error {
+	return func() error {
+		return n.exec(ctx, "insert into naive_task values (?, ?, ?, 'created', '')", naiveTask(caseID, i), caseID, fmt.Sprintf("a%d", i))
+	}
+}
+
+// read reads the state of a task, as whoever changes it does first.
+func (n *naive) read(ctx context.Context, caseID string, i int, state *string) func() error {
+	return func() error {
+		return n.db.QueryRowContext(ctx, n.place("select state from naive_task where id = ?"), naiveTask(caseID, i)).Scan(state)
+	}
+}
+
+// start starts a case with its first task.
+func (n *naive) start(ctx context.Context) (caseID string, err error) {
+	caseID = fmt.Sprintf("case-%09d", n.next.Add(1))
+	return caseID, n.step(ctx, caseID, "start", 0,
+		func() error { return n.exec(ctx, "insert into naive_case values (?, 'active', 0)", caseID) }, n.create(ctx, caseID, 0),
+		func() error { return n.exec(ctx, "insert into naive_token values (?, 'a0')", caseID) })
+}
+
+// complete completes the i-th of five tasks and creates the next.
+func (n *naive) complete(ctx context.Context, caseID string, i int) error {
+	var state string
+	after := []func() error{
+		n.read(ctx, caseID, i, &state),
+		func() error {
+			return n.exec(ctx, "update naive_task set state = 'completed' where id = ?", naiveTask(caseID, i))
+		},
+		func() error { return n.exec(ctx, "update naive_case set revision = ? where id = ?", i+1, caseID) },
+	}
+	if i < 4 {
+		after = append(after, n.create(ctx, caseID, i+1), func() error {
+			return n.exec(ctx, "update naive_token set node = ? where case_id = ?", fmt.Sprintf("a%d", i+1), caseID)
+		})
+	}
+	return n.step(ctx, caseID, "complete", i+1, after...)
 }

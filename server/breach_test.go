@@ -58,6 +58,12 @@ func TestBreachIsFollowed(t *testing.T) {
 			if got := o.get("ha-supervisor", `{ worklist(where: {escalatedTo: "supervisor"}) { totalCount } }`, "worklist", "totalCount"); got != float64(i+1) {
 				t.Errorf("the worklist shows %v tasks for the supervisor, want %d", got, i+1)
 			}
+			if opened > 0 { // the clock runs on breached: the next tasks are marked as well
+				o.work("zz-dispatcher", number, "a_disp", "")
+				if got := dig(o.task(number, "a_stock", "escalatedTo"), "escalatedTo"); got != "supervisor" {
+					t.Errorf("a task that came after the breach is marked for %v, want supervisor", got)
+				}
+			}
 			o.must("demo-admin", "bindProcess", `versionID: "enquiry@1", regionID: "CN-HA-ZZ"`)
 		}
 		o.verified()

@@ -40,8 +40,9 @@ type Commands struct {
 	Migrate         func(ctx context.Context, c Console, db Database) error
 	Seed            func(ctx context.Context, c Console, db Database) error
 	Demo            func(ctx context.Context, c Console, cfg DemoConfig) error
-	Verify          func(ctx context.Context, c Console, db Database) error
+	Verify          func(ctx context.Context, c Console, cfg VerifyConfig) error
 	Copy            func(ctx context.Context, c Console, cfg CopyConfig) error
+	Doctor          func(ctx context.Context, c Console, cfg DoctorConfig) error
 	TokenCreate     func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenList       func(ctx context.Context, c Console, cfg TokenConfig) error
 	TokenRevoke     func(ctx context.Context, c Console, cfg TokenConfig) error

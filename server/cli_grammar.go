@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -34,6 +35,7 @@ type grammar struct {
 	Demo     demoCmd     `cmd:"" help:"Play the fibre order story on a scratch database and print what happened. 演示宽带装机全流程。"`
 	Verify   verifyCmd   `cmd:"" help:"Check that every case and the audit log of the database are consistent. 校验数据一致性与审计。"`
 	Copy     copyCmd     `cmd:"" help:"Copy a whole database into another, empty one, and compare them. 复制整库并核对。"`
+	Doctor   doctorCmd   `cmd:"" help:"Examine the installation: database, keys, disk, how far plugins are kept apart here. 检查安装与插件隔离能力。"`
 	Token    tokenCmd    `cmd:"" help:"API tokens: create, list, revoke. 接口令牌。"`
 	Standard standardCmd `cmd:"" help:"Tools for standards. 规范工具。"`
 	Process  processCmd  `cmd:"" help:"Tools for process files. 流程文件工具。"`
@@ -48,16 +50,23 @@ type databaseFlags struct {
 
 func (f databaseFlags) config() (Database, error) { return parseDatabase(f.Data, f.DatabaseURL) }
 
+// keyFlags are the keys of plugins.
+type keyFlags struct {
+	PluginTrust []string `setting:"SPMS_PLUGIN_TRUST" placeholder:"FILE" help:"Files with the minisign public keys whose plugins are taken, separated by commas. 受信任的插件签名公钥文件。"`
+	SecretKey   string   `setting:"SPMS_SECRET_KEY" placeholder:"KEY" help:"Key that encrypts secrets of plugin configurations: 32 bytes in base64. 加密插件机密配置的密钥。"`
+}
+
 type serveCmd struct {
 	databaseFlags
+	keyFlags
 	Addr            string   `default:"localhost:8080" setting:"SPMS_ADDR" placeholder:"HOST:PORT" help:"Address to listen on; without authentication, loopback only. 监听地址。"`
 	Auth            string   `default:"none" setting:"SPMS_AUTH" placeholder:"MODE" help:"Who is asking: none (sample people, loopback only) or token (API tokens). 认证方式。"`
 	Origins         []string `setting:"SPMS_ORIGINS" placeholder:"ORIGIN" help:"Further web origins that may call the API, separated by commas. 允许的跨域来源。"`
 	Sample          string   `default:"on" setting:"SPMS_SAMPLE" placeholder:"on|off" help:"Load the sample data into an empty database. 空库时装入示例数据。"`
 	DrainWait       string   `default:"0s" setting:"SPMS_DRAIN_WAIT" placeholder:"DURATION" help:"At a stop, how long to answer 'not ready' before the listener closes. 停机前排空等待。"`
 	ShutdownTimeout string   `default:"20s" setting:"SPMS_SHUTDOWN_TIMEOUT" placeholder:"DURATION" help:"At a stop, how long running requests may take to finish. 停机时限。"`
-	PluginTrust     []string `setting:"SPMS_PLUGIN_TRUST" placeholder:"FILE" help:"Files with the minisign public keys whose plugins are taken, separated by commas. 受信任的插件签名公钥文件。"`
-	SecretKey       string   `setting:"SPMS_SECRET_KEY" placeholder:"KEY" help:"Key that encrypts secrets of plugin configurations: 32 bytes in base64. 加密插件机密配置的密钥。"`
+	PluginDev       []string `setting:"SPMS_PLUGIN_DEV" placeholder:"REGION" help:"Codes of regions open to development: plugins signed by a key of plugin-dev-trust may be assigned there without test and approval; loopback addresses only. 开发地区。"`
+	PluginDevTrust  []string `setting:"SPMS_PLUGIN_DEV_TRUST" placeholder:"FILE" help:"Files with the public keys of developers, which spms plugin dev makes. 开发者公钥文件。"`
 	NoticeURL       string   `setting:"SPMS_NOTICE_URL" placeholder:"URL" help:"Gateway that takes the notices of cases by POST, one JSON letter each; without it they are written into the folder notices of the data. 通知网关地址。"`
 	NoticeToken     string   `setting:"SPMS_NOTICE_TOKEN" placeholder:"TOKEN" help:"Bearer token for the gateway of notices. 通知网关令牌。"`
 	MemoryLimit     string   `default:"2GiB" setting:"SPMS_MEMORY_LIMIT" placeholder:"SIZE" help:"Soft memory limit, such as 512MiB or 2GiB; the collector runs less often below it; 0 for none. 内存软上限。"`
@@ -108,7 +117,13 @@ func (f *serveCmd) notices(db Database) (NoticeConfig, error) {
 
 // plugins says how plugins are run: beside the database, on this machine.
 func (f *serveCmd) plugins(db Database) (PluginConfig, error) {
-	c := PluginConfig{Dir: filepath.Join(db.Dir, "plugins"), Trust: f.PluginTrust}
+	c := PluginConfig{Dir: filepath.Join(db.Dir, "plugins"), Trust: f.PluginTrust, Dev: f.PluginDev, DevTrust: f.PluginDevTrust}
+	if host, _, err := net.SplitHostPort(f.Addr); len(c.Dev) > 0 && (err != nil || !isLoopback(host)) {
+		return c, refuse("plugin-dev", strings.Join(c.Dev, ","), "a loopback address (addr): nobody but the developer's machine may reach a server that is open to development")
+	}
+	if len(c.Dev) > 0 != (len(c.DevTrust) > 0) {
+		return c, refuse("plugin-dev", strings.Join(c.Dev, ","), "both plugin-dev and plugin-dev-trust, or neither")
+	}
 	if f.SecretKey == "" {
 		return c, nil
 	}
@@ -142,12 +157,27 @@ func (f *seedCmd) Run(c call) error {
 	return run(c, "seed", c.commands.Seed, db, err)
 }
 
-type verifyCmd struct{ databaseFlags }
+type verifyCmd struct {
+	databaseFlags
+	AtRest bool `help:"Also refuse what has been due for a minute and is not done; for a database whose server has run until now. 同时检查到期未执行的事项。"`
+}
 
 // Run of verify.
 func (f *verifyCmd) Run(c call) error {
 	db, err := f.config()
-	return run(c, "verify", c.commands.Verify, db, err)
+	return run(c, "verify", c.commands.Verify, VerifyConfig{db, f.AtRest}, err)
+}
+
+type doctorCmd struct {
+	databaseFlags
+	keyFlags
+	JSON bool `help:"Print JSON, in both languages. 以 JSON 输出。"`
+}
+
+// Run of doctor.
+func (f *doctorCmd) Run(c call) error {
+	db, err := f.config()
+	return run(c, "doctor", c.commands.Doctor, DoctorConfig{Database: db, PluginTrust: f.PluginTrust, SecretKey: f.SecretKey, JSON: f.JSON}, err)
 }
 
 type copyCmd struct {

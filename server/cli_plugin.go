@@ -18,6 +18,7 @@ type PluginCommands struct {
 	Sign   func(ctx context.Context, c Console, bundle, key, password string) error
 	Verify func(ctx context.Context, c Console, bundle string, trust []string) error
 	Push   func(ctx context.Context, c Console, to PluginPush) error
+	Dev    func(ctx context.Context, c Console, d PluginDev) error
 }
 
 // PluginPush says where a bundle goes.
@@ -26,8 +27,21 @@ type PluginPush struct {
 	Token, Person          string // one of them, or neither
 }
 
+// PluginDev says what is developed, and where its versions go to work at each save.
+type PluginDev struct {
+	PluginPush // Bundle is not used
+	Dir        string
+	Topic      string // of a module; the first of the manifest when empty
+	Mode       string
+	Inputs     map[string]string // input → variable of the case
+	Outputs    map[string]string // output → variable of the case
+	Config     string            // file with the configuration, JSON; "" for {}
+	Role       string            // that does what the module cannot; "": it becomes a failure
+}
+
 type pluginCmd struct {
 	New    pluginNewCmd    `cmd:"" help:"Write a plugin that builds and passes its test at once. 新建插件。"`
+	Dev    pluginDevCmd    `cmd:"" help:"Build, check, sign, bring in and assign a plugin at each save, in a region that is open to development. 开发插件：保存即生效。"`
 	Test   pluginTestCmd   `cmd:"" help:"Build a plugin, start it in the sandbox and hold it against the contract. 检验插件。"`
 	Pack   pluginPackCmd   `cmd:"" help:"Build a plugin and pack it into a bundle. 打包插件。"`
 	Keygen pluginKeygenCmd `cmd:"" help:"Make a pair of minisign keys. 生成签名密钥。"`
@@ -116,19 +130,50 @@ func (f *pluginVerifyCmd) Run(c call) error {
 	return act(c, "plugin verify", do != nil, func(ctx context.Context, k Console) error { return do(ctx, k, f.Bundle, f.Trust) })
 }
 
-type pluginPushCmd struct {
-	Bundle string `arg:"" help:"Signed bundle. 已签名的插件包。"`
+// serverFlags say which server is asked, and as whom.
+type serverFlags struct {
 	Server string `default:"http://localhost:8080" setting:"SPMS_SERVER" placeholder:"URL" help:"Server. 服务器地址。"`
-	Region string `required:"" placeholder:"CODE" help:"Region that the plugin belongs to. 所属地区。"`
 	Token  string `setting:"SPMS_TOKEN" placeholder:"TOKEN" help:"API token, where the server asks for one. API 令牌。"`
 	Person string `placeholder:"CODE" help:"Sample person to act as, where the server asks for no token. 示例人员。"`
+}
+
+func (f serverFlags) push(region string) PluginPush {
+	return PluginPush{Server: strings.TrimRight(f.Server, "/"), Region: region, Token: f.Token, Person: f.Person}
+}
+
+type pluginPushCmd struct {
+	serverFlags
+	Bundle string `arg:"" help:"Signed bundle. 已签名的插件包。"`
+	Region string `required:"" placeholder:"CODE" help:"Region that the plugin belongs to. 所属地区。"`
 }
 
 // Run of plugin push.
 func (f *pluginPushCmd) Run(c call) error {
 	do := c.commands.Plugin.Push
 	return act(c, "plugin push", do != nil, func(ctx context.Context, k Console) error {
-		return do(ctx, k, PluginPush{Bundle: f.Bundle, Server: strings.TrimRight(f.Server, "/"), Region: f.Region, Token: f.Token, Person: f.Person})
+		to := f.push(f.Region)
+		to.Bundle = f.Bundle
+		return do(ctx, k, to)
+	})
+}
+
+type pluginDevCmd struct {
+	serverFlags
+	Dir    string            `arg:"" default:"." help:"Folder of the plugin. 目录。"`
+	Region string            `required:"" placeholder:"CODE" help:"Region that is open to development. 开发地区。"`
+	Topic  string            `placeholder:"TOPIC" help:"Topic of the service tasks; the manifest's first when absent. 任务主题。"`
+	Mode   string            `default:"full" enum:"shadow,pilot,full" help:"shadow, pilot or full. 方式。"`
+	Input  map[string]string `placeholder:"INPUT=VARIABLE" help:"Variable of the case that an input is, where the names differ. 输入映射。"`
+	Output map[string]string `placeholder:"OUTPUT=VARIABLE" help:"Variable of the case that an output becomes, where the names differ. 输出映射。"`
+	Config string            `placeholder:"FILE" help:"Configuration, JSON, read anew at each save. 配置文件。"`
+	Role   string            `placeholder:"ROLE" help:"Role that does what the plugin cannot; without it such a task becomes a failure. 转人工角色。"`
+}
+
+// Run of plugin dev.
+func (f *pluginDevCmd) Run(c call) error {
+	do := c.commands.Plugin.Dev
+	return act(c, "plugin dev", do != nil, func(ctx context.Context, k Console) error {
+		return do(ctx, k, PluginDev{PluginPush: f.push(f.Region), Dir: f.Dir, Topic: f.Topic, Mode: f.Mode, Inputs: f.Input, Outputs: f.Output, Config: f.Config, Role: f.Role})
 	})
 }
 

@@ -36,6 +36,12 @@ type Database struct {
 // Embedded reports whether the database is the embedded SQLite.
 func (d Database) Embedded() bool { return strings.HasPrefix(d.URL, "sqlite:") }
 
+// VerifyConfig is all that `spms verify` is told.
+type VerifyConfig struct {
+	Database Database
+	AtRest   bool // what has been due for a minute must be done
+}
+
 // ServeConfig is all that `spms serve` is told.
 type ServeConfig struct {
 	Database        Database

@@ -18,7 +18,7 @@ import (
 // AllCommands are the commands of the product.
 func AllCommands() Commands {
 	return Commands{
-		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase,
+		Serve: serve, Migrate: migrate, Seed: seed, Demo: demo, Verify: verify, Copy: copyDatabase, Doctor: doctor,
 		TokenCreate: tokenCreate, TokenList: tokenList, TokenRevoke: tokenRevoke,
 		StandardVectors: standardVectors, ProcessCheck: processCheck, ProcessConvert: processConvert,
 		Plugin: pluginTools(),
@@ -52,7 +52,7 @@ func serve(ctx context.Context, c Console, cfg ServeConfig) error {
 	})
 }
 
-// Start runs what works without being asked, such as timers, plugins and notices, and
+// Start runs what works without being asked, such as timers, plugins and batches, and
 // returns the function that stops it and waits.
 func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -62,6 +62,7 @@ func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	running.Go(func() { h.RunPlugins(work) })
 	running.Go(func() { h.RunOptimizations(work) })
 	running.Go(func() { h.RunNotices(work, notices.Messenger()) })
+	running.Go(func() { h.RunBatches(work) })
 	return func() { cancel(); running.Wait() }
 }
 
@@ -97,6 +98,9 @@ func (h *House) routes(ctx context.Context, s *Shell, auth Auth) Routes {
 		Name: "spms_graphql_errors_total", Help: "Errors told to GraphQL clients, by code.",
 	}, []string{"code"})
 	s.Metrics().MustRegister(told)
+	if h.figures != nil {
+		s.Metrics().MustRegister(h.figures)
+	}
 	who := identity{house: h, auth: auth}
 	page := graphiql.Handler(graphiql.Options{
 		Endpoint: "/graphql", Title: "OpenSPMS", Query: firstQuery, Headers: `{"` + PersonHeader + `": "` + demoAdmin + `"}`,

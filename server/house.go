@@ -34,6 +34,7 @@ type House struct {
 	Log          *slog.Logger
 
 	plugins *pluginhost.Host // nil: no plugin is started
+	figures *pluginMetrics   // likewise
 }
 
 // OpenHouse opens the database of url and the rooms over it. Its tables must be
@@ -44,6 +45,7 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 		return nil, err
 	}
 	graph.Prefetch(s.Client())
+	graph.CountIfAsked(s.Client())
 	h := &House{Store: s, Door: &command.Door{Store: s, Clock: c, Log: log}, Log: log}
 	h.Workforce = workforce.New(h.Door)
 	h.Standards = standard.New(h.Door)
@@ -52,12 +54,13 @@ func OpenHouse(ctx context.Context, url string, c clock.Clock, log *slog.Logger)
 	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, innovation.Options{}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{})
+	h.Optimization = optimization.New(h.Door, h.Definitions, h.Standards, h.Workforce, optimization.Options{})
 	return h, nil
 }
 
 // Close ends the plugins and closes the database.
 func (h *House) Close() error {
+	h.Innovation.Close()
 	if h.plugins != nil {
 		_ = h.plugins.Close() // it never fails
 	}
@@ -84,8 +87,9 @@ const timerPause = time.Second
 // a case asks something of another, and at least every second.
 func (h *House) RunTimers(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
+	ctx = execution.SideBySide(ctx)
 	for ctx.Err() == nil {
-		failed := store.Explain(h.Tick(ctx))
+		failed := store.Explain(h.fire(ctx))
 		if failed != nil && ctx.Err() == nil {
 			h.Log.Log(ctx, levelOf(failed), "fire what is due", "code", fault.CodeOf(failed), "err", failed)
 		}
@@ -120,11 +124,22 @@ func levelOf(err error) slog.Level {
 	return slog.LevelError
 }
 
-// Tick lets time act: versions of standards give way to their successors, what
+// Tick lets time act, in a fixed order: what is due, then the batches that wait, to
+// their ends.
+func (h *House) Tick(ctx context.Context) error {
+	fired := h.fire(ctx)
+	n, carried := h.Cases.CarryBatches(ctx, 1)
+	if n > 0 {
+		fired = errors.Join(fired, h.fire(ctx)) // what the batches have made due
+	}
+	return errors.Join(fired, carried)
+}
+
+// fire does what is due: versions of standards give way to their successors, what
 // applies at once moves running cases, due timers and clocks fire, and what has
 // failed is tried again when its pause is over, and what cases ask of each other is
 // carried out. Each is tried whatever becomes of the others.
-func (h *House) Tick(ctx context.Context) error {
+func (h *House) fire(ctx context.Context) error {
 	_, superseded := h.Standards.Supersede(ctx)
 	moved, applied := h.Cases.ApplyImmediate(ctx)
 	if moved > 0 {
@@ -134,6 +149,23 @@ func (h *House) Tick(ctx context.Context) error {
 	_, retried := h.Cases.RetryDue(ctx)
 	_, delivered := h.Cases.Deliver(ctx)
 	return errors.Join(superseded, applied, fired, retried, delivered)
+}
+
+// batchSide is how many cases of a batch a node works on side by side: enough to share
+// commits, few enough to leave connections to people.
+const batchSide = 6
+
+// RunBatches carries out the batches that people ask for until ctx ends: at once when
+// one is asked for, and looking every second for one that has lost its node.
+func (h *House) RunBatches(ctx context.Context) {
+	changes := h.Store.Subscribe(ctx)
+	for ctx.Err() == nil {
+		if _, err := h.Cases.CarryBatches(ctx, batchSide); err != nil && ctx.Err() == nil {
+			err = store.Explain(err)
+			h.Log.Log(ctx, levelOf(err), "carry out batches", "code", fault.CodeOf(err), "err", err)
+		}
+		changes = h.pauseUntil(ctx, changes, nil, "batch")
+	}
 }
 
 // WatchCalendars recounts provisional due instants at once, for what changed

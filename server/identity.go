@@ -56,7 +56,7 @@ func (i identity) wrap(next http.Handler) http.Handler {
 			refuseRequest(w, r, status, e)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(access.With(r.Context(), v)))
+		next.ServeHTTP(w, r.WithContext(i.known(r.Context(), v, r.Header.Get(PersonHeader), r.Header.Get("Authorization"))))
 	})
 }
 
@@ -68,5 +68,12 @@ func (i identity) socket(ctx context.Context, payload map[string]any) (context.C
 	if err != nil {
 		return nil, err
 	}
-	return access.With(ctx, v), nil
+	return i.known(ctx, v, person, authorization), nil
+}
+
+// known puts the viewer into a context, with the way to ask again later.
+func (i identity) known(ctx context.Context, v *access.Viewer, person, authorization string) context.Context {
+	return access.WithRenewal(ctx, v, func(ctx context.Context) (*access.Viewer, error) {
+		return i.viewer(ctx, person, authorization)
+	})
 }

@@ -361,8 +361,36 @@ func TestCalledCases(t *testing.T) {
 		if got := o.at("Q-ERROR"); got != "a_expert:call" {
 			t.Errorf("tried again the caller is at %s, want a_expert:call", got)
 		}
+
+		pass("Q-AGAIN") // and calls another one before the first has answered
+		first := called("Q-AGAIN")
+		token := o.get("ha-admin", `{ serviceCase(number: "Q-AGAIN") { tokens(first: 5) { edges { node { seq } } } } }`, "serviceCase", "tokens", "edges", 0, "node", "seq")
+		for i := range 2 {
+			if i == 1 { // the second case has answered, and nobody has heard it yet
+				for _, e := range o.calledBy("Q-AGAIN") {
+					if dig(e, "node", "state") == "active" {
+						o.work("zz-agent", fmt.Sprint(dig(e, "node", "number")), "a_call", `, variables: {enquiry: {topic: "tariff", answered: true}}`)
+					}
+				}
+			}
+			o.must("ha-supervisor", "moveToken", fmt.Sprintf(`caseID: %q, token: %v, toNodeID: "a_expert", reason: "重新核实"`, o.caseID("Q-AGAIN"), token))
+			o.tick()
+			if got := o.at("Q-AGAIN") + " " + o.failures("Q-AGAIN", "code"); got != "a_expert:call " {
+				t.Errorf("called again the caller is at %s, want a_expert:call without failures", got)
+			}
+		}
+		if got := o.get("ha-admin", fmt.Sprintf(`{ serviceCase(number: %q) { state } }`, first), "serviceCase", "state"); got != "cancelled" {
+			t.Errorf("the first called case is %v, want cancelled", got)
+		}
 		o.verified()
 	})
+}
+
+// calledBy lists the cases that a case has called.
+func (o *office) calledBy(number string) []any {
+	o.t.Helper()
+	list, _ := o.get("ha-admin", fmt.Sprintf(`{ serviceCase(number: %q) { called(first: 9) { edges { node { number state } } } } }`, number), "serviceCase", "called", "edges").([]any)
+	return list
 }
 
 // TestMessagesBetweenCases lets one case throw a message that another waits for by

@@ -47,7 +47,7 @@ func (h *House) RunNotices(ctx context.Context, m execution.Messenger) {
 			err = store.Explain(err)
 			h.Log.Log(ctx, levelOf(err), "send notices", "code", fault.CodeOf(err), "err", err)
 		}
-		changes = h.pauseUntil(ctx, changes, "notice")
+		changes = h.pauseUntil(ctx, changes, nil, "notice")
 	}
 }
 

@@ -24,14 +24,22 @@ type PluginConfig struct {
 	Trust  []string // files with the minisign keys whose plugins are taken
 	Secret []byte   // key that encrypts secrets of configurations; nil: there may be none
 	Limits pluginhost.Limits
+	Quota  innovation.Quota // of bundles; the default when zero
+
+	Dev      []string // codes of the regions that are open to development
+	DevTrust []string // files with the keys of developers, for those regions alone
 }
 
 // OpenPlugins lets the house start plugins. Errors: PLUGIN_KEY_MALFORMED,
 // SECRET_KEY_LENGTH, those of the file system.
 func (h *House) OpenPlugins(c PluginConfig) error {
-	o := innovation.Options{Dir: c.Dir, Shipped: builtin.All()}
+	figures := newPluginMetrics()
+	o := innovation.Options{Dir: c.Dir, Shipped: builtin.All(), Quota: c.Quota, Dev: c.Dev, Ran: figures.ran}
 	var err error
 	if o.Trusted, err = trusted(c.Trust); err != nil {
+		return err
+	}
+	if o.DevTrusted, err = trusted(c.DevTrust); err != nil {
 		return err
 	}
 	if c.Secret != nil {
@@ -41,37 +49,56 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 		}
 		o.Secrets = box
 	}
-	host, err := pluginhost.Open(pluginhost.Options{Log: h.Log, Clock: h.Door.Clock, Limits: c.Limits})
+	host, err := pluginhost.Open(pluginhost.Options{Log: h.Log, Clock: h.Door.Clock, Limits: c.Limits, Observer: figures})
 	if err != nil {
 		return err
 	}
+	figures.host, h.figures = host, figures
 	o.Host, h.plugins = host, host
 	if h.Innovation, err = innovation.New(h.Door, h.Definitions, h.Cases, o); err != nil {
 		return err
 	}
-	h.Optimization = optimization.New(h.Door, h.Definitions, optimization.Options{Host: host, Artifact: h.Innovation.Artifact})
+	h.Optimization = optimization.New(h.Door, h.Definitions, h.Standards, h.Workforce, optimization.Options{Host: host, Artifact: h.Innovation.Artifact, Usable: h.Innovation.Usable})
 	return nil
 }
 
+// sweepPause is how often what plugins no longer need is removed.
+const sweepPause = time.Hour
+
 // RunPlugins lets modules do the tasks that wait for them until ctx ends: at once
-// when a task changes or is assigned, and at least every second.
+// when a task changes or is assigned, or a module is done, and at least every second.
+// Tests of versions that wait are begun, and now and then what nobody needs is removed.
 func (h *House) RunPlugins(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
 	shipped := false
+	var swept time.Time
+	defer h.Innovation.Wait()
+	failed := func(what string, err error) {
+		if err != nil && ctx.Err() == nil {
+			err = store.Explain(err)
+			h.Log.Log(ctx, levelOf(err), what, "code", fault.CodeOf(err), "err", err)
+		}
+	}
 	for ctx.Err() == nil {
 		if !shipped {
 			var err error
-			if shipped, err = h.Innovation.Ship(ctx); err != nil && ctx.Err() == nil {
-				h.Log.Warn("enter the plugins of the product into the catalog", "code", fault.CodeOf(err), "err", err)
+			shipped, err = h.Innovation.Ship(ctx)
+			failed("enter the plugins of the product into the catalog", err)
+		}
+		called, err := h.Innovation.Launch(ctx)
+		failed("let plugins work", err)
+		_, waiting := h.Innovation.TryWaiting(ctx)
+		failed("test plugins", waiting)
+		if now := h.Door.Clock.Now(); now.Sub(swept) >= sweepPause {
+			swept = now
+			n, err := h.Innovation.Sweep(ctx)
+			failed("remove bundles that nobody needs", err)
+			if n > 0 {
+				h.Log.Info("removed bundles that nobody needs", "bundles", n)
 			}
 		}
-		called, err := h.Innovation.Tick(ctx)
-		if err != nil && ctx.Err() == nil {
-			err = store.Explain(err)
-			h.Log.Log(ctx, levelOf(err), "let plugins work", "code", fault.CodeOf(err), "err", err)
-		}
 		if called == 0 || err != nil {
-			changes = h.pauseUntil(ctx, changes, "task", "plugin")
+			changes = h.pauseUntil(ctx, changes, h.Innovation.Freed(), "task", "plugin")
 		}
 	}
 }
@@ -84,13 +111,13 @@ func (h *House) RunOptimizations(ctx context.Context) {
 			err = store.Explain(err)
 			h.Log.Log(ctx, levelOf(err), "let strategies propose", "code", fault.CodeOf(err), "err", err)
 		}
-		changes = h.pauseUntil(ctx, changes, "optimization")
+		changes = h.pauseUntil(ctx, changes, nil, "optimization")
 	}
 }
 
-// pauseUntil waits for a change of one of the kinds, at most timerPause. It returns
-// the channel to wait on next time.
-func (h *House) pauseUntil(ctx context.Context, changes <-chan store.Change, kinds ...string) <-chan store.Change {
+// pauseUntil waits for a change of one of the kinds, or for another sign, at most
+// timerPause. It returns the channel to wait on next time.
+func (h *House) pauseUntil(ctx context.Context, changes <-chan store.Change, sign <-chan struct{}, kinds ...string) <-chan store.Change {
 	wake := time.NewTimer(timerPause)
 	defer wake.Stop()
 	for {
@@ -98,6 +125,8 @@ func (h *House) pauseUntil(ctx context.Context, changes <-chan store.Change, kin
 		case <-ctx.Done():
 			return changes
 		case <-wake.C:
+			return changes
+		case <-sign:
 			return changes
 		case c, open := <-changes:
 			if !open {
@@ -139,6 +168,8 @@ func bundleStatus(k fault.Kind) int {
 		return http.StatusUnprocessableEntity
 	case fault.Forbidden:
 		return http.StatusForbidden
+	case fault.Exhausted:
+		return http.StatusInsufficientStorage
 	}
 	return http.StatusServiceUnavailable
 }

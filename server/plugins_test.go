@@ -58,7 +58,7 @@ type workshop struct {
 	url string
 }
 
-func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
+func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server.PluginConfig)) *workshop {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ws") // short: sockets have short names
 	if err != nil {
@@ -89,8 +89,12 @@ func openWorkshop(t *testing.T, url string, at time.Time) *workshop {
 		t.Fatalf("Seed() = %v", err)
 	}
 	limits := pluginhost.DefaultLimits()
-	limits.Grace = 200 * time.Millisecond
-	if err := h.OpenPlugins(server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}); err != nil {
+	limits.Grace, limits.Start = 200*time.Millisecond, time.Minute // plugins run at low priority beside all tests
+	c := server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}
+	for _, f := range change {
+		f(&c)
+	}
+	if err := h.OpenPlugins(c); err != nil {
 		t.Fatalf("OpenPlugins() = %v", err)
 	}
 	if ok, err := h.Innovation.Ship(t.Context()); !ok || err != nil {
@@ -167,11 +171,25 @@ func (w *workshop) admit(version string) {
 	ref := `versionID: "answering@` + version + `"`
 	w.must("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest))
 	w.must("ha-admin", "testPlugin", ref+`, inputs: {question: "what"}`)
+	w.tested("answering")
 	if got := w.get("ha-admin", `{ plugin(name: "answering") { versions(first: 10) { edges { node { version state conforms report isolation } } } } }`, "plugin"); !strings.Contains(fmt.Sprint(got), "state:tested version:"+version) {
 		w.t.Fatalf("after its test the catalog says %v", got)
 	}
 	w.wants("ha-admin", "approvePlugin", ref, "PLUGIN_OWN_WORK")
 	w.must("demo-admin", "approvePlugin", ref)
+}
+
+// tested waits until no version of a plugin is being tested.
+func (w *workshop) tested(plugin string) {
+	w.t.Helper()
+	for range 1200 {
+		got := fmt.Sprint(w.get("ha-admin", fmt.Sprintf(`{ plugin(name: %q) { versions(first: 10) { edges { node { testState } } } } }`, plugin), "plugin"))
+		if !strings.Contains(got, "queued") && !strings.Contains(got, "running") {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.t.Fatalf("the test of %s does not end", plugin)
 }
 
 // ask starts an enquiry that comes to the module with a question.
@@ -377,6 +395,7 @@ func TestHostileModules(t *testing.T) {
 			t.Errorf("in quarantine the task is %s, want it with people at once", got)
 		}
 		w.must("demo-admin", "releasePlugin", `versionID: "answering@1.0.0", reason: "mended"`)
+		w.must("ha-admin", "assignPlugin", `versionID: "answering@1.0.0", regionID: "CN-HA", topic: "answer.expert", mode: "full", timeoutSeconds: 60`)
 		w.question("ENQ-AGAIN", "price")
 		w.modules()
 		if got := w.answer("ENQ-AGAIN"); got != "price 1.0.0" {
@@ -514,6 +533,7 @@ func (w *workshop) strategy(name, how string) {
 	ref := fmt.Sprintf(`versionID: "%s@1.0.0"`, name)
 	if how == "good" {
 		w.must("ha-admin", "testPlugin", ref)
+		w.tested(name)
 		w.must("demo-admin", "approvePlugin", ref)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -33,7 +34,7 @@ import (
 var templates embed.FS
 
 func pluginTools() PluginCommands {
-	return PluginCommands{New: pluginNew, Test: pluginTest, Pack: pluginPack, Keygen: pluginKeygen, Sign: pluginSign, Verify: pluginVerify, Push: pluginPush}
+	return PluginCommands{New: pluginNew, Test: pluginTest, Pack: pluginPack, Keygen: pluginKeygen, Sign: pluginSign, Verify: pluginVerify, Push: pluginPush, Dev: pluginDev}
 }
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
@@ -136,10 +137,15 @@ func draft(dir string) (bundle.Manifest, error) {
 	return m, nil
 }
 
-// build builds the plugin of a folder for a platform, such as linux/amd64.
-func build(ctx context.Context, c Console, dir, target, out string) error {
+// build builds the plugin of a folder for a platform, such as linux/amd64; suffix
+// follows the version that it says of itself.
+func build(ctx context.Context, c Console, dir, target, out, suffix string) error {
 	goos, goarch, _ := strings.Cut(target, "/")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
+	flags := "-ldflags=-s -w"
+	if suffix != "" {
+		flags += " -X " + sdkPath + ".development=" + suffix
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", flags, "-o", out, ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	text, err := cmd.CombinedOutput()
@@ -168,9 +174,15 @@ func pluginTest(ctx context.Context, c Console, dir string) error {
 		return err
 	}
 	program := filepath.Join(tmp, m.Name)
-	if err := build(ctx, c, dir, machine, program); err != nil {
+	if err := build(ctx, c, dir, machine, program, ""); err != nil {
 		return err
 	}
+	return try(ctx, c, m, program, plugintest.Sample{}, true)
+}
+
+// try starts a program as a server would and holds it against the contract; it prints
+// what is wrong, and what is well if asked.
+func try(ctx context.Context, c Console, m bundle.Manifest, program string, sample plugintest.Sample, all bool) error {
 	content, err := os.ReadFile(program)
 	if err != nil {
 		return err
@@ -182,7 +194,7 @@ func pluginTest(ctx context.Context, c Console, dir string) error {
 	}
 	defer func() { _ = host.Close() }()
 	a := pluginhost.Artifact{Digest: "local", Name: m.Name, Version: m.Version, Path: program, SHA256: hex.EncodeToString(sum[:])}
-	report, err := host.Check(ctx, a, plugintest.Sample{})
+	report, err := host.Check(ctx, a, sample)
 	if err != nil {
 		return err
 	}
@@ -191,9 +203,13 @@ func pluginTest(ctx context.Context, c Console, dir string) error {
 			fmt.Fprintf(c.Out, "FAIL %s: %v\n", f.Rule, f.Err)
 			continue
 		}
-		fmt.Fprintf(c.Out, "ok   %s\n", f.Rule)
+		if all {
+			fmt.Fprintf(c.Out, "ok   %s\n", f.Rule)
+		}
 	}
-	fmt.Fprintf(c.Out, "isolation: %s\n", strings.Join(host.Status()[0].Isolation, " "))
+	if all {
+		fmt.Fprintf(c.Out, "isolation: %s\n", strings.Join(host.Status()[0].Isolation, " "))
+	}
 	if report.Err() != nil {
 		return failed("plugin test")
 	}
@@ -221,7 +237,7 @@ func pluginPack(ctx context.Context, c Console, dir, out string, targets []strin
 		if goos == "windows" {
 			entry += ".exe"
 		}
-		if err := build(ctx, c, dir, t, filepath.Join(stage, filepath.FromSlash(entry))); err != nil {
+		if err := build(ctx, c, dir, t, filepath.Join(stage, filepath.FromSlash(entry)), ""); err != nil {
 			return err
 		}
 		m.Targets = append(m.Targets, bundle.Target{OS: goos, Arch: goarch, Entry: entry})
@@ -239,29 +255,38 @@ func pluginPack(ctx context.Context, c Console, dir, out string, targets []strin
 
 // pluginKeygen makes a pair of keys in new files.
 func pluginKeygen(_ context.Context, c Console, prefix, password string) error {
-	public, private, err := bundle.GenerateKey(nil)
+	public, err := writeKeys(prefix, password)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(c.Out, "%s.key, keep it to yourself; %s.pub, key %s, for the operators who trust you\n", prefix, prefix, public.ID())
+	return nil
+}
+
+// writeKeys makes a pair of keys in new files.
+func writeKeys(prefix, password string) (bundle.PublicKey, error) {
+	public, private, err := bundle.GenerateKey(nil)
+	if err != nil {
+		return public, err
+	}
 	text, err := private.Text(password)
 	if err != nil {
-		return err
+		return public, err
 	}
 	for name, content := range map[string][]byte{prefix + ".key": text, prefix + ".pub": []byte(public.String() + "\n")} {
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
-			return refuse("out", prefix, "files that do not exist yet")
+			return public, refuse("out", prefix, "files that do not exist yet")
 		}
 		if _, err := f.Write(content); err != nil {
 			_ = f.Close()
-			return err
+			return public, err
 		}
 		if err := f.Close(); err != nil {
-			return err
+			return public, err
 		}
 	}
-	fmt.Fprintf(c.Out, "%s.key, keep it to yourself; %s.pub, key %s, for the operators who trust you\n", prefix, prefix, public.ID())
-	return nil
+	return public, nil
 }
 
 // pluginSign signs a bundle in its place.
@@ -341,44 +366,76 @@ func pluginPush(ctx context.Context, c Console, p PluginPush) error {
 	if err != nil {
 		return refuse("bundle", p.Bundle, "a bundle")
 	}
-	var stored struct{ Digest string }
-	if err := p.send(ctx, http.MethodPut, "/bundles", "application/zip", data, &stored); err != nil {
+	digest, err := p.store(ctx, data)
+	if err != nil {
 		return err
 	}
-	query, err := json.Marshal(map[string]any{
-		"query":     `mutation($in: UploadPluginInput!) { uploadPlugin(input: $in) { version { id version plugin { name } } userErrors { code message } } }`,
-		"variables": map[string]any{"in": map[string]any{"digest": stored.Digest, "regionID": p.Region}},
-	})
+	v, err := p.enter(ctx, digest)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Out, "%s@%s %s\n  %s\n", v.Plugin.Name, v.Version, v.ID, digest)
+	return nil
+}
+
+// store stores a bundle and returns its digest.
+func (p PluginPush) store(ctx context.Context, data []byte) (string, error) {
+	var stored struct{ Digest string }
+	return stored.Digest, p.send(ctx, http.MethodPut, "/bundles", "application/zip", data, &stored)
+}
+
+// entered is a version in the catalog.
+type entered struct {
+	ID, Version string
+	Plugin      struct{ Name string }
+}
+
+// enter enters a stored bundle into the catalog.
+func (p PluginPush) enter(ctx context.Context, digest string) (entered, error) {
+	var answer struct{ UploadPlugin struct{ Version entered } }
+	err := p.ask(ctx, `mutation($in: UploadPluginInput!) { uploadPlugin(input: $in) { version { id version plugin { name } } userErrors { code message } } }`,
+		map[string]any{"digest": digest, "regionID": p.Region}, &answer)
+	return answer.UploadPlugin.Version, err
+}
+
+// refusedError is a refusal by the server.
+type refusedError struct{ code, message string }
+
+func (e refusedError) Error() string { return e.code + ": " + e.message }
+
+// ask sends a mutation with its input. What the server refuses is a refusedError.
+func (p PluginPush) ask(ctx context.Context, query string, in map[string]any, into any) error {
+	body, err := json.Marshal(map[string]any{"query": query, "variables": map[string]any{"in": in}})
 	if err != nil {
 		return err
 	}
 	var answer struct {
-		Data struct {
-			UploadPlugin struct {
-				Version *struct {
-					ID, Version string
-					Plugin      struct{ Name string }
-				}
-				UserErrors []struct{ Code, Message string }
-			}
-		}
+		Data   map[string]json.RawMessage
 		Errors []struct{ Message string }
 	}
-	if err := p.send(ctx, http.MethodPost, "/graphql", "application/json", query, &answer); err != nil {
+	if err := p.send(ctx, http.MethodPost, "/graphql", "application/json", body, &answer); err != nil {
 		return err
-	}
-	up := answer.Data.UploadPlugin
-	for _, e := range up.UserErrors {
-		return failed(e.Code + ": " + e.Message)
 	}
 	for _, e := range answer.Errors {
 		return failed(e.Message)
 	}
-	if up.Version == nil {
-		return failed("the server gave no version")
+	for _, payload := range answer.Data {
+		var told struct {
+			UserErrors []struct{ Code, Message string }
+		}
+		if err := json.Unmarshal(payload, &told); err != nil {
+			return err
+		}
+		for _, e := range told.UserErrors {
+			why := refusedError{e.Code, e.Message}
+			return fault.E(fault.Precondition, "PLUGIN_TOOL_FAILED", fault.P("what", why.Error())).Because(why)
+		}
 	}
-	fmt.Fprintf(c.Out, "%s@%s %s\n  %s\n", up.Version.Plugin.Name, up.Version.Version, up.Version.ID, stored.Digest)
-	return nil
+	data, err := json.Marshal(answer.Data)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
 }
 
 // send asks the server and decodes its answer.
@@ -396,7 +453,7 @@ func (p PluginPush) send(ctx context.Context, method, door, kind string, body []
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return failed(err.Error())
+		return fault.E(fault.Unavailable, "PLUGIN_TOOL_FAILED", fault.P("what", err.Error())).Because(errors.Join(errNoServer, err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))

@@ -14,6 +14,7 @@ import (
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/store"
@@ -223,16 +224,28 @@ func processConvert(_ context.Context, c Console, in, out string) error {
 	return nil
 }
 
+// restPause is how long something may have been due and not done at rest: a server
+// looks every second, and one that is being started again needs a few.
+const restPause = time.Minute
+
 // verify checks every invariant of a database and prints what it found.
-func verify(ctx context.Context, c Console, db Database) error {
-	h, err := OpenHouse(ctx, db.URL, systemClock, c.Log)
+func verify(ctx context.Context, c Console, cfg VerifyConfig) error {
+	h, err := OpenHouse(ctx, cfg.Database.URL, systemClock, c.Log)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
+	var how []execution.Check
+	began, said := systemClock.Now(), systemClock.Now()
+	if cfg.AtRest {
+		how = append(how, execution.AtRest(began.Add(-restPause)))
+	}
 	report, err := h.Cases.Verify(access.With(ctx, access.System("verify")), func(done, all int) {
-		c.Log.Debug("verify", "cases", done, "of", all)
-	})
+		if now := systemClock.Now(); now.Sub(said) >= progressPause {
+			said = now
+			c.Log.Info("verifying", "cases", done, "of", all, "cases_per_second", int(float64(done)/now.Sub(began).Seconds()))
+		}
+	}, how...)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,10 @@ const (
 	FieldDetail = "detail"
 	// FieldInputHash holds the string denoting the input_hash field in the database.
 	FieldInputHash = "input_hash"
+	// FieldChanges holds the string denoting the changes field in the database.
+	FieldChanges = "changes"
+	// FieldPosition holds the string denoting the position field in the database.
+	FieldPosition = "position"
 	// Table holds the table name of the auditentry in the database.
 	Table = "audit_entries"
 )
@@ -52,6 +56,8 @@ var Columns = []string{
 	FieldCode,
 	FieldDetail,
 	FieldInputHash,
+	FieldChanges,
+	FieldPosition,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -79,6 +85,8 @@ var (
 	DefaultCode string
 	// DefaultInputHash holds the default value on creation for the "input_hash" field.
 	DefaultInputHash string
+	// DefaultChanges holds the default value on creation for the "changes" field.
+	DefaultChanges string
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -159,6 +167,16 @@ func ByCode(opts ...sql.OrderTermOption) OrderOption {
 // ByInputHash orders the results by the input_hash field.
 func ByInputHash(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldInputHash, opts...).ToFunc()
+}
+
+// ByChanges orders the results by the changes field.
+func ByChanges(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChanges, opts...).ToFunc()
+}
+
+// ByPosition orders the results by the position field.
+func ByPosition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPosition, opts...).ToFunc()
 }
 
 // MarshalGQL implements graphql.Marshaler interface.

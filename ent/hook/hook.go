@@ -45,6 +45,30 @@ func (f AuditEntryFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.AuditEntryMutation", m)
 }
 
+// The BatchFunc type is an adapter to allow the use of ordinary
+// function as Batch mutator.
+type BatchFunc func(context.Context, *ent.BatchMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BatchFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.BatchMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.BatchMutation", m)
+}
+
+// The BatchItemFunc type is an adapter to allow the use of ordinary
+// function as BatchItem mutator.
+type BatchItemFunc func(context.Context, *ent.BatchItemMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BatchItemFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.BatchItemMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.BatchItemMutation", m)
+}
+
 // The BindingFunc type is an adapter to allow the use of ordinary
 // function as Binding mutator.
 type BindingFunc func(context.Context, *ent.BindingMutation) (ent.Value, error)
@@ -451,6 +475,18 @@ func (f StandardVersionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Va
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StandardVersionMutation", m)
+}
+
+// The StartTimerFunc type is an adapter to allow the use of ordinary
+// function as StartTimer mutator.
+type StartTimerFunc func(context.Context, *ent.StartTimerMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f StartTimerFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.StartTimerMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.StartTimerMutation", m)
 }
 
 // The SurveyResponseFunc type is an adapter to allow the use of ordinary

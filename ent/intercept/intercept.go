@@ -11,6 +11,8 @@ import (
 	"github.com/openspms/spms/ent/absence"
 	"github.com/openspms/spms/ent/apitoken"
 	"github.com/openspms/spms/ent/auditentry"
+	"github.com/openspms/spms/ent/batch"
+	"github.com/openspms/spms/ent/batchitem"
 	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/breach"
 	"github.com/openspms/spms/ent/calendar"
@@ -46,6 +48,7 @@ import (
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/standard"
 	"github.com/openspms/spms/ent/standardversion"
+	"github.com/openspms/spms/ent/starttimer"
 	"github.com/openspms/spms/ent/surveyresponse"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/taskaction"
@@ -189,6 +192,60 @@ func (f TraverseAuditEntry) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.AuditEntryQuery", q)
+}
+
+// The BatchFunc type is an adapter to allow the use of ordinary function as a Querier.
+type BatchFunc func(context.Context, *ent.BatchQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f BatchFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.BatchQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.BatchQuery", q)
+}
+
+// The TraverseBatch type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseBatch func(context.Context, *ent.BatchQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseBatch) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseBatch) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.BatchQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.BatchQuery", q)
+}
+
+// The BatchItemFunc type is an adapter to allow the use of ordinary function as a Querier.
+type BatchItemFunc func(context.Context, *ent.BatchItemQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f BatchItemFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.BatchItemQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.BatchItemQuery", q)
+}
+
+// The TraverseBatchItem type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseBatchItem func(context.Context, *ent.BatchItemQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseBatchItem) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseBatchItem) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.BatchItemQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.BatchItemQuery", q)
 }
 
 // The BindingFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -1109,6 +1166,33 @@ func (f TraverseStandardVersion) Traverse(ctx context.Context, q ent.Query) erro
 	return fmt.Errorf("unexpected query type %T. expect *ent.StandardVersionQuery", q)
 }
 
+// The StartTimerFunc type is an adapter to allow the use of ordinary function as a Querier.
+type StartTimerFunc func(context.Context, *ent.StartTimerQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f StartTimerFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.StartTimerQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.StartTimerQuery", q)
+}
+
+// The TraverseStartTimer type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseStartTimer func(context.Context, *ent.StartTimerQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseStartTimer) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseStartTimer) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.StartTimerQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.StartTimerQuery", q)
+}
+
 // The SurveyResponseFunc type is an adapter to allow the use of ordinary function as a Querier.
 type SurveyResponseFunc func(context.Context, *ent.SurveyResponseQuery) (ent.Value, error)
 
@@ -1280,6 +1364,10 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.AbsenceQuery, predicate.Absence, absence.OrderOption]{typ: ent.TypeAbsence, tq: q}, nil
 	case *ent.AuditEntryQuery:
 		return &query[*ent.AuditEntryQuery, predicate.AuditEntry, auditentry.OrderOption]{typ: ent.TypeAuditEntry, tq: q}, nil
+	case *ent.BatchQuery:
+		return &query[*ent.BatchQuery, predicate.Batch, batch.OrderOption]{typ: ent.TypeBatch, tq: q}, nil
+	case *ent.BatchItemQuery:
+		return &query[*ent.BatchItemQuery, predicate.BatchItem, batchitem.OrderOption]{typ: ent.TypeBatchItem, tq: q}, nil
 	case *ent.BindingQuery:
 		return &query[*ent.BindingQuery, predicate.Binding, binding.OrderOption]{typ: ent.TypeBinding, tq: q}, nil
 	case *ent.BreachQuery:
@@ -1348,6 +1436,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.StandardQuery, predicate.Standard, standard.OrderOption]{typ: ent.TypeStandard, tq: q}, nil
 	case *ent.StandardVersionQuery:
 		return &query[*ent.StandardVersionQuery, predicate.StandardVersion, standardversion.OrderOption]{typ: ent.TypeStandardVersion, tq: q}, nil
+	case *ent.StartTimerQuery:
+		return &query[*ent.StartTimerQuery, predicate.StartTimer, starttimer.OrderOption]{typ: ent.TypeStartTimer, tq: q}, nil
 	case *ent.SurveyResponseQuery:
 		return &query[*ent.SurveyResponseQuery, predicate.SurveyResponse, surveyresponse.OrderOption]{typ: ent.TypeSurveyResponse, tq: q}, nil
 	case *ent.TaskQuery:

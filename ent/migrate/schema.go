@@ -138,6 +138,8 @@ var (
 		{Name: "code", Type: field.TypeString, Default: ""},
 		{Name: "detail", Type: field.TypeJSON, Nullable: true},
 		{Name: "input_hash", Type: field.TypeString, Default: ""},
+		{Name: "changes", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "position", Type: field.TypeInt64, Nullable: true, Default: map[string]schema.Expr{"postgres": "(pg_current_xact_id())::text::bigint", "sqlite3": "0"}},
 	}
 	// AuditEntriesTable holds the schema information for the "audit_entries" table.
 	AuditEntriesTable = &schema.Table{
@@ -184,6 +186,159 @@ var (
 				Name:    "auditentry_code",
 				Unique:  false,
 				Columns: []*schema.Column{AuditEntriesColumns[8]},
+			},
+			{
+				Name:    "auditentry_position",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[12]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "position > 0",
+				},
+			},
+		},
+	}
+	// BatchesColumns holds the columns for the "batches" table.
+	BatchesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "action", Type: field.TypeEnum, Enums: []string{"retry", "skip", "move", "set_variables", "cancel", "migrate"}},
+		{Name: "request", Type: field.TypeJSON},
+		{Name: "preview", Type: field.TypeBool, Default: false},
+		{Name: "reason", Type: field.TypeString, Size: 2000},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"queued", "running", "done", "cancelled", "failed"}, Default: "queued"},
+		{Name: "total", Type: field.TypeInt, Default: 0},
+		{Name: "done", Type: field.TypeInt, Default: 0},
+		{Name: "succeeded", Type: field.TypeInt, Default: 0},
+		{Name: "refused", Type: field.TypeInt, Default: 0},
+		{Name: "started_by", Type: field.TypeString},
+		{Name: "began_at", Type: field.TypeTime, Nullable: true},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "cancel_reason", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "lease_until", Type: field.TypeTime},
+		{Name: "fence", Type: field.TypeInt64, Default: 0},
+		{Name: "stalls", Type: field.TypeInt, Default: 0},
+		{Name: "listed", Type: field.TypeBool, Default: false},
+		{Name: "cursor", Type: field.TypeString, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+	}
+	// BatchesTable holds the schema information for the "batches" table.
+	BatchesTable = &schema.Table{
+		Name:       "batches",
+		Columns:    BatchesColumns,
+		PrimaryKey: []*schema.Column{BatchesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "batches_regions_region",
+				Columns:    []*schema.Column{BatchesColumns[22]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "batch_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BatchesColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "batch_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[22]},
+			},
+			{
+				Name:    "batch_state_lease_until",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[7], BatchesColumns[17]},
+			},
+			{
+				Name:    "batch_action",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[3]},
+			},
+			{
+				Name:    "batch_started_by",
+				Unique:  false,
+				Columns: []*schema.Column{BatchesColumns[12]},
+			},
+		},
+	}
+	// BatchItemsColumns holds the columns for the "batch_items" table.
+	BatchItemsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "subject", Type: field.TypeString},
+		{Name: "outcome", Type: field.TypeEnum, Enums: []string{"waiting", "succeeded", "refused"}, Default: "waiting"},
+		{Name: "code", Type: field.TypeString, Default: ""},
+		{Name: "text_zh", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "text_en", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+		{Name: "batch_id", Type: field.TypeString, Size: 64},
+		{Name: "case_id", Type: field.TypeString, Size: 64},
+	}
+	// BatchItemsTable holds the schema information for the "batch_items" table.
+	BatchItemsTable = &schema.Table{
+		Name:       "batch_items",
+		Columns:    BatchItemsColumns,
+		PrimaryKey: []*schema.Column{BatchItemsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "batch_items_regions_region",
+				Columns:    []*schema.Column{BatchItemsColumns[9]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "batch_items_batches_batch",
+				Columns:    []*schema.Column{BatchItemsColumns[10]},
+				RefColumns: []*schema.Column{BatchesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "batch_items_service_cases_case",
+				Columns:    []*schema.Column{BatchItemsColumns[11]},
+				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "batchitem_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						BatchItemsColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "batchitem_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[9]},
+			},
+			{
+				Name:    "batchitem_batch_id_subject",
+				Unique:  true,
+				Columns: []*schema.Column{BatchItemsColumns[10], BatchItemsColumns[3]},
+			},
+			{
+				Name:    "batchitem_batch_id_outcome",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[10], BatchItemsColumns[4]},
+			},
+			{
+				Name:    "batchitem_case_id",
+				Unique:  false,
+				Columns: []*schema.Column{BatchItemsColumns[11]},
 			},
 		},
 	}
@@ -414,14 +569,14 @@ var (
 				Columns: []*schema.Column{CaseAttributesColumns[4], CaseAttributesColumns[1]},
 			},
 			{
-				Name:    "caseattribute_name_text",
+				Name:    "caseattribute_name_text_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[2]},
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[2], CaseAttributesColumns[4]},
 			},
 			{
-				Name:    "caseattribute_name_number",
+				Name:    "caseattribute_name_number_text_case_id",
 				Unique:  false,
-				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[3]},
+				Columns: []*schema.Column{CaseAttributesColumns[1], CaseAttributesColumns[3], CaseAttributesColumns[2], CaseAttributesColumns[4]},
 			},
 		},
 	}
@@ -1324,12 +1479,26 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "digest", Type: field.TypeString, Unique: true},
 		{Name: "content", Type: field.TypeBytes},
+		{Name: "size", Type: field.TypeInt, Default: 0},
+		{Name: "stored_by", Type: field.TypeString, Default: ""},
 	}
 	// PluginArtifactsTable holds the schema information for the "plugin_artifacts" table.
 	PluginArtifactsTable = &schema.Table{
 		Name:       "plugin_artifacts",
 		Columns:    PluginArtifactsColumns,
 		PrimaryKey: []*schema.Column{PluginArtifactsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pluginartifact_stored_by",
+				Unique:  false,
+				Columns: []*schema.Column{PluginArtifactsColumns[5]},
+			},
+			{
+				Name:    "pluginartifact_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{PluginArtifactsColumns[1]},
+			},
+		},
 	}
 	// PluginAssignmentsColumns holds the columns for the "plugin_assignments" table.
 	PluginAssignmentsColumns = []*schema.Column{
@@ -1530,6 +1699,11 @@ var (
 		{Name: "key_id", Type: field.TypeString},
 		{Name: "size", Type: field.TypeInt},
 		{Name: "uploaded_by", Type: field.TypeString},
+		{Name: "dev", Type: field.TypeBool, Default: false},
+		{Name: "test_state", Type: field.TypeEnum, Enums: []string{"none", "queued", "running", "done", "lost"}, Default: "none"},
+		{Name: "test_input", Type: field.TypeString, Size: 2147483647, Default: ""},
+		{Name: "test_lease_until", Type: field.TypeTime},
+		{Name: "test_attempt", Type: field.TypeInt, Default: 0},
 		{Name: "conforms", Type: field.TypeBool, Default: false},
 		{Name: "report", Type: field.TypeString, Size: 2147483647, Default: ""},
 		{Name: "isolation", Type: field.TypeJSON},
@@ -1549,13 +1723,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "plugin_versions_regions_region",
-				Columns:    []*schema.Column{PluginVersionsColumns[22]},
+				Columns:    []*schema.Column{PluginVersionsColumns[27]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_versions_plugins_plugin",
-				Columns:    []*schema.Column{PluginVersionsColumns[23]},
+				Columns:    []*schema.Column{PluginVersionsColumns[28]},
 				RefColumns: []*schema.Column{PluginsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1574,17 +1748,22 @@ var (
 			{
 				Name:    "pluginversion_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginVersionsColumns[22]},
+				Columns: []*schema.Column{PluginVersionsColumns[27]},
 			},
 			{
 				Name:    "pluginversion_plugin_id_version",
 				Unique:  true,
-				Columns: []*schema.Column{PluginVersionsColumns[23], PluginVersionsColumns[3]},
+				Columns: []*schema.Column{PluginVersionsColumns[28], PluginVersionsColumns[3]},
 			},
 			{
 				Name:    "pluginversion_state",
 				Unique:  false,
 				Columns: []*schema.Column{PluginVersionsColumns[5]},
+			},
+			{
+				Name:    "pluginversion_test_state_test_lease_until",
+				Unique:  false,
+				Columns: []*schema.Column{PluginVersionsColumns[15], PluginVersionsColumns[17]},
 			},
 		},
 	}
@@ -2033,6 +2212,7 @@ var (
 		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_by", Type: field.TypeString},
 		{Name: "caller_token", Type: field.TypeInt, Default: 0},
+		{Name: "start_key", Type: field.TypeString, Nullable: true},
 		{Name: "region_id", Type: field.TypeString, Size: 64},
 		{Name: "process_id", Type: field.TypeString, Size: 64},
 		{Name: "version_id", Type: field.TypeString, Size: 64},
@@ -2047,31 +2227,31 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "service_cases_regions_region",
-				Columns:    []*schema.Column{ServiceCasesColumns[17]},
+				Columns:    []*schema.Column{ServiceCasesColumns[18]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_processes_process",
-				Columns:    []*schema.Column{ServiceCasesColumns[18]},
+				Columns:    []*schema.Column{ServiceCasesColumns[19]},
 				RefColumns: []*schema.Column{ProcessesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_process_versions_version",
-				Columns:    []*schema.Column{ServiceCasesColumns[19]},
+				Columns:    []*schema.Column{ServiceCasesColumns[20]},
 				RefColumns: []*schema.Column{ProcessVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "service_cases_staffs_owner",
-				Columns:    []*schema.Column{ServiceCasesColumns[20]},
+				Columns:    []*schema.Column{ServiceCasesColumns[21]},
 				RefColumns: []*schema.Column{StaffsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "service_cases_service_cases_called",
-				Columns:    []*schema.Column{ServiceCasesColumns[21]},
+				Columns:    []*schema.Column{ServiceCasesColumns[22]},
 				RefColumns: []*schema.Column{ServiceCasesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -2090,27 +2270,27 @@ var (
 			{
 				Name:    "servicecase_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[17]},
+				Columns: []*schema.Column{ServiceCasesColumns[18]},
 			},
 			{
-				Name:    "servicecase_process_id",
-				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[18]},
+				Name:    "servicecase_process_id_start_key",
+				Unique:  true,
+				Columns: []*schema.Column{ServiceCasesColumns[19], ServiceCasesColumns[17]},
 			},
 			{
 				Name:    "servicecase_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[19]},
+				Columns: []*schema.Column{ServiceCasesColumns[20]},
 			},
 			{
 				Name:    "servicecase_owner_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[20]},
+				Columns: []*schema.Column{ServiceCasesColumns[21]},
 			},
 			{
 				Name:    "servicecase_caller_id",
 				Unique:  false,
-				Columns: []*schema.Column{ServiceCasesColumns[21]},
+				Columns: []*schema.Column{ServiceCasesColumns[22]},
 			},
 			{
 				Name:    "servicecase_state",
@@ -2378,6 +2558,65 @@ var (
 			},
 		},
 	}
+	// StartTimersColumns holds the columns for the "start_timers" table.
+	StartTimersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "region_path", Type: field.TypeString},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "binding_id", Type: field.TypeString},
+		{Name: "process_id", Type: field.TypeString},
+		{Name: "version_id", Type: field.TypeString},
+		{Name: "node_id", Type: field.TypeString},
+		{Name: "occurrence", Type: field.TypeInt},
+		{Name: "again", Type: field.TypeInt},
+		{Name: "due_at", Type: field.TypeTime},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"waiting", "fired", "ended"}, Default: "waiting"},
+		{Name: "fired_at", Type: field.TypeTime, Nullable: true},
+		{Name: "case_id", Type: field.TypeString, Nullable: true},
+		{Name: "error", Type: field.TypeString, Default: ""},
+		{Name: "region_id", Type: field.TypeString, Size: 64},
+	}
+	// StartTimersTable holds the schema information for the "start_timers" table.
+	StartTimersTable = &schema.Table{
+		Name:       "start_timers",
+		Columns:    StartTimersColumns,
+		PrimaryKey: []*schema.Column{StartTimersColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "start_timers_regions_region",
+				Columns:    []*schema.Column{StartTimersColumns[14]},
+				RefColumns: []*schema.Column{RegionsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "starttimer_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						StartTimersColumns[1].Name: "text_pattern_ops",
+					},
+				},
+			},
+			{
+				Name:    "starttimer_region_id",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[14]},
+			},
+			{
+				Name:    "starttimer_binding_id_node_id_occurrence",
+				Unique:  true,
+				Columns: []*schema.Column{StartTimersColumns[3], StartTimersColumns[6], StartTimersColumns[7]},
+			},
+			{
+				Name:    "starttimer_state_due_at",
+				Unique:  false,
+				Columns: []*schema.Column{StartTimersColumns[10], StartTimersColumns[9]},
+			},
+		},
+	}
 	// SurveyResponsesColumns holds the columns for the "survey_responses" table.
 	SurveyResponsesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -2538,19 +2777,14 @@ var (
 				Columns: []*schema.Column{TasksColumns[36]},
 			},
 			{
-				Name:    "task_state_role_due_order",
-				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[11], TasksColumns[9], TasksColumns[32]},
-			},
-			{
 				Name:    "task_node_id",
 				Unique:  false,
 				Columns: []*schema.Column{TasksColumns[4]},
 			},
 			{
-				Name:    "task_topic_state_lease_until",
+				Name:    "task_topic_state_due_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[30]},
+				Columns: []*schema.Column{TasksColumns[8], TasksColumns[11], TasksColumns[32], TasksColumns[0]},
 			},
 			{
 				Name:    "task_kind",
@@ -2568,13 +2802,25 @@ var (
 				Columns: []*schema.Column{TasksColumns[23], TasksColumns[24]},
 			},
 			{
-				Name:    "task_region_path_state_due_order",
+				Name:    "task_region_path_due_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[1], TasksColumns[11], TasksColumns[32]},
+				Columns: []*schema.Column{TasksColumns[1], TasksColumns[32], TasksColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
 					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
+				},
+			},
+			{
+				Name:    "task_due_order_id_region_path_role",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[32], TasksColumns[0], TasksColumns[1], TasksColumns[9]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
 				},
 			},
 		},
@@ -2860,6 +3106,8 @@ var (
 		APITokensTable,
 		AbsencesTable,
 		AuditEntriesTable,
+		BatchesTable,
+		BatchItemsTable,
 		BindingsTable,
 		BreachesTable,
 		CalendarsTable,
@@ -2894,6 +3142,7 @@ var (
 		StageVisitsTable,
 		StandardsTable,
 		StandardVersionsTable,
+		StartTimersTable,
 		SurveyResponsesTable,
 		TasksTable,
 		TaskActionsTable,
@@ -2908,6 +3157,10 @@ func init() {
 	APITokensTable.ForeignKeys[1].RefTable = StaffsTable
 	AbsencesTable.ForeignKeys[0].RefTable = RegionsTable
 	AbsencesTable.ForeignKeys[1].RefTable = StaffsTable
+	BatchesTable.ForeignKeys[0].RefTable = RegionsTable
+	BatchItemsTable.ForeignKeys[0].RefTable = RegionsTable
+	BatchItemsTable.ForeignKeys[1].RefTable = BatchesTable
+	BatchItemsTable.ForeignKeys[2].RefTable = ServiceCasesTable
 	BindingsTable.ForeignKeys[0].RefTable = RegionsTable
 	BindingsTable.ForeignKeys[1].RefTable = ProcessesTable
 	BindingsTable.ForeignKeys[2].RefTable = ProcessVersionsTable
@@ -2976,6 +3229,7 @@ func init() {
 	StandardsTable.ForeignKeys[0].RefTable = RegionsTable
 	StandardVersionsTable.ForeignKeys[0].RefTable = RegionsTable
 	StandardVersionsTable.ForeignKeys[1].RefTable = StandardsTable
+	StartTimersTable.ForeignKeys[0].RefTable = RegionsTable
 	SurveyResponsesTable.ForeignKeys[0].RefTable = RegionsTable
 	SurveyResponsesTable.ForeignKeys[1].RefTable = ServiceCasesTable
 	TasksTable.ForeignKeys[0].RefTable = RegionsTable

@@ -17,6 +17,10 @@ const (
 	FieldDigest = "digest"
 	// FieldContent holds the string denoting the content field in the database.
 	FieldContent = "content"
+	// FieldSize holds the string denoting the size field in the database.
+	FieldSize = "size"
+	// FieldStoredBy holds the string denoting the stored_by field in the database.
+	FieldStoredBy = "stored_by"
 	// Table holds the table name of the pluginartifact in the database.
 	Table = "plugin_artifacts"
 )
@@ -27,6 +31,8 @@ var Columns = []string{
 	FieldCreatedAt,
 	FieldDigest,
 	FieldContent,
+	FieldSize,
+	FieldStoredBy,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -42,6 +48,12 @@ func ValidColumn(column string) bool {
 var (
 	// DigestValidator is a validator for the "digest" field. It is called by the builders before save.
 	DigestValidator func(string) error
+	// DefaultSize holds the default value on creation for the "size" field.
+	DefaultSize int
+	// SizeValidator is a validator for the "size" field. It is called by the builders before save.
+	SizeValidator func(int) error
+	// DefaultStoredBy holds the default value on creation for the "stored_by" field.
+	DefaultStoredBy string
 	// DefaultID holds the default value on creation for the "id" field.
 	DefaultID func() string
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -64,4 +76,14 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByDigest orders the results by the digest field.
 func ByDigest(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDigest, opts...).ToFunc()
+}
+
+// BySize orders the results by the size field.
+func BySize(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSize, opts...).ToFunc()
+}
+
+// ByStoredBy orders the results by the stored_by field.
+func ByStoredBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStoredBy, opts...).ToFunc()
 }

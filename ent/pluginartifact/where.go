@@ -79,6 +79,16 @@ func Content(v []byte) predicate.PluginArtifact {
 	return predicate.PluginArtifact(sql.FieldEQ(FieldContent, v))
 }
 
+// Size applies equality check predicate on the "size" field. It's identical to SizeEQ.
+func Size(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldEQ(FieldSize, v))
+}
+
+// StoredBy applies equality check predicate on the "stored_by" field. It's identical to StoredByEQ.
+func StoredBy(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldEQ(FieldStoredBy, v))
+}
+
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.
 func CreatedAtEQ(v time.Time) predicate.PluginArtifact {
 	return predicate.PluginArtifact(sql.FieldEQ(FieldCreatedAt, v))
@@ -222,6 +232,111 @@ func ContentLT(v []byte) predicate.PluginArtifact {
 // ContentLTE applies the LTE predicate on the "content" field.
 func ContentLTE(v []byte) predicate.PluginArtifact {
 	return predicate.PluginArtifact(sql.FieldLTE(FieldContent, v))
+}
+
+// SizeEQ applies the EQ predicate on the "size" field.
+func SizeEQ(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldEQ(FieldSize, v))
+}
+
+// SizeNEQ applies the NEQ predicate on the "size" field.
+func SizeNEQ(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldNEQ(FieldSize, v))
+}
+
+// SizeIn applies the In predicate on the "size" field.
+func SizeIn(vs ...int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldIn(FieldSize, vs...))
+}
+
+// SizeNotIn applies the NotIn predicate on the "size" field.
+func SizeNotIn(vs ...int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldNotIn(FieldSize, vs...))
+}
+
+// SizeGT applies the GT predicate on the "size" field.
+func SizeGT(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldGT(FieldSize, v))
+}
+
+// SizeGTE applies the GTE predicate on the "size" field.
+func SizeGTE(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldGTE(FieldSize, v))
+}
+
+// SizeLT applies the LT predicate on the "size" field.
+func SizeLT(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldLT(FieldSize, v))
+}
+
+// SizeLTE applies the LTE predicate on the "size" field.
+func SizeLTE(v int) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldLTE(FieldSize, v))
+}
+
+// StoredByEQ applies the EQ predicate on the "stored_by" field.
+func StoredByEQ(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldEQ(FieldStoredBy, v))
+}
+
+// StoredByNEQ applies the NEQ predicate on the "stored_by" field.
+func StoredByNEQ(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldNEQ(FieldStoredBy, v))
+}
+
+// StoredByIn applies the In predicate on the "stored_by" field.
+func StoredByIn(vs ...string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldIn(FieldStoredBy, vs...))
+}
+
+// StoredByNotIn applies the NotIn predicate on the "stored_by" field.
+func StoredByNotIn(vs ...string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldNotIn(FieldStoredBy, vs...))
+}
+
+// StoredByGT applies the GT predicate on the "stored_by" field.
+func StoredByGT(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldGT(FieldStoredBy, v))
+}
+
+// StoredByGTE applies the GTE predicate on the "stored_by" field.
+func StoredByGTE(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldGTE(FieldStoredBy, v))
+}
+
+// StoredByLT applies the LT predicate on the "stored_by" field.
+func StoredByLT(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldLT(FieldStoredBy, v))
+}
+
+// StoredByLTE applies the LTE predicate on the "stored_by" field.
+func StoredByLTE(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldLTE(FieldStoredBy, v))
+}
+
+// StoredByContains applies the Contains predicate on the "stored_by" field.
+func StoredByContains(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldContains(FieldStoredBy, v))
+}
+
+// StoredByHasPrefix applies the HasPrefix predicate on the "stored_by" field.
+func StoredByHasPrefix(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldHasPrefix(FieldStoredBy, v))
+}
+
+// StoredByHasSuffix applies the HasSuffix predicate on the "stored_by" field.
+func StoredByHasSuffix(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldHasSuffix(FieldStoredBy, v))
+}
+
+// StoredByEqualFold applies the EqualFold predicate on the "stored_by" field.
+func StoredByEqualFold(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldEqualFold(FieldStoredBy, v))
+}
+
+// StoredByContainsFold applies the ContainsFold predicate on the "stored_by" field.
+func StoredByContainsFold(v string) predicate.PluginArtifact {
+	return predicate.PluginArtifact(sql.FieldContainsFold(FieldStoredBy, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -46,6 +47,16 @@ const (
 	FieldSize = "size"
 	// FieldUploadedBy holds the string denoting the uploaded_by field in the database.
 	FieldUploadedBy = "uploaded_by"
+	// FieldDev holds the string denoting the dev field in the database.
+	FieldDev = "dev"
+	// FieldTestState holds the string denoting the test_state field in the database.
+	FieldTestState = "test_state"
+	// FieldTestInput holds the string denoting the test_input field in the database.
+	FieldTestInput = "test_input"
+	// FieldTestLeaseUntil holds the string denoting the test_lease_until field in the database.
+	FieldTestLeaseUntil = "test_lease_until"
+	// FieldTestAttempt holds the string denoting the test_attempt field in the database.
+	FieldTestAttempt = "test_attempt"
 	// FieldConforms holds the string denoting the conforms field in the database.
 	FieldConforms = "conforms"
 	// FieldReport holds the string denoting the report field in the database.
@@ -129,6 +140,11 @@ var Columns = []string{
 	FieldKeyID,
 	FieldSize,
 	FieldUploadedBy,
+	FieldDev,
+	FieldTestState,
+	FieldTestInput,
+	FieldTestLeaseUntil,
+	FieldTestAttempt,
 	FieldConforms,
 	FieldReport,
 	FieldIsolation,
@@ -162,6 +178,14 @@ var (
 	KeyIDValidator func(string) error
 	// SizeValidator is a validator for the "size" field. It is called by the builders before save.
 	SizeValidator func(int) error
+	// DefaultDev holds the default value on creation for the "dev" field.
+	DefaultDev bool
+	// DefaultTestInput holds the default value on creation for the "test_input" field.
+	DefaultTestInput string
+	// DefaultTestLeaseUntil holds the default value on creation for the "test_lease_until" field.
+	DefaultTestLeaseUntil func() time.Time
+	// DefaultTestAttempt holds the default value on creation for the "test_attempt" field.
+	DefaultTestAttempt int
 	// DefaultConforms holds the default value on creation for the "conforms" field.
 	DefaultConforms bool
 	// DefaultReport holds the default value on creation for the "report" field.
@@ -208,6 +232,35 @@ func StateValidator(s State) error {
 		return nil
 	default:
 		return fmt.Errorf("pluginversion: invalid enum value for state field: %q", s)
+	}
+}
+
+// TestState defines the type for the "test_state" enum field.
+type TestState string
+
+// TestStateNone is the default value of the TestState enum.
+const DefaultTestState = TestStateNone
+
+// TestState values.
+const (
+	TestStateNone    TestState = "none"
+	TestStateQueued  TestState = "queued"
+	TestStateRunning TestState = "running"
+	TestStateDone    TestState = "done"
+	TestStateLost    TestState = "lost"
+)
+
+func (ts TestState) String() string {
+	return string(ts)
+}
+
+// TestStateValidator is a validator for the "test_state" field enum values. It is called by the builders before save.
+func TestStateValidator(ts TestState) error {
+	switch ts {
+	case TestStateNone, TestStateQueued, TestStateRunning, TestStateDone, TestStateLost:
+		return nil
+	default:
+		return fmt.Errorf("pluginversion: invalid enum value for test_state field: %q", ts)
 	}
 }
 
@@ -277,6 +330,31 @@ func BySize(opts ...sql.OrderTermOption) OrderOption {
 // ByUploadedBy orders the results by the uploaded_by field.
 func ByUploadedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUploadedBy, opts...).ToFunc()
+}
+
+// ByDev orders the results by the dev field.
+func ByDev(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDev, opts...).ToFunc()
+}
+
+// ByTestState orders the results by the test_state field.
+func ByTestState(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTestState, opts...).ToFunc()
+}
+
+// ByTestInput orders the results by the test_input field.
+func ByTestInput(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTestInput, opts...).ToFunc()
+}
+
+// ByTestLeaseUntil orders the results by the test_lease_until field.
+func ByTestLeaseUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTestLeaseUntil, opts...).ToFunc()
+}
+
+// ByTestAttempt orders the results by the test_attempt field.
+func ByTestAttempt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTestAttempt, opts...).ToFunc()
 }
 
 // ByConforms orders the results by the conforms field.
@@ -419,6 +497,24 @@ func (e *State) UnmarshalGQL(val interface{}) error {
 	*e = State(str)
 	if err := StateValidator(*e); err != nil {
 		return fmt.Errorf("%s is not a valid State", str)
+	}
+	return nil
+}
+
+// MarshalGQL implements graphql.Marshaler interface.
+func (e TestState) MarshalGQL(w io.Writer) {
+	io.WriteString(w, strconv.Quote(e.String()))
+}
+
+// UnmarshalGQL implements graphql.Unmarshaler interface.
+func (e *TestState) UnmarshalGQL(val interface{}) error {
+	str, ok := val.(string)
+	if !ok {
+		return fmt.Errorf("enum %T must be a string", val)
+	}
+	*e = TestState(str)
+	if err := TestStateValidator(*e); err != nil {
+		return fmt.Errorf("%s is not a valid TestState", str)
 	}
 	return nil
 }

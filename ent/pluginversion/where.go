@@ -120,6 +120,26 @@ func UploadedBy(v string) predicate.PluginVersion {
 	return predicate.PluginVersion(sql.FieldEQ(FieldUploadedBy, v))
 }
 
+// Dev applies equality check predicate on the "dev" field. It's identical to DevEQ.
+func Dev(v bool) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldDev, v))
+}
+
+// TestInput applies equality check predicate on the "test_input" field. It's identical to TestInputEQ.
+func TestInput(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestInput, v))
+}
+
+// TestLeaseUntil applies equality check predicate on the "test_lease_until" field. It's identical to TestLeaseUntilEQ.
+func TestLeaseUntil(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestLeaseUntil, v))
+}
+
+// TestAttempt applies equality check predicate on the "test_attempt" field. It's identical to TestAttemptEQ.
+func TestAttempt(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestAttempt, v))
+}
+
 // Conforms applies equality check predicate on the "conforms" field. It's identical to ConformsEQ.
 func Conforms(v bool) predicate.PluginVersion {
 	return predicate.PluginVersion(sql.FieldEQ(FieldConforms, v))
@@ -838,6 +858,181 @@ func UploadedByEqualFold(v string) predicate.PluginVersion {
 // UploadedByContainsFold applies the ContainsFold predicate on the "uploaded_by" field.
 func UploadedByContainsFold(v string) predicate.PluginVersion {
 	return predicate.PluginVersion(sql.FieldContainsFold(FieldUploadedBy, v))
+}
+
+// DevEQ applies the EQ predicate on the "dev" field.
+func DevEQ(v bool) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldDev, v))
+}
+
+// DevNEQ applies the NEQ predicate on the "dev" field.
+func DevNEQ(v bool) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNEQ(FieldDev, v))
+}
+
+// TestStateEQ applies the EQ predicate on the "test_state" field.
+func TestStateEQ(v TestState) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestState, v))
+}
+
+// TestStateNEQ applies the NEQ predicate on the "test_state" field.
+func TestStateNEQ(v TestState) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNEQ(FieldTestState, v))
+}
+
+// TestStateIn applies the In predicate on the "test_state" field.
+func TestStateIn(vs ...TestState) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldIn(FieldTestState, vs...))
+}
+
+// TestStateNotIn applies the NotIn predicate on the "test_state" field.
+func TestStateNotIn(vs ...TestState) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNotIn(FieldTestState, vs...))
+}
+
+// TestInputEQ applies the EQ predicate on the "test_input" field.
+func TestInputEQ(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestInput, v))
+}
+
+// TestInputNEQ applies the NEQ predicate on the "test_input" field.
+func TestInputNEQ(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNEQ(FieldTestInput, v))
+}
+
+// TestInputIn applies the In predicate on the "test_input" field.
+func TestInputIn(vs ...string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldIn(FieldTestInput, vs...))
+}
+
+// TestInputNotIn applies the NotIn predicate on the "test_input" field.
+func TestInputNotIn(vs ...string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNotIn(FieldTestInput, vs...))
+}
+
+// TestInputGT applies the GT predicate on the "test_input" field.
+func TestInputGT(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGT(FieldTestInput, v))
+}
+
+// TestInputGTE applies the GTE predicate on the "test_input" field.
+func TestInputGTE(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGTE(FieldTestInput, v))
+}
+
+// TestInputLT applies the LT predicate on the "test_input" field.
+func TestInputLT(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLT(FieldTestInput, v))
+}
+
+// TestInputLTE applies the LTE predicate on the "test_input" field.
+func TestInputLTE(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLTE(FieldTestInput, v))
+}
+
+// TestInputContains applies the Contains predicate on the "test_input" field.
+func TestInputContains(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldContains(FieldTestInput, v))
+}
+
+// TestInputHasPrefix applies the HasPrefix predicate on the "test_input" field.
+func TestInputHasPrefix(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldHasPrefix(FieldTestInput, v))
+}
+
+// TestInputHasSuffix applies the HasSuffix predicate on the "test_input" field.
+func TestInputHasSuffix(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldHasSuffix(FieldTestInput, v))
+}
+
+// TestInputEqualFold applies the EqualFold predicate on the "test_input" field.
+func TestInputEqualFold(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEqualFold(FieldTestInput, v))
+}
+
+// TestInputContainsFold applies the ContainsFold predicate on the "test_input" field.
+func TestInputContainsFold(v string) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldContainsFold(FieldTestInput, v))
+}
+
+// TestLeaseUntilEQ applies the EQ predicate on the "test_lease_until" field.
+func TestLeaseUntilEQ(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestLeaseUntil, v))
+}
+
+// TestLeaseUntilNEQ applies the NEQ predicate on the "test_lease_until" field.
+func TestLeaseUntilNEQ(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNEQ(FieldTestLeaseUntil, v))
+}
+
+// TestLeaseUntilIn applies the In predicate on the "test_lease_until" field.
+func TestLeaseUntilIn(vs ...time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldIn(FieldTestLeaseUntil, vs...))
+}
+
+// TestLeaseUntilNotIn applies the NotIn predicate on the "test_lease_until" field.
+func TestLeaseUntilNotIn(vs ...time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNotIn(FieldTestLeaseUntil, vs...))
+}
+
+// TestLeaseUntilGT applies the GT predicate on the "test_lease_until" field.
+func TestLeaseUntilGT(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGT(FieldTestLeaseUntil, v))
+}
+
+// TestLeaseUntilGTE applies the GTE predicate on the "test_lease_until" field.
+func TestLeaseUntilGTE(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGTE(FieldTestLeaseUntil, v))
+}
+
+// TestLeaseUntilLT applies the LT predicate on the "test_lease_until" field.
+func TestLeaseUntilLT(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLT(FieldTestLeaseUntil, v))
+}
+
+// TestLeaseUntilLTE applies the LTE predicate on the "test_lease_until" field.
+func TestLeaseUntilLTE(v time.Time) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLTE(FieldTestLeaseUntil, v))
+}
+
+// TestAttemptEQ applies the EQ predicate on the "test_attempt" field.
+func TestAttemptEQ(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldEQ(FieldTestAttempt, v))
+}
+
+// TestAttemptNEQ applies the NEQ predicate on the "test_attempt" field.
+func TestAttemptNEQ(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNEQ(FieldTestAttempt, v))
+}
+
+// TestAttemptIn applies the In predicate on the "test_attempt" field.
+func TestAttemptIn(vs ...int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldIn(FieldTestAttempt, vs...))
+}
+
+// TestAttemptNotIn applies the NotIn predicate on the "test_attempt" field.
+func TestAttemptNotIn(vs ...int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldNotIn(FieldTestAttempt, vs...))
+}
+
+// TestAttemptGT applies the GT predicate on the "test_attempt" field.
+func TestAttemptGT(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGT(FieldTestAttempt, v))
+}
+
+// TestAttemptGTE applies the GTE predicate on the "test_attempt" field.
+func TestAttemptGTE(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldGTE(FieldTestAttempt, v))
+}
+
+// TestAttemptLT applies the LT predicate on the "test_attempt" field.
+func TestAttemptLT(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLT(FieldTestAttempt, v))
+}
+
+// TestAttemptLTE applies the LTE predicate on the "test_attempt" field.
+func TestAttemptLTE(v int) predicate.PluginVersion {
+	return predicate.PluginVersion(sql.FieldLTE(FieldTestAttempt, v))
 }
 
 // ConformsEQ applies the EQ predicate on the "conforms" field.

@@ -15,6 +15,12 @@ type Absence func(*sql.Selector)
 // AuditEntry is the predicate function for auditentry builders.
 type AuditEntry func(*sql.Selector)
 
+// Batch is the predicate function for batch builders.
+type Batch func(*sql.Selector)
+
+// BatchItem is the predicate function for batchitem builders.
+type BatchItem func(*sql.Selector)
+
 // Binding is the predicate function for binding builders.
 type Binding func(*sql.Selector)
 
@@ -116,6 +122,9 @@ type Standard func(*sql.Selector)
 
 // StandardVersion is the predicate function for standardversion builders.
 type StandardVersion func(*sql.Selector)
+
+// StartTimer is the predicate function for starttimer builders.
+type StartTimer func(*sql.Selector)
 
 // SurveyResponse is the predicate function for surveyresponse builders.
 type SurveyResponse func(*sql.Selector)

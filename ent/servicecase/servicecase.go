@@ -57,6 +57,8 @@ const (
 	FieldCallerID = "caller_id"
 	// FieldCallerToken holds the string denoting the caller_token field in the database.
 	FieldCallerToken = "caller_token"
+	// FieldStartKey holds the string denoting the start_key field in the database.
+	FieldStartKey = "start_key"
 	// FieldOwnerID holds the string denoting the owner_id field in the database.
 	FieldOwnerID = "owner_id"
 	// EdgeRegion holds the string denoting the region edge name in mutations.
@@ -242,6 +244,7 @@ var Columns = []string{
 	FieldStartedBy,
 	FieldCallerID,
 	FieldCallerToken,
+	FieldStartKey,
 	FieldOwnerID,
 }
 
@@ -402,6 +405,11 @@ func ByCallerID(opts ...sql.OrderTermOption) OrderOption {
 // ByCallerToken orders the results by the caller_token field.
 func ByCallerToken(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCallerToken, opts...).ToFunc()
+}
+
+// ByStartKey orders the results by the start_key field.
+func ByStartKey(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStartKey, opts...).ToFunc()
 }
 
 // ByOwnerID orders the results by the owner_id field.

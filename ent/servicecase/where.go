@@ -145,6 +145,11 @@ func CallerToken(v int) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldEQ(FieldCallerToken, v))
 }
 
+// StartKey applies equality check predicate on the "start_key" field. It's identical to StartKeyEQ.
+func StartKey(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldStartKey, v))
+}
+
 // OwnerID applies equality check predicate on the "owner_id" field. It's identical to OwnerIDEQ.
 func OwnerID(v string) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldEQ(FieldOwnerID, v))
@@ -1138,6 +1143,81 @@ func CallerTokenLT(v int) predicate.ServiceCase {
 // CallerTokenLTE applies the LTE predicate on the "caller_token" field.
 func CallerTokenLTE(v int) predicate.ServiceCase {
 	return predicate.ServiceCase(sql.FieldLTE(FieldCallerToken, v))
+}
+
+// StartKeyEQ applies the EQ predicate on the "start_key" field.
+func StartKeyEQ(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEQ(FieldStartKey, v))
+}
+
+// StartKeyNEQ applies the NEQ predicate on the "start_key" field.
+func StartKeyNEQ(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNEQ(FieldStartKey, v))
+}
+
+// StartKeyIn applies the In predicate on the "start_key" field.
+func StartKeyIn(vs ...string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIn(FieldStartKey, vs...))
+}
+
+// StartKeyNotIn applies the NotIn predicate on the "start_key" field.
+func StartKeyNotIn(vs ...string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotIn(FieldStartKey, vs...))
+}
+
+// StartKeyGT applies the GT predicate on the "start_key" field.
+func StartKeyGT(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGT(FieldStartKey, v))
+}
+
+// StartKeyGTE applies the GTE predicate on the "start_key" field.
+func StartKeyGTE(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldGTE(FieldStartKey, v))
+}
+
+// StartKeyLT applies the LT predicate on the "start_key" field.
+func StartKeyLT(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLT(FieldStartKey, v))
+}
+
+// StartKeyLTE applies the LTE predicate on the "start_key" field.
+func StartKeyLTE(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldLTE(FieldStartKey, v))
+}
+
+// StartKeyContains applies the Contains predicate on the "start_key" field.
+func StartKeyContains(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldContains(FieldStartKey, v))
+}
+
+// StartKeyHasPrefix applies the HasPrefix predicate on the "start_key" field.
+func StartKeyHasPrefix(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldHasPrefix(FieldStartKey, v))
+}
+
+// StartKeyHasSuffix applies the HasSuffix predicate on the "start_key" field.
+func StartKeyHasSuffix(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldHasSuffix(FieldStartKey, v))
+}
+
+// StartKeyIsNil applies the IsNil predicate on the "start_key" field.
+func StartKeyIsNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldIsNull(FieldStartKey))
+}
+
+// StartKeyNotNil applies the NotNil predicate on the "start_key" field.
+func StartKeyNotNil() predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldNotNull(FieldStartKey))
+}
+
+// StartKeyEqualFold applies the EqualFold predicate on the "start_key" field.
+func StartKeyEqualFold(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldEqualFold(FieldStartKey, v))
+}
+
+// StartKeyContainsFold applies the ContainsFold predicate on the "start_key" field.
+func StartKeyContainsFold(v string) predicate.ServiceCase {
+	return predicate.ServiceCase(sql.FieldContainsFold(FieldStartKey, v))
 }
 
 // OwnerIDEQ applies the EQ predicate on the "owner_id" field.

@@ -22,19 +22,43 @@ type AvailableAction struct {
 	Refused *UserError `json:"refused,omitempty"`
 }
 
+// A change of a batch, or only where the subscription stands. lost tells that changes were missed: read anew.
+type BatchChange struct {
+	// batch; cursor: nothing; lost.
+	Kind     string     `json:"kind"`
+	Batch    *ent.Batch `json:"batch,omitempty"`
+	Lost     bool       `json:"lost"`
+	Cursor   string     `json:"cursor"`
+	At       *time.Time `json:"at,omitempty"`
+	ChangeID *string    `json:"changeID,omitempty"`
+}
+
+// The answer of a mutation of a batch.
+type BatchPayload struct {
+	Batch      *ent.Batch   `json:"batch,omitempty"`
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // The answer of bindProcess.
 type BindProcessPayload struct {
 	Binding    *ent.Binding `json:"binding,omitempty"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// What changed in a case.
+// What changed in a case. A row is told as it is when it is told, so a change may be told twice and never late.
 type CaseChange struct {
+	// case, task, clock, lease, notice, noticed or job: what of the case has changed; cursor: nothing, this message only tells the cursor; lost: see lost.
 	Kind string `json:"kind"`
-	// null when the row has gone, or is not visible.
+	// null when the case is not visible any more.
 	ServiceCase *ent.ServiceCase `json:"serviceCase,omitempty"`
-	// True when changes were missed: read the list again.
+	// True when what the client has may be wrong altogether, because it was too far behind or the viewer's rights have changed: read the list again.
 	Lost bool `json:"lost"`
+	// Where to go on after a reconnect: give it as after, on any node.
+	Cursor string `json:"cursor"`
+	// The instant of the change; null without one.
+	At *time.Time `json:"at,omitempty"`
+	// The command that made the change: the same row with the same changeID is the same change told twice.
+	ChangeID *string `json:"changeID,omitempty"`
 }
 
 // How many cases of a region are in a state and stage.
@@ -63,10 +87,15 @@ type CheckResult struct {
 	Findings []*Finding `json:"findings"`
 }
 
-// What changed on a board of clocks.
+// What changed on a board of clocks; see CaseChange.
 type ClockChange struct {
-	Clock *ent.Clock `json:"clock,omitempty"`
-	Lost  bool       `json:"lost"`
+	// clock; cursor: nothing; lost.
+	Kind     string     `json:"kind"`
+	Clock    *ent.Clock `json:"clock,omitempty"`
+	Lost     bool       `json:"lost"`
+	Cursor   string     `json:"cursor"`
+	At       *time.Time `json:"at,omitempty"`
+	ChangeID *string    `json:"changeID,omitempty"`
 }
 
 type ClockPayload struct {
@@ -230,13 +259,19 @@ type PluginStatus struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Digest  string `json:"digest"`
-	// stopped, starting, ready, backoff or quarantined.
+	// stopped, ready, backoff, open (the breaker refuses calls for a pause) or quarantined.
 	State string `json:"state"`
 	// What keeps it apart from everything else.
 	Isolation []string `json:"isolation"`
-	Crashes   int      `json:"crashes"`
-	Calls     int      `json:"calls"`
-	Failures  int      `json:"failures"`
+	// What of that could not be had on this machine, each as LAYER: cause.
+	Missing  []string `json:"missing"`
+	Crashes  int      `json:"crashes"`
+	Calls    int      `json:"calls"`
+	Failures int      `json:"failures"`
+	// Calls that it works on now.
+	InFlight int `json:"inFlight"`
+	// Memory of its process, in bytes; 0 when it does not run or this system does not tell.
+	MemoryBytes float64 `json:"memoryBytes"`
 	// How its latest process ended.
 	LastExit string `json:"lastExit"`
 	// The last lines that it logged.
@@ -357,10 +392,22 @@ type RoleDefinition struct {
 	Actions []string `json:"actions"`
 }
 
+// How many tasks of a role stand in a worklist.
+type RoleTaskCount struct {
+	Role      string `json:"role"`
+	Label     *Label `json:"label"`
+	Total     int    `json:"total"`
+	Unclaimed int    `json:"unclaimed"`
+	Overdue   int    `json:"overdue"`
+	DueSoon   int    `json:"dueSoon"`
+}
+
 type SendMessagePayload struct {
 	ServiceCase *ent.ServiceCase `json:"serviceCase,omitempty"`
-	// How many waiting tokens took the message.
-	Delivered  int          `json:"delivered"`
+	// How many waiting tokens took the message; 0 when it started the case.
+	Delivered int `json:"delivered"`
+	// Whether the message started the case.
+	Started    bool         `json:"started"`
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -431,10 +478,20 @@ type TaskCandidate struct {
 	Name    string `json:"name"`
 }
 
-// What changed in a worklist.
+// What changed in a worklist; see CaseChange.
 type TaskChange struct {
-	Task *ent.Task `json:"task,omitempty"`
-	Lost bool      `json:"lost"`
+	// task; lease: it was lent to a worker; cursor: nothing; lost.
+	Kind string `json:"kind"`
+	// null without a task.
+	TaskID *string `json:"taskID,omitempty"`
+	// True when the task stands in the list now; otherwise take it off if you have it.
+	Listed bool `json:"listed"`
+	// null when the task is not visible any more.
+	Task     *ent.Task  `json:"task,omitempty"`
+	Lost     bool       `json:"lost"`
+	Cursor   string     `json:"cursor"`
+	At       *time.Time `json:"at,omitempty"`
+	ChangeID *string    `json:"changeID,omitempty"`
 }
 
 // The form of a task.
@@ -501,4 +558,25 @@ type ViewerGrant struct {
 	RoleLabel  *Label   `json:"roleLabel"`
 	RegionPath string   `json:"regionPath"`
 	Actions    []string `json:"actions"`
+}
+
+// How many tasks stand in a worklist.
+type WorklistCounts struct {
+	Total int `json:"total"`
+	// Claimed by the viewer, or by who he stands in for.
+	Mine int `json:"mine"`
+	// The viewer, or who he stands in for, is asked to sign them.
+	ToSign int `json:"toSign"`
+	// Claimed by nobody.
+	Unclaimed int `json:"unclaimed"`
+	// Past their due instant, that of the earliest binding clock of the case.
+	Overdue int `json:"overdue"`
+	// Due within soonMinutes.
+	DueSoon int `json:"dueSoon"`
+	// By role, in the order of its name.
+	Roles []*RoleTaskCount `json:"roles"`
+	// The instant of the counts.
+	At time.Time `json:"at"`
+	// What changed after the counts were taken follows this cursor.
+	Cursor string `json:"cursor"`
 }

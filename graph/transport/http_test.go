@@ -308,6 +308,10 @@ func TestEventStream(t *testing.T) {
 	if a := ask(t, u, `subscription{count(to:-1)}`, "Accept", "text/event-stream"); !strings.Contains(a.Raw, "PAGE_SIZE_INVALID") || !strings.HasSuffix(a.Raw, "event: complete\ndata:\n\n") {
 		t.Errorf("a subscription that fails at its start: %q", a.Raw)
 	}
+	a := ask(t, u, `subscription{count(to:99)}`, "Accept", "text/event-stream")
+	if _, end, _ := strings.Cut(a.Raw, `{"data":{"count":9}}`); !strings.Contains(end, "PAGE_SIZE_INVALID") || !strings.HasSuffix(end, "event: complete\ndata:\n\n") {
+		t.Errorf("a subscription that ends with an error: %q", a.Raw)
+	}
 }
 
 // TestStreamsEnd: a stream over the limit is refused, and Stop ends the others.

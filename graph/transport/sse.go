@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/openspms/spms/graph/problem"
 	"github.com/openspms/spms/internal/fault"
 )
 
@@ -61,7 +62,8 @@ func (t overHTTP) stream(ctx, operation context.Context, w http.ResponseWriter, 
 // pump runs an operation's responses to their end in a goroutine of its own
 // and yields them encoded, since gqlgen writes the next into the same memory.
 // It ends with ctx, the client's; the operation's own context may end earlier,
-// with its last response. A panic becomes a last response.
+// with its last response. A panic becomes a last response, and so does the error
+// that the operation has ended with.
 func (d *door) pump(ctx, operation context.Context, respond graphql.ResponseHandler) <-chan []byte {
 	next := make(chan []byte)
 	send := func(resp *graphql.Response) bool {
@@ -82,6 +84,9 @@ func (d *door) pump(ctx, operation context.Context, respond graphql.ResponseHand
 		}()
 		for {
 			resp := respond(operation)
+			if err := problem.Ended(ctx); resp == nil && err != nil {
+				send(&graphql.Response{Errors: []*gqlerror.Error{d.Presenter.Present(ctx, err)}})
+			}
 			if resp == nil || !send(resp) {
 				return
 			}

@@ -208,7 +208,8 @@ func (s *socket) close(code websocket.StatusCode, reason string) { _ = s.conn.Cl
 
 // subscribe starts an operation; false means that the socket was closed.
 func (s *socket) subscribe(ctx context.Context, m message) bool {
-	ctx, cancel := context.WithCancel(graphql.StartOperationTrace(ctx))
+	whole := ctx
+	ctx, cancel := context.WithCancel(problem.WithEnding(graphql.StartOperationTrace(ctx)))
 	op := &operation{cancel}
 	switch started, taken := s.start(m.ID, op); {
 	case m.ID == "":
@@ -222,12 +223,15 @@ func (s *socket) subscribe(ctx context.Context, m message) bool {
 	case !started:
 		defer cancel()
 		e := fault.E(fault.Exhausted, "SOCKET_TOO_MANY_OPERATIONS", fault.P("limit", s.SocketOperations))
-		s.fail(ctx, m.ID, s.Presenter.Present(ctx, e))
+		s.write(ctx, failure(m.ID, s.Presenter.Present(ctx, e)))
 		return true
 	}
 	s.running.Go(func() {
-		defer s.finish(m.ID, op)
-		s.run(ctx, m)
+		defer cancel()
+		last := s.run(ctx, m)
+		if s.finish(m.ID, op) { // first, so that a client told of the end may use the id again
+			s.write(whole, last)
+		}
 	})
 	return true
 }
@@ -245,46 +249,43 @@ func (s *socket) start(id string, op *operation) (started, taken bool) {
 }
 
 // finish ends the operation of an id if it still runs, and only if it is op
-// when op is given.
-func (s *socket) finish(id string, op *operation) {
+// when op is given; it reports whether it did.
+func (s *socket) finish(id string, op *operation) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if running, ok := s.active[id]; ok && (op == nil || op == running) {
-		running.cancel()
-		delete(s.active, id)
+	running, ok := s.active[id]
+	if !ok || op != nil && op != running {
+		return false
 	}
-	if op != nil {
-		op.cancel()
-	}
+	running.cancel()
+	delete(s.active, id)
+	return true
 }
 
-// run executes one operation and sends its responses.
-func (s *socket) run(ctx context.Context, m message) {
+// run executes one operation, sends its responses, and returns what to tell the
+// client at the end; there is nobody to tell when he has completed it or is gone.
+func (s *socket) run(ctx context.Context, m message) message {
 	params, e := decode(m.Payload, s.Limits)
 	if e != nil {
-		s.fail(ctx, m.ID, s.Presenter.Present(ctx, e))
-		return
+		return failure(m.ID, s.Presenter.Present(ctx, e))
 	}
 	params.Headers = s.header
 	op, errs := s.exec.CreateOperationContext(ctx, params)
 	ctx = graphql.WithOperationContext(ctx, op)
 	if len(errs) > 0 {
 		resp := s.exec.DispatchError(ctx, errs[:min(len(errs), maxErrors)])
-		s.fail(ctx, m.ID, resp.Errors...)
-		return
+		return failure(m.ID, resp.Errors...)
 	}
 	respond, operation := s.exec.DispatchOperation(ctx, op)
 	for resp := range s.pump(ctx, operation, respond) {
 		if !s.write(ctx, message{Type: "next", ID: m.ID, Payload: resp}) {
-			return
+			break
 		}
 	}
-	if ctx.Err() == nil { // else the client has completed it or is gone
-		s.write(ctx, message{Type: "complete", ID: m.ID})
-	}
+	return message{Type: "complete", ID: m.ID}
 }
 
-// fail ends an operation that did not come to run.
-func (s *socket) fail(ctx context.Context, id string, errs ...*gqlerror.Error) {
-	s.write(ctx, message{Type: "error", ID: id, Payload: mustJSON(errs)})
+// failure ends an operation that did not come to run.
+func failure(id string, errs ...*gqlerror.Error) message {
+	return message{Type: "error", ID: id, Payload: mustJSON(errs)}
 }

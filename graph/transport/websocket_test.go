@@ -84,9 +84,19 @@ func TestSocket(t *testing.T) {
 	s.hear(`"next"`, `"id":"a"`, `{"data":{"count":1}}`)
 	s.hear(`{"data":{"count":2}}`)
 	s.hear(`"complete"`, `"id":"a"`)
-	s.say(subscribe("a2", "{__typename}")) // gqlgen frees an id a moment after it has said "complete"
+	s.say(subscribe("a", "{__typename}")) // the id is free as soon as the end is told
 	s.hear(`{"data":{"__typename":"Query"}}`)
 	s.hear(`"complete"`)
+	for range 50 {
+		s.say(subscribe("a", "subscription{count(to:0)}"))
+		s.hear(`"complete"`, `"id":"a"`)
+	}
+	s.say(subscribe("e9", "subscription{count(to:99)}"))
+	for range 9 {
+		s.hear(`"next"`, `"id":"e9"`)
+	}
+	s.hear(`"next"`, "PAGE_SIZE_INVALID")
+	s.hear(`"complete"`, `"id":"e9"`)
 	s.say(subscribe("b", "{nope}"))
 	s.hear(`"error"`, `"id":"b"`, "GRAPHQL_VALIDATION_FAILED")
 	s.say(subscribe("c", "{regions(first:999){totalCount pageInfo{hasNextPage}}}"))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -137,8 +138,48 @@ func With(ctx context.Context, v *Viewer) context.Context {
 
 // From returns who is asking in ctx, nil when nobody is known: then all is denied.
 func From(ctx context.Context) *Viewer {
-	v, _ := ctx.Value(viewerKey{}).(*Viewer)
-	return v
+	switch v := ctx.Value(viewerKey{}).(type) {
+	case *Viewer:
+		return v
+	case *renewed:
+		return v.now.Load()
+	}
+	return nil
+}
+
+// renewed is a viewer who is asked for again, since what he has begun goes on.
+type renewed struct {
+	now   atomic.Pointer[Viewer]
+	again func(context.Context) (*Viewer, error)
+}
+
+// WithRenewal returns a context in which v is asking until Renew finds out that his
+// rights have changed or ended: for what goes on longer than a request.
+func WithRenewal(ctx context.Context, v *Viewer, again func(context.Context) (*Viewer, error)) context.Context {
+	r := &renewed{again: again}
+	r.now.Store(v)
+	return context.WithValue(ctx, viewerKey{}, r)
+}
+
+// Renew finds out again who is asking in ctx, and returns why nobody may any more.
+// In a context without renewal nothing changes.
+func Renew(ctx context.Context) error {
+	r, ok := ctx.Value(viewerKey{}).(*renewed)
+	if !ok {
+		return nil
+	}
+	v, err := r.again(ctx)
+	if err == nil {
+		r.now.Store(v)
+	}
+	return err
+}
+
+// SameRights reports whether two viewers are the same person with the same roles,
+// standing in for the same people.
+func (v *Viewer) SameRights(o *Viewer) bool {
+	same := func(a, b Grant) bool { return a.Role == b.Role && a.RegionPath == b.RegionPath }
+	return v.StaffID == o.StaffID && v.system == o.system && slices.EqualFunc(v.Grants, o.Grants, same) && slices.Equal(v.Absent, o.Absent)
 }
 
 type asSystemKey struct{}

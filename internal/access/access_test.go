@@ -1,6 +1,8 @@
 package access_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,5 +84,34 @@ func TestEveryActionHasLabels(t *testing.T) {
 	}
 	if zh, en := access.Action("x.y").Label(); zh != "x.y" || en != "x.y" {
 		t.Errorf("Label(x.y) = %q, %q, want the word itself", zh, en)
+	}
+}
+
+// TestRenew lets rights change and end under one context.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	agent := &access.Viewer{StaffID: "stf_1", Grants: []access.Grant{{Role: access.Agent, RegionPath: "CN/A/"}}}
+	other := &access.Viewer{StaffID: "stf_1", Grants: []access.Grant{{Role: access.Agent, RegionPath: "CN/B/"}}}
+	now, gone := agent, errors.New("gone")
+	ctx := access.WithRenewal(t.Context(), agent, func(context.Context) (*access.Viewer, error) {
+		if now == nil {
+			return nil, gone
+		}
+		return now, nil
+	})
+	for _, v := range []*access.Viewer{agent, other} {
+		if now = v; access.Renew(ctx) != nil || access.From(ctx) != v {
+			t.Errorf("From() after Renew() = %v, want %v", access.From(ctx), v)
+		}
+	}
+	if now = nil; !errors.Is(access.Renew(ctx), gone) || access.From(ctx) != other {
+		t.Errorf("From() after a Renew() that fails = %v, want %v still", access.From(ctx), other)
+	}
+	fixed := access.With(ctx, agent)
+	if now = other; access.Renew(fixed) != nil || access.From(fixed) != agent {
+		t.Errorf("From() of a context without renewal = %v, want %v", access.From(fixed), agent)
+	}
+	if agent.SameRights(other) || !agent.SameRights(&access.Viewer{StaffID: "stf_1", Name: "x", Grants: agent.Grants}) {
+		t.Error("SameRights() does not compare roles and regions alone")
 	}
 }

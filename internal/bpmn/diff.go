@@ -165,7 +165,7 @@ func (d *differ) node(n *Node, old bool) map[string]string {
 		"name": n.Name, "type": n.Type, "parent": d.ref(n.Parent, old), "lane": d.ref(n.Lane, old),
 		"event": n.Event, "attachedTo": d.ref(n.AttachedTo, old), "interrupting": n.Interrupting, "triggeredByEvent": n.TriggeredByEvent,
 		"default": d.ref(n.Default, old), "calledElement": n.CalledElement, "loop": n.Loop, "script": n.Script, "result": n.ScriptResult,
-		"extension": n.Extension,
+		"forCompensation": n.ForCompensation, "handler": d.ref(n.Handler, old), "extension": n.Extension,
 	}, "")
 }
 

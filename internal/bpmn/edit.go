@@ -49,6 +49,8 @@ const (
 	SetDecision       Op = "setDecision"       // ID of a business-rule task, Value: a decision table as JSON, "" = none
 	SetExtension      Op = "setExtension"      // ID ("" = process), Value: an XML element of another namespace; replaces those of its name, Remove takes them away
 
+	SetCapacity Op = "setCapacity" // ID of a pool of resources, From (its present size), Value (another one): of the region, not of the document; Apply refuses it
+
 	Restore Op = "restore" // made by Apply: takes back what it did, when nothing else was changed since
 )
 

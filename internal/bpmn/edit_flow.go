@@ -154,8 +154,8 @@ func ncName(s string) bool {
 	return s != "" && len(s) <= 200
 }
 
-// removeNode takes a node away with its flows, its boundary events and what
-// refers to it.
+// removeNode takes a node away with its flows, its boundary events with what these
+// compensate by, and what refers to it.
 func (e *editor) removeNode(x *Edit) error {
 	n, err := e.node("id", x.ID)
 	if err != nil {
@@ -179,7 +179,7 @@ func (e *editor) removeNode(x *Edit) error {
 		}
 		return b.uri == ModelNamespace
 	})
-	for _, id := range hung {
+	for _, id := range append(hung, e.handlers(n)...) {
 		if err := e.removeNode(&Edit{ID: id}); err != nil {
 			return err
 		}
@@ -195,6 +195,28 @@ func (e *editor) removeNode(x *Edit) error {
 	e.forget(gone)
 	e.drawn = true
 	return nil
+}
+
+// handlers lists the activities that a compensation boundary event leads to: they go
+// with it.
+func (e *editor) handlers(event *element) []string {
+	var out []string
+	if !event.is("boundaryEvent") || event.first("compensateEventDefinition") == nil {
+		return nil
+	}
+	e.process.walk(func(x *element) bool {
+		from, to := localPart(x.attr("sourceRef")), localPart(x.attr("targetRef"))
+		if to == event.attr("id") {
+			from, to = to, from
+		}
+		if x.is("association") && from == event.attr("id") {
+			if h := e.doc.byID(to); h != nil && isTrue(h.attr("isForCompensation")) {
+				out = append(out, to)
+			}
+		}
+		return x.uri == ModelNamespace
+	})
+	return out
 }
 
 // forget removes what refers to elements that are gone: places in lanes, guard

@@ -74,6 +74,9 @@ func (r *reader) definition(def *element) *Event {
 		}
 	case CompensateEvent:
 		ev.Name = localPart(def.attr("activityRef"))
+		if wait := def.attr("waitForCompletion"); wait != "" {
+			ev.NoWait = !isTrue(wait)
+		}
 	}
 	return ev
 }

@@ -77,6 +77,9 @@ type Node struct {
 	AttachedTo       string // boundary events: the activity
 	Interrupting     bool   // boundary events (cancelActivity) and event-subprocess starts (isInterrupting)
 	TriggeredByEvent bool   // event subprocess
+	ForCompensation  bool   // activities: off the normal flow, run to undo another (isForCompensation)
+	Handler          string // compensation boundary events: the activity that an association leads to
+	Association      string // id of that association
 	Default          string // id of the default flow
 	CalledElement    string // callActivity
 	Loop             *Loop
@@ -102,6 +105,7 @@ type Event struct {
 	// Date may yield null: the timer is then unset until a reschedule.
 	Date, Duration, Cycle string
 
+	NoWait      bool   // compensation thrown: goes on without waiting for it; Name is the id of the activity
 	Condition   string // conditional events: CEL
 	Correlation string // CEL yielding the correlation key; "" correlates by case
 }

@@ -89,7 +89,8 @@ const (
 	labelBeside // below, to the right of a line
 )
 
-// link is a sequence flow between two cells of the scope.
+// link is a sequence flow between two cells of the scope, or the association of a
+// compensation.
 type link struct {
 	flow     *Flow
 	from, to int
@@ -121,7 +122,13 @@ func newLayout(g *Graph, parent string) *layout {
 			c.w = max(c.w, float64(len(c.hung))*boundaryPitch+16)
 		}
 	}
-	for _, f := range g.Flows {
+	flows := g.Flows
+	for _, n := range g.Nodes {
+		if n.Association != "" { // drawn as a flow is
+			flows = append(slices.Clip(flows), &Flow{ID: n.Association, From: n.ID, To: n.Handler})
+		}
+	}
+	for _, f := range flows {
 		from, ok := l.byID[f.From]
 		to, ok2 := l.byID[f.To]
 		if !ok || !ok2 {

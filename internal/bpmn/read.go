@@ -122,6 +122,7 @@ func (r *reader) process(p *element) *Graph {
 	r.container(p, "")
 	r.lanes(p, "")
 	r.flows(p)
+	r.handlers(p)
 	r.inheritLanes()
 	for _, n := range g.Nodes {
 		if n.AttachedTo != "" && r.nodes[n.AttachedTo] == nil {
@@ -158,6 +159,7 @@ func (r *reader) node(e *element, t NodeType) *Node {
 		ID: e.attr("id"), Name: e.attr("name"), Type: t,
 		Default:          localPart(e.attr("default")),
 		TriggeredByEvent: isTrue(e.attr("triggeredByEvent")),
+		ForCompensation:  isTrue(e.attr("isForCompensation")),
 		Loop:             r.loop(e),
 	}
 	switch t {
@@ -227,6 +229,31 @@ func (r *reader) flows(p *element) {
 			r.refuse("BPMN_REFERENCE", r.doc.byID(n.ID), fault.P("attribute", "default"), fault.P("id", n.Default))
 		}
 	}
+}
+
+// handlers enters at compensation boundary events the activities that undo: the
+// other end of an association, whichever way it was drawn. Of several the first
+// that is for compensation counts.
+func (r *reader) handlers(p *element) {
+	p.walk(func(e *element) bool {
+		if e.uri != ModelNamespace {
+			return false
+		}
+		if !e.is("association") {
+			return true
+		}
+		a, b := r.nodes[localPart(e.attr("sourceRef"))], r.nodes[localPart(e.attr("targetRef"))]
+		if a == nil || b == nil {
+			return false // of a text or of data
+		}
+		if a.Type != BoundaryEvent {
+			a, b = b, a
+		}
+		if a.Type == BoundaryEvent && a.Event.Kind == CompensateEvent && b.ForCompensation && a.Handler == "" {
+			a.Handler, a.Association = b.ID, e.attr("id")
+		}
+		return false
+	})
 }
 
 // lanes reads the lane sets of a process and its subprocesses. The innermost

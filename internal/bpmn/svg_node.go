@@ -97,23 +97,28 @@ var taskIcons = map[NodeType]string{
 	BusinessRuleTask: `<path d="M1.5 3h13v10h-13zM1.5 6h13M1.5 9.5h13M5.5 6v7"/>`,
 }
 
-// marker returns the sign at the lower border of an activity: collapsed
-// subprocess, loop or instances.
+// marker returns the signs at the lower border of an activity: loop or instances,
+// compensation, collapsed subprocess.
 func marker(n *Node) string {
 	var signs []string
 	if n.Loop != nil && n.Loop.MultiInstance && n.Loop.Sequential {
 		signs = append(signs, `<path d="M-5-4h10M-5 0h10M-5 4h10"/>`)
 	} else if n.Loop != nil && n.Loop.MultiInstance {
 		signs = append(signs, `<path d="M-4-5v10M0-5v10M4-5v10"/>`)
-	} else if n.Loop != nil {
+	} else if n.Loop != nil { // a standard loop
 		signs = append(signs, `<path d="M-2 5A5 5 0 112 5M-2 5h-3.5M-2 5v-3.5"/>`)
+	}
+	if n.ForCompensation {
+		signs = append(signs, `<path d="M0-5V5L-7 0zM7-5V5L0 0z"/>`)
 	}
 	switch n.Type {
 	case SubProcess, Transaction, AdHocSubProcess:
 		signs = append(signs, `<path d="M-6-6h12v12h-12zM0-3.5v7M-3.5 0h7"/>`)
 	}
-	if len(signs) == 2 {
-		return `<g transform="translate(-9 0)">` + signs[0] + `</g><g transform="translate(9 0)">` + signs[1] + `</g>`
+	if len(signs) > 1 {
+		for i := range signs {
+			signs[i] = fmt.Sprintf(`<g transform="translate(%d 0)">%s</g>`, 18*i-9*(len(signs)-1), signs[i])
+		}
 	}
 	return strings.Join(signs, "")
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ type Unit struct {
 	subject string
 	region  string
 	detail  map[string]any
+	changes []store.Change
+	quiet   bool
 }
 
 // maxKey is the longest idempotency key, in bytes.
@@ -140,8 +143,20 @@ func (u *Unit) Note(key string, value any) {
 	u.detail[key] = value
 }
 
-// Changed tells subscribers of a changed row once the command is on disk.
-func (u *Unit) Changed(c store.Change) { u.Publish(u.store, c) }
+// Recorded says that the rows which the command writes are themselves the record of who
+// did what and when, so that an audit row would only repeat them: it is left out, unless
+// something is noted, a change is told, or a key has to be answered for. Only the house's own work at
+// scale is recorded so, never what a person decides.
+func (u *Unit) Recorded() { u.quiet = true }
+
+// Changed tells subscribers of a changed row once the command is on disk, and
+// writes it into the audit row, so that who is not there hears of it later. Said
+// again of the same row it is told once, unless many were said in between.
+func (u *Unit) Changed(c store.Change) {
+	if !slices.Contains(u.changes[max(0, len(u.changes)-32):], c) {
+		u.changes = append(u.changes, c)
+	}
+}
 
 func inputHash(c Command) (string, error) {
 	body, err := json.Marshal(c.Input)
@@ -194,13 +209,21 @@ func seal(ctx context.Context, u *Unit, c Command, hash string, result any) erro
 			return fmt.Errorf("keep the answer: %w", err)
 		}
 	}
+	u.AfterCommit(func() {
+		for _, changed := range u.changes {
+			u.store.Publish(changed)
+		}
+	})
+	if u.quiet && c.Key == "" && len(u.detail) == 0 && len(u.changes) == 0 {
+		return nil
+	}
 	return audit(ctx, u, c, hash, auditentry.OutcomeApplied, "")
 }
 
 func audit(ctx context.Context, u *Unit, c Command, hash string, outcome auditentry.Outcome, code string) error {
 	err := u.AuditEntry.Create().SetViewer(u.Viewer.StaffID).SetViewerName(u.Viewer.Code).
 		SetOperation(c.Operation).SetSubject(u.subject).SetRegionPath(u.region).SetOutcome(outcome).
-		SetCode(code).SetDetail(u.detail).SetInputHash(hash).SetCreatedAt(u.Now).Exec(ctx)
+		SetCode(code).SetDetail(u.detail).SetInputHash(hash).SetChanges(store.Pack(u.changes)).SetCreatedAt(u.Now).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("write the audit row: %w", err)
 	}
@@ -213,7 +236,7 @@ func (d *Door) recordRefusal(ctx context.Context, c Command, hash string, refuse
 	ctx = access.Elevated(context.WithoutCancel(ctx))
 	err := d.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		u := *refused
-		u.Tx = tx
+		u.Tx, u.changes = tx, nil
 		return audit(ctx, &u, c, hash, auditentry.OutcomeRefused, why.Code)
 	})
 	if err != nil && d.Log != nil {

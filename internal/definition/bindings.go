@@ -20,7 +20,9 @@ import (
 
 // Bind lets a region (and all below it without a binding of their own) run a
 // published version for new cases from an instant on; running cases stay on
-// theirs. The version must comply with the standards in force in the region.
+// theirs. The version must comply with the standards in force in the region. Its timer
+// start events are armed; a message start event must be the only one of its name in
+// the region (BINDING_MESSAGE_TAKEN).
 func (r *Room) Bind(ctx context.Context, in Bind) (string, error) {
 	c, err := r.checkVersion(ctx, in.VersionID, in.RegionID)
 	if err != nil {
@@ -52,7 +54,14 @@ func (r *Room) Bind(ctx context.Context, in Bind) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return bind(ctx, u, v, reg, from)
+		if err := r.alone(ctx, u, c.Model, v, reg, from); err != nil {
+			return "", err
+		}
+		b, err := bind(ctx, u, v, reg, from)
+		if err != nil {
+			return "", err
+		}
+		return b.ID, r.arm(ctx, u, c.Model, b, reg)
 	})
 }
 
@@ -68,20 +77,20 @@ func since(at *time.Time, now time.Time) (time.Time, error) {
 }
 
 // bind writes the binding and ends the region's earlier ones at its instant.
-func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.Region, from time.Time) (string, error) {
+func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.Region, from time.Time) (*ent.Binding, error) {
 	own := []predicate.Binding{binding.ProcessID(v.ProcessID), binding.RegionID(reg.ID)}
 	err := u.Binding.Update().Where(append(own, binding.EndedAtIsNil())...).SetEndedAt(from).Exec(ctx)
 	if err != nil {
-		return "", fmt.Errorf("end the earlier binding: %w", err)
+		return nil, fmt.Errorf("end the earlier binding: %w", err)
 	}
 	b, err := u.Binding.Create().SetProcessID(v.ProcessID).SetVersionID(v.ID).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).
 		SetEffectiveFrom(from).SetBoundBy(u.Viewer.StaffID).SetCreatedAt(u.Now).Save(ctx)
 	if err != nil {
-		return "", fmt.Errorf("create the binding: %w", err)
+		return nil, fmt.Errorf("create the binding: %w", err)
 	}
 	u.On(b.ID, reg.RegionPath)
 	u.Changed(store.Change{Kind: "binding", ID: b.ID, RegionPath: reg.RegionPath})
-	return b.ID, nil
+	return b, nil
 }
 
 // bound finds the binding of a process that holds now: the region's own, else
@@ -97,7 +106,7 @@ func bound(ctx context.Context, u *command.Unit, processID, key string, reg *ent
 // bindings lists those of a process that hold now in a region and above it.
 func bindings(ctx context.Context, u *command.Unit, of predicate.Binding, reg *ent.Region) ([]*ent.Binding, error) {
 	rows, err := u.Binding.Query().Where(of, binding.RegionPathIn(access.Chain(reg.RegionPath)...),
-		binding.EffectiveFromLTE(u.Now), binding.Or(binding.EndedAtIsNil(), binding.EndedAtGT(u.Now))).All(ctx)
+		inForce(u.Now)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the bindings: %w", err)
 	}

@@ -46,7 +46,11 @@ func Digest(m *model.Model, s *State) string {
 	if vars == nil {
 		vars = map[string]any{}
 	}
-	raw, err := json.Marshal([]any{tokens, scopes, s.NextToken, s.NextScope, s.NextTimer, s.Ended, s.Outcome, vars})
+	all := []any{tokens, scopes, s.NextToken, s.NextScope, s.NextTimer, s.Ended, s.Outcome, vars}
+	if s.NextDone > 0 {
+		all = append(all, s.NextDone, append([]Completion{}, s.Done...))
+	}
+	raw, err := json.Marshal(all)
 	if err != nil { // a value that JSON cannot hold was put in from outside
 		raw = []byte(err.Error())
 	}

@@ -14,6 +14,10 @@ func (r *run) enter(seq int) {
 	t := r.tok(seq)
 	n := &r.m.Nodes[t.Node]
 	if t.Phase == Done {
+		if n.Type == bpmn.EndEvent {
+			r.end(seq)
+			return
+		}
 		r.leave(seq)
 		return
 	}
@@ -177,8 +181,14 @@ func (r *run) script(seq int) error {
 
 // complete ends one run of an activity: that of an instance goes to its scope,
 // any other leaves the node.
-func (r *run) complete(seq int) {
+func (r *run) complete(seq int) { r.completed(seq, nil) }
+
+// completed is complete of an activity inside which others have completed.
+func (r *run) completed(seq int, inside []Completion) {
 	t := r.tok(seq)
+	if r.m.Nodes[t.Node].Undoable {
+		r.keep(t, inside)
+	}
 	if t.Body {
 		r.consume(seq)
 		return
@@ -194,6 +204,11 @@ func (r *run) leave(seq int) {
 	t := r.tok(seq)
 	n := &r.m.Nodes[t.Node]
 	t.Phase = Done
+	if n.ForCompensation {
+		r.depart(t, true)
+		r.consume(seq)
+		return
+	}
 	var few [8]int
 	flows, err := r.choose(n, t.Scope, few[:0])
 	if err == nil && len(flows) > 1 && len(r.s.Tokens)+len(flows) > MaxTokens {

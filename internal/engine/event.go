@@ -75,6 +75,10 @@ func (r *run) throw(seq int) {
 		r.throwSignal(seq, t.Node)
 	case bpmn.EscalationEvent:
 		r.escalate(seq, t.Node, n.Code)
+	case bpmn.CompensateEvent:
+		if r.compensate(seq) {
+			return
+		}
 	}
 	if r.s.find(seq) >= 0 { // it may have been cancelled by what it threw
 		r.leave(seq)
@@ -94,7 +98,7 @@ func (r *run) throwMessage(seq int) error {
 
 func (r *run) throwSignal(seq, node int) {
 	name := r.m.Nodes[node].Message
-	r.emit(Effect{Kind: SignalThrown, Token: seq, Node: node, Name: name})
+	r.emit(Effect{Kind: SignalThrown, Token: seq, Node: node, Name: name, Variables: r.s.Variables})
 	_ = r.signal(name) // without a payload a signal cannot be refused
 }
 
@@ -103,6 +107,10 @@ func (r *run) end(seq int) {
 	t := r.tok(seq)
 	node, scope := t.Node, t.Scope
 	n := &r.m.Nodes[node]
+	if (n.Kind == bpmn.CompensateEvent || n.Kind == bpmn.CancelEvent) && t.Phase != Done && r.compensate(seq) {
+		return // ends when that is over
+	}
+	t = r.tok(seq)
 	if n.Kind == bpmn.MessageEvent {
 		if err := r.throwMessage(seq); err != nil {
 			r.failed(seq, err)
@@ -129,6 +137,9 @@ func (r *run) end(seq int) {
 		r.throwSignal(seq, node)
 	case bpmn.EscalationEvent:
 		r.escalate(seq, node, n.Code)
+	case bpmn.CancelEvent:
+		r.rise(seq, bpmn.CancelEvent, "")
+		return
 	}
 	if r.s.find(seq) >= 0 {
 		r.consume(seq)
@@ -140,7 +151,7 @@ func (r *run) end(seq int) {
 func (r *run) outermost(scope int) bool {
 	for scope != 0 {
 		sc := r.s.scope(scope)
-		if sc.Host != 0 {
+		if sc.Host != 0 || sc.Undo {
 			return false
 		}
 		scope = sc.Parent

@@ -24,7 +24,8 @@ func (r *run) variablesSet() error {
 }
 
 // tokenMoved takes a token from where it rests to another node of its scope, which
-// it enters anew; other tokens of the scope may end with it.
+// it enters anew; other tokens of the scope may end with it. What had completed there
+// is done again and counts no more.
 func (r *run) tokenMoved() error {
 	t, err := r.resting()
 	if err != nil {
@@ -48,11 +49,14 @@ func (r *run) tokenMoved() error {
 		r.remove(seq)
 	}
 	seq := r.ev.Token
+	r.takeBack = true
 	r.unhost(seq)
+	r.takeBack = false
 	t = r.tok(seq)
 	r.depart(t, false)
 	t.Begun, t.Done, t.Total = false, 0, 0
-	r.moveTo(t, target, "")
+	r.redo(scope, target)
+	r.moveTo(r.tok(seq), target, "")
 	return nil
 }
 
@@ -63,7 +67,7 @@ func (r *run) skipped() error {
 		return err
 	}
 	n := &r.m.Nodes[t.Node]
-	passes := n.Activity() || n.Type == bpmn.IntermediateCatchEvent || n.Type == bpmn.IntermediateThrowEvent
+	passes := n.Activity() || n.Type == bpmn.IntermediateCatchEvent || n.Type == bpmn.IntermediateThrowEvent || t.Status == Undoing
 	if !passes || t.Status == AtJoin {
 		return fault.E(fault.Precondition, "ENGINE_SKIP", fault.P("node", n.ID))
 	}
@@ -74,21 +78,32 @@ func (r *run) skipped() error {
 		r.complete(seq)
 		return nil
 	}
+	if n.Type == bpmn.EndEvent {
+		r.undone(seq)
+		return nil
+	}
 	r.leave(seq)
 	return nil
 }
 
 // resting returns the token the event names if it is one that people can act on.
 func (r *run) resting() (*Token, error) {
-	return r.waiting(AtTask, AtTimer, AtMessage, AtSignal, AtTrue, AtEvent, InScope, Instances, AtJoin, Calling, AtFailure)
+	return r.waiting(AtTask, AtTimer, AtMessage, AtSignal, AtTrue, AtEvent, InScope, Instances, AtJoin, Calling, Undoing, AtFailure)
 }
+
+// outside is the parent of no node: what undoes an activity is not on the flow.
+const outside = model.None - 1
 
 // parent is the node whose inside a scope is, None for the process.
 func (r *run) parent(scope int) int {
 	if scope == 0 {
 		return model.None
 	}
-	i, _ := r.m.Node(r.s.scope(scope).Node)
+	sc := r.s.scope(scope)
+	if sc.Undo {
+		return outside
+	}
+	i, _ := r.m.Node(sc.Node)
 	return i
 }
 
@@ -107,7 +122,8 @@ func enterable(n *model.Node) bool {
 // the positions that mapping says; m is the model of the new version. What rests
 // goes on resting: tasks keep their people, waiting timers and timers of mapped
 // boundary events their instants; boundary events that the mapping does not name
-// end, and those of the new version begin now. Errors, with the state to be
+// end, and those of the new version begin now. What has completed can still be undone
+// where the new version can undo it. Errors, with the state to be
 // dropped: MIGRATION_TOKEN_UNMAPPED, MIGRATION_BRANCH_UNKNOWN (a join without the
 // flow a token came by). The mapping should have passed model.CheckMapping.
 func Migrate(from, m *model.Model, s *State, mapping model.Mapping, ev Event, now time.Time, out []Effect) ([]Effect, error) {
@@ -172,6 +188,7 @@ func (v *migration) scopes() error {
 		if !ok {
 			return fault.E(fault.Precondition, "MIGRATION_TOKEN_UNMAPPED", fault.P("node", sc.Node))
 		}
+		sc.Done, sc.Left = v.completions(sc.Done), v.completions(sc.Left)
 		if v.from.Nodes[old].EventSub { // is not rested at itself: by id
 			if at, ok := v.m.Node(sc.Node); !ok || !v.m.Nodes[at].EventSub {
 				return fault.E(fault.Precondition, "MIGRATION_TOKEN_UNMAPPED", fault.P("node", sc.Node))
@@ -184,7 +201,31 @@ func (v *migration) scopes() error {
 		}
 		sc.Node = v.m.Nodes[at].ID
 	}
+	v.s.Done = v.completions(v.s.Done)
 	return nil
+}
+
+// completions takes along the records of what has completed: those of activities
+// that the new version has, by the mapping, else by their twins, and can undo.
+func (v *migration) completions(of []Completion) []Completion {
+	if len(of) == 0 {
+		return of
+	}
+	twins, _ := bpmn.Twins(v.from.Graph(), v.m.Graph())
+	var out []Completion
+	for _, c := range of {
+		id, ok := v.by[c.Node]
+		if !ok {
+			id = twins[c.Node]
+		}
+		at, ok := v.m.Node(id)
+		if !ok || !v.m.Nodes[at].Undoable {
+			continue
+		}
+		c.Node, c.Inside = id, v.completions(c.Inside)
+		out = append(out, c)
+	}
+	return out
 }
 
 // tokens moves the tokens; listeners that the mapping does not name end. It returns
@@ -348,7 +389,7 @@ func (v *migration) relisten() error {
 	}
 	for _, sc := range slices.Clone(v.s.Scopes) {
 		at, ok := v.m.Node(sc.Node)
-		if !ok || sc.Host != 0 && v.tok(sc.Host).Status == Instances {
+		if !ok || sc.Undo || sc.Host != 0 && v.tok(sc.Host).Status == Instances {
 			continue
 		}
 		if err := begin(sc.Seq, v.m.Nodes[at].EventSubs); err != nil {

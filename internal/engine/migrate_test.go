@@ -89,6 +89,28 @@ func TestMigrate(t *testing.T) {
 			before: []string{"start x:=0"},
 			want:   []string{"refused MIGRATION_TOKEN_UNMAPPED"},
 		},
+		{
+			name:   "what has completed can be undone where the new version can",
+			from:   undoing + "\nflow s -> a -> lost -> p -> wait -> t -> e\nboundary ul on=lost compensate handler=undo_lost\nuser undo_lost undoes",
+			to:     strings.ReplaceAll(undoing, "undo_a", "revoke_a") + "\nuser more\nflow s -> a -> lost -> p -> wait -> more -> t -> e",
+			before: []string{"start", "complete a", "complete lost", "complete b"},
+			after:  []string{"complete wait", "complete more", "complete undo_b", "complete revoke_a"},
+			want: []string{
+				"done wait", "enter more", "task more", "done more", "enter t undo_b", "task undo_b",
+				"done undo_b", "enter revoke_a", "task revoke_a", "done revoke_a", "enter e", "ended e",
+			},
+		},
+		{
+			name:   "while something is undone",
+			from:   undoing + "\nflow s -> a -> lost -> p -> wait -> t -> e",
+			to:     undoing + "\nuser more\nflow s -> a -> lost -> p -> wait -> t -> more -> e",
+			before: []string{"start", "complete a", "complete lost", "complete b", "complete wait"},
+			after:  []string{"tokens", "complete undo_b", "complete undo_a", "complete more"},
+			want: []string{
+				"tokens t:undo undo_b:task", "done undo_b", "enter undo_a", "task undo_a",
+				"done undo_a", "enter more", "task more", "done more", "enter e", "ended e",
+			},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -128,3 +150,21 @@ func TestMigrate(t *testing.T) {
 		})
 	}
 }
+
+// undoing is a process without its flows that compensates what has completed, at its
+// own level and in a subprocess.
+const undoing = `start s
+user a
+boundary ua on=a compensate handler=undo_a
+user undo_a undoes
+user lost
+sub p
+start ps in=p
+user b in=p
+boundary ub on=b compensate handler=undo_b in=p
+user undo_b undoes in=p
+end pe in=p
+flow ps -> b -> pe
+user wait
+throw t compensate
+end e`

@@ -30,11 +30,14 @@ func randomGraph(t *rapid.T) string {
 		scopes = append(scopes, "h")
 		in := rapid.SampledFrom(scopes[:len(scopes)-1]).Draw(t, "around")
 		b.WriteString(strings.TrimSuffix("eventsub h in="+in, " in=") + "\nstart hs in=h " + rapid.SampledFrom([]string{
-			"message=m", "signal=g", "duration=PT1H", "cycle=R3/PT1H noninterrupting", "message=m noninterrupting", "error=X", "escalation=X", "condition=\"n == 4\"",
+			"message=m", "signal=g", "duration=PT1H", "cycle=R3/PT1H noninterrupting", "message=m noninterrupting", "error=X", "escalation=X", "condition=\"n == 4\"", "compensate",
 		}).Draw(t, "trigger") + "\n")
 	}
 	for _, scope := range scopes {
 		part(t, &b, scope)
+	}
+	if len(scopes) > 1 && scopes[1] == "p" && rapid.IntRange(0, 3).Draw(t, "undoes sub") == 0 {
+		b.WriteString("boundary pu on=p compensate handler=ph\nuser ph undoes\n")
 	}
 	return b.String()
 }
@@ -50,7 +53,7 @@ func part(t *rapid.T, b *strings.Builder, scope string) {
 		"catch %s date=\"=slot\" reschedule=m:slot", "catch %s message=m", "catch %s signal=g", "throw %s signal=g", "throw %s escalation=X",
 		"user %s times=2", "user %s each=items element=item sequential", "receive %s message=m", "user %s atmost=2", "call %s process=q",
 		"catch %s condition=\"n > 1\"", "user %s times=3 until=\"instances.done > 1\"",
-		"script %s script=\"n / (n - 2)\" result=n", "send %s message=out",
+		"script %s script=\"n / (n - 2)\" result=n", "send %s message=out", "throw %s compensate", "throw %s compensate nowait",
 	}
 	count := rapid.IntRange(1, 7).Draw(t, "nodes")
 	ids := []string{prefix + "s"}
@@ -65,13 +68,17 @@ func part(t *rapid.T, b *strings.Builder, scope string) {
 				fmt.Fprintf(b, "boundary %sb on=%s %s%s\n", id, id, kind, in)
 				ids = append(ids, id+"b")
 			}
+			if rapid.Bool().Draw(t, "undo") {
+				fmt.Fprintf(b, "boundary %su on=%s compensate handler=%sh%s\n", id, id, id, in)
+				fmt.Fprintf(b, rapid.SampledFrom([]string{"user %s", "service %s", "user %s times=2", "call %s process=q"}).Draw(t, "handler")+" undoes%s\n", id+"h", in)
+			}
 		}
 	}
 	if scope == "" && strings.Contains(b.String(), "\nsub p") {
 		ids = append(ids, "p")
 	}
 	end := prefix + "e"
-	fmt.Fprintf(b, "end %s%s %s\n", end, in, rapid.SampledFrom([]string{"", "", "", "terminate", "error=X", "signal=g", "escalation=X"}).Draw(t, "end"))
+	fmt.Fprintf(b, "end %s%s %s\n", end, in, rapid.SampledFrom([]string{"", "", "", "terminate", "error=X", "signal=g", "escalation=X", "compensate"}).Draw(t, "end"))
 	spine := slices.DeleteFunc(slices.Clone(ids), func(s string) bool { return strings.HasSuffix(s, "b") })
 	for _, id := range ids {
 		next := end // the next of the spine, so that every node is reached
@@ -148,7 +155,7 @@ func TestStepKeepsInvariants(t *testing.T) {
 		played++
 		var s, again engine.State
 		now := epoch
-		book := ledger{tasks: map[int]bool{}, timers: map[int]bool{}}
+		book := ledger{m: m, tasks: map[int]bool{}, timers: map[int]bool{}, done: map[int]int{}, undone: map[int]int{}}
 		ev := engine.Event{Kind: engine.Start, Variables: map[string]any{"items": []any{int64(1), int64(2)}}}
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			work := throughJSON(t, s)
@@ -208,10 +215,46 @@ func check(t *rapid.T, s *engine.State, out []engine.Effect) {
 			t.Fatalf("scope %+v hangs in the air", sc)
 		}
 	}
+	checkUndo(t, s, continued)
+}
+
+// checkUndo holds what is true of compensations: who waits for one has one, one that
+// is not over runs, and what has not completed cannot be undone.
+func checkUndo(t *rapid.T, s *engine.State, continued bool) {
+	waits := map[int]bool{}
+	for _, sc := range s.Scopes {
+		if !sc.Undo {
+			continue
+		}
+		waits[sc.Host] = true
+		runs := slices.ContainsFunc(s.Tokens, func(o engine.Token) bool { return o.Scope == sc.Seq }) ||
+			slices.ContainsFunc(s.Scopes, func(o engine.Scope) bool { return o.Parent == sc.Seq })
+		if !runs && !continued {
+			t.Fatalf("nothing is undone in scope %+v", sc)
+		}
+	}
+	looping := map[int]bool{0: true}
+	for _, tok := range s.Tokens {
+		looping[tok.Seq] = tok.Status == engine.Instances
+		if (tok.Status == engine.Undoing) != waits[tok.Seq] {
+			t.Fatalf("%v waits for a compensation: %v", tok, waits[tok.Seq])
+		}
+	}
+	for _, of := range append(slices.Clone(s.Scopes), engine.Scope{Done: s.Done}) {
+		for i, c := range of.Done {
+			if !looping[c.Of] || i > 0 && c.Seq <= of.Done[i-1].Seq || s.Ended {
+				t.Fatalf("records %+v in scope %d, ended %v", of.Done, of.Seq, s.Ended)
+			}
+		}
+	}
 }
 
 // ledger keeps what effects have opened, as rows do.
-type ledger struct{ tasks, timers map[int]bool }
+type ledger struct {
+	m             *model.Model
+	tasks, timers map[int]bool
+	done, undone  map[int]int // by node: tasks done, and how often they were undone
+}
 
 func (l *ledger) take(t *rapid.T, ev engine.Event, out []engine.Effect) {
 	if ev.Kind == engine.TimerFired {
@@ -219,6 +262,8 @@ func (l *ledger) take(t *rapid.T, ev engine.Event, out []engine.Effect) {
 	}
 	for _, e := range out {
 		switch e.Kind {
+		case engine.NodeEntered:
+			l.enters(t, e.Node)
 		case engine.TaskCreated:
 			if l.tasks[e.Token] {
 				t.Fatalf("task of token %d created twice", e.Token)
@@ -228,6 +273,9 @@ func (l *ledger) take(t *rapid.T, ev engine.Event, out []engine.Effect) {
 			if !l.tasks[e.Token] {
 				t.Fatalf("%s of token %d without a task", e.Kind, e.Token)
 			}
+			if e.Kind == engine.TaskDone {
+				l.done[e.Node]++
+			}
 			delete(l.tasks, e.Token)
 		case engine.TimerSet:
 			l.timers[e.Timer] = true
@@ -236,6 +284,19 @@ func (l *ledger) take(t *rapid.T, ev engine.Event, out []engine.Effect) {
 				t.Fatalf("timer %d cancelled that was not set", e.Timer)
 			}
 			delete(l.timers, e.Timer)
+		}
+	}
+}
+
+// enters counts what undoes a task: not more often than that was done.
+func (l *ledger) enters(t *rapid.T, node int) {
+	for i := range l.m.Nodes {
+		n := &l.m.Nodes[i]
+		if n.UndoneBy == model.None || l.m.Nodes[n.UndoneBy].Handler != node || !n.Human && !n.Service {
+			continue
+		}
+		if l.undone[i]++; l.undone[i] > l.done[i] {
+			t.Fatalf("%s was done %d times and undone %d times", n.ID, l.done[i], l.undone[i])
 		}
 	}
 }

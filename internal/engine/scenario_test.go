@@ -239,7 +239,7 @@ func (p *play) do(line string) {
 	case "error":
 		ev.Kind, ev.Token, ev.Name = engine.ErrorThrown, p.at(arg(1), engine.AtTask, engine.Calling), arg(2)
 	case "escalate":
-		ev.Kind, ev.Token, ev.Name = engine.Escalated, p.at(arg(1), engine.AtTask), arg(2)
+		ev.Kind, ev.Token, ev.Name = engine.Escalated, p.at(arg(1), engine.AtTask, engine.Calling), arg(2)
 	case "retry":
 		ev.Kind, ev.Token = engine.Retry, p.at(arg(1), engine.AtFailure)
 	case "cancel":
@@ -275,7 +275,7 @@ func (p *play) do(line string) {
 // atRest are the statuses of tokens that people can act on.
 var atRest = []engine.Status{
 	engine.AtTask, engine.AtTimer, engine.AtMessage, engine.AtSignal, engine.AtTrue, engine.AtEvent, engine.InScope,
-	engine.Instances, engine.AtJoin, engine.Calling, engine.AtFailure,
+	engine.Instances, engine.AtJoin, engine.Calling, engine.Undoing, engine.AtFailure,
 }
 
 // tokens says where the tokens stand.

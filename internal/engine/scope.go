@@ -53,23 +53,32 @@ func (r *run) settle(seq int) {
 		return
 	}
 	sc := *r.s.scope(seq)
+	if sc.Undo && r.undoNext(seq) {
+		return
+	}
 	r.cancelScope(seq)
-	if sc.Host == 0 {
+	switch {
+	case sc.Undo && sc.Host != 0:
+		r.undone(sc.Host)
+		return
+	case sc.Undo:
+		r.settle(sc.Parent)
+		return
+	case sc.Host == 0:
 		sub, _ := r.m.Node(sc.Node)
 		r.emit(Effect{Kind: NodeLeft, Node: sub})
 		r.settle(sc.Parent)
 		return
-	}
-	if r.tok(sc.Host).Status == Instances {
+	case r.tok(sc.Host).Status == Instances:
 		r.instanceDone(sc.Host)
 		return
 	}
-	r.complete(sc.Host)
+	r.completed(sc.Host, sc.Done)
 }
 
 // endCase ends the case; its tokens are gone.
 func (r *run) endCase(code string) {
-	r.s.Ended = true
+	r.s.Ended, r.s.Done = true, nil
 	at, ok := r.m.Node(r.s.Outcome)
 	if !ok {
 		at = model.None
@@ -92,6 +101,9 @@ func (r *run) terminate(scope int) {
 // task, a called case, a wait.
 func (r *run) unhost(seq int) {
 	t := r.tok(seq)
+	if t.Status == Instances && r.m.Nodes[t.Node].Undoable {
+		r.forget(t)
+	}
 	for _, timer := range t.Timers {
 		r.emit(Effect{Kind: TimerCancelled, Token: seq, Node: timer.Node, Timer: timer.Seq})
 	}
@@ -127,10 +139,13 @@ func (r *run) silence(seq int) {
 	r.remove(seq)
 }
 
-// empty cancels all that runs in a scope; the scope stays.
-func (r *run) empty(scope int) {
+// empty cancels all that runs in a scope; the scope stays, and what has completed in it.
+func (r *run) empty(scope int) { r.emptyBut(scope, 0) }
+
+// emptyBut cancels all that runs in a scope beside one token.
+func (r *run) emptyBut(scope, token int) {
 	for {
-		i := slices.IndexFunc(r.s.Tokens, func(t Token) bool { return t.Scope == scope })
+		i := slices.IndexFunc(r.s.Tokens, func(t Token) bool { return t.Scope == scope && t.Seq != token })
 		if i < 0 {
 			break
 		}
@@ -148,9 +163,11 @@ func (r *run) empty(scope int) {
 	}
 }
 
-// cancelScope cancels all that runs in a scope, and the scope.
+// cancelScope cancels all that runs in a scope, and the scope; what was still to be
+// undone in it is given back.
 func (r *run) cancelScope(seq int) {
 	r.empty(seq)
+	r.giveBack(seq)
 	r.s.Scopes = slices.DeleteFunc(r.s.Scopes, func(sc Scope) bool { return sc.Seq == seq })
 }
 
@@ -165,8 +182,11 @@ func (r *run) caught(seq int, code string) bool {
 // escalate lets the nearest event that catches an escalation happen and says so
 // outside.
 func (r *run) escalate(seq, node int, code string) {
+	at := len(r.out)
 	r.emit(Effect{Kind: Escalation, Token: seq, Node: node, Name: code})
-	r.rise(seq, bpmn.EscalationEvent, code)
+	if r.rise(seq, bpmn.EscalationEvent, code) {
+		r.out[at].Code = Caught
+	}
 }
 
 // rise looks outwards from a token for an event that catches a code.
@@ -184,7 +204,7 @@ func (r *run) rise(seq int, kind bpmn.EventKind, code string) bool {
 			sc = r.s.scope(scope)
 			i, _ := r.m.Node(sc.Node)
 			subs = r.m.Nodes[i].EventSubs
-			if r.instanceScope(sc) {
+			if sc.Undo || r.instanceScope(sc) {
 				subs = nil
 			}
 		}
@@ -199,7 +219,7 @@ func (r *run) rise(seq int, kind bpmn.EventKind, code string) bool {
 		if sc == nil {
 			return false
 		}
-		if inside = sc.Host == 0; inside {
+		if inside = sc.Host == 0 && !sc.Undo; sc.Host == 0 {
 			scope = sc.Parent
 			continue
 		}

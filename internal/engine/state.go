@@ -8,7 +8,7 @@
 //
 // A token's status follows this table:
 //
-//	active    → task, timer, message, signal, event, scope, instances, join, call, failed, gone
+//	active    → task, timer, message, signal, event, scope, instances, join, call, undo, failed, gone
 //	task      → active (TaskCompleted, a caught error), gone (cancelled)
 //	timer     → active (TimerFired)
 //	message   → active (MessageReceived)
@@ -18,6 +18,7 @@
 //	scope     → active (the scope is empty)
 //	instances → active (all instances done, or the completion condition holds)
 //	join      → gone (merged into one token that goes on)
+//	undo      → active (what it compensates is undone)
 //	listening → gone (its event happened, or its host left)
 //	failed    → active (Retry)
 package engine
@@ -44,6 +45,7 @@ const (
 	Instances Status = "instances" // a multi-instance activity runs
 	AtJoin    Status = "join"      // a parallel or inclusive join misses others
 	Calling   Status = "call"      // a called case runs
+	Undoing   Status = "undo"      // a compensation that was thrown runs
 	Listening Status = "listening" // an event that belongs to Host or to the scope
 	AtFailure Status = "failed"    // cannot go on until Retry
 )
@@ -55,6 +57,8 @@ type State struct {
 	NextToken int            `json:"nextToken"` // last sequence numbers given out
 	NextScope int            `json:"nextScope"`
 	NextTimer int            `json:"nextTimer"`
+	NextDone  int            `json:"nextDone,omitempty"`
+	Done      []Completion   `json:"done,omitempty"` // at process level, in order of Seq
 	Ended     bool           `json:"ended,omitempty"`
 	Outcome   string         `json:"outcome,omitempty"` // id of the last end event reached
 	Variables map[string]any `json:"variables,omitempty"`
@@ -111,10 +115,25 @@ type Again struct {
 type Scope struct {
 	Seq    int            `json:"seq"`
 	Parent int            `json:"parent,omitempty"`
+	Node   string         `json:"node"`             // id of the activity
+	Host   int            `json:"host"`             // token that waits for the scope; 0 of an event subprocess and where nobody waits
+	Index  int            `json:"index,omitempty"`  // of an instance, from 0
+	Local  map[string]any `json:"local,omitempty"`  // variables of the instance
+	Done   []Completion   `json:"done,omitempty"`   // in order of Seq
+	Undo   bool           `json:"undo,omitempty"`   // undoes Left, or stands for a subprocess that has completed and is undone
+	Left   []Completion   `json:"left,omitempty"`   // still to be undone, the last first
+	Record int            `json:"record,omitempty"` // Seq of the completion that is undone in it
+}
+
+// Completion is an activity, or an instance of one, that has completed and that a
+// compensation can undo: once, since what undoes it takes the record away. Records
+// live as long as the scope they were made in, and then in that of the subprocess.
+type Completion struct {
+	Seq    int            `json:"seq"`
 	Node   string         `json:"node"`            // id of the activity
-	Host   int            `json:"host"`            // token that waits for the scope; 0 for a not interrupting event subprocess
-	Index  int            `json:"index,omitempty"` // of an instance, from 0
-	Local  map[string]any `json:"local,omitempty"` // variables of the instance
+	Of     int            `json:"of,omitempty"`    // token of the looping activity whose instance it is, while that runs: not to be undone yet
+	Local  map[string]any `json:"local,omitempty"` // the instance's variables as they were
+	Inside []Completion   `json:"inside,omitempty"`
 }
 
 // EventKind is the kind of an event.
@@ -184,7 +203,7 @@ const (
 	MessageWaitEnded EffectKind = "message_wait_ended"
 	MessageThrown    EffectKind = "message_thrown" // Name, Key
 	SignalThrown     EffectKind = "signal_thrown"  // Name
-	Escalation       EffectKind = "escalation"     // Name the code; nobody in the case caught it, or it was caught at Node
+	Escalation       EffectKind = "escalation"     // Name the code; Code Caught when something in the case caught it
 	CaseCalled       EffectKind = "case_called"    // Name the process key
 	CallCancelled    EffectKind = "call_cancelled"
 	Failed           EffectKind = "failed"     // Code, Detail; the token waits for Retry
@@ -193,6 +212,9 @@ const (
 	Continued        EffectKind = "continued"      // the step was long: apply Continue next
 	TokenMigrated    EffectKind = "token_migrated" // Node of the new version, Name the id of the old node
 )
+
+// Caught is the Code of an escalation that the case itself dealt with.
+const Caught = "caught"
 
 // Effect is one thing that a step asks to happen outside.
 type Effect struct {
@@ -206,7 +228,7 @@ type Effect struct {
 	Code       string
 	Detail     string
 	Indicators []string
-	Variables  map[string]any // CaseCalled, MessageThrown: what goes along; not to be changed
+	Variables  map[string]any // CaseCalled, MessageThrown, SignalThrown: what goes along; not to be changed
 }
 
 // scope returns the scope of a sequence number, nil for the process.

@@ -51,14 +51,15 @@ func Step(m *model.Model, s *State, ev Event, now time.Time, out []Effect) ([]Ef
 // run is one step under way. Token positions change while it goes on, so tokens
 // are named by sequence number.
 type run struct {
-	m       *model.Model
-	s       *State
-	ev      *Event
-	now     time.Time
-	out     []Effect
-	entered int
-	moved   bool // tokens were added, moved or removed since joins were looked at
-	woken   bool // a token may be active
+	m        *model.Model
+	s        *State
+	ev       *Event
+	now      time.Time
+	out      []Effect
+	entered  int
+	moved    bool // tokens were added, moved or removed since joins were looked at
+	woken    bool // a token may be active
+	takeBack bool // people take back that something is undone
 }
 
 // apply does what the event itself says; drain moves the tokens it set free.
@@ -96,7 +97,7 @@ func (r *run) apply() error {
 		return nil
 	case Cancel:
 		r.cancelAll()
-		r.s.Ended, r.s.Outcome = true, "cancelled"
+		r.s.Ended, r.s.Outcome, r.s.Done = true, "cancelled", nil
 		r.emit(Effect{Kind: CaseCancelled, Node: model.None, Name: r.ev.Reason})
 		return nil
 	case Retry:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/caseattribute"
+	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/expr"
 	"github.com/openspms/spms/internal/model"
 )
@@ -24,31 +26,73 @@ type AttributeFilter struct {
 	Max  *float64 `json:"max,omitempty"`
 }
 
+// fewCases is how many cases a condition may select to be looked up before a list is
+// read. Of a condition that selects more, each row of the list is asked by itself:
+// the first page is found before many have been.
+const fewCases = 1024
+
 // WithAttributes selects rows whose case, named by a column, has all of some
-// attributes.
-func WithAttributes(column string, filters []*AttributeFilter) func(*sql.Selector) {
-	return func(s *sql.Selector) {
-		for _, f := range filters {
-			t := sql.Table(caseattribute.Table)
-			where := []*sql.Predicate{sql.EQ(t.C(caseattribute.FieldName), f.Name)}
-			if len(f.In) > 0 {
-				texts := make([]any, len(f.In))
-				for i, x := range f.In {
-					texts[i] = x
-				}
-				where = append(where, sql.In(t.C(caseattribute.FieldText), texts...))
-			}
-			if f.Min != nil {
-				where = append(where, sql.GTE(t.C(caseattribute.FieldNumber), *f.Min))
-			}
-			if f.Max != nil {
-				where = append(where, sql.LTE(t.C(caseattribute.FieldNumber), *f.Max))
-			}
-			if f.Min != nil || f.Max != nil {
-				where = append(where, sql.EQ(t.C(caseattribute.FieldText), "")) // a number, not a text
-			}
-			s.Where(sql.In(s.C(column), sql.Select(t.C(caseattribute.FieldCaseID)).From(t).Where(sql.And(where...))))
+// attributes; few says that one of them alone selects few cases, by which the rows
+// are best found. Cost: up to fewCases index entries for each.
+func (r *Room) WithAttributes(ctx context.Context, column string, filters []*AttributeFilter) (with func(*sql.Selector), few bool, err error) {
+	var all []func(*sql.Selector)
+	for _, f := range filters {
+		cases, err := r.door.Store.Client().CaseAttribute.Query().Where(f.holds).Limit(fewCases + 1).
+			Select(caseattribute.FieldCaseID).Strings(access.Elevated(ctx))
+		if err != nil {
+			return nil, false, fmt.Errorf("look up attribute %s: %w", f.Name, err)
 		}
+		if len(cases) > fewCases {
+			all = append(all, f.asked(column))
+			continue
+		}
+		all, few = append(all, sql.FieldIn(column, padded(cases)...)), true
+	}
+	return func(s *sql.Selector) {
+		for _, where := range all {
+			where(s)
+		}
+	}, few, nil
+}
+
+// padded repeats the last of some ids until they are a power of two, so that lists of
+// many lengths are few statements.
+func padded(ids []string) []string {
+	ids = slices.Clip(ids)
+	for n := len(ids); n&(n-1) != 0; n++ {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	return ids
+}
+
+// asked selects the rows whose case has the attribute, one by one.
+func (f *AttributeFilter) asked(column string) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		t := sql.Dialect(s.Dialect()).Select(caseattribute.FieldCaseID).From(sql.Table(caseattribute.Table).As("a"))
+		t.Where(sql.ColumnsEQ(t.C(caseattribute.FieldCaseID), s.C(column)))
+		f.holds(t)
+		s.Where(sql.Exists(t))
+	}
+}
+
+// holds selects the attributes of the filter.
+func (f *AttributeFilter) holds(s *sql.Selector) {
+	s.Where(sql.EQ(s.C(caseattribute.FieldName), f.Name))
+	if len(f.In) > 0 {
+		texts := make([]any, len(f.In))
+		for i, x := range f.In {
+			texts[i] = x
+		}
+		s.Where(sql.In(s.C(caseattribute.FieldText), texts...))
+	}
+	if f.Min != nil {
+		s.Where(sql.GTE(s.C(caseattribute.FieldNumber), *f.Min))
+	}
+	if f.Max != nil {
+		s.Where(sql.LTE(s.C(caseattribute.FieldNumber), *f.Max))
+	}
+	if f.Min != nil || f.Max != nil {
+		s.Where(sql.EQ(s.C(caseattribute.FieldText), "")) // a number, not a text
 	}
 }
 

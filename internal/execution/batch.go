@@ -37,15 +37,23 @@ func (r *Room) CompleteTasks(ctx context.Context, in CompleteTasks) ([]ItemResul
 // begin with items[i].
 func eachItem[T any](ctx context.Context, n int, run func(ctx context.Context, i int) (T, error)) []ItemResult[T] {
 	out := make([]ItemResult[T], n)
+	abreast(batchWorkers, n, func(i int) {
+		out[i].Result, out[i].Err = run(ctx, i)
+		if e := fault.From(out[i].Err); out[i].Err != nil && e.Kind != fault.Internal && len(e.Path) > 0 && e.Path[0] == "input" {
+			out[i].Err = e.At(append([]string{"input", fmt.Sprintf("items[%d]", i)}, e.Path[1:]...)...)
+		}
+	})
+	return out
+}
+
+// abreast calls run for 0 to n-1, at most so many side by side.
+func abreast(side, n int, run func(i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(batchWorkers, n) {
+	for range min(side, n) {
 		wg.Go(func() {
 			for i := range next {
-				out[i].Result, out[i].Err = run(ctx, i)
-				if e := fault.From(out[i].Err); out[i].Err != nil && e.Kind != fault.Internal && len(e.Path) > 0 && e.Path[0] == "input" {
-					out[i].Err = e.At(append([]string{"input", fmt.Sprintf("items[%d]", i)}, e.Path[1:]...)...)
-				}
+				run(i)
 			}
 		})
 	}
@@ -54,5 +62,4 @@ func eachItem[T any](ctx context.Context, n int, run func(ctx context.Context, i
 	}
 	close(next)
 	wg.Wait()
-	return out
 }

@@ -161,11 +161,15 @@ func (f *file) rooted(ctx context.Context) error {
 	}
 	f.inserted = true
 	r := f.row
+	if r.State != servicecase.StateActive {
+		r.StartKey = nil // as when it ends later
+	}
 	err = f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
 		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).SetChannel(r.Channel).
 		SetState(r.State).SetStage(r.Stage).SetOutcome(r.Outcome).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(f.state.Variables).
 		SetEngine(kept).SetRevision(r.Revision).SetStartedBy(r.StartedBy).SetNillableOwnerID(r.OwnerID).SetNillableEndedAt(r.EndedAt).
-		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).Exec(store.LaterAs(access.Elevated(ctx), f.uninserted))
+		SetNillableCallerID(r.CallerID).SetCallerToken(r.CallerToken).
+		SetNillableStartKey(r.StartKey).Exec(store.LaterAs(access.Elevated(ctx), f.uninserted))
 	return f.uninserted(err)
 }
 
@@ -183,21 +187,23 @@ func (f *file) uninserted(err error) error {
 // CancelCase ends a running case with a reason; open tasks go, clocks are cancelled.
 func (r *Room) CancelCase(ctx context.Context, in CancelCase) (CaseResult, error) {
 	cmd := command.Command{Operation: "cancelCase", Key: deref(in.IdempotencyKey), Input: in}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		f, err := r.open(ctx, u, in.CaseID, "caseID")
-		if err != nil {
-			return CaseResult{}, err
-		}
-		if err := u.Require(access.CancelCase, f.row.RegionPath); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.active("caseID"); err != nil {
-			return CaseResult{}, err
-		}
-		u.Note("reason", in.Reason)
-		if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {
-			return CaseResult{}, err
-		}
-		return CaseResult{f.row.ID}, f.save(ctx)
-	})
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) { return r.cancel(ctx, u, in) })
+}
+
+func (r *Room) cancel(ctx context.Context, u *command.Unit, in CancelCase) (CaseResult, error) {
+	f, err := r.open(ctx, u, in.CaseID, "caseID")
+	if err != nil {
+		return CaseResult{}, err
+	}
+	if err := u.Require(access.CancelCase, f.row.RegionPath); err != nil {
+		return CaseResult{}, err
+	}
+	if err := f.active("caseID"); err != nil {
+		return CaseResult{}, err
+	}
+	u.Note("reason", in.Reason)
+	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {
+		return CaseResult{}, err
+	}
+	return CaseResult{f.row.ID}, f.save(ctx)
 }

@@ -3,7 +3,10 @@ package execution
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"entgo.io/ent/dialect/sql"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/task"
@@ -12,6 +15,11 @@ import (
 
 // OpenStates are the states of a task that still wants doing.
 var OpenStates = []task.State{task.StateCreated, task.StateClaimed, task.StateStarted, task.StateSigning}
+
+// Open selects the tasks in OpenStates, in the words of the indexes that hold only them.
+func Open(s *sql.Selector) {
+	s.Where(sql.ExprP(s.C(task.FieldState) + strings.TrimPrefix(schema.OpenTasks, task.FieldState)))
+}
 
 // desk is the open tasks of one case during one command: loaded once, changed in
 // memory, written once at the end.
@@ -33,7 +41,6 @@ func (d *desk) take(open []*ent.Task) {
 func (d *desk) add(t *ent.Task) {
 	d.open[t.TokenSeq] = t
 	d.fresh = append(d.fresh, t)
-	d.file.taskChanged(t)
 }
 
 // change marks a task for writing.
@@ -51,7 +58,6 @@ func (d *desk) end(t *ent.Task, state task.State) {
 	delete(d.open, t.TokenSeq)
 	t.State, t.CompletedAt = state, d.file.at()
 	d.change(t)
-	d.file.taskChanged(t)
 }
 
 // due gives every open task the earliest binding due instant of the case.
@@ -77,7 +83,7 @@ func (d *desk) save(ctx context.Context) error {
 			SetRegionID(t.RegionID).SetRegionPath(t.RegionPath).SetTokenSeq(t.TokenSeq).SetNodeID(t.NodeID).
 			SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetKind(t.Kind).SetTopic(t.Topic).SetRole(t.Role).SetStage(t.Stage).
 			SetState(t.State).SetNillableAssigneeID(t.AssigneeID).SetNillableClaimedAt(t.ClaimedAt).SetNillableAssignedBy(t.AssignedBy).
-			SetLeaseUntil(t.LeaseUntil).SetPriority(t.Priority).SetRequiredQualifications(t.RequiredQualifications).
+			SetLeaseUntil(t.LeaseUntil).SetPriority(t.Priority).SetEscalatedTo(t.EscalatedTo).SetRequiredQualifications(t.RequiredQualifications).
 			SetNillableCompletedAt(t.CompletedAt).SetNillableDueAt(t.DueAt).SetDueOrder(t.DueOrder).SetCreatedAt(t.CreatedAt))
 	}
 	if len(rows) > 0 {
@@ -89,6 +95,9 @@ func (d *desk) save(ctx context.Context) error {
 		if err := d.update(ctx, t); err != nil {
 			return fmt.Errorf("write task %s: %w", t.ID, err)
 		}
+	}
+	for _, t := range append(d.fresh, d.dirty...) {
+		d.file.taskChanged(t)
 	}
 	d.fresh, d.dirty = nil, nil
 	return nil

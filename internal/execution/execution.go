@@ -78,6 +78,7 @@ type TaskResult struct {
 type MessageResult struct {
 	CaseID    string
 	Delivered int
+	Started   bool // the message has started the case
 }
 
 // FailureResult is the answer of RetryFailure.

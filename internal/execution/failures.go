@@ -36,7 +36,12 @@ func (b backOff) next(now time.Time) time.Time {
 // BackOffSeconds the product goes on trying by itself when it fails again: after
 // that pause, then after twice as long each time, Attempts times in all.
 func (r *Room) RetryFailure(ctx context.Context, in RetryFailure) (FailureResult, error) {
-	return r.onFailure(ctx, "retryFailure", in.FailureID, in.IdempotencyKey, in, in.Reason, failure.StateRetried, func(ctx context.Context, f *file, row *ent.Failure) error {
+	cmd := command.Command{Operation: "retryFailure", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) { return r.retry(ctx, u, in) })
+}
+
+func (r *Room) retry(ctx context.Context, u *command.Unit, in RetryFailure) (FailureResult, error) {
+	return r.onFailure(ctx, u, in.FailureID, in.Reason, failure.StateRetried, func(ctx context.Context, f *file, row *ent.Failure) error {
 		vars, err := f.model.CheckVariables(in.Variables, nil)
 		if err != nil {
 			return below(err, "input", "variables")
@@ -54,7 +59,12 @@ func (r *Room) RetryFailure(ctx context.Context, in RetryFailure) (FailureResult
 // SkipFailure lets a failed token go on as if its node were done. Errors: those of
 // RetryFailure, ENGINE_SKIP at gateways.
 func (r *Room) SkipFailure(ctx context.Context, in SkipFailure) (FailureResult, error) {
-	return r.onFailure(ctx, "skipFailure", in.FailureID, in.IdempotencyKey, in, in.Reason, failure.StateSkipped, func(ctx context.Context, f *file, row *ent.Failure) error {
+	cmd := command.Command{Operation: "skipFailure", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) { return r.skip(ctx, u, in) })
+}
+
+func (r *Room) skip(ctx context.Context, u *command.Unit, in SkipFailure) (FailureResult, error) {
+	return r.onFailure(ctx, u, in.FailureID, in.Reason, failure.StateSkipped, func(ctx context.Context, f *file, row *ent.Failure) error {
 		vars, err := f.model.CheckVariables(in.Variables, nil)
 		if err != nil {
 			return below(err, "input", "variables")
@@ -63,38 +73,36 @@ func (r *Room) SkipFailure(ctx context.Context, in SkipFailure) (FailureResult, 
 	})
 }
 
-// onFailure runs a change that ends an open failure of an active case.
-func (r *Room) onFailure(ctx context.Context, operation, id string, key *string, input any, reason string, state failure.State,
+// onFailure makes, inside a command, a change that ends an open failure of an active
+// case.
+func (r *Room) onFailure(ctx context.Context, u *command.Unit, id, reason string, state failure.State,
 	change func(ctx context.Context, f *file, row *ent.Failure) error,
 ) (FailureResult, error) {
-	cmd := command.Command{Operation: operation, Key: deref(key), Input: input}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) {
-		row, err := u.Failure.Get(ctx, id)
-		if err != nil {
-			return FailureResult{}, notFound(err, "FAILURE_NOT_FOUND", id, "failureID")
-		}
-		f, err := r.open(ctx, u, row.CaseID, "failureID")
-		if err != nil {
-			return FailureResult{}, err
-		}
-		if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
-			return FailureResult{}, err
-		}
-		if err := f.active("failureID"); err != nil {
-			return FailureResult{}, err
-		}
-		if row, err = u.Failure.Get(ctx, id); err != nil || row.State != failure.StateOpen {
-			return FailureResult{}, fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", id)).At("input", "failureID")
-		}
-		u.Note("reason", reason)
-		if err := f.endFailures(ctx, state, reason, row.TokenSeq); err != nil {
-			return FailureResult{}, err
-		}
-		if err := change(ctx, f, row); err != nil {
-			return FailureResult{}, err
-		}
-		return FailureResult{row.ID, f.row.ID}, f.save(ctx)
-	})
+	row, err := u.Failure.Get(ctx, id)
+	if err != nil {
+		return FailureResult{}, notFound(err, "FAILURE_NOT_FOUND", id, "failureID")
+	}
+	f, err := r.open(ctx, u, row.CaseID, "failureID")
+	if err != nil {
+		return FailureResult{}, err
+	}
+	if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
+		return FailureResult{}, err
+	}
+	if err := f.active("failureID"); err != nil {
+		return FailureResult{}, err
+	}
+	if row, err = u.Failure.Get(ctx, id); err != nil || row.State != failure.StateOpen {
+		return FailureResult{}, fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", id)).At("input", "failureID")
+	}
+	u.Note("reason", reason)
+	if err := f.endFailures(ctx, state, reason, row.TokenSeq); err != nil {
+		return FailureResult{}, err
+	}
+	if err := change(ctx, f, row); err != nil {
+		return FailureResult{}, err
+	}
+	return FailureResult{row.ID, f.row.ID}, f.save(ctx)
 }
 
 // endFailures ends the open failures of tokens; of the whole case without tokens.
@@ -114,31 +122,46 @@ func (f *file) endFailures(ctx context.Context, state failure.State, reason stri
 // setting variables if any. Errors: ACTION_FORBIDDEN, ENGINE_TOKEN_UNKNOWN,
 // ENGINE_NOT_WAITING, ENGINE_MOVE_TARGET.
 func (r *Room) MoveToken(ctx context.Context, in MoveToken) (CaseResult, error) {
-	return r.intervene(ctx, "moveToken", in.CaseID, in.IdempotencyKey, in, in.Reason, func(ctx context.Context, f *file) error {
-		vars, err := f.model.CheckVariables(in.Variables, nil)
-		if err != nil {
-			return below(err, "input", "variables")
-		}
-		f.reason = in.Reason
-		if err := f.endFailures(ctx, failure.StateMoved, in.Reason, in.Token); err != nil {
-			return err
-		}
-		f.unit.Note("to", in.ToNodeID)
-		err = f.step(ctx, engine.Event{Kind: engine.TokenMoved, Token: in.Token, Node: in.ToNodeID, Variables: vars, Reason: in.Reason})
-		switch fault.CodeOf(err) {
-		case "ENGINE_MOVE_TARGET":
-			return below(err, "input", "toNodeID")
-		case "ENGINE_TOKEN_UNKNOWN", "ENGINE_NOT_WAITING":
-			return below(err, "input", "token")
-		}
-		return err
+	cmd := command.Command{Operation: "moveToken", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		return r.intervene(ctx, u, in.CaseID, in.Reason, func(ctx context.Context, f *file) error {
+			if err := f.endFailures(ctx, failure.StateMoved, in.Reason, in.Token); err != nil {
+				return err
+			}
+			return f.move(ctx, in)
+		})
 	})
+}
+
+// move moves a token of an open case.
+func (f *file) move(ctx context.Context, in MoveToken) error {
+	vars, err := f.model.CheckVariables(in.Variables, nil)
+	if err != nil {
+		return below(err, "input", "variables")
+	}
+	f.reason = in.Reason
+	f.unit.Note("to", in.ToNodeID)
+	err = f.step(ctx, engine.Event{Kind: engine.TokenMoved, Token: in.Token, Node: in.ToNodeID, Variables: vars, Reason: in.Reason})
+	switch fault.CodeOf(err) {
+	case "ENGINE_MOVE_TARGET":
+		return below(err, "input", "toNodeID")
+	case "ENGINE_TOKEN_UNKNOWN", "ENGINE_NOT_WAITING":
+		return below(err, "input", "token")
+	}
+	return err
 }
 
 // SetVariables changes variables of a running case; conditions that wait for them
 // are looked at. Errors: ACTION_FORBIDDEN, VARIABLE_… with the path of the value.
 func (r *Room) SetVariables(ctx context.Context, in SetCaseVariables) (CaseResult, error) {
-	return r.intervene(ctx, "setCaseVariables", in.CaseID, in.IdempotencyKey, in, in.Reason, func(ctx context.Context, f *file) error {
+	cmd := command.Command{Operation: "setCaseVariables", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		return r.setVariables(ctx, u, in)
+	})
+}
+
+func (r *Room) setVariables(ctx context.Context, u *command.Unit, in SetCaseVariables) (CaseResult, error) {
+	return r.intervene(ctx, u, in.CaseID, in.Reason, func(ctx context.Context, f *file) error {
 		vars, err := f.model.CheckVariables(in.Variables, nil)
 		if err != nil {
 			return below(err, "input", "variables")
@@ -147,28 +170,24 @@ func (r *Room) SetVariables(ctx context.Context, in SetCaseVariables) (CaseResul
 	})
 }
 
-// intervene runs a change of an active case by someone who resolves failures there.
-func (r *Room) intervene(ctx context.Context, operation, caseID string, key *string, input any, reason string,
-	change func(ctx context.Context, f *file) error,
-) (CaseResult, error) {
-	cmd := command.Command{Operation: operation, Key: deref(key), Input: input}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		f, err := r.open(ctx, u, caseID, "caseID")
-		if err != nil {
-			return CaseResult{}, err
-		}
-		if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.active("caseID"); err != nil {
-			return CaseResult{}, err
-		}
-		u.Note("reason", reason)
-		if err := change(ctx, f); err != nil {
-			return CaseResult{}, err
-		}
-		return CaseResult{f.row.ID}, f.save(ctx)
-	})
+// intervene makes, inside a command, a change of an active case by someone who
+// resolves failures there.
+func (r *Room) intervene(ctx context.Context, u *command.Unit, caseID, reason string, change func(ctx context.Context, f *file) error) (CaseResult, error) {
+	f, err := r.open(ctx, u, caseID, "caseID")
+	if err != nil {
+		return CaseResult{}, err
+	}
+	if err := u.Require(access.ResolveFailure, f.row.RegionPath); err != nil {
+		return CaseResult{}, err
+	}
+	if err := f.active("caseID"); err != nil {
+		return CaseResult{}, err
+	}
+	u.Note("reason", reason)
+	if err := change(ctx, f); err != nil {
+		return CaseResult{}, err
+	}
+	return CaseResult{f.row.ID}, f.save(ctx)
 }
 
 // maxResolved bounds the failures that one ResolveFailures takes; the rest is left
@@ -267,15 +286,20 @@ func (r *Room) RetryDue(ctx context.Context) (int, error) {
 	tried := 0
 	var failed []error
 	for _, row := range rows {
-		_, err := r.onFailure(ctx, "retryFailure", row.ID, nil, row.ID, "back-off", failure.StateRetried, func(ctx context.Context, f *file, row *ent.Failure) error {
-			f.retrying = backOff{attempts: row.Attempts + 1, seconds: row.RetrySeconds, left: row.RetriesLeft - 1}
-			return f.step(ctx, engine.Event{Kind: engine.Retry, Token: row.TokenSeq, Reason: "back-off"})
+		cmd := command.Command{Operation: "retryFailure", Input: row.ID}
+		_, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (FailureResult, error) {
+			return r.onFailure(ctx, u, row.ID, "back-off", failure.StateRetried, func(ctx context.Context, f *file, row *ent.Failure) error {
+				f.retrying = backOff{attempts: row.Attempts + 1, seconds: row.RetrySeconds, left: row.RetriesLeft - 1}
+				return f.step(ctx, engine.Event{Kind: engine.Retry, Token: row.TokenSeq, Reason: "back-off"})
+			})
 		})
-		if err != nil {
+		switch fault.CodeOf(err) {
+		case "":
+			tried++
+		case "FAILURE_ENDED", "CASE_ENDED": // another node was faster, or a person
+		default:
 			failed = append(failed, fmt.Errorf("retry failure %s: %w", row.ID, err))
-			continue
 		}
-		tried++
 	}
 	return tried, errors.Join(failed...)
 }

@@ -57,6 +57,7 @@ type file struct {
 	failed  []*ent.FailureCreate   // failures raised
 	actions []*ent.TaskActionCreate
 	reason  string // why the case goes back a stage
+	unasked bool   // nobody waits for the case any more: its end is told to nobody
 
 	retrying backOff // of the failure that is tried again in this command
 
@@ -65,10 +66,13 @@ type file struct {
 
 // stored is what the case row keeps of the engine's state beside its tokens.
 type stored struct {
-	NextToken int            `json:"nextToken"`
-	NextScope int            `json:"nextScope"`
-	NextTimer int            `json:"nextTimer"`
-	Scopes    []engine.Scope `json:"scopes,omitempty"`
+	NextToken int                 `json:"nextToken"`
+	NextScope int                 `json:"nextScope"`
+	NextTimer int                 `json:"nextTimer"`
+	NextDone  int                 `json:"nextDone,omitempty"`
+	Done      []engine.Completion `json:"done,omitempty"`
+	Scopes    []engine.Scope      `json:"scopes,omitempty"`
+	Outcome   string              `json:"outcome,omitempty"` // the last end event reached, while other tokens go on
 }
 
 // attach puts a case row together with its region and model.
@@ -109,6 +113,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 	}
 	f.state = engine.State{
 		NextToken: kept.NextToken, NextScope: kept.NextScope, NextTimer: kept.NextTimer, Scopes: kept.Scopes,
+		NextDone: kept.NextDone, Done: kept.Done, Outcome: kept.Outcome,
 		Variables: f.row.Variables,
 	}
 	f.attributes = f.indexed(f.row.Variables)
@@ -261,7 +266,10 @@ func (f *file) stay(t engine.Token) model.Stay {
 
 // counters are what the case row keeps of the engine's state.
 func (f *file) counters() (json.RawMessage, error) {
-	return json.Marshal(stored{f.state.NextToken, f.state.NextScope, f.state.NextTimer, f.state.Scopes})
+	return json.Marshal(stored{
+		NextToken: f.state.NextToken, NextScope: f.state.NextScope, NextTimer: f.state.NextTimer, NextDone: f.state.NextDone,
+		Done: f.state.Done, Scopes: f.state.Scopes, Outcome: f.state.Outcome,
+	})
 }
 
 func (f *file) saveCase(ctx context.Context) error {
@@ -269,8 +277,11 @@ func (f *file) saveCase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID)).
-		SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
+	upd := f.unit.ServiceCase.Update().Where(servicecase.ID(f.row.ID))
+	if f.row.StartKey != nil && f.row.State != servicecase.StateActive {
+		upd.ClearStartKey() // the next message of the key may start another
+	}
+	return upd.SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
 		SetEngine(kept).SetFlags(append([]schema.Flag{}, f.row.Flags...)).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
 }
 

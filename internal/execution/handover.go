@@ -162,6 +162,9 @@ func (f *file) returnTargets(ctx context.Context, t *ent.Task) ([]*ent.Task, err
 	if !ok {
 		return nil, lostNode(t.NodeID)
 	}
+	if f.model.Nodes[here].ForCompensation {
+		return nil, nil // it is not on the way from anywhere
+	}
 	done, err := f.db.Task.Query().Where(task.CaseID(f.row.ID), task.StateEQ(task.StateCompleted), task.KindEQ(task.KindHuman)).
 		Order(ent.Desc(task.FieldCompletedAt, task.FieldID)).All(access.Elevated(ctx))
 	if err != nil {

@@ -2,6 +2,7 @@ package execution
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/openspms/spms/ent"
@@ -56,4 +57,13 @@ func (h *history) apply(ctx context.Context, row *ent.CaseEvent) error {
 	h.effects, err = engine.Migrate(h.model, c.Model, &h.state, ev.Mapping, ev, row.At, h.effects[:0])
 	h.model, h.version = c.Model, ev.Name
 	return err
+}
+
+func eventOf(row *ent.CaseEvent) (engine.Event, error) {
+	var ev engine.Event
+	body, err := json.Marshal(row.Input)
+	if err != nil {
+		return ev, err
+	}
+	return ev, json.Unmarshal(body, &ev)
 }

@@ -83,6 +83,7 @@ type SendMessage struct {
 	CaseID         *string        `json:"caseID,omitempty" validate:"omitempty,max=64"`
 	CaseNumber     *string        `json:"caseNumber,omitempty" validate:"omitempty,max=64"`
 	CorrelationKey *string        `json:"correlationKey,omitempty" validate:"omitempty,max=256"`
+	RegionID       *string        `json:"regionID,omitempty" validate:"omitempty,max=64"`
 	Payload        map[string]any `json:"payload,omitempty"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
@@ -288,4 +289,37 @@ type MigrateCases struct {
 	Preview        bool                   `json:"preview"`
 	Reason         string                 `json:"reason" validate:"required,max=2000"`
 	IdempotencyKey *string                `json:"idempotencyKey,omitempty" validate:"omitempty,max=100"`
+}
+
+// StartFailureBatch is the input of Room.StartFailureBatch: what is to be done with
+// the open failures that the filter selects in a region and below.
+type StartFailureBatch struct {
+	Action         string         `json:"action" validate:"required,oneof=retry skip move set_variables cancel"`
+	RegionID       string         `json:"regionID" validate:"required,max=64"`
+	Code           *string        `json:"code,omitempty" validate:"omitempty,max=64"`
+	NodeID         *string        `json:"nodeID,omitempty" validate:"omitempty,max=128"`
+	ProcessKey     *string        `json:"processKey,omitempty" validate:"omitempty,max=64"`
+	ToNodeID       *string        `json:"toNodeID,omitempty" validate:"required_if=Action move,omitempty,max=128"`
+	Variables      map[string]any `json:"variables,omitempty" validate:"required_if=Action set_variables"`
+	Reason         string         `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// StartMigrationBatch is the input of Room.StartMigrationBatch: every running case of
+// the version in a region and below is meant.
+type StartMigrationBatch struct {
+	FromVersionID  string                 `json:"fromVersionID" validate:"required,max=64"`
+	ToVersionID    string                 `json:"toVersionID" validate:"required,max=64"`
+	Pairs          []*definition.NodePair `json:"pairs,omitempty" validate:"max=500"`
+	RegionID       string                 `json:"regionID" validate:"required,max=64"`
+	Preview        bool                   `json:"preview"`
+	Reason         string                 `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string                `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// CancelBatch is the input of Room.CancelBatch.
+type CancelBatch struct {
+	BatchID        string  `json:"batchID" validate:"required,max=64"`
+	Reason         string  `json:"reason" validate:"required,max=2000"`
+	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }

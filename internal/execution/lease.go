@@ -47,9 +47,13 @@ func (r *Room) FetchTasks(ctx context.Context, in FetchTasks) ([]string, error) 
 		if u.Dialect() == dialect.Postgres {
 			q.ForUpdate(sql.WithLockAction(sql.SkipLocked))
 		}
-		ids, err := q.Select(task.FieldID).Strings(ctx)
+		found, err := q.Select(task.FieldID, task.FieldCaseID, task.FieldRegionPath).All(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("find tasks to lend: %w", err)
+		}
+		ids := make([]string, len(found))
+		for i, t := range found {
+			ids[i] = t.ID
 		}
 		if len(ids) == 0 {
 			return ids, nil
@@ -59,9 +63,17 @@ func (r *Room) FetchTasks(ctx context.Context, in FetchTasks) ([]string, error) 
 		if err != nil {
 			return nil, fmt.Errorf("lend tasks: %w", err)
 		}
+		for _, t := range found {
+			lentTo(u, t)
+		}
 		u.Note("tasks", n)
 		return ids, nil
 	})
+}
+
+// lentTo tells subscribers that a task was lent. It is no change that anybody works on.
+func lentTo(u *command.Unit, t *ent.Task) {
+	u.Changed(store.Change{Kind: "lease", ID: t.ID, CaseID: t.CaseID, RegionPath: t.RegionPath})
 }
 
 // lent selects the tasks whose role the viewer holds in their region.

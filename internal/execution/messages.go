@@ -16,8 +16,11 @@ import (
 )
 
 // SendMessage delivers a message to a case: the one named, or the one whose
-// token waits for the name with the correlation key, the longest waiting first.
-// Errors: MESSAGE_NOT_EXPECTED, CASE_NOT_FOUND, VARIABLE_TYPE in the payload.
+// token waits for the name with the correlation key, the longest waiting first. When
+// no case is named, none waits and a region is given, it starts a case there; see
+// startByMessage.
+// Errors: MESSAGE_NOT_EXPECTED, CASE_NOT_FOUND, VARIABLE_TYPE in the payload,
+// MESSAGE_STARTS_NOTHING, MESSAGE_CASE_RUNS.
 func (r *Room) SendMessage(ctx context.Context, in SendMessage) (MessageResult, error) {
 	cmd := command.Command{Operation: "sendMessage", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (MessageResult, error) {
@@ -32,7 +35,11 @@ func (r *Room) SendMessage(ctx context.Context, in SendMessage) (MessageResult, 
 			id, field = row.ID, "caseNumber"
 		default:
 			var err error
-			if id, err = waiting(ctx, u, in); err != nil {
+			id, err = waiting(ctx, u, in)
+			if code := fault.CodeOf(err); in.RegionID != nil && (code == "MESSAGE_NOT_EXPECTED" || code == "MESSAGE_UNADDRESSED") {
+				return r.startBySent(ctx, u, in)
+			}
+			if err != nil {
 				return MessageResult{}, err
 			}
 			field = "correlationKey"

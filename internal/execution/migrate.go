@@ -52,21 +52,11 @@ func (r *Room) MigrateCases(ctx context.Context, in MigrateCases) (Migration, er
 		}
 		within = reg.RegionPath
 	}
-	m, err := r.definitions.Mapping(ctx, in.FromVersionID, in.ToVersionID, in.Pairs)
+	m, err := r.checkedMapping(ctx, in.FromVersionID, in.ToVersionID, in.Pairs)
 	if err != nil {
-		return Migration{}, below(err, "input")
+		return Migration{}, err
 	}
 	out := Migration{FromVersionID: m.FromVersionID, ToVersionID: m.ToVersionID, Preview: in.Preview}
-	if m.FromVersionID == m.ToVersionID {
-		return out, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "toVersionID")
-	}
-	if errs := model.Errors(m.Findings); len(errs) > 0 {
-		e := fault.E(fault.Precondition, "MIGRATION_NOT_CHECKED", fault.P("count", len(errs))).At("input", "pairs")
-		for _, f := range errs {
-			e = e.With(f.Fault().At(append([]string{"input", "pairs"}, f.Elements...)...))
-		}
-		return out, e
-	}
 	v := access.From(ctx)
 	if !v.MayAnywhere(access.MigrateCases) {
 		return out, fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.MigrateCases), fault.P("region", "…"))
@@ -104,7 +94,27 @@ func (r *Room) MigrateCases(ctx context.Context, in MigrateCases) (Migration, er
 	return out, nil
 }
 
-// errPreview undoes a migration that was only tried.
+// checkedMapping is the mapping of two versions that the viewer sees, if cases can be
+// moved by it.
+func (r *Room) checkedMapping(ctx context.Context, from, to string, pairs []*definition.NodePair) (*definition.VersionMapping, error) {
+	m, err := r.definitions.Mapping(ctx, from, to, pairs)
+	if err != nil {
+		return nil, below(err, "input")
+	}
+	if m.FromVersionID == m.ToVersionID {
+		return nil, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "toVersionID")
+	}
+	if errs := model.Errors(m.Findings); len(errs) > 0 {
+		e := fault.E(fault.Precondition, "MIGRATION_NOT_CHECKED", fault.P("count", len(errs))).At("input", "pairs")
+		for _, f := range errs {
+			e = e.With(f.Fault().At(append([]string{"input", "pairs"}, f.Elements...)...))
+		}
+		return nil, e
+	}
+	return m, nil
+}
+
+// errPreview undoes what was only tried.
 var errPreview = fmt.Errorf("preview")
 
 // migrate moves one case.
@@ -114,31 +124,11 @@ func (r *Room) migrate(ctx context.Context, in MigrateCases, m *definition.Versi
 		cmd.Key = *in.IdempotencyKey + "#" + row.ID
 	}
 	out, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		f, err := r.open(ctx, u, row.ID, "caseIDs")
-		if err != nil {
-			return CaseResult{}, err
+		_, err := r.migrateOpen(ctx, u, m, row.ID, in.Reason)
+		if err == nil && in.Preview {
+			err = errPreview
 		}
-		if err := u.Require(access.MigrateCases, f.row.RegionPath); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.active("caseIDs"); err != nil {
-			return CaseResult{}, err
-		}
-		if f.row.VersionID != m.FromVersionID {
-			return CaseResult{}, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "caseIDs")
-		}
-		u.Note("reason", in.Reason)
-		u.Note("to", m.ToVersionID)
-		if err := f.migrate(ctx, m); err != nil {
-			return CaseResult{}, err
-		}
-		if err := f.save(ctx); err != nil {
-			return CaseResult{}, err
-		}
-		if in.Preview {
-			return CaseResult{}, errPreview
-		}
-		return CaseResult{f.row.ID}, nil
+		return CaseResult{row.ID}, err
 	})
 	if err == errPreview { //nolint:errorlint // it is our own and never wrapped
 		err = nil
@@ -146,42 +136,69 @@ func (r *Room) migrate(ctx context.Context, in MigrateCases, m *definition.Versi
 	return out, err
 }
 
-// migrate lets the engine move the case and carries out what follows.
-func (f *file) migrate(ctx context.Context, m *definition.VersionMapping) error {
+// migrateOpen moves, inside a command, one running case and returns where its tokens
+// have gone.
+func (r *Room) migrateOpen(ctx context.Context, u *command.Unit, m *definition.VersionMapping, caseID, reason string) ([]definition.NodePair, error) {
+	f, err := r.open(ctx, u, caseID, "caseIDs")
+	if err != nil {
+		return nil, err
+	}
+	if err := u.Require(access.MigrateCases, f.row.RegionPath); err != nil {
+		return nil, err
+	}
+	if err := f.active("caseIDs"); err != nil {
+		return nil, err
+	}
+	if f.row.VersionID != m.FromVersionID {
+		return nil, fault.E(fault.Precondition, "MIGRATION_SAME_VERSION").At("input", "caseIDs")
+	}
+	u.Note("reason", reason)
+	u.Note("to", m.ToVersionID)
+	moved, err := f.migrate(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return moved, f.save(ctx)
+}
+
+// migrate lets the engine move the case, carries out what follows and returns where
+// the tokens have gone.
+func (f *file) migrate(ctx context.Context, m *definition.VersionMapping) (moved []definition.NodePair, err error) {
 	c, err := f.room.definitions.Compiled(ctx, f.db, m.ToVersionID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := f.book.load(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	from := f.model
 	ev := f.inContext(engine.Event{Kind: engine.Migrated, Name: m.ToVersionID, Node: f.row.VersionID, Mapping: m.Mapping})
 	f.effects, err = engine.Migrate(from, c.Model, &f.state, m.Mapping, ev, f.unit.Now, f.effects[:0])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f.model, f.row.VersionID = c.Model, m.ToVersionID
 	for _, e := range f.effects {
 		if e.Kind != engine.TokenMigrated {
 			continue
 		}
+		moved = append(moved, definition.NodePair{From: e.Name, To: f.model.Nodes[e.Node].ID})
 		f.relabel(e)
 		if err := f.repause(ctx, from, e); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	trail, more, err := f.carryOut(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := f.record(ev, trail); err != nil {
-		return err
+		return nil, err
 	}
 	if more {
-		return f.step(ctx, engine.Event{Kind: engine.Continue})
+		return moved, f.step(ctx, engine.Event{Kind: engine.Continue})
 	}
-	return nil
+	return moved, nil
 }
 
 // relabel gives the open task of a token what the new version says of it; who has

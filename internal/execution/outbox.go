@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/openspms/spms/ent"
@@ -34,6 +35,8 @@ const (
 	messageNote = "case.message" // a message was thrown
 	correctNote = "case.correct" // a corrective case is to follow the breach To
 	signalNote  = "case.signal"  // a signal was thrown, or is for the case named To
+	startNote   = "case.start"   // a signal starts a case of the process Key in the region To
+	riseNote    = "case.rise"    // an escalation that the called case does not catch
 )
 
 // note is what one case asks of another.
@@ -114,9 +117,14 @@ func (r *Room) postpone(ctx context.Context, row *ent.Job, why error) {
 		return u.Job.Update().Where(job.ID(row.ID), job.StateEQ(job.StateReady)).AddAttempt(1).SetRunAt(u.Now.Add(pause)).
 			SetLastError(fault.CodeOf(why)).Save(access.Elevated(ctx))
 	})
-	if err != nil && r.door.Log != nil {
-		r.door.Log.Error("postpone a note", "note", row.ID, "err", err)
+	if err == nil || r.door.Log == nil {
+		return
 	}
+	level := slog.LevelError
+	if fault.KindOf(err) == fault.Unavailable { // it stays due, and is tried again
+		level = slog.LevelWarn
+	}
+	r.door.Log.Log(ctx, level, "postpone a note", "note", row.ID, "err", err)
 }
 
 // deliver carries one note out and crosses it out in the same transaction.
@@ -141,6 +149,7 @@ func (r *Room) deliver(ctx context.Context, id string) error {
 		n.path = path
 		do := map[string]func(context.Context, *command.Unit, note) error{
 			callNote: r.call, answerNote: r.answer, uncallNote: r.uncall, messageNote: r.message, signalNote: r.signal, correctNote: r.correct,
+			startNote: r.startBySignal, riseNote: r.rise,
 		}[row.Kind]
 		if do == nil {
 			return 0, fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("a note of kind %q", row.Kind))
@@ -215,29 +224,12 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 		return "", err
 	}
 	g.row.CallerID, g.row.CallerToken, g.row.OwnerID = &f.row.ID, n.Token, f.row.OwnerID
-	in.Variables = map[string]any{}
-	for _, v := range g.model.Variables {
-		if value := model.Get(n.Variables, v.Name); v.Input && value != nil {
-			in.Variables[v.Name] = value
-		}
-	}
-	vars, err := g.inputVariables(in)
-	if err != nil {
+	in.Variables = g.taken(n.Variables)
+	if err := g.launch(ctx, in, ""); err != nil {
 		return "", err
 	}
-	if err := g.lawful(ctx, "", vars, nil); err != nil {
-		return "", err
-	}
-	start := engine.Event{Kind: engine.Start, Variables: vars}
-	if _, err := engine.Step(g.model, &engine.State{Variables: map[string]any{}}, g.inContext(start), u.Now, nil); err != nil {
-		return "", err // before anything is written
-	}
-	if err := g.step(ctx, start); err != nil {
-		return "", err
-	}
-	u.On(g.row.ID, g.row.RegionPath)
 	u.Note("caller", f.row.ID)
-	return g.row.ID, g.save(ctx)
+	return g.row.ID, nil
 }
 
 // answer lets a caller go on whose called case has ended: with the values of the
@@ -249,6 +241,9 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	}
 	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
 	if err != nil || !ok {
+		return err
+	}
+	if again, err := r.askedAgain(ctx, u, called); err != nil || again {
 		return err
 	}
 	c, err := r.definitions.Compiled(ctx, u.Client, called.VersionID)
@@ -264,6 +259,49 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 		return err
 	}
 	return f.save(ctx)
+}
+
+// rise brings an escalation that a called case does not catch to the activity that
+// called it: its boundary event, or what encloses it, may.
+func (r *Room) rise(ctx context.Context, u *command.Unit, n note) error {
+	called, err := u.ServiceCase.Get(access.Elevated(ctx), n.CaseID)
+	if err != nil || called.CallerID == nil {
+		return err
+	}
+	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
+	if err != nil || !ok {
+		return err
+	}
+	u.Note("called", called.ID)
+	if err := f.step(ctx, engine.Event{Kind: engine.Escalated, Token: called.CallerToken, Name: n.Name}); err != nil {
+		return err
+	}
+	return f.save(ctx)
+}
+
+// askedAgain reports whether the token that called a case has called another one since,
+// so that it does not wait for this one any more: that one runs, or is about to.
+func (r *Room) askedAgain(ctx context.Context, u *command.Unit, called *ent.ServiceCase) (bool, error) {
+	ctx = access.Elevated(ctx)
+	runs, err := u.ServiceCase.Query().Where(servicecase.CallerID(*called.CallerID), servicecase.CallerToken(called.CallerToken),
+		servicecase.StateEQ(servicecase.StateActive), servicecase.IDNEQ(called.ID)).Exist(ctx)
+	if err != nil || runs {
+		return runs, err
+	}
+	rows, err := u.Job.Query().Where(job.Kind(callNote), job.StateEQ(job.StateReady)).All(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the notes of calls: %w", err)
+	}
+	for _, row := range rows {
+		var n note
+		if err := json.Unmarshal(row.Args, &n); err != nil {
+			return false, fmt.Errorf("read a note: %w", err)
+		}
+		if n.CaseID == *called.CallerID && n.Token == called.CallerToken {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // errorOf is the error that a case has ended with, if it has.
@@ -289,10 +327,11 @@ func shared(from, to *model.Model, vars map[string]any) map[string]any {
 	return out
 }
 
-// uncall cancels the case that an interrupted call activity had started.
+// uncall cancels the case that an interrupted call activity had started. Nobody waits
+// for it, so that its end is told to nobody.
 func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 	id, err := u.ServiceCase.Query().Where(servicecase.CallerID(n.CaseID), servicecase.CallerToken(n.Token), servicecase.StateEQ(servicecase.StateActive)).
-		FirstID(access.Elevated(ctx))
+		Order(servicecase.ByCreatedAt(), servicecase.ByID()).FirstID(access.Elevated(ctx)) // the longest running: a later one may be there already
 	if ent.IsNotFound(err) {
 		return nil
 	}
@@ -303,6 +342,7 @@ func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || f.row.State != servicecase.StateActive {
 		return err
 	}
+	f.unasked = true
 	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: "call interrupted"}); err != nil {
 		return err
 	}
@@ -310,17 +350,16 @@ func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 }
 
 // message brings a thrown message to the case that waits for it with its key, the
-// longest waiting first; what nobody waits for is noted and gone, as BPMN has it.
+// longest waiting first; else it starts a case in the sender's region. What neither
+// is so is noted and gone, as BPMN has it.
 func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 	if n.Key == "" {
-		u.Note("undelivered", n.Name)
-		return nil
+		return r.startByNote(ctx, u, n)
 	}
 	t, err := u.Token.Query().Where(token.WaitName(n.Name), token.WaitKey(n.Key), token.CaseIDNEQ(n.CaseID)).
 		Order(ent.Asc(token.FieldEnteredAt, token.FieldID)).First(access.Elevated(ctx))
 	if ent.IsNotFound(err) {
-		u.Note("undelivered", n.Name)
-		return nil
+		return r.startByNote(ctx, u, n)
 	}
 	if err != nil {
 		return fmt.Errorf("find who waits for message %s: %w", n.Name, err)
@@ -329,7 +368,9 @@ func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 }
 
 // signal brings a thrown signal to every case that waits for it in the region of
-// the case that throws it and below, each by a note of its own.
+// the case that throws it and below, and starts a case of each process that begins with
+// it, in that region and in those below that have a binding of their own: each by a
+// note of its own.
 func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	if n.To != "" {
 		return r.tell(ctx, u, n.To, engine.Event{Kind: engine.SignalReceived, Name: n.Name}, nil)
@@ -341,13 +382,21 @@ func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	}
 	u.Note("cases", len(to))
 	for _, id := range to {
-		args, err := json.Marshal(note{CaseID: n.CaseID, To: id, Name: n.Name})
-		if err != nil {
+		if err := pass(ctx, u, signalNote, note{CaseID: n.CaseID, To: id, Name: n.Name}); err != nil {
 			return err
 		}
-		if err := u.Job.Create().SetKind(signalNote).SetArgs(args).SetRunAt(u.Now).SetCreatedAt(u.Now).Exec(access.Elevated(ctx)); err != nil {
-			return fmt.Errorf("write a note: %w", err)
-		}
+	}
+	return r.spread(ctx, u, n)
+}
+
+// pass writes a note that follows from another.
+func pass(ctx context.Context, u *command.Unit, kind string, n note) error {
+	args, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("write a note: %w", err)
+	}
+	if err := u.Job.Create().SetKind(kind).SetArgs(args).SetRunAt(u.Now).SetCreatedAt(u.Now).Exec(access.Elevated(ctx)); err != nil {
+		return fmt.Errorf("write a note: %w", err)
 	}
 	return nil
 }

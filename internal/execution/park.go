@@ -35,6 +35,16 @@ func (r *Room) LendTasks(ctx context.Context, ids []string, worker string, lease
 			}
 		}
 		u.Note("tasks", len(lent))
+		if len(lent) == 0 {
+			return nil, nil
+		}
+		rows, err := u.Task.Query().Where(task.IDIn(lent...)).Select(task.FieldID, task.FieldCaseID, task.FieldRegionPath).All(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the tasks that were lent: %w", err)
+		}
+		for _, t := range rows {
+			lentTo(u, t)
+		}
 		return lent, nil
 	})
 }

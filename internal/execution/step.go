@@ -129,7 +129,7 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 				err = f.keepSurvey(ctx)
 			}
 		case engine.Escalation:
-			f.unit.Note("escalation", e.Name)
+			err = f.escalated(ctx, e)
 		case engine.CaseCalled:
 			err = f.leave(ctx, callNote, note{CaseID: f.row.ID, Token: e.Token, Name: e.Name, Variables: e.Variables})
 		case engine.CallCancelled:
@@ -137,7 +137,7 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 		case engine.MessageThrown:
 			err = f.leave(ctx, messageNote, note{CaseID: f.row.ID, Name: e.Name, Key: e.Key, Variables: e.Variables})
 		case engine.SignalThrown:
-			err = f.leave(ctx, signalNote, note{CaseID: f.row.ID, Name: e.Name})
+			err = f.leave(ctx, signalNote, note{CaseID: f.row.ID, Name: e.Name, Variables: e.Variables})
 		case engine.CaseEnded:
 			err = f.end(ctx, servicecase.StateCompleted, e.Name)
 		case engine.CaseCancelled:
@@ -152,6 +152,16 @@ func (f *file) carryOut(ctx context.Context) (trail []string, more bool, err err
 	return trail, more, nil
 }
 
+// escalated notes an escalation; one that a called case does not catch rises to its
+// caller.
+func (f *file) escalated(ctx context.Context, e engine.Effect) error {
+	f.unit.Note("escalation", e.Name)
+	if f.row.CallerID == nil || e.Code == engine.Caught {
+		return nil
+	}
+	return f.leave(ctx, riseNote, note{CaseID: f.row.ID, Name: e.Name})
+}
+
 func (f *file) createTask(ctx context.Context, e engine.Effect) error {
 	n := f.model.Nodes[e.Node]
 	kind := task.KindHuman
@@ -162,13 +172,18 @@ func (f *file) createTask(ctx context.Context, e engine.Effect) error {
 	if role == "" && kind == task.KindService {
 		role = string(access.Integration)
 	}
-	f.desk.add(&ent.Task{
+	t := &ent.Task{
 		ID: ids.New(ids.Task), CaseID: f.row.ID, VersionID: f.row.VersionID, RegionID: f.row.RegionID, RegionPath: f.row.RegionPath,
 		TokenSeq: e.Token, NodeID: n.ID, NameZh: named(n.Name, n.ID), NameEn: n.NameEn, Kind: kind, Topic: n.Topic, Role: role,
 		Stage: n.Stage, State: task.StateCreated, Priority: n.Priority, RequiredQualifications: append([]string{}, n.Qualifications...),
 		DueOrder: schema.Far, LeaseUntil: schema.LongAgo, SigningMode: task.SigningModeAll, CreatedAt: f.unit.Now,
-	})
-	return f.book.load(ctx) // so that the task gets its due instant
+	}
+	f.desk.add(t)
+	if err := f.book.load(ctx); err != nil { // so that the task gets its due instant
+		return err
+	}
+	f.escalateLate(t)
+	return nil
 }
 
 func named(name, id string) string {
@@ -243,7 +258,7 @@ func (f *file) end(ctx context.Context, state servicecase.State, outcome string)
 			return err
 		}
 	}
-	if f.row.CallerID != nil {
+	if f.row.CallerID != nil && !f.unasked {
 		if err := f.leave(ctx, answerNote, note{CaseID: f.row.ID}); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -27,9 +28,16 @@ const tickBatch = 256
 // and returns how many cases it has moved. A case that cannot be moved holds up
 // no other: the error names all of them, and they are tried again at the next
 // tick. Several nodes may tick at once: a case is locked, and what has fired is
-// not due any more.
+// not due any more. Timer start events that are due start their cases first.
 func (r *Room) Tick(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("timer"))
+	started, failed := r.startDue(ctx)
+	moved, err := r.fireDue(ctx)
+	return started + moved, errors.Join(failed, err)
+}
+
+// fireDue fires the timers and clocks of running cases.
+func (r *Room) fireDue(ctx context.Context) (int, error) {
 	moved := 0
 	var stuck []string
 	var failures []error
@@ -38,13 +46,13 @@ func (r *Room) Tick(ctx context.Context) (int, error) {
 		if err != nil {
 			return moved, errors.Join(append(failures, err)...)
 		}
-		for _, id := range due {
+		for i, err := range r.fireEach(ctx, due) {
 			if err := ctx.Err(); err != nil {
 				return moved, errors.Join(append(failures, err)...)
 			}
-			if err := r.fire(ctx, id); err != nil {
-				stuck = append(stuck, id)
-				failures = append(failures, fmt.Errorf("fire what is due in case %s: %w", id, err))
+			if err != nil {
+				stuck = append(stuck, due[i])
+				failures = append(failures, fmt.Errorf("fire what is due in case %s: %w", due[i], err))
 				continue
 			}
 			moved++
@@ -79,6 +87,38 @@ func (r *Room) due(ctx context.Context, now time.Time, stuck []string) ([]string
 		}
 	}
 	return out, nil
+}
+
+// tickSide is how many cases are fired side by side: enough to share commits, few
+// enough to leave connections to people.
+const tickSide = 6
+
+type sideKey struct{}
+
+// SideBySide returns a context in which Tick moves several cases at a time. Without it
+// they move one after the other, the longest due first, as a simulation needs it.
+func SideBySide(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sideKey{}, tickSide)
+}
+
+// fireEach fires what is due in some cases and returns what went wrong with each.
+func (r *Room) fireEach(ctx context.Context, due []string) []error {
+	side, _ := ctx.Value(sideKey{}).(int)
+	slots := make(chan struct{}, max(side, 1))
+	out := make([]error, len(due))
+	var running sync.WaitGroup
+	for i, id := range due {
+		slots <- struct{}{}
+		if out[i] = ctx.Err(); out[i] != nil {
+			break
+		}
+		running.Go(func() {
+			out[i] = r.fire(ctx, id)
+			<-slots
+		})
+	}
+	running.Wait()
+	return out
 }
 
 // fire lets time act on one case: its due timers in order, then its clocks.
@@ -154,6 +194,11 @@ func (r *Room) NextDue(ctx context.Context) (time.Time, bool, error) {
 		next = c.NextAt
 	} else if err != nil && !ent.IsNotFound(err) {
 		return next, false, fmt.Errorf("read the next clock: %w", err)
+	}
+	if at, ok, err := r.definitions.NextStart(ctx); err != nil {
+		return next, false, err
+	} else if ok && at.Before(next) {
+		next = at
 	}
 	return next, next.Before(schema.Far), nil
 }

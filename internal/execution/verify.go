@@ -2,19 +2,13 @@ package execution
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/openspms/spms/ent"
-	"github.com/openspms/spms/ent/auditentry"
-	"github.com/openspms/spms/ent/breach"
-	"github.com/openspms/spms/ent/caseevent"
-	"github.com/openspms/spms/ent/clock"
-	"github.com/openspms/spms/ent/idempotencykey"
 	"github.com/openspms/spms/ent/servicecase"
-	"github.com/openspms/spms/ent/task"
-	"github.com/openspms/spms/ent/timerrow"
-	"github.com/openspms/spms/ent/token"
 	"github.com/openspms/spms/internal/engine"
 )
 
@@ -35,206 +29,192 @@ func (r *Report) add(rule, subject, format string, args ...any) {
 	r.Violations = append(r.Violations, Violation{rule, subject, fmt.Sprintf(format, args...)})
 }
 
-// verifyPage is how many cases are read at a time.
-const verifyPage = 200
+// Check narrows or widens what Verify looks at.
+type Check func(*checks)
+
+type checks struct {
+	only   []string  // cases; nil: all of them, and the keys
+	atRest time.Time // what was due by then is done; zero: nothing is asked
+}
+
+// OnlyCases lets Verify look at some cases and at nothing else.
+func OnlyCases(ids []string) Check {
+	return func(c *checks) { c.only = slices.Sorted(slices.Values(ids)) }
+}
+
+// AtRest lets Verify ask that what was due by an instant is done.
+func AtRest(by time.Time) Check { return func(c *checks) { c.atRest = by } }
+
+// Bounds of what is read at a time.
+const (
+	verifyPage   = 200  // cases
+	verifyEvents = 5000 // their events, unless a single case has more
+	verifyRows   = 2000 // rows of other kinds
+)
 
 // Verify checks the invariants of the database and returns what does not hold:
 //
 //	history   the events of a case, applied again, give its stored state
 //	tokens    an active case has at least one, an ended one has none
-//	tasks     an open task belongs to a token that waits for one, and each such token has one
-//	timers    each has fired at most once; none waits in an ended case
-//	clocks    none runs in an ended case; a breached one has exactly one breach row
+//	tasks     an open task belongs to a token that waits for one, and each such token has one;
+//	          it is due when the earliest binding clock of its case is
+//	leases    only an unclaimed service task is lent, and for a day at most
+//	timers    each has fired at most once; one that waits belongs to a token, and none waits in an ended case
+//	clocks    none runs in an ended case; a breached one has exactly one breach row; one stands still
+//	          while it has an open pause and has stood as long as its pauses say
+//	failures  each failed token has exactly one open failure, and each open failure such a token
+//	calls     each token that calls is called for by a note, or has one case that runs, or one whose answer is
+//	          on its way; no called case runs for which nobody waits
+//	breaches  what a breach asks for was opened once, refused, or is on its way
+//	notes     each is of a kind that is carried out and of a case that is there
+//	audit     each event has the audit entry of its command
 //	keys      each acknowledged key has exactly one applied audit entry
+//	batches   a batch that is done has its items, each subject once; its counts are those of the items
+//	due       nothing is due and not done (only with AtRest)
 //
 // The database should be at rest. ctx must be the server's own. Cost: linear in
-// the events.
-func (r *Room) Verify(ctx context.Context, progress func(done, all int)) (*Report, error) {
-	client := r.door.Store.Client()
-	out := &Report{}
-	all, err := client.ServiceCase.Query().Count(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("count the cases: %w", err)
+// the events; a dozen statements for 200 cases; some 40 bytes of memory for each key.
+func (r *Room) Verify(ctx context.Context, progress func(done, all int), how ...Check) (*Report, error) {
+	var c checks
+	for _, h := range how {
+		h(&c)
+	}
+	v := &verifier{room: r, client: r.door.Store.Client(), out: &Report{}, checks: c, now: r.door.Clock.Now()}
+	if err := v.loadNotes(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.cases(ctx, progress); err != nil {
+		return nil, err
+	}
+	if c.only != nil {
+		return v.out, nil
+	}
+	v.verifyNotes()
+	if err := errors.Join(v.verifyKeys(ctx), r.verifyBatches(ctx, v.client, v.out)); err != nil {
+		return nil, err
+	}
+	if c.atRest.IsZero() {
+		return v.out, nil
+	}
+	return v.out, v.verifyRest(ctx)
+}
+
+// verifier is one run of Verify.
+type verifier struct {
+	checks
+	room   *Room
+	client *ent.Client
+	out    *Report
+	now    time.Time
+	notes  notes
+}
+
+// cases verifies the cases page by page.
+func (v *verifier) cases(ctx context.Context, progress func(done, all int)) error {
+	all, left := len(v.only), v.only
+	if v.only == nil {
+		var err error
+		if all, err = v.client.ServiceCase.Query().Count(ctx); err != nil {
+			return fmt.Errorf("count the cases: %w", err)
+		}
 	}
 	last := ""
 	for {
-		rows, err := client.ServiceCase.Query().Where(servicecase.IDGT(last)).Order(ent.Asc(servicecase.FieldID)).Limit(verifyPage).All(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read cases: %w", err)
-		}
-		for _, row := range rows {
-			if err := r.verifyCase(ctx, client, row, out); err != nil {
-				return nil, fmt.Errorf("verify case %s: %w", row.Number, err)
+		q := v.client.ServiceCase.Query().Order(ent.Asc(servicecase.FieldID)).Limit(verifyPage)
+		if v.only == nil {
+			q.Where(servicecase.IDGT(last))
+		} else {
+			n := min(len(left), verifyPage)
+			if n == 0 {
+				return nil
 			}
-			out.Cases++
-			last = row.ID
+			q.Where(servicecase.IDIn(padded(left[:n])...))
+			left = left[n:]
 		}
-		progress(out.Cases, all)
-		if len(rows) < verifyPage {
-			return out, r.verifyKeys(ctx, client, out)
+		rows, err := q.All(ctx)
+		if err != nil {
+			return fmt.Errorf("read cases: %w", err)
+		}
+		for _, part := range byEvents(rows) {
+			if err := v.page(ctx, part); err != nil {
+				return err
+			}
+			progress(v.out.Cases, all)
+		}
+		if v.only == nil && len(rows) < verifyPage {
+			return nil
+		}
+		if len(rows) > 0 {
+			last = rows[len(rows)-1].ID
 		}
 	}
 }
 
-func (r *Room) verifyCase(ctx context.Context, client *ent.Client, row *ent.ServiceCase, out *Report) error {
-	events, err := client.CaseEvent.Query().Where(caseevent.CaseID(row.ID)).Order(ent.Asc(caseevent.FieldSeq)).All(ctx)
+// byEvents divides cases so that the histories of each part fit into memory.
+func byEvents(rows []*ent.ServiceCase) [][]*ent.ServiceCase {
+	var out [][]*ent.ServiceCase
+	events := 0
+	for i, row := range rows {
+		if i == 0 || events+row.Revision > verifyEvents {
+			out, events = append(out, nil), 0
+		}
+		out[len(out)-1] = append(out[len(out)-1], row)
+		events += row.Revision
+	}
+	return out
+}
+
+// page verifies some cases.
+func (v *verifier) page(ctx context.Context, rows []*ent.ServiceCase) error {
+	p, err := v.load(ctx, rows)
 	if err != nil {
 		return err
 	}
-	out.Events += len(events)
-	if len(events) != row.Revision {
-		out.add("history", row.Number, "the case is at revision %d with %d events", row.Revision, len(events))
+	for _, row := range rows {
+		if err := v.verifyCase(ctx, p, row); err != nil {
+			return fmt.Errorf("verify case %s: %w", row.Number, err)
+		}
+		v.out.Cases++
 	}
-	h, err := r.beginning(ctx, client, row, events)
+	return v.verifyAudit(ctx, p)
+}
+
+// verifyCase checks one case, the rows of which are in the page.
+func (v *verifier) verifyCase(ctx context.Context, p *page, row *ent.ServiceCase) error {
+	events := p.events[row.ID]
+	v.out.Events += len(events)
+	v.verifyStanding(p, row)
+	if len(events) != row.Revision {
+		v.out.add("history", row.Number, "the case is at revision %d with %d events", row.Revision, len(events))
+	}
+	h, err := v.room.beginning(ctx, v.client, row, events)
 	if err != nil {
 		return err
 	}
 	for _, e := range events {
 		if err := h.apply(ctx, e); err != nil {
-			out.add("history", row.Number, "event %d cannot be applied again: %v", e.Seq, err)
+			v.out.add("history", row.Number, "event %d cannot be applied again: %v", e.Seq, err)
 			return nil
 		}
 		if d := engine.Digest(h.model, &h.state); d != e.StateDigest {
-			out.add("history", row.Number, "event %d gives another state than it did", e.Seq)
+			v.out.add("history", row.Number, "event %d gives another state than it did", e.Seq)
 			return nil
 		}
 	}
 	if h.version != row.VersionID {
-		out.add("history", row.Number, "the history ends in version %s, the case is in %s", h.version, row.VersionID)
+		v.out.add("history", row.Number, "the history ends in version %s, the case is in %s", h.version, row.VersionID)
 		return nil
 	}
-	f := &file{room: r, row: row, model: h.model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}}
-	return f.verifyRows(ctx, client, &h.state, out)
-}
-
-func eventOf(row *ent.CaseEvent) (engine.Event, error) {
-	var ev engine.Event
-	body, err := json.Marshal(row.Input)
-	if err != nil {
-		return ev, err
+	if row.State != servicecase.StateActive {
+		return nil
 	}
-	return ev, json.Unmarshal(body, &ev)
-}
-
-// verifyRows compares the stored rows of a case with the state its history gives.
-func (f *file) verifyRows(ctx context.Context, client *ent.Client, want *engine.State, out *Report) error {
-	number, active := f.row.Number, f.row.State == servicecase.StateActive
-	tokens, err := client.Token.Query().Where(token.CaseID(f.row.ID)).Order(ent.Asc(token.FieldSeq)).All(ctx)
-	if err != nil {
-		return err
+	f := &file{room: v.room, row: row, model: h.model, tokens: map[int]string{}, timers: map[int]*ent.TimerRow{}}
+	if err := f.restore(p.tokens[row.ID], p.waiting(row.ID)); err != nil {
+		v.out.add("history", row.Number, "the stored state cannot be read: %v", err)
+		return nil
 	}
-	timers, err := client.TimerRow.Query().Where(timerrow.CaseID(f.row.ID)).Order(ent.Asc(timerrow.FieldSeq)).All(ctx)
-	if err != nil {
-		return err
-	}
-	var waiting []*ent.TimerRow
-	for _, t := range timers {
-		if t.FiredCount > 1 {
-			out.add("timers", number, "timer %d has fired %d times", t.Seq, t.FiredCount)
-		}
-		if t.State == timerrow.StateWaiting {
-			waiting = append(waiting, t)
-		}
-	}
-	switch {
-	case active && len(tokens) == 0:
-		out.add("tokens", number, "the case is active and has no token")
-	case !active && len(tokens) > 0:
-		out.add("tokens", number, "the case has ended and has %d tokens", len(tokens))
-	case !active && len(waiting) > 0:
-		out.add("timers", number, "the case has ended and %d timers wait", len(waiting))
-	}
-	if active {
-		if err := f.restore(tokens, waiting); err != nil {
-			return err
-		}
-		if engine.Digest(f.model, &f.state) != engine.Digest(f.model, want) {
-			out.add("history", number, "the stored state differs from what the history gives")
-		}
-	}
-	if err := f.verifyTasks(ctx, client, tokens, out); err != nil {
-		return err
-	}
-	return f.verifyClocks(ctx, client, out)
-}
-
-func (f *file) verifyTasks(ctx context.Context, client *ent.Client, tokens []*ent.Token, out *Report) error {
-	open, err := client.Task.Query().Where(task.CaseID(f.row.ID), task.StateIn(OpenStates...)).All(ctx)
-	if err != nil {
-		return err
-	}
-	wanted := map[int]bool{}
-	for _, t := range tokens {
-		if t.State == string(engine.AtTask) {
-			wanted[t.Seq] = true
-		}
-	}
-	for _, t := range open {
-		if !wanted[t.TokenSeq] {
-			out.add("tasks", f.row.Number, "task %s is open and no token waits for it", t.ID)
-		}
-		delete(wanted, t.TokenSeq)
-	}
-	for seq := range wanted {
-		out.add("tasks", f.row.Number, "token %d waits for a task that is not there", seq)
+	if engine.Digest(f.model, &f.state) != engine.Digest(f.model, &h.state) {
+		v.out.add("history", row.Number, "the stored state differs from what the history gives")
 	}
 	return nil
-}
-
-func (f *file) verifyClocks(ctx context.Context, client *ent.Client, out *Report) error {
-	clocks, err := client.Clock.Query().Where(clock.CaseID(f.row.ID)).All(ctx)
-	if err != nil {
-		return err
-	}
-	breaches, err := client.Breach.Query().Where(breach.CaseID(f.row.ID)).All(ctx)
-	if err != nil {
-		return err
-	}
-	rows := map[string]int{}
-	for _, b := range breaches {
-		rows[b.ClockID]++
-	}
-	for _, c := range clocks {
-		if f.row.State != servicecase.StateActive && c.StoppedAt == nil {
-			out.add("clocks", f.row.Number, "the case has ended and clock %s runs", c.IndicatorCode)
-		}
-		want := 0
-		if c.BreachedAt != nil {
-			want = 1
-		}
-		if rows[c.ID] != want {
-			out.add("clocks", f.row.Number, "clock %s has %d breach rows, want %d", c.IndicatorCode, rows[c.ID], want)
-		}
-	}
-	return nil
-}
-
-// verifyKeys checks that each acknowledged key was applied exactly once.
-func (r *Room) verifyKeys(ctx context.Context, client *ent.Client, out *Report) error {
-	var err error
-	if out.Audits, err = client.AuditEntry.Query().Count(ctx); err != nil {
-		return fmt.Errorf("count the audit entries: %w", err)
-	}
-	last := ""
-	for {
-		keys, err := client.IdempotencyKey.Query().Where(idempotencykey.IDGT(last)).Order(ent.Asc(idempotencykey.FieldID)).Limit(verifyPage).All(ctx)
-		if err != nil {
-			return fmt.Errorf("read idempotency keys: %w", err)
-		}
-		for _, k := range keys {
-			last = k.ID
-			n, err := client.AuditEntry.Query().Where(auditentry.Viewer(k.Viewer), auditentry.Operation(k.Operation),
-				auditentry.InputHash(k.InputHash), auditentry.OutcomeEQ(auditentry.OutcomeApplied)).Count(ctx)
-			if err != nil {
-				return fmt.Errorf("read audit entries: %w", err)
-			}
-			if n != 1 {
-				out.add("keys", k.Key, "%s was applied %d times", k.Operation, n)
-			}
-			out.Keys++
-		}
-		if len(keys) < verifyPage {
-			return nil
-		}
-	}
 }

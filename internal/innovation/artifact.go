@@ -24,11 +24,14 @@ func (r *Room) Artifact(ctx context.Context, v *ent.PluginVersion) (pluginhost.A
 
 // artifact returns the executable of a version on this node. What is missing is
 // fetched from the database by digest and verified again, signature included: the
-// database is not trusted either. Errors: PLUGIN_CHANGED, PLUGIN_TARGET_MISSING,
+// database is not trusted either. Errors: PLUGIN_CHANGED, PLUGIN_DEV_REGION, PLUGIN_TARGET_MISSING,
 // those of Bundle.Verify; of a shipped plugin PLUGIN_NOT_SHIPPED.
 func (r *Room) artifact(ctx context.Context, v *ent.PluginVersion) (pluginhost.Artifact, error) {
 	if v.KeyID == ShippedKey {
 		return r.inside(v)
+	}
+	if v.Dev && !r.inDev(v.RegionPath) {
+		return pluginhost.Artifact{}, fault.E(fault.Forbidden, "PLUGIN_DEV_REGION", fault.P("region", v.RegionPath))
 	}
 	r.unpacking.Lock()
 	defer r.unpacking.Unlock()
@@ -46,7 +49,11 @@ func (r *Room) artifact(ctx context.Context, v *ent.PluginVersion) (pluginhost.A
 	if b.Digest != v.Digest || digestOf(content) != v.Digest {
 		return pluginhost.Artifact{}, fault.E(fault.Precondition, "PLUGIN_CHANGED", fault.P("plugin", v.Digest))
 	}
-	if _, err := b.Verify(r.o.Trusted); err != nil {
+	keys := r.o.Trusted
+	if v.Dev {
+		keys = r.o.DevTrusted
+	}
+	if _, err := b.Verify(keys); err != nil {
 		return pluginhost.Artifact{}, err
 	}
 	path, hash, err := r.unpack(b)

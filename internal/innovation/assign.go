@@ -20,13 +20,13 @@ import (
 	"github.com/openspms/spms/internal/store"
 )
 
-// Assign lets an approved version work in a region and below: a module takes the
+// Assign lets a usable version work in a region and below: a module takes the
 // service tasks of a topic, in shadow, for a part of the cases or for all. A region
 // has one assignment for a topic; another version of the plugin, or another plugin,
 // takes its place and can be rolled back in one call. Tasks that have begun stay
 // with the version that began them. It returns the assignment's id.
 //
-// Errors: PLUGIN_VERSION_STATE, PLUGIN_FOREIGN_REGION, PLUGIN_TOPIC_UNKNOWN,
+// Errors: PLUGIN_VERSION_STATE, PLUGIN_DEV_REGION, PLUGIN_FOREIGN_REGION, PLUGIN_TOPIC_UNKNOWN,
 // PLUGIN_CONFIG_REFUSED with a cause for each remark, COHORT_INVALID,
 // PLUGIN_INPUT_UNKNOWN, FALLBACK_ROLE_UNKNOWN, FALLBACK_PREVIOUS_MISSING.
 func (r *Room) Assign(ctx context.Context, in AssignPlugin) (string, error) {
@@ -54,11 +54,23 @@ func (r *Room) Assign(ctx context.Context, in AssignPlugin) (string, error) {
 	})
 }
 
+// Usable tells whether a version may be put to work in a region: an approved one, or in
+// a region that is open to development one that a developer's key signed.
+func (r *Room) Usable(v *ent.PluginVersion, regionPath string) bool {
+	if v.Dev {
+		return r.inDev(regionPath) && slices.Contains(untested, v.State)
+	}
+	return v.State == pluginversion.StateApproved
+}
+
 // assignable refuses what could not work in the region.
 func (r *Room) assignable(ctx context.Context, u *command.Unit, v *ent.PluginVersion, reg *ent.Region, in AssignPlugin) error {
 	topic := deref(in.Topic)
 	switch module := slices.Contains(v.Kinds, "module"); {
-	case v.State != pluginversion.StateApproved:
+	case !r.Usable(v, reg.RegionPath):
+		if v.Dev && !r.inDev(reg.RegionPath) {
+			return fault.E(fault.Forbidden, "PLUGIN_DEV_REGION", fault.P("region", reg.Code)).At("input", "regionID")
+		}
 		return inState(v, pluginversion.StateApproved)
 	case !strings.HasPrefix(reg.RegionPath, v.RegionPath):
 		return fault.E(fault.Precondition, "PLUGIN_FOREIGN_REGION", fault.P("plugin", v.Edges.Plugin.Name), fault.P("region", reg.Code)).At("input", "regionID")

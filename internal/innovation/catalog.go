@@ -21,7 +21,6 @@ import (
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/store"
-	"github.com/openspms/spms/plugins/sdk/plugintest"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
 
@@ -36,8 +35,9 @@ func VersionRef(ref string) predicate.PluginVersion {
 }
 
 // Keep stores the bytes of a bundle under their digest and returns it; the same
-// bytes are stored once. Nothing in them is believed or run. Errors:
-// ACTION_FORBIDDEN, and those of bundle.Read.
+// bytes are stored once. Nothing in them is believed or run. What nobody has entered
+// into the catalog counts against the quota of who stored it, and is removed after a
+// day. Errors: ACTION_FORBIDDEN, BUNDLE_QUOTA, and those of bundle.Read.
 func (r *Room) Keep(ctx context.Context, content []byte) (string, error) {
 	if v := access.From(ctx); v == nil || !v.MayAnywhere(access.UploadPlugin) {
 		return "", fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.UploadPlugin)), fault.P("region", "/"))
@@ -52,24 +52,25 @@ func (r *Room) Keep(ctx context.Context, content []byte) (string, error) {
 		if err != nil || known {
 			return b.Digest, err
 		}
+		if err := r.roomFor(ctx, u, len(content)); err != nil {
+			return "", err
+		}
 		u.Note("digest", b.Digest)
-		return b.Digest, u.PluginArtifact.Create().SetDigest(b.Digest).SetContent(content).SetCreatedAt(u.Now).Exec(ctx)
+		return b.Digest, u.PluginArtifact.Create().SetDigest(b.Digest).SetContent(content).SetSize(len(content)).SetStoredBy(u.Viewer.StaffID).SetCreatedAt(u.Now).Exec(ctx)
 	})
 }
 
 // Upload enters a stored bundle into the catalog of a region: its structure, every
 // file's hash and its signature by a trusted key are verified, nothing is started.
-// It returns the id of the version. Errors: PLUGIN_BUNDLE_NOT_FOUND, those of
-// bundle.Read and Bundle.Verify, PLUGIN_VERSION_TAKEN, PLUGIN_FOREIGN_REGION.
+// A bundle signed by a developer's key is taken for the regions that are open to
+// development only, and belongs to the one it is brought into. It returns the id of the
+// version. Errors: PLUGIN_BUNDLE_NOT_FOUND, those of bundle.Read and Bundle.Verify,
+// PLUGIN_VERSION_TAKEN, PLUGIN_FOREIGN_REGION, PLUGIN_DEV_REGION, PLUGIN_REGION_QUOTA.
 func (r *Room) Upload(ctx context.Context, in UploadPlugin) (string, error) {
-	var (
-		b    *bundle.Bundle
-		key  bundle.PublicKey
-		size int
-	)
+	var b *received
 	if r.mayUpload(ctx, in.RegionID) {
 		var err error
-		if b, key, size, err = r.received(ctx, in.Digest); err != nil {
+		if b, err = r.received(ctx, in.Digest); err != nil {
 			return "", err
 		}
 	}
@@ -85,11 +86,17 @@ func (r *Room) Upload(ctx context.Context, in UploadPlugin) (string, error) {
 		if b == nil { // the right was given only now
 			return "", fault.E(fault.Conflict, "PLUGIN_BUNDLE_NOT_FOUND", fault.P("id", in.Digest)).At("input", "digest")
 		}
-		p, err := entry(ctx, u, b.Manifest, reg)
+		if b.dev && !r.inDev(reg.RegionPath) {
+			return "", fault.E(fault.Forbidden, "PLUGIN_DEV_REGION", fault.P("region", reg.Code)).At("input", "regionID")
+		}
+		p, err := entry(ctx, u, b.Manifest, reg, b.dev)
 		if err != nil {
 			return "", err
 		}
-		return r.version(ctx, u, p, b, key, size)
+		if err := r.roomInRegion(ctx, u, reg, b.size); err != nil {
+			return "", err
+		}
+		return r.version(ctx, u, p, reg, b)
 	})
 }
 
@@ -101,18 +108,37 @@ func (r *Room) mayUpload(ctx context.Context, ref string) bool {
 	return err == nil && v != nil && v.May(access.UploadPlugin, reg.RegionPath)
 }
 
+// received is a stored bundle that has been verified.
+type received struct {
+	*bundle.Bundle
+	key  bundle.PublicKey
+	size int
+	dev  bool // it is a developer's key
+}
+
 // received reads and verifies a stored bundle.
-func (r *Room) received(ctx context.Context, digest string) (*bundle.Bundle, bundle.PublicKey, int, error) {
+func (r *Room) received(ctx context.Context, digest string) (*received, error) {
 	content, err := r.content(ctx, digest)
 	if err != nil {
-		return nil, bundle.PublicKey{}, 0, err
+		return nil, err
 	}
 	b, err := bundle.Read(content)
 	if err != nil {
-		return nil, bundle.PublicKey{}, 0, err
+		return nil, err
 	}
-	key, err := b.Verify(r.o.Trusted)
-	return b, key, len(content), err
+	out := &received{Bundle: b, size: len(content)}
+	out.key, err = b.Verify(r.o.Trusted)
+	if fault.CodeOf(err) == "PLUGIN_KEY_UNKNOWN" && len(r.o.DevTrusted) > 0 {
+		out.dev = true
+		out.key, err = b.Verify(r.o.DevTrusted)
+	}
+	return out, err
+}
+
+// inDev tells whether the operator has opened a region, or one above it, to
+// development.
+func (r *Room) inDev(path string) bool {
+	return slices.ContainsFunc(r.o.Dev, func(code string) bool { return strings.Contains(path, "/"+code+"/") })
 }
 
 // content reads a stored bundle.
@@ -125,21 +151,22 @@ func (r *Room) content(ctx context.Context, digest string) ([]byte, error) {
 }
 
 // entry returns the plugin that a manifest names, made when it is new. A plugin
-// belongs to the region that brought it first.
-func entry(ctx context.Context, u *command.Unit, m bundle.Manifest, reg *ent.Region) (*ent.Plugin, error) {
+// belongs to the region that brought it first; versions in development may be brought
+// into a region below.
+func entry(ctx context.Context, u *command.Unit, m bundle.Manifest, reg *ent.Region, dev bool) (*ent.Plugin, error) {
 	p, err := u.Plugin.Query().Where(plugin.Name(m.Name)).Only(store.Locking(access.Elevated(ctx)))
 	switch {
 	case ent.IsNotFound(err):
 		return u.Plugin.Create().SetName(m.Name).SetNameZh(m.Title.Zh).SetNameEn(m.Title.En).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
 	case err != nil:
 		return nil, fmt.Errorf("read the plugin: %w", err)
-	case p.RegionID != reg.ID:
+	case p.RegionID != reg.ID && !(dev && strings.HasPrefix(reg.RegionPath, p.RegionPath)):
 		return nil, fault.E(fault.Conflict, "PLUGIN_FOREIGN_REGION", fault.P("plugin", m.Name), fault.P("region", reg.Code)).At("input", "regionID")
 	}
 	return p, nil
 }
 
-func (r *Room) version(ctx context.Context, u *command.Unit, p *ent.Plugin, b *bundle.Bundle, key bundle.PublicKey, size int) (string, error) {
+func (r *Room) version(ctx context.Context, u *command.Unit, p *ent.Plugin, reg *ent.Region, b *received) (string, error) {
 	m := b.Manifest
 	manifest, err := json.Marshal(m)
 	if err != nil {
@@ -147,15 +174,18 @@ func (r *Room) version(ctx context.Context, u *command.Unit, p *ent.Plugin, b *b
 	}
 	v, err := u.PluginVersion.Create().SetPluginID(p.ID).SetVersion(m.Version).SetDigest(b.Digest).SetKinds(m.Kinds).
 		SetTopics(list(m.Topics)).SetAttributes(list(m.Attributes)).SetConfigSchema(string(m.ConfigSchema)).SetManifest(string(manifest)).
-		SetKeyID(key.ID()).SetSize(size).SetUploadedBy(u.Viewer.StaffID).SetRegionID(p.RegionID).SetRegionPath(p.RegionPath).SetCreatedAt(u.Now).Save(ctx)
+		SetKeyID(b.key.ID()).SetDev(b.dev).SetSize(b.size).SetUploadedBy(u.Viewer.StaffID).SetRegionID(reg.ID).SetRegionPath(reg.RegionPath).SetCreatedAt(u.Now).Save(ctx)
 	if ent.IsConstraintError(err) {
 		return "", fault.E(fault.Conflict, "PLUGIN_VERSION_TAKEN", fault.P("plugin", m.Name), fault.P("version", m.Version)).At("input", "digest")
 	}
 	if err != nil {
 		return "", fmt.Errorf("create the plugin version: %w", err)
 	}
-	u.On(v.ID, p.RegionPath)
+	u.On(v.ID, v.RegionPath)
 	u.Note("digest", b.Digest)
+	if b.dev {
+		u.Note("dev", true)
+	}
 	return v.ID, nil
 }
 
@@ -164,101 +194,6 @@ func list(s []string) []string {
 		return []string{}
 	}
 	return s
-}
-
-// Test holds an uploaded version against the contract, in a process of its own that
-// is kept apart as well as this machine can, and keeps the report. A version that
-// conforms may be approved then. Errors: PLUGIN_VERSION_NOT_FOUND,
-// PLUGIN_VERSION_STATE; what the kit finds is no error but the report.
-func (r *Room) Test(ctx context.Context, in TestPlugin) (string, error) {
-	var tried trial
-	v, err := r.door.Store.Client().PluginVersion.Query().Where(VersionRef(in.VersionID)).WithPlugin().Only(ctx)
-	if viewer := access.From(ctx); err == nil && viewer.May(access.UploadPlugin, v.RegionPath) && testable(v) == nil {
-		if tried, err = r.try(ctx, v, in); err != nil {
-			return "", err
-		}
-	}
-	cmd := command.Command{Operation: "testPlugin", Key: deref(in.IdempotencyKey), Input: in}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
-		v, err := versionOf(ctx, u, in.VersionID)
-		if err != nil {
-			return "", err
-		}
-		if err := u.Require(access.UploadPlugin, v.RegionPath); err != nil {
-			return "", err
-		}
-		if err := testable(v); err != nil {
-			return "", err
-		}
-		u.On(v.ID, v.RegionPath)
-		u.Note("conforms", tried.conforms)
-		state := pluginversion.StateVerified
-		switch {
-		case v.KeyID == ShippedKey:
-			state = v.State
-		case tried.conforms:
-			state = pluginversion.StateTested
-		}
-		return v.ID, u.PluginVersion.UpdateOne(v).SetState(state).SetConforms(tried.conforms).SetReport(tried.report).SetIsolation(list(tried.isolation)).
-			SetTestedAt(u.Now).SetTestedBy(u.Viewer.StaffID).Exec(ctx)
-	})
-}
-
-// untested are the states in which a version may be tested, once more too.
-var untested = []pluginversion.State{pluginversion.StateVerified, pluginversion.StateTested}
-
-// testable refuses a version that may not be tested: one that was approved, unless it
-// ships with the product.
-func testable(v *ent.PluginVersion) error {
-	if v.KeyID == ShippedKey {
-		return inState(v, pluginversion.StateApproved)
-	}
-	return inState(v, untested...)
-}
-
-// trial is what came of a test: the report as JSON of kit.
-type trial struct {
-	report    string
-	isolation []string
-	conforms  bool
-}
-
-// try runs the conformance kit over a version. That the plugin cannot be started,
-// crashes or lies about itself is the report.
-func (r *Room) try(ctx context.Context, v *ent.PluginVersion, in TestPlugin) (trial, error) {
-	a, err := r.artifact(ctx, v)
-	if err != nil {
-		return trial{}, err
-	}
-	sample := plugintest.Sample{Config: text(in.Config)}
-	if in.Inputs != nil {
-		sample.Inputs = []string{text(in.Inputs)}
-	}
-	found, failed := r.o.Host.Check(ctx, a, sample)
-	if ctx.Err() != nil {
-		return trial{}, ctx.Err()
-	}
-	out := trial{isolation: r.isolation(a), conforms: failed == nil && found.Err() == nil}
-	kept := kit{Findings: []finding{}}
-	for _, f := range found.Findings {
-		x := finding{Rule: f.Rule}
-		if f.Err != nil {
-			x.Wrong = f.Err.Error()
-		}
-		kept.Findings = append(kept.Findings, x)
-	}
-	if failed != nil {
-		kept.Error = failed.Error()
-	} else if said := contradiction(v, found.Identity); said != "" {
-		kept.Findings = append(kept.Findings, finding{Rule: "manifest", Wrong: said})
-		out.conforms = false
-	}
-	report, err := json.Marshal(kept)
-	if err != nil {
-		return trial{}, fmt.Errorf("keep the report: %w", err)
-	}
-	out.report = string(report)
-	return out, nil
 }
 
 // contradiction tells where a plugin says something else of itself than its signed
@@ -334,9 +269,13 @@ func text(m map[string]any) string {
 }
 
 // Approve lets regions be assigned a tested version. It takes another person than
-// those who uploaded and tested it. Errors: PLUGIN_VERSION_STATE, PLUGIN_OWN_WORK.
+// those who uploaded and tested it. A version that a developer's key signed is never
+// approved. Errors: PLUGIN_VERSION_STATE, PLUGIN_OWN_WORK, PLUGIN_DEV_ONLY.
 func (r *Room) Approve(ctx context.Context, in JudgePlugin) (string, error) {
 	return r.judge(ctx, "approvePlugin", in, func(u *command.Unit, v *ent.PluginVersion) (*ent.PluginVersionUpdateOne, error) {
+		if v.Dev {
+			return nil, fault.E(fault.Precondition, "PLUGIN_DEV_ONLY").At("input", "versionID")
+		}
 		if err := inState(v, pluginversion.StateTested); err != nil {
 			return nil, err
 		}

@@ -45,6 +45,13 @@ type Options struct {
 	Trusted []bundle.PublicKey // keys whose plugins the operator takes
 	Shipped []builtin.Shipped  // plugins of this program
 	Secrets *privacy.Box       // encrypts secrets of configurations; nil: there may be none
+	Quota   Quota              // of bundles; the default when zero
+
+	Dev        []string           // codes of the regions that are open to development
+	DevTrusted []bundle.PublicKey // keys of developers, for those regions alone
+
+	// Ran is told of each run of a module that has ended, for figures; nil: nobody is.
+	Ran func(a pluginhost.Artifact, mode, outcome string)
 }
 
 // Room keeps the catalog and lets modules work. It is safe for concurrent use.
@@ -57,6 +64,9 @@ type Room struct {
 	shipped   map[string]shipped // by digest
 	unpacking sync.Mutex
 	artifacts map[string]pluginhost.Artifact // by digest, under unpacking
+	trials    chan struct{}                  // places for tests on this node
+	hands     hands                          // what modules work on here
+	life      life                           // of what runs in the background
 	cohorts   sync.Map                       // version id + "\n" + source → *expr.Program, nil when it does not compile there
 }
 
@@ -65,8 +75,60 @@ func New(door *command.Door, definitions *definition.Room, cases *execution.Room
 	if o.Host == nil {
 		o.Host = noHost{}
 	}
+	if o.Quota == (Quota{}) {
+		o.Quota = DefaultQuota()
+	}
+	if o.Ran == nil {
+		o.Ran = func(pluginhost.Artifact, string, string) {}
+	}
 	known, err := ship(o.Shipped)
-	return &Room{door: door, definitions: definitions, cases: cases, o: o, shipped: known, artifacts: map[string]pluginhost.Artifact{}}, err
+	return &Room{
+		door: door, definitions: definitions, cases: cases, o: o, shipped: known, artifacts: map[string]pluginhost.Artifact{},
+		trials: make(chan struct{}, sideBySide), hands: newHands(), life: life{over: make(chan struct{})},
+	}, err
+}
+
+// life ends what runs in the background with the room.
+type life struct {
+	mu      sync.Mutex
+	ended   bool
+	over    chan struct{}
+	running sync.WaitGroup
+}
+
+// background runs f beside its caller, whose end does not matter to it; its context
+// ends with the room. It reports false when the room is closed.
+func (r *Room) background(ctx context.Context, f func(ctx context.Context)) bool {
+	r.life.mu.Lock()
+	defer r.life.mu.Unlock()
+	if r.life.ended {
+		return false
+	}
+	r.life.running.Go(func() {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		go func() {
+			select {
+			case <-r.life.over:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		f(ctx)
+	})
+	return true
+}
+
+// Close ends what runs in the background and waits for it. What was not ended is taken
+// up by other nodes, or after the next start.
+func (r *Room) Close() {
+	r.life.mu.Lock()
+	if !r.life.ended {
+		r.life.ended = true
+		close(r.life.over)
+	}
+	r.life.mu.Unlock()
+	r.life.running.Wait()
 }
 
 func sorted(list []string) []string {

@@ -46,7 +46,7 @@ type result struct {
 // same key.
 func (r *Room) do(ctx context.Context, e *errand) error {
 	run, settings, req, err := r.begin(ctx, e)
-	if err != nil {
+	if err != nil || run == nil {
 		return err
 	}
 	out := r.call(ctx, e, settings, req)
@@ -61,7 +61,8 @@ func (r *Room) do(ctx context.Context, e *errand) error {
 	return r.finish(ctx, e, run, out)
 }
 
-// begin writes the run down, or goes on with the one that has no end.
+// begin writes the run down, or goes on with the one that has no end; nil when another
+// has looked on already.
 func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost.Settings, *pluginv1.ExecuteRequest, error) {
 	settings, err := r.settings(e)
 	if err != nil {
@@ -75,8 +76,15 @@ func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost
 	cmd := command.Command{Operation: "beginPluginRun", Input: e.task.ID}
 	id, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
 		u.On(e.task.ID, e.task.RegionPath)
+		u.Recorded() // the run is the record
 		if e.begun != nil {
 			return e.begun.ID, nil
+		}
+		if e.shadow {
+			looked, err := u.PluginRun.Query().Where(pluginrun.TaskID(e.task.ID), pluginrun.ModeEQ(pluginrun.ModeShadow)).Exist(ctx)
+			if err != nil || looked {
+				return "", err
+			}
 		}
 		mode := pluginrun.Mode(e.a.Mode)
 		run, err := u.PluginRun.Create().SetAssignmentID(e.a.ID).SetVersionID(e.v.ID).SetCaseID(e.task.CaseID).SetTaskID(e.task.ID).SetMode(mode).
@@ -87,7 +95,7 @@ func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost
 		}
 		return run.ID, nil
 	})
-	if err != nil {
+	if err != nil || id == "" {
 		return nil, settings, nil, err
 	}
 	run, err := r.door.Store.Client().PluginRun.Get(ctx, id)
@@ -205,7 +213,7 @@ func refusedBy(err error) result {
 	switch f.Code {
 	case "PLUGIN_IDENTITY", "PLUGIN_CHANGED", "PLUGIN_PROTOCOL", "PLUGIN_CONFIG_REFUSED":
 		out.outcome = pluginrun.OutcomeViolated
-	case "PLUGIN_QUARANTINED", "PLUGIN_TARGET_MISSING", "PLUGIN_KEY_UNKNOWN", "PLUGIN_UNSIGNED", "PLUGIN_SIGNATURE_WRONG":
+	case "PLUGIN_QUARANTINED", "PLUGIN_TARGET_MISSING", "PLUGIN_KEY_UNKNOWN", "PLUGIN_UNSIGNED", "PLUGIN_SIGNATURE_WRONG", "PLUGIN_DEV_REGION":
 		out.outcome = pluginrun.OutcomeFailed
 	}
 	return out
@@ -395,7 +403,7 @@ func (r *Room) finish(ctx context.Context, e *errand, run *ent.PluginRun, out re
 	cmd := command.Command{Operation: "endPluginRun", Input: run.ID}
 	_, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
 		u.On(e.task.ID, e.task.RegionPath)
-		u.Note("outcome", string(out.outcome))
+		u.Recorded() // the run is the record, unless the assignment is returned
 		c := u.PluginRun.Update().Where(pluginrun.ID(run.ID), pluginrun.OutcomeEQ(pluginrun.OutcomeRunning)).SetOutcome(out.outcome).SetCode(out.code).SetDetail(out.detail).
 			SetMicros(out.micros).SetIsolation(list(out.isolation)).SetEndedAt(u.Now)
 		if out.output != "" {
@@ -409,6 +417,10 @@ func (r *Room) finish(ctx context.Context, e *errand, run *ent.PluginRun, out re
 		}
 		return run.ID, guard(ctx, u, e.a.ID)
 	})
+	if err == nil {
+		m := manifestOf(e.v)
+		r.o.Ran(pluginhost.Artifact{Digest: e.v.Digest, Name: m.Name, Version: m.Version}, string(run.Mode), string(out.outcome))
+	}
 	return err
 }
 

@@ -1,9 +1,12 @@
 package innovation
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
+	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/internal/fault"
 )
 
@@ -78,4 +81,25 @@ func (r *Room) decrypt(name, sealed string) (any, error) {
 	}
 	var value any
 	return value, json.Unmarshal(plain, &value)
+}
+
+// CheckSecrets opens the secrets of every assignment that is active, without showing
+// them, and returns how many configurations have some. Errors: PLUGIN_SECRET_KEY_MISSING,
+// SECRET_UNREADABLE.
+func (r *Room) CheckSecrets(ctx context.Context) (int, error) {
+	list, err := r.door.Store.Client().PluginAssignment.Query().Where(pluginassignment.StateEQ(pluginassignment.StateActive)).All(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the assignments: %w", err)
+	}
+	kept := 0
+	for _, a := range list {
+		if !strings.Contains(a.Config, secretMark) {
+			continue
+		}
+		if _, err := r.open(a.Config); err != nil {
+			return kept, err
+		}
+		kept++
+	}
+	return kept, nil
 }

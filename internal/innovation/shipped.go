@@ -93,7 +93,7 @@ func (r *Room) enter(ctx context.Context, p shipped, root *ent.Region) error {
 		if err != nil || known {
 			return "", err // another node was faster
 		}
-		row, err := entry(ctx, u, p.manifest, root)
+		row, err := entry(ctx, u, p.manifest, root, false)
 		if fault.CodeOf(err) == "PLUGIN_FOREIGN_REGION" {
 			u.Note("left", p.Name)
 			return "", nil

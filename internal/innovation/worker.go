@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	atOnce    = 16               // calls that one tick makes at the same time
+	atOnce    = 16               // tasks of a topic that are begun in one go
 	pageSize  = 200              // tasks looked at in one query
 	maxPages  = 25               // pages looked at in one tick
 	leaseMore = 30 * time.Second // a lease is longer than the call by this
@@ -38,11 +38,96 @@ type errand struct {
 	shadow bool
 }
 
+// hands is what modules work on at this node: how many calls each assignment has, and
+// which tasks. A module that hangs holds its own places and nobody else's.
+type hands struct {
+	mu     sync.Mutex
+	busy   map[string]int  // by assignment
+	tasks  map[string]bool // in hand
+	failed error           // of runs that have ended since it was asked
+	freed  chan struct{}   // something has ended
+	open   sync.WaitGroup
+}
+
+func newHands() hands {
+	return hands{busy: map[string]int{}, tasks: map[string]bool{}, freed: make(chan struct{}, 1)}
+}
+
+// take takes a task in hand for an assignment, if it has a place and nobody is at it.
+func (h *hands) take(assignment string, places int, task string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[assignment] >= places || h.tasks[task] {
+		return false
+	}
+	h.busy[assignment]++
+	h.tasks[task] = true
+	return true
+}
+
+// full tells whether an assignment has no place left.
+func (h *hands) full(assignment string, places int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.busy[assignment] >= places
+}
+
+// places is how many places some assignments have left.
+func (h *hands) places(list []*ent.PluginAssignment) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, a := range list {
+		n += max(a.Concurrency-h.busy[a.ID], 0)
+	}
+	return n
+}
+
+// release lets go of a task.
+func (h *hands) release(assignment, task string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[assignment]--; h.busy[assignment] <= 0 {
+		delete(h.busy, assignment)
+	}
+	delete(h.tasks, task)
+	if err != nil {
+		h.failed = errors.Join(h.failed, fmt.Errorf("task %s: %w", task, err))
+	}
+	select {
+	case h.freed <- struct{}{}:
+	default:
+	}
+}
+
+// errors returns and forgets what has failed.
+func (h *hands) errors() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.failed
+	h.failed = nil
+	return err
+}
+
 // Tick lets the modules that are assigned do the service tasks that wait for them,
-// those first that are due first, and returns how many it called. Any number of
-// nodes may do so at the same time: each task is lent to one. A task whose module
-// fails in a way of the server's own is tried again later; the others are done.
+// those first that are due first, waits for them and returns how many it called. Any
+// number of nodes may do so at the same time: each task is lent to one. A task whose
+// module fails in a way of the server's own is tried again later; the others are done.
 func (r *Room) Tick(ctx context.Context) (int, error) {
+	called, err := r.Launch(ctx)
+	r.hands.open.Wait()
+	return called, errors.Join(err, r.hands.errors())
+}
+
+// Freed tells when a module that Launch has called is done.
+func (r *Room) Freed() <-chan struct{} { return r.hands.freed }
+
+// Wait waits until no module works here.
+func (r *Room) Wait() { r.hands.open.Wait() }
+
+// Launch is Tick without waiting: what is slow in one region keeps nobody else from
+// beginning. Runs that have failed since are told by the next call.
+func (r *Room) Launch(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("plugin"))
 	active, err := r.door.Store.Client().PluginAssignment.Query().
 		Where(pluginassignment.StateEQ(pluginassignment.StateActive), pluginassignment.TopicNEQ("")).WithVersion().All(ctx)
@@ -53,7 +138,7 @@ func (r *Room) Tick(ctx context.Context) (int, error) {
 	for _, a := range active {
 		byTopic[a.Topic] = append(byTopic[a.Topic], a)
 	}
-	called, failed := 0, error(nil)
+	called, failed := 0, r.hands.errors()
 	for topic, list := range byTopic {
 		n, err := r.serve(ctx, topic, list)
 		called, failed = called+n, errors.Join(failed, err)
@@ -61,10 +146,11 @@ func (r *Room) Tick(ctx context.Context) (int, error) {
 	return called, failed
 }
 
-// serve lets modules work on one topic.
+// serve lets modules begin to work on one topic.
 func (r *Room) serve(ctx context.Context, topic string, list []*ent.PluginAssignment) (int, error) {
 	errands, err := r.find(ctx, topic, list)
-	if err != nil || len(errands) == 0 {
+	if err != nil {
+		r.letGo(errands)
 		return 0, err
 	}
 	var ids []string
@@ -78,84 +164,86 @@ func (r *Room) serve(ctx context.Context, topic string, list []*ent.PluginAssign
 		longest := slices.MaxFunc(errands, func(a, b *errand) int { return cmp.Compare(a.a.TimeoutSeconds, b.a.TimeoutSeconds) })
 		got, err := r.cases.LendTasks(ctx, ids, workerName, seconds(longest.a.TimeoutSeconds)+leaseMore)
 		if err != nil {
+			r.letGo(errands)
 			return 0, err
 		}
 		for _, id := range got {
 			lent[id] = true
 		}
 	}
-	return r.work(ctx, errands, lent)
+	return r.work(ctx, errands, lent), nil
 }
 
-// work does the errands side by side.
-func (r *Room) work(ctx context.Context, errands []*errand, lent map[string]bool) (int, error) {
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		failed error
-		called int
-	)
+// letGo lets go of errands that are not begun.
+func (r *Room) letGo(errands []*errand) {
 	for _, e := range errands {
-		if !e.shadow && !lent[e.task.ID] {
-			continue // another node has it
+		r.hands.release(e.a.ID, e.task.ID, nil)
+	}
+}
+
+// work begins the errands, side by side.
+func (r *Room) work(ctx context.Context, errands []*errand, lent map[string]bool) int {
+	called := 0
+	for _, e := range errands {
+		if !e.shadow && !lent[e.task.ID] { // another node has it
+			r.hands.release(e.a.ID, e.task.ID, nil)
+			continue
 		}
 		called++
-		wg.Go(func() {
-			if err := r.do(ctx, e); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, fmt.Errorf("task %s: %w", e.task.ID, err))
-			}
-		})
+		r.hands.open.Go(func() { r.hands.release(e.a.ID, e.task.ID, r.do(ctx, e)) })
 	}
-	wg.Wait()
-	return called, failed
+	return called
 }
 
 // workerName is the name under which tasks are lent to modules.
 const workerName = "plugins"
 
-// find selects the tasks of a topic that modules are to do now, at most atOnce.
+// find takes those tasks of a topic in hand that modules are to do now, at most atOnce,
+// also of an answer with an error.
 func (r *Room) find(ctx context.Context, topic string, list []*ent.PluginAssignment) ([]*errand, error) {
+	free := r.hands.places(list)
+	if free == 0 {
+		return nil, nil
+	}
 	now := r.door.Clock.Now()
 	var out []*errand
 	var last *ent.Task
-	busy := map[*ent.PluginAssignment]int{}
+	size := min(max(4*free, 32), pageSize) // a place that has become free is no reason to read everything
 	for range maxPages {
 		q := r.door.Store.Client().Task.Query().Where(task.Topic(topic), task.KindEQ(task.KindService), task.StateEQ(task.StateCreated), task.LeaseUntilLTE(now)).
-			Order(task.ByDueOrder(), task.ByID()).Limit(pageSize).WithCase()
+			Order(task.ByDueOrder(), task.ByID()).Limit(size).WithCase()
 		if last != nil {
 			q.Where(task.Or(task.DueOrderGT(last.DueOrder), task.And(task.DueOrder(last.DueOrder), task.IDGT(last.ID))))
 		}
 		page, err := q.All(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("find the tasks of modules: %w", err)
+			return out, fmt.Errorf("find the tasks of modules: %w", err)
 		}
 		runs, err := r.runsOf(ctx, page)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		for _, t := range page {
 			last = t
 			a := nearest(list, t.RegionPath)
-			if a == nil || busy[a] >= a.Concurrency {
+			if a == nil || r.hands.full(a.ID, a.Concurrency) {
 				continue
 			}
 			e, err := r.errand(ctx, t, a, runs[t.ID])
 			if err != nil {
-				return nil, err
+				return out, err
 			}
-			if e != nil {
-				busy[a]++
+			if e != nil && r.hands.take(a.ID, a.Concurrency, t.ID) {
 				out = append(out, e)
 			}
 			if len(out) == atOnce {
 				return out, nil
 			}
 		}
-		if len(page) < pageSize {
+		if len(page) < size {
 			break
 		}
+		size = min(2*size, pageSize)
 	}
 	return out, nil
 }

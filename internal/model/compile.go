@@ -33,6 +33,7 @@ func Compile(g *bpmn.Graph, o Options) (*Model, []Finding) {
 		c.node(i, n)
 	}
 	c.connect()
+	c.compensation()
 	c.guards()
 	c.breaches()
 	c.structure()
@@ -176,7 +177,8 @@ func (c *compiler) node(i int, n *bpmn.Node) {
 		Index: i, ID: n.ID, Name: n.Name, NameEn: x.NameEn, Type: n.Type, Kind: bpmn.NoneEvent, Parent: None,
 		Stage: c.stage(n), Role: c.role(n), Topic: x.Topic, Qualifications: x.Qualifications, Evidence: x.Evidence,
 		Events: x.Events, Pauses: x.Pauses, Priority: x.Priority, Visit: x.Visit, Survey: x.Survey,
-		Default: None, AttachedTo: None, Interrupting: n.Interrupting, LinkTo: None, Result: n.ScriptResult, Called: n.CalledElement,
+		Default: None, AttachedTo: None, UndoSub: None, UndoneBy: None, Handler: None, Undoes: None, ForCompensation: n.ForCompensation,
+		Interrupting: n.Interrupting, LinkTo: None, Result: n.ScriptResult, Called: n.CalledElement,
 	}
 	if n.Parent != "" {
 		out.Parent = c.m.nodes[n.Parent]
@@ -294,6 +296,8 @@ func (c *compiler) event(out *Node, n *bpmn.Node) {
 		if strings.TrimSpace(e.Condition) == "" {
 			c.fail("CONDITION_MISSING", n.ID)
 		}
+	case bpmn.CompensateEvent:
+		out.NoWait = e.NoWait
 	case bpmn.MessageEvent, bpmn.SignalEvent, bpmn.LinkEvent:
 		out.Message = e.Name
 		if e.Name == "" {

@@ -81,16 +81,25 @@ func (m *Model) after(n int) []int {
 	node := &m.Nodes[n]
 	if node.Container() {
 		out := append(slices.Clone(node.Boundary), node.Starts...)
+		if node.UndoneBy != None {
+			out = append(out, node.UndoneBy)
+		}
 		for _, sub := range node.EventSubs {
 			out = append(out, m.Nodes[sub].Starts...)
 		}
 		return out
 	}
 	out := m.next(n, nil)
+	if node.ForCompensation {
+		return append(out, m.compensators...)
+	}
 	if node.Type != bpmn.EndEvent {
 		return out
 	}
 	for p := node.Parent; p != None; p = m.Nodes[p].Parent {
+		if m.Nodes[p].ForCompensation {
+			out = append(out, m.compensators...)
+		}
 		for _, f := range m.Nodes[p].Out {
 			out = append(out, m.Flows[f].To)
 		}

@@ -41,6 +41,9 @@ func (c *compiler) attach(i int, n *bpmn.Node) {
 		return
 	}
 	c.m.Nodes[i].AttachedTo = a
+	if n.Event != nil && n.Event.Kind == bpmn.CompensateEvent {
+		return // never waits while the activity runs; see compensation
+	}
 	c.m.Nodes[a].Boundary = append(c.m.Nodes[a].Boundary, i)
 }
 
@@ -116,15 +119,17 @@ func (c *compiler) breaches() {
 }
 
 // next appends the nodes that a token at n can go to next within n's scope:
-// along flows, links and boundary events.
+// along flows, links and boundary events, and from an activity to what undoes it.
 func (m *Model) next(n int, out []int) []int {
 	node := &m.Nodes[n]
 	for _, f := range node.Out {
 		out = append(out, m.Flows[f].To)
 	}
 	out = append(out, node.Boundary...)
-	if node.LinkTo != None {
-		out = append(out, node.LinkTo)
+	for _, i := range []int{node.LinkTo, node.UndoneBy, node.Handler} {
+		if i != None {
+			out = append(out, i)
+		}
 	}
 	return out
 }

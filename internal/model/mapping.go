@@ -36,7 +36,7 @@ func ProposeMapping(from, to *Model) Mapping {
 // telling by which flow a token has come), MAPPING_VARIABLE_TYPE, and
 // MAPPING_NOT_SOUND for a position of tokens that occurs in from and cannot
 // properly complete in to, with an example. Warnings: MAPPING_EVENT_LOST (clocks
-// that wait for it would never stop), MAPPING_VARIABLE_UNSET. Up to 50,000
+// that wait for it would never stop), MAPPING_VARIABLE_UNSET, MAPPING_COMPENSATION_LOST. Up to 50,000
 // positions are looked at in each scope; beyond that MAPPING_UNDECIDED is noted.
 func CheckMapping(from, to *Model, mapping Mapping) []Finding {
 	c := &mappingCheck{from: from, to: to, by: mapping, after: reachability(from), later: reachability(to)}
@@ -52,6 +52,7 @@ func CheckMapping(from, to *Model, mapping Mapping) []Finding {
 			c.positions(parent)
 		}
 	}
+	c.undoing()
 	for i := range from.Nodes {
 		if target, ok := to.nodes[mapping[from.Nodes[i].ID]]; ok {
 			c.events(i, target)
@@ -95,6 +96,8 @@ func (n *Node) rest() string {
 		return string(n.Kind)
 	case n.listens():
 		return string(n.Type) + " " + string(n.Kind)
+	case n.Kind == bpmn.CompensateEvent && n.Type != bpmn.StartEvent && n.Type != bpmn.BoundaryEvent, n.Kind == bpmn.CancelEvent && n.Type == bpmn.EndEvent:
+		return string(n.Type) + " " + string(n.Kind)
 	}
 	return ""
 }
@@ -102,6 +105,9 @@ func (n *Node) rest() string {
 // listens reports whether n waits beside the tokens that rest: a boundary event or
 // the start of an event subprocess.
 func (n *Node) listens() bool {
+	if n.Kind == bpmn.CompensateEvent {
+		return false
+	}
 	return n.Type == bpmn.BoundaryEvent || n.Type == bpmn.StartEvent && n.Kind != "" && n.Kind != bpmn.NoneEvent && n.Parent != None
 }
 
@@ -196,6 +202,24 @@ func (c *mappingCheck) types() {
 		if i, ok := c.to.variables[v.Name]; ok && c.to.Variables[i].Type != v.Type {
 			c.find(SeverityError, "MAPPING_VARIABLE_TYPE", []string{c.to.graph.ID}, fault.P("variable", v.Name),
 				fault.P("from", string(v.Type)), fault.P("to", string(c.to.Variables[i].Type)))
+		}
+	}
+}
+
+// undoing finds activities whose completion could be undone and cannot any more.
+func (c *mappingCheck) undoing() {
+	twins, _ := bpmn.Twins(c.from.graph, c.to.graph)
+	for i := range c.from.Nodes {
+		n := &c.from.Nodes[i]
+		if !n.Undoable {
+			continue
+		}
+		id, ok := c.by[n.ID]
+		if !ok {
+			id = twins[n.ID]
+		}
+		if at, ok := c.to.nodes[id]; !ok || !c.to.Nodes[at].Undoable {
+			c.find(SeverityWarning, "MAPPING_COMPENSATION_LOST", []string{n.ID})
 		}
 	}
 }

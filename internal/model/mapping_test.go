@@ -10,6 +10,7 @@ import (
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
+	"github.com/openspms/spms/internal/model/modeltest"
 )
 
 // compiled compiles a shipped process after edits of its document.
@@ -181,5 +182,38 @@ func TestMappings(t *testing.T) {
 				t.Errorf("CheckMapping() finds it at %v, want %s", found[0].Elements, tc.at)
 			}
 		})
+	}
+}
+
+// TestMappingLosesCompensation drops what undoes an activity from the new version.
+func TestMappingLosesCompensation(t *testing.T) {
+	t.Parallel()
+	compiled := func(text string) *model.Model {
+		t.Helper()
+		g, err := modeltest.Graph(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, findings := model.Compile(g, model.Options{})
+		if len(model.Errors(findings)) > 0 {
+			t.Fatal(findings)
+		}
+		return m
+	}
+	const plain = "start s\nuser a\nuser b\nend e\nflow s -> a -> b -> e\n"
+	with, without := compiled(plain+"boundary u on=a compensate handler=h\nuser h undoes"), compiled(plain+"user h\nxor x\nend f\nboundary u on=b duration=PT1H\nflow u -> h -> x -> f")
+	lost := func(from, to *model.Model) (at []string) {
+		for _, f := range model.CheckMapping(from, to, model.ProposeMapping(from, to)) {
+			if f.Code == "MAPPING_COMPENSATION_LOST" {
+				at = append(at, f.Elements...)
+			}
+		}
+		return at
+	}
+	if got := lost(with, without); len(got) != 1 || got[0] != "a" {
+		t.Errorf("a compensation less is found at %v, want a", got)
+	}
+	if got := lost(without, with); got != nil {
+		t.Errorf("a compensation more is found at %v, want nowhere", got)
 	}
 }

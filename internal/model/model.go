@@ -86,7 +86,9 @@ type Model struct {
 	spaces    map[string]bool   // every proper prefix of a dotted name
 	rules     map[string][]Rule // node id + "/" + on
 	defaults  []defaultOf       // variables that begin with a value
-	graph     *bpmn.Graph       // as compiled; never changed
+
+	compensators []int       // events that throw a compensation: what is undone is over when they are left
+	graph        *bpmn.Graph // as compiled; never changed
 }
 
 // Variable is a declared case variable.
@@ -128,9 +130,17 @@ type Node struct {
 	Boundary     []int // activities: their boundary events
 	Interrupting bool
 	EventSub     bool  // subprocess triggered by an event
+	UndoSub      int   // subprocesses: the event subprocess inside that undoes them, None without
 	Starts       []int // subprocesses: start events inside
 	EventSubs    []int // subprocesses: event subprocesses inside
 	LinkTo       int   // link throw events: the catching event, None otherwise
+
+	ForCompensation bool // off the normal flow: runs to undo an activity
+	UndoneBy        int  // activities: their compensation boundary event, None without
+	Handler         int  // compensation boundary events: the activity that undoes, None otherwise
+	Undoes          int  // compensation thrown: the activity to undo, None for all of the scope
+	NoWait          bool // compensation thrown: goes on without waiting for it
+	Undoable        bool // activities: something is done when their completion is undone
 
 	Timer       *Timer
 	Message     string // message, signal, escalation or link name

@@ -19,9 +19,9 @@ const maxSubsets = 6
 // (SOUND_LACK_OF_SYNCHRONISATION), and the end can always be reached
 // (SOUND_NO_COMPLETION). Elements of a finding are the nodes of an example path.
 // Conditions are taken as free choices, a boundary event as a choice, one that
-// does not interrupt as happening once or not. The check is polynomial where
-// joins are exclusive or parallel and no end cancels others: such a graph is a
-// free-choice net (Desel and Esparza, Free Choice Petri Nets, 1995). With
+// does not interrupt as happening once or not; what undoes an activity is not on the
+// normal flow. The check is polynomial where joins are exclusive or parallel and no end
+// cancels others: such a graph is a free-choice net (Desel and Esparza, Free Choice Petri Nets, 1995). With
 // inclusive joins, terminate or error ends up to 50,000 states are explored;
 // beyond that SOUND_UNDECIDED is noted.
 func Sound(m *Model) []Finding {
@@ -114,7 +114,7 @@ func newNet(m *Model, parent int) (*net, bool) {
 	}
 	for i := range m.Nodes {
 		node := &m.Nodes[i]
-		if node.Parent != parent || node.Type == bpmn.StartEvent || node.Type == bpmn.BoundaryEvent || node.EventSub {
+		if node.Parent != parent || node.Type == bpmn.StartEvent || node.Type == bpmn.BoundaryEvent || node.EventSub || node.ForCompensation {
 			continue
 		}
 		options, ok := n.options(node, outs)
@@ -198,7 +198,7 @@ func subsets(of []int) [][]int {
 
 // consume adds the moves of a node for each option.
 func (n *net) consume(node *Node, ins []int, options [][]int) {
-	cancels := node.Type == bpmn.EndEvent && (node.Kind == bpmn.TerminateEvent || node.Kind == bpmn.ErrorEvent)
+	cancels := node.Type == bpmn.EndEvent && (node.Kind == bpmn.TerminateEvent || node.Kind == bpmn.ErrorEvent || node.Kind == bpmn.CancelEvent)
 	anyJoin := node.Type == bpmn.InclusiveGateway && len(ins) > 1
 	if cancels || anyJoin {
 		n.free = false

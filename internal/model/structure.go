@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/openspms/spms/internal/bpmn"
@@ -23,33 +24,36 @@ func (c *compiler) structure() {
 var runs = map[bpmn.NodeType]map[bpmn.EventKind]bool{
 	bpmn.StartEvent: {
 		bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.TimerEvent: true, bpmn.SignalEvent: true,
-		bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.ConditionalEvent: true,
+		bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.ConditionalEvent: true, bpmn.CompensateEvent: true,
 	},
 	bpmn.EndEvent: {
 		bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.TerminateEvent: true,
-		bpmn.EscalationEvent: true, bpmn.SignalEvent: true,
+		bpmn.EscalationEvent: true, bpmn.SignalEvent: true, bpmn.CompensateEvent: true, bpmn.CancelEvent: true,
 	},
 	bpmn.IntermediateCatchEvent: {
 		bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true,
 		bpmn.ConditionalEvent: true,
 	},
-	bpmn.IntermediateThrowEvent: {bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true},
+	bpmn.IntermediateThrowEvent: {
+		bpmn.NoneEvent: true, bpmn.MessageEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true, bpmn.LinkEvent: true,
+		bpmn.CompensateEvent: true,
+	},
 	bpmn.BoundaryEvent: {
 		bpmn.TimerEvent: true, bpmn.MessageEvent: true, bpmn.ErrorEvent: true, bpmn.EscalationEvent: true, bpmn.SignalEvent: true,
-		bpmn.ConditionalEvent: true,
+		bpmn.ConditionalEvent: true, bpmn.CompensateEvent: true, bpmn.CancelEvent: true,
 	},
 }
 
 // executable refuses what the engine does not play.
 func (c *compiler) executable(n *Node) {
 	if kinds, event := runs[n.Type]; event {
-		if !kinds[n.Kind] {
+		if !kinds[n.Kind] || n.Kind == bpmn.CancelEvent && !c.cancels(n) {
 			c.fail("NODE_NOT_EXECUTABLE", n.ID, fault.P("type", string(n.Type)+" "+string(n.Kind)))
 		}
 		return
 	}
 	switch n.Type {
-	case bpmn.ComplexGateway, bpmn.AdHocSubProcess, bpmn.Transaction:
+	case bpmn.ComplexGateway, bpmn.AdHocSubProcess:
 		c.fail("NODE_NOT_EXECUTABLE", n.ID, fault.P("type", string(n.Type)))
 	case bpmn.CallActivity:
 		if n.Called == "" {
@@ -70,10 +74,24 @@ func (c *compiler) executable(n *Node) {
 	}
 }
 
+// cancels reports whether a cancel event is where it can be: at the end of a
+// transaction that a cancel boundary event leads out of, or at its border. The
+// instances of a looping transaction cannot be cancelled each by itself.
+func (c *compiler) cancels(n *Node) bool {
+	at := n.AttachedTo
+	if n.Type == bpmn.EndEvent {
+		at = n.Parent
+	}
+	if at == None || c.m.Nodes[at].Type != bpmn.Transaction || c.m.Nodes[at].Loop != nil {
+		return false
+	}
+	return slices.ContainsFunc(c.m.Nodes[at].Boundary, func(b int) bool { return c.m.Nodes[b].Kind == bpmn.CancelEvent })
+}
+
 // ends checks that flows begin and end where they may.
 func (c *compiler) ends(n *Node) {
 	in, out := len(n.In), len(n.Out)
-	free := n.EventSub
+	free := n.EventSub || n.ForCompensation || n.Type == bpmn.BoundaryEvent && n.Kind == bpmn.CompensateEvent
 	linkThrow := n.Kind == bpmn.LinkEvent && n.Type == bpmn.IntermediateThrowEvent
 	linkCatch := n.Kind == bpmn.LinkEvent && n.Type == bpmn.IntermediateCatchEvent
 	switch {
@@ -83,7 +101,7 @@ func (c *compiler) ends(n *Node) {
 		c.fail("DEAD_END", n.ID)
 	}
 	switch {
-	case (n.Type == bpmn.StartEvent || n.Type == bpmn.BoundaryEvent || linkCatch || free) && in > 0:
+	case (n.Type == bpmn.StartEvent || n.Type == bpmn.BoundaryEvent || linkCatch || n.EventSub) && in > 0:
 		c.fail("START_WITH_INCOMING_FLOW", n.ID)
 	}
 }
@@ -149,7 +167,8 @@ func (c *compiler) scope(parent int, starts []int) {
 }
 
 // processStarts checks the starts of the process: at most one without an event,
-// none that only an event subprocess can have.
+// none that only an event subprocess can have, none by time where time cannot give
+// what must be given.
 func (c *compiler) processStarts(starts []int) {
 	plain := 0
 	for _, s := range starts {
@@ -158,7 +177,13 @@ func (c *compiler) processStarts(starts []int) {
 			if plain++; plain > 1 {
 				c.fail("START_NOT_ONE", c.m.Nodes[s].ID)
 			}
-		case bpmn.ErrorEvent, bpmn.EscalationEvent, bpmn.ConditionalEvent:
+		case bpmn.TimerEvent:
+			for i := range c.m.Variables {
+				if v := &c.m.Variables[i]; v.Input && v.Required {
+					c.fail("START_INPUT_REQUIRED", c.m.Nodes[s].ID, fault.P("variable", v.Name))
+				}
+			}
+		case bpmn.ErrorEvent, bpmn.EscalationEvent, bpmn.ConditionalEvent, bpmn.CompensateEvent:
 			c.fail("NODE_NOT_EXECUTABLE", c.m.Nodes[s].ID, fault.P("type", "startEvent "+string(c.m.Nodes[s].Kind)))
 		}
 	}
@@ -172,6 +197,11 @@ func (c *compiler) reachable() {
 	stack = append(append(stack, m.Starts...), m.EventSubs...)
 	if len(m.Starts) == 0 {
 		return // reported by scope
+	}
+	for i := range m.Nodes { // what no event leads to is reported by compensation
+		if n := &m.Nodes[i]; n.ForCompensation || n.Type == bpmn.BoundaryEvent && n.Kind == bpmn.CompensateEvent {
+			stack = append(stack, i)
+		}
 	}
 	for len(stack) > 0 {
 		i := stack[len(stack)-1]

@@ -38,13 +38,25 @@ func malformed(p *pluginv1.Proposal, base string) string {
 }
 
 // try applies edits to a copy of the base and checks the result as the designer does:
-// structure, soundness, the standards in force in the region. What is wrong is returned
-// as diagnostics; an error is one of the house.
+// structure, soundness, the standards in force in the region; beyond that it must keep
+// the protected steps. Capacities of pools are judged by themselves. What is wrong is
+// returned as diagnostics; an error is one of the house.
 func (t *talk) try(ctx context.Context, text string) (warnings int, found []*pluginv1.Diagnostic, err error) {
-	edits, code := parse(text)
+	all, code := parse(text)
 	if code != "" {
 		return 0, []*pluginv1.Diagnostic{flaw("$", code, "")}, nil
 	}
+	found = t.sizes(all)
+	edits, _ := split(all)
+	if len(edits) == 0 {
+		return 0, found, nil
+	}
+	warnings, more, err := t.tryDocument(ctx, edits)
+	return warnings, append(found, more...), err
+}
+
+// tryDocument is try for the edits of the document.
+func (t *talk) tryDocument(ctx context.Context, edits []bpmn.Edit) (warnings int, found []*pluginv1.Diagnostic, err error) {
 	doc, err := bpmn.Parse(strings.NewReader(t.base.Document), bpmn.Limits{})
 	if err != nil {
 		return 0, nil, err
@@ -71,6 +83,11 @@ func (t *talk) try(ctx context.Context, text string) (warnings int, found []*plu
 			warnings++
 		}
 		found = append(found, d)
+	}
+	if c.Model != nil {
+		for _, f := range t.protected.Violated(c.Model) {
+			found = append(found, flaw(element(f.Elements), f.Code, f.Fault().Error()))
+		}
 	}
 	return warnings, found, nil
 }

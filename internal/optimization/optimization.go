@@ -25,9 +25,11 @@ import (
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/definition"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/internal/workforce"
 	"github.com/openspms/spms/schema"
 )
 
@@ -41,18 +43,34 @@ type Host interface {
 type Options struct {
 	Host     Host
 	Artifact func(ctx context.Context, v *ent.PluginVersion) (pluginhost.Artifact, error) // fetches and verifies
+	Usable   func(v *ent.PluginVersion, regionPath string) bool                           // may be put to work there; nil: what is approved
 }
 
 // Room lets strategies propose. It is safe for concurrent use.
 type Room struct {
 	door        *command.Door
 	definitions *definition.Room
+	standards   Norms
+	workforce   Pools
 	o           Options
 }
 
+// Norms tells which standards are in force; room standard does.
+type Norms interface {
+	InForce(ctx context.Context) (*norm.Set, error)
+}
+
+// Pools changes pools of people; room workforce does.
+type Pools interface {
+	ResizePools(ctx context.Context, in workforce.ResizePools) (string, error)
+}
+
 // New returns the room. Without a host nothing that is asked for is run here.
-func New(door *command.Door, definitions *definition.Room, o Options) *Room {
-	return &Room{door: door, definitions: definitions, o: o}
+func New(door *command.Door, definitions *definition.Room, standards Norms, pools Pools, o Options) *Room {
+	if o.Usable == nil {
+		o.Usable = func(v *ent.PluginVersion, _ string) bool { return v.State == pluginversion.StateApproved }
+	}
+	return &Room{door: door, definitions: definitions, standards: standards, workforce: pools, o: o}
 }
 
 func deref[T any](p *T) T {
@@ -85,7 +103,7 @@ func (r *Room) ProposeChanges(ctx context.Context, in ProposeChanges) (string, e
 		if err := u.Require(access.Optimize, reg.RegionPath); err != nil {
 			return "", err
 		}
-		strategy, base, err := chosen(ctx, u, in)
+		strategy, base, err := r.chosen(ctx, u, in, reg.RegionPath)
 		if err != nil {
 			return "", err
 		}
@@ -143,7 +161,7 @@ func (r *Room) Replay(ctx context.Context, in ReplayOptimization) (string, error
 }
 
 // chosen reads the strategy and the process version that a run is asked for.
-func chosen(ctx context.Context, u *command.Unit, in ProposeChanges) (*ent.PluginVersion, *ent.ProcessVersion, error) {
+func (r *Room) chosen(ctx context.Context, u *command.Unit, in ProposeChanges, regionPath string) (*ent.PluginVersion, *ent.ProcessVersion, error) {
 	q := u.PluginVersion.Query()
 	if name, version, ok := strings.Cut(in.StrategyID, "@"); ok {
 		q.Where(pluginversion.HasPluginWith(plugin.Name(name)), pluginversion.Version(version))
@@ -154,7 +172,7 @@ func chosen(ctx context.Context, u *command.Unit, in ProposeChanges) (*ent.Plugi
 	if err != nil {
 		return nil, nil, notFound(err, "PLUGIN_VERSION_NOT_FOUND", in.StrategyID, "strategyID")
 	}
-	if strategy.State != pluginversion.StateApproved {
+	if !r.o.Usable(strategy, regionPath) {
 		return nil, nil, fault.E(fault.Precondition, "PLUGIN_VERSION_STATE", fault.P("want", "approved"), fault.P("have", string(strategy.State))).At("input", "strategyID")
 	}
 	if !slices.Contains(strategy.Kinds, "strategy") {
@@ -195,27 +213,59 @@ func configOf(v *ent.PluginVersion, config map[string]any) (string, error) {
 	return string(raw), nil
 }
 
-// Adopt makes a draft of the base with the changes of a proposal and returns the
-// proposal's id. The draft goes the way of every draft: check, review, publication.
-// Errors: PROPOSAL_NOT_FOUND, PROPOSAL_STATE, those of definition.CreateDraft.
+// Adopt makes a draft of the base with the changes of a proposal, gives pools the sizes
+// that it names, and returns the proposal's id. The draft goes the way of every draft:
+// check, review, publication. The sizes count at once, by the rights of the person who
+// adopts. Errors: PROPOSAL_NOT_FOUND, PROPOSAL_STATE, those of definition.CreateDraft and
+// workforce.ResizePools.
 func (r *Room) Adopt(ctx context.Context, in JudgeProposal) (string, error) {
 	p, err := r.door.Store.Client().Proposal.Query().Where(proposal.ID(in.ProposalID)).WithRun().Only(ctx)
-	draft := ""
+	draft, back := "", []bpmn.Edit(nil)
 	if v := access.From(ctx); err == nil && v.May(access.Optimize, p.RegionPath) && p.State == proposal.StateOpen {
-		if draft, err = r.draft(ctx, p); err != nil {
+		if draft, back, err = r.carryIn(ctx, p, in); err != nil {
 			return "", err
 		}
 	}
 	return r.judge(ctx, "adoptProposal", in, func(u *command.Unit, p *ent.Proposal) *ent.ProposalUpdateOne {
+		if len(back) > 0 {
+			u.Note("inverse", back)
+		}
 		return u.Proposal.UpdateOne(p).SetState(proposal.StateAdopted).SetDraftID(draft)
 	})
 }
 
-// draft makes the draft, under keys of the proposal: once, however often it is asked.
-func (r *Room) draft(ctx context.Context, p *ent.Proposal) (string, error) {
-	var edits []*bpmn.Edit
+// carryIn makes the draft and then resizes the pools, under keys of the proposal: once,
+// however often it is asked. It returns the draft, "" when none is wanted, and what
+// takes the sizes back.
+func (r *Room) carryIn(ctx context.Context, p *ent.Proposal, in JudgeProposal) (draft string, back []bpmn.Edit, err error) {
+	var edits []bpmn.Edit
 	if err := json.Unmarshal([]byte(p.Edits), &edits); err != nil {
-		return "", fmt.Errorf("read the edits: %w", err)
+		return "", nil, fmt.Errorf("read the edits: %w", err)
+	}
+	document, capacity := split(edits)
+	if len(document) > 0 {
+		if draft, err = r.draft(ctx, p, document); err != nil {
+			return "", nil, err
+		}
+	}
+	if len(capacity) > 0 {
+		sizes, err := resized(capacity)
+		if err != nil {
+			return "", nil, fmt.Errorf("read the capacities: %w", err)
+		}
+		key := "adopt-capacity:" + p.ID
+		if _, err := r.workforce.ResizePools(ctx, workforce.ResizePools{Pools: sizes, Reason: strings.TrimSpace(deref(in.Reason)), Cause: p.ID, IdempotencyKey: &key}); err != nil {
+			return "", nil, err
+		}
+	}
+	return draft, undone(capacity), nil
+}
+
+// draft makes the draft, under keys of the proposal: once, however often it is asked.
+func (r *Room) draft(ctx context.Context, p *ent.Proposal, document []bpmn.Edit) (string, error) {
+	var edits []*bpmn.Edit
+	for i := range document {
+		edits = append(edits, &document[i])
 	}
 	made, changed := "adopt:"+p.ID, "adopt-edits:"+p.ID
 	log := p.TitleZh

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +18,12 @@ import (
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/optimizationrun"
+	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/model"
 	"github.com/openspms/spms/internal/pluginhost"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
@@ -46,6 +50,12 @@ type talk struct {
 
 	events     []*pluginv1.Event
 	logDigest  string
+	pools      []pool
+	standards  []standardInForce
+	statistics statistics
+	protected  *model.Protected
+	process    string // id in the document
+	snapshot   *pluginv1.Snapshot
 	questions  int
 	proposals  []judged
 	violations []string
@@ -69,14 +79,14 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 		return fmt.Errorf("read the run: %w", err)
 	}
 	t := &talk{room: r, run: run, base: run.Edges.Base, region: run.Edges.Region, strategy: run.Edges.PluginVersion}
-	if err := t.readLog(ctx); err != nil {
+	if err := t.read(ctx); err != nil {
 		return err
 	}
 	a, err := r.o.Artifact(ctx, t.strategy)
 	if err == nil {
 		s := pluginhost.Settings{}
 		if run.Config != "{}" {
-			s = pluginhost.Settings{Generation: uint64(run.CreatedAt.UnixMicro()), JSON: run.Config} //nolint:gosec // after 1970
+			s = pluginhost.Settings{Generation: generation(run.Config), JSON: run.Config}
 		}
 		limited, cancel := context.WithTimeout(ctx, maxTime)
 		err = r.o.Host.Propose(limited, a, s, t.hold)
@@ -86,6 +96,32 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 		return ctx.Err() // the server stops: the lease ends and the run is taken up again
 	}
 	return t.finish(ctx, err)
+}
+
+// read reads everything that the strategy is given, and its digest.
+func (t *talk) read(ctx context.Context) (err error) {
+	if t.process, err = processIn(t.base.Document); err != nil {
+		return err
+	}
+	if err := t.readStandards(ctx); err != nil {
+		return err
+	}
+	if err := t.readPools(ctx); err != nil {
+		return err
+	}
+	if err := t.readLog(ctx); err != nil {
+		return err
+	}
+	if err := t.makeSnapshot(); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	for _, e := range t.events {
+		fmt.Fprintf(sum, "%s %d %d %s %v\n", e.Node, e.Lifecycle, e.TimeUs, e.Pool, e.Attributes) // maps are printed in order of their keys
+	}
+	fmt.Fprintf(sum, "%s\n%s\n%s\n", t.snapshot.GetPoolsJson(), t.snapshot.GetStandardsJson(), t.snapshot.GetStatisticsJson())
+	t.logDigest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return nil
 }
 
 // readLog makes the event log of the base in the region out of its tasks: when each
@@ -98,7 +134,12 @@ func (t *talk) readLog(ctx context.Context) error {
 		return fmt.Errorf("read the log: %w", err)
 	}
 	slices.Reverse(rows)
-	names := map[string]string{}
+	cases, err := t.caseAttributes(ctx)
+	if err != nil {
+		return err
+	}
+	t.statistics.Nodes = []nodeCount{}
+	names, roles := map[string]string{}, map[string]bool{}
 	for _, row := range rows {
 		name, ok := names[row.CaseID]
 		if !ok {
@@ -106,17 +147,18 @@ func (t *talk) readLog(ctx context.Context) error {
 			name = hex.EncodeToString(sum[:8])
 			names[row.CaseID] = name
 		}
+		if row.Kind == task.KindHuman && row.Role != "" {
+			roles[row.Role] = true
+		}
+		pool, attributes := t.poolOf(row.Role, row.RegionPath), t.attributes(row, cases[row.CaseID])
 		add := func(l pluginv1.Lifecycle, at *time.Time) {
 			if at != nil && !at.After(t.run.AsOf) {
-				t.events = append(t.events, &pluginv1.Event{Case: name, Node: row.NodeID, Activity: row.NameZh, Lifecycle: l, TimeUs: at.UnixMicro(), Pool: row.Role})
+				t.events = append(t.events, &pluginv1.Event{Case: name, Node: row.NodeID, Activity: row.NameZh, Lifecycle: l, TimeUs: at.UnixMicro(), Pool: pool, Attributes: attributes})
 			}
 		}
+		begun, ended := t.span(row)
+		t.count(row, begun, ended)
 		add(pluginv1.Lifecycle_LIFECYCLE_SCHEDULE, &row.CreatedAt)
-		begun := row.StartedAt
-		ended := row.CompletedAt != nil && !row.CompletedAt.After(t.run.AsOf)
-		if begun == nil || ended && begun.Equal(*row.CompletedAt) && row.ClaimedAt != nil {
-			begun = row.ClaimedAt // begun by completing it: the work began when it was claimed
-		}
 		add(pluginv1.Lifecycle_LIFECYCLE_START, begun)
 		switch row.State {
 		case task.StateCompleted:
@@ -125,13 +167,93 @@ func (t *talk) readLog(ctx context.Context) error {
 			add(pluginv1.Lifecycle_LIFECYCLE_ABORT, row.CompletedAt)
 		}
 	}
-	slices.SortStableFunc(t.events, func(a, b *pluginv1.Event) int { return int(a.TimeUs - b.TimeUs) })
-	sum := sha256.New()
-	for _, e := range t.events {
-		fmt.Fprintf(sum, "%s %d %d\n", e.Node, e.Lifecycle, e.TimeUs)
+	slices.SortStableFunc(t.events, func(a, b *pluginv1.Event) int { return cmp.Compare(a.TimeUs, b.TimeUs) })
+	t.statistics.Cases, t.statistics.Events = len(names), len(t.events)
+	if n := len(t.events); n > 0 {
+		t.statistics.FromUs, t.statistics.ToUs = t.events[0].TimeUs, t.events[n-1].TimeUs
 	}
-	t.logDigest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
-	return nil
+	return t.countOthers(ctx, slices.Sorted(maps.Keys(roles)))
+}
+
+// span tells when a task was begun, nil when it was not, and whether it had ended at
+// the instant of the run.
+func (t *talk) span(row *ent.Task) (begun *time.Time, ended bool) {
+	ended = row.CompletedAt != nil && !row.CompletedAt.After(t.run.AsOf)
+	begun = row.StartedAt
+	if begun == nil || ended && begun.Equal(*row.CompletedAt) && row.ClaimedAt != nil {
+		begun = row.ClaimedAt // begun by completing it: the work began when it was claimed
+	}
+	return begun, ended
+}
+
+// What a strategy may name among its attributes. Those of a task that is still open are
+// left out: they may change yet, and the log could not be had again.
+const (
+	attributeDue      = "task.dueAt"    // the earliest binding clock, RFC 3339
+	attributePriority = "task.priority" //
+	attributeState    = "case.state"    // ended or running, at the instant of the run
+	attributeArea     = "case.area"     //
+	attributeChannel  = "case.channel"  //
+)
+
+// caseAttributes reads the cases of the base in the region, when the strategy wants to
+// know something of them.
+func (t *talk) caseAttributes(ctx context.Context) (map[string]*ent.ServiceCase, error) {
+	out := map[string]*ent.ServiceCase{}
+	if !slices.ContainsFunc(t.strategy.Attributes, func(a string) bool { return strings.HasPrefix(a, "case.") }) {
+		return out, nil
+	}
+	rows, err := t.room.door.Store.Client().ServiceCase.Query().Where(servicecase.VersionID(t.base.ID), store.Within([]string{t.region.RegionPath}), servicecase.CreatedAtLTE(t.run.AsOf)).
+		Order(ent.Desc(servicecase.FieldID)).Limit(maxTasks).
+		Select(servicecase.FieldState, servicecase.FieldArea, servicecase.FieldChannel, servicecase.FieldEndedAt).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the cases of the log: %w", err)
+	}
+	for _, row := range rows {
+		out[row.ID] = row
+	}
+	return out, nil
+}
+
+// attributes are what the strategy asked for of a task and its case.
+func (t *talk) attributes(row *ent.Task, c *ent.ServiceCase) map[string]string {
+	var out map[string]string
+	set := func(name, value string) {
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = value
+	}
+	ended := row.CompletedAt != nil && !row.CompletedAt.After(t.run.AsOf)
+	for _, a := range t.strategy.Attributes {
+		switch {
+		case a == attributeDue && ended && row.DueAt != nil:
+			set(a, row.DueAt.UTC().Format(time.RFC3339))
+		case a == attributePriority && ended:
+			set(a, strconv.Itoa(row.Priority))
+		case a == attributeState && c != nil:
+			state := "running"
+			if c.EndedAt != nil && !c.EndedAt.After(t.run.AsOf) {
+				state = "ended"
+			}
+			set(a, state)
+		case a == attributeArea && c != nil:
+			set(a, c.Area)
+		case a == attributeChannel && c != nil && c.Channel != "":
+			set(a, c.Channel)
+		}
+	}
+	return out
+}
+
+// generation is the number under which a strategy holds a configuration: runs with the
+// same one share it, others never do. 0 is the empty one.
+func generation(config string) uint64 {
+	if config == "{}" {
+		return 0
+	}
+	sum := sha256.Sum256([]byte(config))
+	return binary.BigEndian.Uint64(sum[:8]) | 1
 }
 
 // origin names the run whose pseudonyms count: that which is repeated, or the run itself.
@@ -177,16 +299,12 @@ func (t *talk) tell(ctx context.Context, stream pluginhost.Proposing) error {
 	if err != nil {
 		return fmt.Errorf("read the seed: %w", err)
 	}
-	generation := uint64(0)
-	if t.run.Config != "{}" {
-		generation = uint64(t.run.CreatedAt.UnixMicro()) //nolint:gosec // after 1970
-	}
 	err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{
 		RunId: origin(t.run), Seed: seed, BaseDigest: t.run.BaseDigest, Region: t.region.RegionPath, DeadlineUs: deadline.UnixMicro(),
-		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation, NowUs: t.run.AsOf.UnixMicro(),
+		Limits: &pluginv1.Limits{Proposals: maxProposals, Questions: maxQuestions, Edits: maxEdits}, ConfigGeneration: generation(t.run.Config), NowUs: t.run.AsOf.UnixMicro(),
 	}}})
 	if err == nil {
-		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: &pluginv1.Snapshot{BpmnXml: []byte(t.base.Document)}}})
+		err = send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Snapshot{Snapshot: t.snapshot}})
 	}
 	for batch := range slices.Chunk(t.events, batchEvents) {
 		if err != nil {
@@ -254,8 +372,10 @@ func (t *talk) take(ctx context.Context, p *pluginv1.Proposal) error {
 	for _, d := range found {
 		if d.GetSeverity() == pluginv1.Severity_SEVERITY_ERROR {
 			t.violated(d.GetCode())
-			return nil
 		}
+	}
+	if refused(found) {
+		return nil
 	}
 	t.proposals = append(t.proposals, judged{p, warnings})
 	return nil

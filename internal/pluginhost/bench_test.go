@@ -7,8 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -91,6 +95,95 @@ func BenchmarkCall(b *testing.B) {
 			}
 		}
 	})
+}
+
+// havoc does what harms most without an end: it keeps every processor busy, fills all
+// memory that it may have again and again, and floods its log.
+func havoc() {
+	for range 2 * runtime.NumCPU() {
+		go func() {
+			for i := 0; ; i++ {
+				runtime.KeepAlive(i)
+			}
+		}()
+	}
+	go func() {
+		hog := make([]byte, 256<<20)
+		for n := byte(0); ; n++ {
+			for i := 0; i < len(hog); i += 4096 {
+				hog[i] = n
+			}
+		}
+	}()
+	for {
+		fmt.Fprintln(os.Stderr, "line after line after line")
+	}
+}
+
+// wreck lets a hostile plugin go wild until the function that it returns is called.
+func wreck(b *testing.B, h *pluginhost.Host, a pluginhost.Artifact) (end func()) {
+	b.Helper()
+	var running sync.WaitGroup
+	running.Go(func() {
+		_, _ = h.Execute(context.Background(), a, pluginhost.Settings{}, request()) // it is ended
+	})
+	for {
+		for _, s := range h.Status() {
+			if s.Digest == a.Digest && s.MemoryBytes > 200<<20 {
+				return func() { h.Stop(a.Digest); running.Wait() }
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// BenchmarkHostile is a call of a plugin that behaves, alone and beside one that wreaks
+// havoc, in turns, with control groups where they can be had and with priorities alone.
+func BenchmarkHostile(b *testing.B) {
+	for _, how := range []struct {
+		name     string
+		noGroups bool
+	}{{"cgroup", false}, {"nice", true}} {
+		b.Run(how.name, func(b *testing.B) {
+			if !how.noGroups {
+				needGroups(b)
+			}
+			h := host(b, func(o *pluginhost.Options) {
+				o.NoGroups = how.noGroups
+				o.Limits.Call, o.Limits.CrashesPerHour = time.Hour, 1<<20
+			})
+			good, wild := plugin(b, "good"), plugin(b, "havoc")
+			call := func() time.Duration {
+				began := time.Now()
+				if _, err := h.Execute(context.Background(), good, pluginhost.Settings{}, request()); err != nil {
+					b.Fatal(err)
+				}
+				return time.Since(began)
+			}
+			call()
+			var alone, beside []time.Duration
+			b.ResetTimer()
+			const round = 500
+			for n := 0; n < b.N || n < round; n += round {
+				for range round {
+					alone = append(alone, call())
+				}
+				end := wreck(b, h, wild)
+				for range round {
+					beside = append(beside, call())
+				}
+				end()
+			}
+			b.ReportMetric(float64(p99(alone).Microseconds()), "p99-µs")
+			b.ReportMetric(float64(p99(beside).Microseconds()), "p99-beside-µs")
+			b.ReportMetric(float64(p99(beside))/float64(p99(alone)), "ratio")
+		})
+	}
+}
+
+func p99(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)*99/100]
 }
 
 // BenchmarkStart is the time from nothing to the first answer, sandbox and hash

@@ -20,6 +20,7 @@ import (
 
 	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost/sandbox"
 	"github.com/openspms/spms/plugins/sdk/plugintest"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
@@ -51,13 +52,18 @@ type Limits struct {
 	MemoryBytes    int64         // data of one process
 	LogLines       int           // kept of what a process logs in a second; the rest is counted
 	CrashesPerHour int           // that lead to quarantine
+	FailuresInRow  int           // calls that fail or do not come back in time, one after the other, that open the breaker
+	Pause          time.Duration // of an open breaker before it tries a call; twice as long after each that fails, at most PauseAtMost
+	PauseAtMost    time.Duration
+	Processes      int // and threads of one plugin, where it has a control group
 }
 
 // DefaultLimits are those of a server.
 func DefaultLimits() Limits {
 	return Limits{
-		Start: 10 * time.Second, Call: 30 * time.Second, Talk: 5 * time.Minute, Grace: 2 * time.Second, Idle: 10 * time.Minute,
+		Start: 20 * time.Second, Call: 30 * time.Second, Talk: 5 * time.Minute, Grace: 2 * time.Second, Idle: 10 * time.Minute,
 		Concurrency: 16, MemoryBytes: 512 << 20, LogLines: 50, CrashesPerHour: 3,
+		FailuresInRow: 5, Pause: 30 * time.Second, PauseAtMost: 10 * time.Minute, Processes: 128,
 	}
 }
 
@@ -68,35 +74,65 @@ type Options struct {
 	Clock  clock.Clock
 	Limits Limits
 	Shim   []string // program and arguments that run the sandbox shim; nil: this program
+
+	Observer Observer // is told what happens; nil: nobody
+	NoGroups bool     // no control groups, whatever the machine allows
 }
+
+// Observer is told what happens to plugins, for figures. It must be quick and safe for
+// concurrent use.
+type Observer interface {
+	Called(a Artifact, code string, took time.Duration) // code is "" for an answer, else one of Host.Execute's
+	Started(a Artifact, took time.Duration)             // from the start of the process to its identity
+	Crashed(a Artifact, quarantined bool)
+	Refusing(a Artifact) // the breaker has opened
+	Dropped(a Artifact, lines int)
+}
+
+// nobody is the observer where there is none.
+type nobody struct{}
+
+func (nobody) Called(Artifact, string, time.Duration) {}
+func (nobody) Started(Artifact, time.Duration)        {}
+func (nobody) Crashed(Artifact, bool)                 {}
+func (nobody) Refusing(Artifact)                      {}
+func (nobody) Dropped(Artifact, int)                  {}
 
 // Status is what is known of one artifact.
 type Status struct {
 	Artifact
 	State     State
 	Isolation []string // what keeps it apart, as its latest process achieved it
+	Missing   []string // what of that could not be had, each as LAYER: cause
 	Crashes   int      // within the last hour
 	Calls     int
 	Failures  int
+	InFlight  int
 	LastExit  string   // how its latest process ended
 	LastLog   []string // at most 50 lines
 	PID       int      // 0 when it does not run
+
+	MemoryBytes int64 // resident memory of its process; 0 when it does not run or the system does not tell
 }
 
 // State is that of the process of an artifact.
 type State string
 
-// The states. One in back-off or quarantine refuses calls, the latter until Release.
+// The states. One in back-off or quarantine refuses calls, the latter until Release; one
+// whose breaker is open refuses them for a pause and is then tried with a single one.
 const (
 	Stopped     State = "stopped"
 	Ready       State = "ready"
 	BackOff     State = "backoff"
+	Resting     State = "open"
 	Quarantined State = "quarantined"
 )
 
 // Host runs plugins. It is safe for concurrent use.
 type Host struct {
 	o       Options
+	groups  *sandbox.Groups // nil: there are none
+	alone   string          // why
 	mu      sync.Mutex
 	units   map[string]*unit
 	closed  bool
@@ -123,7 +159,17 @@ func Open(o Options) (*Host, error) {
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
 	}
-	return &Host{o: o, units: map[string]*unit{}}, nil
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	h := &Host{o: o, units: map[string]*unit{}, alone: "switched off"}
+	if !o.NoGroups {
+		var err error
+		if h.groups, err = sandbox.OpenGroups(); err != nil {
+			h.alone = err.Error()
+		}
+	}
+	return h, nil
 }
 
 // folderPrefix begins the names of the temporary folders of hosts; the rest is the
@@ -158,7 +204,7 @@ func (h *Host) unit(a Artifact) (*unit, error) {
 }
 
 // Execute lets a module do one task. Errors: PLUGIN_UNAVAILABLE, PLUGIN_QUARANTINED,
-// PLUGIN_BUSY, PLUGIN_TIMEOUT, PLUGIN_CRASHED, PLUGIN_FAILED, PLUGIN_IDENTITY,
+// PLUGIN_RESTING, PLUGIN_BUSY, PLUGIN_TIMEOUT, PLUGIN_CRASHED, PLUGIN_FAILED, PLUGIN_IDENTITY,
 // PLUGIN_CHANGED, PLUGIN_CONFIG_REFUSED, PLUGIN_PROTOCOL.
 func (h *Host) Execute(ctx context.Context, a Artifact, s Settings, r *pluginv1.ExecuteRequest) (*pluginv1.ExecuteResponse, error) {
 	var out *pluginv1.ExecuteResponse
@@ -205,13 +251,22 @@ func (h *Host) Check(ctx context.Context, a Artifact, sample plugintest.Sample) 
 	report := plugintest.Check(ctx, conn, sample)
 	h.mu.Lock()
 	if known, ok := h.units[a.Digest]; ok {
-		known.learn(u.isolation)
+		known.learn(u.achieved())
 	} else {
 		u.stop("the check is over")
 		h.units[a.Digest] = u
 	}
 	h.mu.Unlock()
 	return report, nil
+}
+
+// Probe starts an artifact in a process of its own, asks who it is, ends it and tells
+// what kept it apart on this machine. Errors as of Execute.
+func (h *Host) Probe(ctx context.Context, a Artifact) (Status, error) {
+	u := newUnit(h, a)
+	defer u.stop("the probe is over")
+	_, err := u.ready(ctx)
+	return u.status(), err
 }
 
 // Status is what is known of every artifact that was called, by name and version.
@@ -263,6 +318,12 @@ func (h *Host) Close() error {
 		u.stop("the server stops")
 	}
 	h.pending.Wait()
+	if h.groups != nil {
+		if err := h.groups.Close(); err != nil {
+			h.o.Log.Warn("remove the control groups of plugins", "err", err)
+		}
+		h.groups = nil
+	}
 	if strings.HasPrefix(filepath.Base(h.o.Dir), folderPrefix) {
 		return os.RemoveAll(h.o.Dir)
 	}

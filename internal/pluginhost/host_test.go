@@ -31,6 +31,9 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	if os.Getenv("PLUGINHOST_SERVER") != "" {
+		serveAndHang()
+	}
 	if how, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "plugin-"); ok {
 		behave(how)
 		os.Exit(0)
@@ -41,6 +44,10 @@ func TestMain(m *testing.M) {
 // behave is one plugin.
 func behave(how string) {
 	p := sdk.Plugin{Name: "sample", Version: "1.0.0", Module: misbehaviour(how)}
+	if shipped, ok := streaming(how); ok {
+		p = shipped
+		p.Name, p.Version = "sample", "1.0.0" // what plugin says of every one
+	}
 	switch how {
 	case "crash-at-start":
 		os.Exit(3)
@@ -64,7 +71,7 @@ func behave(how string) {
 type misbehaviour string
 
 // Execute does what the name of the executable says.
-func (m misbehaviour) Execute(_ context.Context, call *sdk.Call) (sdk.Outcome, error) {
+func (m misbehaviour) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, error) {
 	switch m {
 	case "crash":
 		os.Exit(7)
@@ -87,9 +94,28 @@ func (m misbehaviour) Execute(_ context.Context, call *sdk.Call) (sdk.Outcome, e
 			}
 		}
 	case "flood":
-		for range 200_000 {
+		for range 50_000 {
 			fmt.Fprintln(os.Stderr, "line after line after line")
 		}
+	case "moody":
+		if strings.Contains(string(call.Inputs), "bad") {
+			panic("in a bad mood")
+		}
+		if strings.Contains(string(call.Inputs), "slow") {
+			<-ctx.Done()
+		}
+	case "shared": // memory that is no data of the process
+		for range 64 {
+			b, err := syscall.Mmap(-1, 0, 64<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_SHARED)
+			if err != nil {
+				return sdk.Fail("REFUSED", err.Error()), nil
+			}
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+		}
+	case "havoc":
+		havoc()
 	case "reply":
 		return sdk.Complete(map[string]any{"big": strings.Repeat("x", 500<<20)}), nil
 	case "fork":
@@ -183,11 +209,11 @@ func host(t testing.TB, change func(*pluginhost.Options)) *pluginhost.Host {
 		t.Fatal(err)
 	}
 	o := pluginhost.Options{Dir: dir, Limits: pluginhost.DefaultLimits()}
-	o.Limits.Call, o.Limits.Grace, o.Limits.Start = 3*time.Second, 300*time.Millisecond, 5*time.Second
+	o.Limits.Call, o.Limits.Grace, o.Limits.Start = 30*time.Second, 300*time.Millisecond, 30*time.Second
 	if change != nil {
 		change(&o)
 	}
-	before := runtime.NumGoroutine()
+	before, files := runtime.NumGoroutine(), openFiles()
 	h, err := pluginhost.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -201,15 +227,24 @@ func host(t testing.TB, change func(*pluginhost.Options)) *pluginhost.Host {
 			t.Errorf("after Close the folder holds %v, %v, want nothing", left, err)
 		}
 		for range 500 {
-			if runtime.NumGoroutine() <= before {
+			if runtime.NumGoroutine() <= before && openFiles() <= files {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
+		}
+		if n := openFiles(); n > files {
+			t.Errorf("after Close %d files are open, want at most %d", n, files)
 		}
 		stacks := make([]byte, 1<<16)
 		t.Errorf("after Close %d goroutines run, want at most %d\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
 	})
 	return h
+}
+
+// openFiles is how many files this process has open, where the system tells.
+func openFiles() int {
+	list, _ := os.ReadDir("/proc/self/fd")
+	return len(list)
 }
 
 func execute(h *pluginhost.Host, a pluginhost.Artifact) (*pluginv1.ExecuteResponse, error) {
@@ -276,13 +311,17 @@ func TestHostilePlugins(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.how, func(t *testing.T) {
-			h, a := host(t, nil), plugin(t, tt.how)
-			if tt.how == "memory" { // it has to fill what it may have before it fails
-				h = host(t, func(o *pluginhost.Options) { o.Limits.Call = 15 * time.Second })
-			}
+			h, a := host(t, func(o *pluginhost.Options) {
+				switch tt.how {
+				case "hang", "stop":
+					o.Limits.Call = 5 * time.Second
+				case "mute":
+					o.Limits.Start = 5 * time.Second
+				}
+			}), plugin(t, tt.how)
 			began := time.Now()
 			_, err := execute(h, a)
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > 40*time.Second {
 				t.Errorf("the call took %v", took)
 			}
 			switch code := fault.CodeOf(err); {

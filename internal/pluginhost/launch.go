@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,9 +34,13 @@ func (u *unit) launch() (*process, error) {
 	if u.a.Inside != "" {
 		cmd.Env = append(cmd.Env, u.a.Inside)
 	}
-	achieved, err := sandbox.Wrap(cmd, sandbox.Rules{Name: u.a.Name, Shim: u.host.o.Shim, Dir: dir, MemoryBytes: u.host.o.Limits.MemoryBytes})
+	group, why := u.host.group()
+	achieved, err := sandbox.Wrap(cmd, sandbox.Rules{Name: u.a.Name, Shim: u.host.o.Shim, Dir: dir, MemoryBytes: u.host.o.Limits.MemoryBytes, Group: group, NoGroup: why})
 	if err != nil {
 		_ = os.RemoveAll(dir)
+		if group != nil {
+			err = errors.Join(err, group.Remove())
+		}
 		return nil, err
 	}
 	client := goplugin.NewClient(&goplugin.ClientConfig{
@@ -44,18 +49,32 @@ func (u *unit) launch() (*process, error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: dir}, SyncStdout: io.Discard, SyncStderr: io.Discard, Stderr: u.log,
 		Logger: hclog.NewNullLogger(),
 	})
-	p := &process{client: client, dir: dir, configured: map[uint64]bool{}}
+	p := &process{client: client, dir: dir, group: group, log: u.host.o.Log, configured: map[uint64]bool{}}
 	conn, err := connect(client)
 	if cmd.Process != nil {
 		p.pid = cmd.Process.Pid
 	}
 	u.learn(achieved())
 	if err != nil {
+		err = fmt.Errorf("%w%s", err, p.starved())
 		p.end()
 		return nil, err
 	}
 	p.conn = conn
 	return p, nil
+}
+
+// group is a control group for one process; nil where there is none, and why. What a
+// process may have of memory counts files in memory too here: a bit more than its data.
+func (h *Host) group() (*sandbox.Group, string) {
+	if h.groups == nil {
+		return nil, h.alone
+	}
+	g, err := h.groups.New(sandbox.GroupLimits{MemoryBytes: h.o.Limits.MemoryBytes + h.o.Limits.MemoryBytes/4, Processes: max(h.o.Limits.Processes, 32)})
+	if err != nil {
+		return nil, err.Error()
+	}
+	return g, ""
 }
 
 // executable is the program to start.
@@ -91,9 +110,26 @@ func connect(client *goplugin.Client) (*grpc.ClientConn, error) {
 // is told.
 func (p *process) end() {
 	killGroup(p.pid)
+	if p.group != nil {
+		p.group.Kill() // also what has left the process group
+	}
 	p.client.Kill()
 	if p.conn != nil {
 		_ = p.conn.Close()
 	}
+	if p.group != nil {
+		if err := p.group.Remove(); err != nil {
+			p.log.Warn("end a plugin", "err", err)
+		}
+	}
 	_ = os.RemoveAll(filepath.Clean(p.dir))
+}
+
+// starved tells, as the end of a sentence, that the process was killed for want of
+// memory; "" when it was not, or nobody can tell.
+func (p *process) starved() string {
+	if p.group == nil || !p.group.Starved() {
+		return ""
+	}
+	return "; it wanted more memory than it may have"
 }

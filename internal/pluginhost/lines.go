@@ -19,16 +19,21 @@ type lines struct {
 	second  int64
 	in      int // lines of this second
 	dropped int
+	tell    func(int) // of lines that are not kept
 }
 
 const (
-	keptLines = 50
-	lineBytes = 500
+	keptLines  = 50
+	lineBytes  = 500
+	floodLines = 1000 // lines that nobody keeps, after which no more are taken for
+	floodPause = 20 * time.Millisecond
 )
 
-func newLines(rate int, now func() time.Time) *lines { return &lines{rate: rate, now: now} }
+func newLines(rate int, now func() time.Time, dropped func(int)) *lines {
+	return &lines{rate: rate, now: now, tell: dropped}
+}
 
-// Write implements io.Writer; it never fails.
+// Write implements io.Writer; it never fails, and takes its time when it is flooded.
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,6 +67,10 @@ func (l *lines) take() {
 	}
 	if l.in++; l.in > l.rate {
 		l.dropped++
+		l.tell(1)
+		if l.dropped%floodLines == 0 {
+			time.Sleep(floodPause) // the pipe fills and whoever floods it waits, not the host
+		}
 		return
 	}
 	l.keep(text)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/openspms/spms/internal/fault"
+	"github.com/openspms/spms/internal/pluginhost/sandbox"
 	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
@@ -38,7 +40,8 @@ type unit struct {
 	until           time.Time // end of the back-off
 	calls, failures int
 	lastExit        string
-	isolation       []string
+	apart           sandbox.Achieved
+	breaker         breaker
 	log             *lines
 }
 
@@ -48,11 +51,14 @@ type process struct {
 	conn       *grpc.ClientConn
 	pid        int
 	dir        string
+	group      *sandbox.Group // nil: none
+	log        *slog.Logger
 	configured map[uint64]bool
 }
 
 func newUnit(h *Host, a Artifact) *unit {
-	return &unit{host: h, a: a, slots: make(chan struct{}, h.o.Limits.Concurrency), log: newLines(h.o.Limits.LogLines, h.o.Clock.Now)}
+	dropped := func(n int) { h.o.Observer.Dropped(a, n) }
+	return &unit{host: h, a: a, slots: make(chan struct{}, h.o.Limits.Concurrency), log: newLines(h.o.Limits.LogLines, h.o.Clock.Now, dropped)}
 }
 
 func (u *unit) fail(kind fault.Kind, code string, params ...fault.Param) *fault.Error {
@@ -72,14 +78,21 @@ func (h *Host) call(ctx context.Context, a Artifact, s Settings, limit time.Dura
 	case u.slots <- struct{}{}:
 		defer func() { <-u.slots }()
 	case <-ctx.Done():
-		return u.fail(fault.Unavailable, "PLUGIN_BUSY", fault.P("max", h.o.Limits.Concurrency))
+		return u.count(0, u.fail(fault.Unavailable, "PLUGIN_BUSY", fault.P("max", h.o.Limits.Concurrency)))
+	}
+	began := h.o.Clock.Now()
+	trial, err := u.admit(began)
+	if err != nil {
+		return u.count(0, err)
 	}
 	err = u.attempt(ctx, s, f)
 	if status.Code(err) == codes.FailedPrecondition { // it has forgotten the configuration
 		u.forget(s.Generation)
 		err = u.attempt(ctx, s, f)
 	}
-	return u.count(ctx, err)
+	err = u.explain(ctx, err)
+	u.judge(ctx, trial, err)
+	return u.count(h.o.Clock.Now().Sub(began), err)
 }
 
 func (u *unit) attempt(ctx context.Context, s Settings, f func(context.Context, *grpc.ClientConn) error) error {
@@ -151,6 +164,7 @@ func (u *unit) start(ctx context.Context) (*grpc.ClientConn, error) {
 	if err := u.unchanged(); err != nil {
 		return nil, err
 	}
+	began := u.host.o.Clock.Now()
 	p, err := u.launch()
 	if err != nil {
 		first, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
@@ -175,6 +189,7 @@ func (u *unit) start(ctx context.Context) (*grpc.ClientConn, error) {
 	u.mu.Lock()
 	u.p = p
 	u.mu.Unlock()
+	u.host.o.Observer.Started(u.a, u.host.o.Clock.Now().Sub(began))
 	return p.conn, nil
 }
 
@@ -258,16 +273,20 @@ func (u *unit) rest() {
 	}
 }
 
-// count counts a call and says its error in our words.
-func (u *unit) count(ctx context.Context, err error) error {
-	out := u.explain(ctx, err)
+// count counts a call that took so long.
+func (u *unit) count(took time.Duration, err error) error {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.calls++
-	if out != nil {
+	if err != nil {
 		u.failures++
 	}
-	return out
+	u.mu.Unlock()
+	code := ""
+	if err != nil {
+		code = fault.CodeOf(err)
+	}
+	u.host.o.Observer.Called(u.a, code, took)
+	return err
 }
 
 // explain turns what a call came back with into an error of the host.
@@ -347,7 +366,7 @@ func (u *unit) crashed(p *process, cause string) {
 		u.p = nil
 	}
 	if mine {
-		u.crash(cause + u.log.tail())
+		u.crash(cause + p.starved() + u.log.tail())
 	}
 	u.mu.Unlock()
 	if mine {
@@ -363,6 +382,7 @@ func (u *unit) crash(cause string) {
 	u.until = now.Add(min(time.Second<<min(len(u.crashes)-1, 10), time.Minute))
 	u.lastExit = cause
 	u.host.o.Log.Warn("a plugin has crashed", "plugin", u.a.Name, "version", u.a.Version, "cause", cause, "crashes", len(u.crashes))
+	u.host.o.Observer.Crashed(u.a, len(u.crashes) >= u.host.o.Limits.CrashesPerHour)
 }
 
 func (u *unit) exit() string {
@@ -374,13 +394,19 @@ func (u *unit) exit() string {
 func (u *unit) release() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.crashes, u.until = nil, time.Time{}
+	u.crashes, u.until, u.breaker = nil, time.Time{}, breaker{}
 }
 
-func (u *unit) learn(isolation []string) {
+func (u *unit) learn(apart sandbox.Achieved) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.isolation = isolation
+	u.apart = apart
+}
+
+func (u *unit) achieved() sandbox.Achieved {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.apart
 }
 
 // stop ends the process, which is no crash.
@@ -406,16 +432,22 @@ func (u *unit) status() Status {
 	now := u.host.o.Clock.Now()
 	u.recent(now)
 	s := Status{
-		Artifact: u.a, State: Stopped, Isolation: slices.Clone(u.isolation), Crashes: len(u.crashes), Calls: u.calls, Failures: u.failures,
+		Artifact: u.a, State: Stopped, Isolation: slices.Clone(u.apart.Layers), Missing: slices.Clone(u.apart.Missing), Crashes: len(u.crashes),
+		Calls: u.calls, Failures: u.failures, InFlight: u.inflight,
 		LastExit: u.lastExit, LastLog: u.log.last(),
 	}
 	switch {
 	case len(u.crashes) >= u.host.o.Limits.CrashesPerHour:
 		s.State = Quarantined
+	case u.breaker.failures >= u.host.o.Limits.FailuresInRow && u.host.o.Limits.FailuresInRow > 0:
+		s.State = Resting
 	case u.p != nil && !u.p.client.Exited():
-		s.State, s.PID = Ready, u.p.pid
+		s.State = Ready
 	case now.Before(u.until):
 		s.State = BackOff
+	}
+	if u.p != nil && !u.p.client.Exited() {
+		s.PID, s.MemoryBytes = u.p.pid, resident(u.p.pid)
 	}
 	return s
 }

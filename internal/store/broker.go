@@ -11,15 +11,16 @@ import (
 // Change names a row that was committed, for subscribers: ids only, since each
 // subscriber reads the row again under its own rights.
 type Change struct {
-	Kind       string `json:"k"` // case, task, clock
+	Kind       string `json:"k"` // case, task, clock and others; lease: a task was lent
 	ID         string `json:"i"`
 	CaseID     string `json:"s,omitempty"`
 	RegionPath string `json:"r"`
 }
 
-// broker hands changes to the subscribers of this process. A subscriber that
-// does not keep up loses changes rather than holding up the writer; it is told
-// by a Change of kind "lost" and reads anew.
+// broker hands changes to the rooms of this process as soon as they are on disk. A
+// room that does not keep up loses changes rather than holding up the writer; it is
+// told by a Change of kind "lost" and reads anew. Who must miss nothing follows the
+// journal.
 type broker struct {
 	node   string
 	mu     sync.Mutex
@@ -78,6 +79,7 @@ func (b *broker) takeOutbox() []Change {
 // Publish tells all subscribers, on every node, of a committed change.
 func (s *Store) Publish(c Change) {
 	s.broker.send(c)
+	s.journal.poke()
 	if s.dialect == dialect.Postgres {
 		s.broker.queue(c)
 	}

@@ -92,6 +92,9 @@ func (s *Store) Migrate(ctx context.Context, now time.Time) ([]string, error) {
 		}
 		applied = append(applied, m.Version)
 	}
+	if err := s.rebase(ctx, conn); err != nil {
+		return applied, fmt.Errorf("forget the transactions of another server: %w", err)
+	}
 	return applied, nil
 }
 

@@ -38,7 +38,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		return errors.Join(err, s.read.Close(), s.write.Close())
 	}
 	s.reads = s.read
-	s.writer = newTxWriter(s.write, &s.statements)
+	s.writer = newTxWriter(s.write, &s.statements, &s.commits)
 	go s.listen(ctx, cfg)
 	return nil
 }
@@ -51,6 +51,7 @@ const poolSize = 16
 // server shares its fsyncs between connections by itself.
 type txWriter struct {
 	db      *sql.DB
+	commits *commits
 	clients sync.Pool // of *boundClient: making one costs more than a statement
 }
 
@@ -60,8 +61,8 @@ type boundClient struct {
 	pipeline *pipeline
 }
 
-func newTxWriter(db *sql.DB, n *atomic.Int64) *txWriter {
-	w := &txWriter{db: db}
+func newTxWriter(db *sql.DB, n *atomic.Int64, c *commits) *txWriter {
+	w := &txWriter{db: db, commits: c}
 	w.clients.New = func() any {
 		p := &pipeline{n: n}
 		return &boundClient{client: newTxClient(p), pipeline: p}
@@ -96,7 +97,11 @@ func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *
 	unfit := conn.Raw(func(driverConn any) error {
 		bound.pipeline.begin(driverConn.(*stdlib.Conn).Conn())
 		if err = guarded(ctx, tx, work); err == nil {
-			err = bound.pipeline.commit(ctx)
+			var told error
+			err = w.commits.do(func() error { told = bound.pipeline.commit(ctx); return told })
+			if told == nil {
+				err = interfered(err)
+			}
 		}
 		if !bound.pipeline.rollback(ctx) {
 			return driver.ErrBadConn // the pool makes another one
@@ -113,6 +118,14 @@ func (w *txWriter) once(ctx context.Context, work func(ctx context.Context, tx *
 		return false, unavailable(err) // nobody knows whether it is done
 	}
 	return undone(err) || unfit != nil && lost(err), err
+}
+
+// interfered is the error of a commit that a test let fail.
+func interfered(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unavailable(err)
 }
 
 func (w *txWriter) close() {}
@@ -183,6 +196,7 @@ func (s *Store) listenOnce(ctx context.Context, cfg *pgx.ConnConfig) error {
 			for _, c := range e.Changes {
 				s.broker.send(c)
 			}
+			s.journal.poke()
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(4)
 	s.reads = onPool(s.read)
-	s.writer = newGroupWriter(conn, &s.statements)
+	s.writer = newGroupWriter(conn, &s.statements, &s.commits)
 	return nil
 }
 
@@ -90,14 +90,15 @@ func older(a, b string) bool {
 // savepoint each, so that they share one fsync. A failing command rolls back to
 // its savepoint and harms no other; a failed COMMIT fails the whole batch.
 type groupWriter struct {
-	conn   *sql.Conn
-	kept   *prepared
-	driver dialect.Driver
-	client *ent.Client // over driver: every command writes through it
-	queue  chan *pending
-	done   chan struct{}
-	mu     sync.RWMutex // guards closed against sends
-	closed bool
+	conn    *sql.Conn
+	commits *commits
+	kept    *prepared
+	driver  dialect.Driver
+	client  *ent.Client // over driver: every command writes through it
+	queue   chan *pending
+	done    chan struct{}
+	mu      sync.RWMutex // guards closed against sends
+	closed  bool
 }
 
 type pending struct {
@@ -108,10 +109,10 @@ type pending struct {
 	err   error
 }
 
-func newGroupWriter(conn *sql.Conn, n *atomic.Int64) *groupWriter {
+func newGroupWriter(conn *sql.Conn, n *atomic.Int64, c *commits) *groupWriter {
 	kept := onConn(conn)
 	d := onQuerier(counted{kept, n}, dialect.SQLite)
-	w := &groupWriter{conn: conn, kept: kept, driver: d, client: newTxClient(d), queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	w := &groupWriter{conn: conn, commits: c, kept: kept, driver: d, client: newTxClient(d), queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
 	go w.loop()
 	return w
 }
@@ -175,7 +176,7 @@ func (w *groupWriter) commit(batch []*pending) {
 	for _, p := range batch {
 		p.err = w.apply(ctx, p)
 	}
-	if err := w.exec(ctx, "COMMIT"); err != nil {
+	if err := w.commits.do(func() error { return w.exec(ctx, "COMMIT") }); err != nil {
 		_ = w.exec(ctx, "ROLLBACK")
 		w.fail(batch, err)
 		return

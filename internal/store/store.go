@@ -29,7 +29,9 @@ type Store struct {
 	write   *sql.DB
 	client  *ent.Client
 	writer  writer
+	commits commits
 	broker  *broker
+	journal *journal
 	stop    context.CancelFunc
 	log     *slog.Logger
 
@@ -42,6 +44,22 @@ type writer interface {
 	close()
 }
 
+// commits makes the commits of a writer, with what a test wants to happen to them.
+type commits struct {
+	around atomic.Pointer[func(commit func() error) error]
+}
+
+func (c *commits) do(commit func() error) error {
+	if f := c.around.Load(); f != nil {
+		return (*f)(commit)
+	}
+	return commit()
+}
+
+// Interfere lets f make every commit from now on. It is there for tests of what a
+// commit leaves behind that fails, or succeeds and is reported as failed.
+func (s *Store) Interfere(f func(commit func() error) error) { s.commits.around.Store(&f) }
+
 // Tx is the write side inside one command. Its client reads what the command
 // has written so far; hooks run when the commit has succeeded, and never else.
 type Tx struct {
@@ -52,9 +70,6 @@ type Tx struct {
 
 // AfterCommit keeps f until the commit has succeeded.
 func (t *Tx) AfterCommit(f func()) { t.hooks = append(t.hooks, f) }
-
-// Publish tells subscribers of a change once it is committed.
-func (t *Tx) Publish(s *Store, c Change) { t.AfterCommit(func() { s.Publish(c) }) }
 
 // Dialect returns the dialect name of ent: sqlite3 or postgres.
 func (t *Tx) Dialect() string { return t.driver.Dialect() }
@@ -81,6 +96,7 @@ func WithLogger(l *slog.Logger) Option { return func(s *Store) { s.log = l } }
 // with DATABASE_UNAVAILABLE.
 func Open(ctx context.Context, url string, opts ...Option) (*Store, error) {
 	s := &Store{broker: newBroker(), log: slog.New(slog.DiscardHandler)}
+	s.journal = newJournal(s)
 	for _, o := range opts {
 		o(s)
 	}
@@ -147,6 +163,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for the running commands and closes the database.
 func (s *Store) Close() error {
+	s.journal.close()
 	s.writer.close()
 	s.stop()
 	if kept, ok := s.reads.(*prepared); ok {

@@ -105,6 +105,22 @@ type UpdatePool struct {
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
+// PoolSize is a new size of a pool, with the one that it is thought to have.
+type PoolSize struct {
+	Code string `json:"code"`
+	From int    `json:"from"`
+	To   int    `json:"to"`
+}
+
+// ResizePools is the input of Room.ResizePools. Cause names what the change comes of,
+// such as a proposal.
+type ResizePools struct {
+	Pools          []PoolSize `json:"pools"`
+	Reason         string     `json:"reason"`
+	Cause          string     `json:"cause"`
+	IdempotencyKey *string    `json:"idempotencyKey,omitempty"`
+}
+
 // CreateToken is the input of Room.CreateToken.
 type CreateToken struct {
 	StaffID        string     `json:"staffID" validate:"required,max=64"`

@@ -204,6 +204,38 @@ func (r *Room) UpdatePool(ctx context.Context, in UpdatePool) (string, error) {
 	})
 }
 
+// ResizePools gives pools other sizes, all or none, each from the size that is named,
+// and returns the id of the first. Errors: POOL_NOT_FOUND, POOL_SIZE_STALE.
+func (r *Room) ResizePools(ctx context.Context, in ResizePools) (string, error) {
+	cmd := command.Command{Operation: "resizePools", Key: deref(in.IdempotencyKey), Input: in}
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
+		first := ""
+		for _, p := range in.Pools {
+			row, err := u.Pool.Query().Where(pool.Code(p.Code)).Only(store.Locking(ctx))
+			if err != nil {
+				return "", notFound(err, "POOL_NOT_FOUND", p.Code, "proposalID")
+			}
+			if first == "" {
+				first = row.ID
+				u.On(row.ID, row.RegionPath)
+			}
+			if err := u.Require(access.KeepStaff, row.RegionPath); err != nil {
+				return "", err
+			}
+			if row.Size != p.From {
+				return "", fault.E(fault.Conflict, "POOL_SIZE_STALE", fault.P("code", p.Code), fault.P("expected", p.From), fault.P("actual", row.Size)).At("input", "proposalID")
+			}
+			if err := u.Pool.UpdateOne(row).SetSize(p.To).Exec(ctx); err != nil {
+				return "", fmt.Errorf("write the pool: %w", err)
+			}
+			u.Note(p.Code, fmt.Sprintf("%d → %d", p.From, p.To))
+		}
+		u.Note("reason", in.Reason)
+		u.Note("cause", in.Cause)
+		return first, nil
+	})
+}
+
 // checkPool refuses an unknown role and a calendar that is not loaded.
 func checkPool(ctx context.Context, u *command.Unit, role, code *string) error {
 	if role != nil {

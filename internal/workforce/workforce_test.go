@@ -520,3 +520,41 @@ func TestStaffFilters(t *testing.T) {
 		h.refused("a foreign region", err, "REGION_NOT_FOUND")
 	})
 }
+
+// TestResizePools: all or none, from the size that is named, once for a key.
+func TestResizePools(t *testing.T) {
+	each(t, func(h *house) {
+		h.person("ha-admin", "CN-HA", access.ProvinceAdmin)
+		h.person("cq-admin", "CN-CQ", access.ProvinceAdmin)
+		h.calendar("field")
+		for _, code := range []string{"p1", "p2"} {
+			h.must(h.room.CreatePool(h.system, workforce.CreatePool{Code: code, NameZh: code, RegionID: "CN-HA", Role: "technician", Size: 10, CalendarCode: "field"}))
+		}
+		sizes := func() string {
+			out := ""
+			for _, p := range h.store.Client().Pool.Query().AllX(h.system) {
+				out += fmt.Sprint(p.Code, "=", p.Size, " ")
+			}
+			return out
+		}
+		key := "k"
+		in := workforce.ResizePools{Pools: []workforce.PoolSize{{Code: "p1", From: 10, To: 12}, {Code: "p2", From: 9, To: 8}}, Cause: "x", IdempotencyKey: &key}
+		_, err := h.room.ResizePools(h.as("ha-admin"), in)
+		h.refused("ResizePools(one stale)", err, "POOL_SIZE_STALE")
+		if got := sizes(); strings.Contains(got, "12") {
+			h.Errorf("refused, the sizes are %s", got)
+		}
+		other := "l"
+		in.Pools[1].From, in.IdempotencyKey = 10, &other
+		for range 2 {
+			h.must(h.room.ResizePools(h.as("ha-admin"), in))
+		}
+		if got := sizes(); !strings.Contains(got, "p1=12") || !strings.Contains(got, "p2=8") {
+			h.Errorf("the sizes are %s, want 12 and 8", got)
+		}
+		_, err = h.room.ResizePools(h.as("cq-admin"), workforce.ResizePools{Pools: []workforce.PoolSize{{Code: "p1", From: 12, To: 2}}})
+		h.refused("ResizePools(foreign)", err, "POOL_NOT_FOUND")
+		_, err = h.room.ResizePools(h.system, workforce.ResizePools{Pools: []workforce.PoolSize{{Code: "nobody", From: 1, To: 2}}})
+		h.refused("ResizePools(nobody)", err, "POOL_NOT_FOUND")
+	})
+}

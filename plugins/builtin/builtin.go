@@ -9,8 +9,11 @@ import (
 	"os"
 
 	"github.com/openspms/spms/plugins/builtin/appointment"
+	"github.com/openspms/spms/plugins/builtin/assignment"
 	"github.com/openspms/spms/plugins/builtin/precheck"
+	"github.com/openspms/spms/plugins/builtin/resequence"
 	"github.com/openspms/spms/plugins/builtin/smsnotice"
+	"github.com/openspms/spms/plugins/builtin/staffing"
 	"github.com/openspms/spms/plugins/sdk"
 )
 
@@ -28,6 +31,9 @@ func All() []Shipped {
 		{Plugin: appointment.Plugin, TitleZh: "预约时段", TitleEn: "Appointment slots", Topics: []string{"appointment.slots"}, Outputs: appointment.Outputs},
 		{Plugin: precheck.Plugin, TitleZh: "远程预检", TitleEn: "Remote pre-check", Topics: []string{"line.precheck"}, Outputs: precheck.Outputs},
 		{Plugin: smsnotice.Plugin, TitleZh: "短信通知", TitleEn: "SMS notice", Topics: []string{"notice.send", "survey.send"}, Outputs: smsnotice.Outputs},
+		{Plugin: staffing.Plugin, TitleZh: "人员配置", TitleEn: "Staffing"},
+		{Plugin: resequence.Plugin, TitleZh: "步骤顺序优化", TitleEn: "Order of steps"},
+		{Plugin: assignment.Plugin, TitleZh: "按时限派单与排序", TitleEn: "Earliest clock first"},
 	}
 }
 

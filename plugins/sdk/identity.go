@@ -15,6 +15,10 @@ var (
 	metrics  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 )
 
+// development follows the version of a plugin that is being written: the tool that
+// builds it again at each save sets it, so that every save is a version of its own.
+var development string // -ldflags -X
+
 // Check tells what is wrong with the plugin as it is declared.
 func (p Plugin) Check() error { return CheckIdentity(p.describe()) }
 
@@ -74,7 +78,7 @@ func checkLists(attributes []string, declared []*pluginv1.Metric) error {
 // describe is the identity as the contract says it.
 func (p Plugin) describe() *pluginv1.DescribeResponse {
 	d := &pluginv1.DescribeResponse{
-		Name: p.Name, Version: p.Version, ContractVersion: ContractVersion,
+		Name: p.Name, Version: p.Version + development, ContractVersion: ContractVersion,
 		ConfigSchemaJson: p.ConfigSchema, Attributes: p.Attributes, Addresses: p.Addresses,
 	}
 	if p.Strategy != nil {

@@ -59,6 +59,9 @@ const (
 	OptimizationRun  Prefix = "opt"
 	Proposal         Prefix = "prop"
 	Notice           Prefix = "note"
+	StartTimer       Prefix = "sta"
+	Batch            Prefix = "bat"
+	BatchItem        Prefix = "bit"
 )
 
 // tables maps each prefix to the table that node(id) reads.
@@ -72,6 +75,7 @@ var tables = map[Prefix]string{
 	Evidence: "evidences", SurveyResponse: "survey_responses", AuditEntry: "audit_entries",
 	APIToken: "api_tokens", TaskSigner: "task_signers", TaskAction: "task_actions", Absence: "absences",
 	Plugin: "plugins", PluginVersion: "plugin_versions", PluginAssignment: "plugin_assignments", PluginRun: "plugin_runs", OptimizationRun: "optimization_runs", Proposal: "proposals", Notice: "notices",
+	Batch: "batches", BatchItem: "batch_items",
 }
 
 var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

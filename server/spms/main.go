@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // containers without zone data count the same due instants
 
 	"github.com/openspms/spms/internal/pluginhost/sandbox"
 	"github.com/openspms/spms/plugins/builtin"

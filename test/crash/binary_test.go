@@ -60,6 +60,7 @@ func build(name string, patches map[string]string) (string, error) {
 // program is a built binary with the database that it works on.
 type program struct {
 	binary, database string
+	env              []string // further variables of its processes
 	log              *os.File // what all its processes say
 }
 
@@ -71,7 +72,7 @@ func (p *program) command(ctx context.Context, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "SPMS_DATABASE_URL="+p.database)
+	cmd.Env = append(append(cmd.Env, "SPMS_DATABASE_URL="+p.database), p.env...)
 	cmd.Stderr = p.log
 	return cmd
 }

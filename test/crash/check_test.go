@@ -42,12 +42,12 @@ func check(journals [][]*entry, held traces) []finding {
 	asked := map[string]bool{}
 	for _, e := range slices.Concat(journals...) {
 		effects := effectsOf(e)
-		refused := e.acked && strings.Contains(e.answer, `"code":`)
+		refused := e.acked && e.operation != batch && strings.Contains(e.answer, `"code":`)
 		switch {
 		case refused:
-			add("refused", e.key, "%s is refused: %s", effects[0], e.answer)
+			add("refused", e.key, "%s is refused: %s", e.operation, e.answer)
 		case !e.acked:
-			add("unanswered", e.key, "%s never got an answer", effects[0])
+			add("unanswered", e.key, "%s never got an answer", e.operation)
 		}
 		for _, effect := range effects {
 			asked[effect] = true
@@ -55,15 +55,17 @@ func check(journals [][]*entry, held traces) []finding {
 				add("lost", e.key, "%s is acknowledged and not there", effect)
 			}
 		}
-		switch n := held.keys[e.key]; {
-		case n == 0 && e.acked && !refused:
-			add("lost", e.key, "the key is acknowledged and not kept")
-		case n > 1:
-			add("doubled", e.key, "the key is kept %d times", n)
+		for _, key := range keysOf(e) {
+			switch n := held.keys[key]; {
+			case n == 0 && e.acked && !refused:
+				add("lost", e.key, "key %s is acknowledged and not kept", key)
+			case n > 1:
+				add("doubled", e.key, "key %s is kept %d times", key, n)
+			}
 		}
 		for _, again := range e.again {
 			if again != e.answer {
-				add("changed", e.key, "%s was answered %s, then %s", effects[0], e.answer, again)
+				add("changed", e.key, "%s was answered %s, then %s", e.operation, e.answer, again)
 			}
 		}
 	}
@@ -78,22 +80,72 @@ func check(journals [][]*entry, held traces) []finding {
 	return out
 }
 
+// batch is the mutation whose items are each done, or refused, by themselves: a worker may
+// have lost its lease meanwhile.
+const batch = "completeTasks"
+
+// input is what effects are named by.
+type input struct {
+	ProcessKey, CaseID, CaseNumber, FailureID, NodeID, Name string
+	Items                                                   []input
+}
+
 // effectsOf names the traces that a mutation leaves, such as
 // "complete 20260303-8QK2F6XW a_reg". A case is known by the key that started
 // it, which the client gives as the title. The message that sets a timer also
-// leaves the task to which the timer leads.
+// leaves the task to which the timer leads; a case that calls another one leaves
+// that, and what comes back from it.
 func effectsOf(e *entry) []string {
-	var in struct{ CaseNumber, NodeID, Name string }
+	var in input
 	_ = json.Unmarshal([]byte(e.input), &in)
 	switch {
+	case e.operation == "startCase" && in.ProcessKey == askProcess:
+		return []string{"start " + e.key, "call " + e.key, "told " + e.key, "answered " + e.key}
 	case e.operation == "startCase":
 		return []string{"start " + e.key}
 	case e.operation == "sendMessage" && in.Name == slotMessage:
 		return []string{"message " + in.CaseNumber + " " + in.Name, "reach " + in.CaseNumber + " " + visitNode}
 	case e.operation == "sendMessage":
 		return []string{"message " + in.CaseNumber + " " + in.Name}
+	case e.operation == "setCaseVariables":
+		return []string{"set " + in.CaseID}
+	case e.operation == "retryFailure":
+		return []string{"retry " + in.FailureID}
+	case e.operation == batch:
+		var out []string
+		for _, i := range doneOf(e) {
+			out = append(out, "complete "+in.Items[i].CaseNumber+" "+in.Items[i].NodeID)
+		}
+		return out
 	}
 	return []string{strings.TrimSuffix(e.operation, "Task") + " " + in.CaseNumber + " " + in.NodeID}
+}
+
+// keysOf are the keys that a mutation leaves: its own, of a batch those of its items.
+func keysOf(e *entry) []string {
+	if e.operation != batch {
+		return []string{e.key}
+	}
+	var out []string
+	for _, i := range doneOf(e) {
+		out = append(out, fmt.Sprintf("%s#%d", e.key, i))
+	}
+	return out
+}
+
+// doneOf are the items of a batch that were not refused, by number.
+func doneOf(e *entry) []int {
+	var answer struct {
+		Results []struct{ UserErrors []any }
+	}
+	_ = json.Unmarshal([]byte(e.answer), &answer)
+	var out []int
+	for i, r := range answer.Results {
+		if len(r.UserErrors) == 0 {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // TestCheck breaks a small house in every way and finds it.
@@ -124,6 +176,10 @@ func TestCheck(t *testing.T) {
 		{"a key twice", func(_, _ *entry, h traces) { h.keys["k1"] = 2 }, []string{"doubled k1"}},
 		{"a retry that is refused", func(_, c *entry, _ traces) { c.answer = `{"userErrors":[{"code":"TASK_STATE"}]}` }, []string{"refused k2"}},
 		{"a case nobody asked for", func(_, _ *entry, h traces) { h.effects["start k9"] = 1 }, []string{"stray start k9"}},
+		{"an item of a batch is gone", func(_, c *entry, h traces) { itemised(c, h); delete(h.effects, "complete N1 a") }, []string{"lost k2"}},
+		{"the key of an item is gone", func(_, c *entry, h traces) { itemised(c, h); delete(h.keys, "k2#0") }, []string{"lost k2"}},
+		{"an item of a batch that was refused", func(_, c *entry, h traces) { itemised(c, h) }, nil},
+		{"an item that was refused and done", func(_, c *entry, h traces) { itemised(c, h); h.effects["complete N2 a"] = 1 }, []string{"stray complete N2 a"}},
 		{"applied without an answer", func(_, c *entry, _ traces) { c.acked = false }, []string{"unanswered k2"}},
 	}
 	for _, tt := range tests {
@@ -137,4 +193,12 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: check() = %q, want %q", tt.name, got, tt.want)
 		}
 	}
+}
+
+// itemised makes a completion a batch of two, the second of which was refused.
+func itemised(e *entry, h traces) {
+	e.operation, e.input = batch, `{"items":[{"caseNumber":"N1","nodeID":"a"},{"caseNumber":"N2","nodeID":"a"}]}`
+	e.answer = `{"results":[{"task":{"id":"task_1"},"userErrors":[]},{"userErrors":[{"code":"TASK_LEASE_LOST"}]}]}`
+	delete(h.keys, "k2")
+	h.keys["k2#0"] = 1
 }

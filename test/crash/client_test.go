@@ -24,6 +24,15 @@ var mutations = map[string]string{
 	"claimTask":    document("claimTask", "ClaimTaskInput", "task { id } serviceCase { id }"),
 	"completeTask": document("completeTask", "CompleteTaskInput", "task { id } serviceCase { id } nextTasks { id }"),
 	"sendMessage":  document("sendMessage", "SendMessageInput", "serviceCase { id } delivered"),
+
+	"retryFailure":     document("retryFailure", "RetryFailureInput", "failure { id }"),
+	"setCaseVariables": document("setCaseVariables", "SetCaseVariablesInput", "serviceCase { id }"),
+	"fetchTasks":       document("fetchTasks", "FetchTasksInput", "tasks { id case { number } }"),
+	"failTask":         document("failTask", "FailTaskInput", "task { id }"),
+	"completeTasks":    document("completeTasks", "CompleteTasksInput", "results { task { id } userErrors { code } }"),
+	"createProcess":    document("createProcess", "CreateProcessInput", "processVersion { id }"),
+	"submitProcess":    document("submitProcess", "SubmitProcessInput", "processVersion { id }"),
+	"publishProcess":   document("publishProcess", "PublishProcessInput", "processVersion { id }"),
 }
 
 func document(operation, input, shows string) string {
@@ -45,6 +54,7 @@ type client struct {
 	entrance *entrance
 	journal  *journal
 	rng      *rand.Rand
+	patience time.Duration
 	cases    int
 	acked    []acknowledged
 	again    int                  // how many acknowledged mutations it has sent again
@@ -64,57 +74,80 @@ func (c *client) work(ctx context.Context) error {
 	for !c.entrance.isClosing() {
 		c.cases++
 		script := enquiry
-		if c.rng.IntN(3) == 0 {
+		switch c.rng.IntN(8) {
+		case 0, 1:
 			script = fibre
+		case 2, 3:
+			script = asking
+		case 4:
+			script = broken
 		}
-		if err := c.play(ctx, fmt.Sprintf("%s-%d", c.name, c.cases), script); err != nil {
+		if _, err := c.play(ctx, fmt.Sprintf("%s-%d", c.name, c.cases), script); err != nil {
 			return fmt.Errorf("client %s: %w", c.name, err)
 		}
 	}
 	return nil
 }
 
-// play sends the steps of a script under keys that begin with prefix. It gives a
-// case up when a step is refused, which the journal keeps for check.
-func (c *client) play(ctx context.Context, prefix string, script []step) error {
-	number := ""
+// play sends the steps of a script under keys that begin with prefix, and returns the
+// number of the case. It gives a case up when a step is refused, which the journal keeps
+// for check.
+func (c *client) play(ctx context.Context, prefix string, script []step) (number string, err error) {
+	id := ""
 	for i, s := range script {
 		key := fmt.Sprintf("%s-%d", prefix, i+1)
+		if s.await != nil {
+			if err := c.await(ctx, number, s.await); err != nil {
+				return number, err
+			}
+		}
 		input := map[string]any{"idempotencyKey": key}
 		for name, value := range s.input {
 			input[name] = value
 		}
-		if s.operation == "startCase" {
+		switch s.operation {
+		case "startCase":
 			input["regionID"], input["title"] = c.region, key
-		} else {
+			if s.input["processKey"] == askProcess {
+				input["variables"] = values{"case": values{"ref": key}}
+			}
+		case "setCaseVariables":
+			input["caseID"] = id
+		case "retryFailure":
+			failure, err := c.failure(ctx, number)
+			if err != nil {
+				return number, err
+			}
+			input["failureID"] = failure
+		default:
 			input["caseNumber"] = number
 		}
 		body, err := json.Marshal(input)
 		if err != nil {
-			return err
+			return number, err
 		}
 		answer, err := c.acknowledge(ctx, send{strings.ReplaceAll(s.person, "PLACE", c.place), s.operation, key, body})
 		if err != nil {
-			return err
+			return number, err
 		}
 		var said struct {
-			ServiceCase struct{ Number string }
+			ServiceCase struct{ ID, Number string }
 			UserErrors  []struct{ Code string }
 		}
 		if err := json.Unmarshal([]byte(answer), &said); err != nil {
-			return fmt.Errorf("answer %s of key %s: %w", answer, key, err)
+			return number, fmt.Errorf("answer %s of key %s: %w", answer, key, err)
 		}
 		if i == 0 {
-			number = said.ServiceCase.Number
+			number, id = said.ServiceCase.Number, said.ServiceCase.ID
 		}
 		if len(said.UserErrors) > 0 || number == "" {
-			return nil
+			return number, nil
 		}
 		if err := c.repeat(ctx); err != nil {
-			return err
+			return number, err
 		}
 	}
-	return nil
+	return number, nil
 }
 
 // acknowledge sends a mutation until it is answered, whatever happens to the
@@ -149,9 +182,8 @@ func (c *client) repeat(ctx context.Context) error {
 // that the server is gone: then it waits for the next one. A server that answers
 // "not now" is asked again.
 func (c *client) insist(ctx context.Context, s send) (string, error) {
-	const patience = 100
 	var last error
-	for attempt := range patience {
+	for attempt, began := 0, time.Now(); time.Since(began) < c.patience; attempt++ {
 		door, err := c.entrance.open(ctx)
 		if err != nil {
 			return "", err
@@ -176,7 +208,73 @@ func (c *client) insist(ctx context.Context, s send) (string, error) {
 			c.entrance.gone(door)
 		}
 	}
-	return "", fmt.Errorf("key %s has no answer after %d attempts: %w", s.key, patience, last)
+	return "", fmt.Errorf("key %s has no answer after %v: %w", s.key, c.patience, last)
+}
+
+// patience is how long a client asks, or waits for what the product does by itself;
+// unless it has less.
+const patience = 2 * time.Minute
+
+// ready reports whether an answer to a question about a case is what is waited for.
+type ready func(answer map[string]any) bool
+
+// await asks about a case until the product has brought it on.
+func (c *client) await(ctx context.Context, number string, is ready) error {
+	_, err := c.until(ctx, number, is)
+	return err
+}
+
+// failure is the open failure of a case.
+func (c *client) failure(ctx context.Context, number string) (id string, err error) {
+	_, err = c.until(ctx, number, func(answer map[string]any) bool {
+		for _, f := range nodes(answer, "failures") {
+			if f["state"] == "open" {
+				id = fmt.Sprint(f["id"])
+				return true
+			}
+		}
+		return false
+	})
+	return id, err
+}
+
+func (c *client) until(ctx context.Context, number string, is ready) (map[string]any, error) {
+	body, err := json.Marshal(map[string]any{"query": fmt.Sprintf(
+		`{ serviceCase(number: %q) { tasks(first: 20) { edges { node { nodeID state } } } failures(first: 50) { edges { node { id state } } } } }`, number)})
+	if err != nil {
+		return nil, err
+	}
+	for began := time.Now(); time.Since(began) < c.patience; {
+		door, err := c.entrance.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if answer, err := ask(ctx, door.url, "demo-admin", body); err == nil {
+			var seen map[string]any
+			if json.Unmarshal(answer["serviceCase"], &seen) == nil && is(seen) {
+				return seen, nil
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return nil, fmt.Errorf("case %s does not come on in %v", number, c.patience)
+}
+
+// nodes are the nodes of a list in an answer.
+func nodes(answer map[string]any, list string) []map[string]any {
+	connection, _ := answer[list].(map[string]any)
+	edges, _ := connection["edges"].([]any)
+	var out []map[string]any
+	for _, e := range edges {
+		edge, _ := e.(map[string]any)
+		node, _ := edge["node"].(map[string]any)
+		out = append(out, node)
+	}
+	return out
 }
 
 // errNotNow is an answer that promises nothing: the mutation may be tried again.
@@ -188,31 +286,44 @@ func post(ctx context.Context, url string, s send) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/graphql", bytes.NewReader(body))
+	answer, err := ask(ctx, url, s.person, body)
 	if err != nil {
 		return "", err
 	}
+	payload := answer[s.operation]
+	// Of a batch an item may have been cut off: sent again, it is done or answered.
+	if slices.Contains([]string{"", "null"}, string(payload)) || bytes.Contains(payload, []byte(`"DATABASE_UNAVAILABLE"`)) {
+		return "", fmt.Errorf("%w: %s", errNotNow, payload)
+	}
+	return string(payload), nil
+}
+
+// ask sends a document once and returns the data of the answer.
+func ask(ctx context.Context, url, person string, body []byte) (map[string]json.RawMessage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(server.PersonHeader, s.person)
+	req.Header.Set(server.PersonHeader, person)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var answer struct {
 		Data   map[string]json.RawMessage
 		Errors []json.RawMessage
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return "", err
+		return nil, err
 	}
-	payload := answer.Data[s.operation]
-	if res.StatusCode != http.StatusOK || len(answer.Errors) > 0 || slices.Contains([]string{"", "null"}, string(payload)) {
-		return "", fmt.Errorf("%w: %s: %s", errNotNow, res.Status, text)
+	if res.StatusCode != http.StatusOK || len(answer.Errors) > 0 {
+		return nil, fmt.Errorf("%w: %s: %s", errNotNow, res.Status, text)
 	}
-	return string(payload), nil
+	return answer.Data, nil
 }

@@ -3,12 +3,15 @@ package crash_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/openspms/spms/ent/auditentry"
 	"github.com/openspms/spms/ent/caseevent"
+	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/idempotencykey"
+	"github.com/openspms/spms/ent/job"
 	"github.com/openspms/spms/ent/timerrow"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/engine"
@@ -42,7 +45,7 @@ func (r *run) compare() []finding {
 	}
 	var journals [][]*entry
 	cutOff, done := 0, 0
-	for _, c := range r.clients {
+	for _, c := range append(slices.Clone(r.clients), r.workers...) {
 		for key, sent := range c.retried {
 			cutOff++
 			if at, ok := held.kept[key]; ok && at.Before(sent) {
@@ -62,14 +65,10 @@ func (r *run) compare() []finding {
 	return check(journals, held)
 }
 
-// verify runs spms verify, which replays every case, and looks into the log.
+// verify runs spms verify, which replays every case and finds nothing due, and looks into the log.
 func (r *run) verify() {
 	r.t.Helper()
-	out, err := r.program.run(r.ctx, "verify")
-	if err != nil {
-		r.t.Error(err)
-	}
-	r.t.Log(strings.TrimSpace(out))
+	r.verified()
 	logged, err := r.program.errors()
 	if err != nil {
 		r.t.Error(err)
@@ -79,7 +78,18 @@ func (r *run) verify() {
 	}
 }
 
-// untilNothingIsDue waits until the server has fired every timer that is due.
+// verified runs spms verify.
+func (r *run) verified() {
+	r.t.Helper()
+	out, err := r.program.run(r.ctx, "verify", "--at-rest")
+	if err != nil {
+		r.t.Error(err)
+	}
+	r.t.Log(strings.TrimSpace(out))
+}
+
+// untilNothingIsDue waits until the server has fired every timer that is due and carried
+// out every note.
 func untilNothingIsDue(ctx context.Context, s *store.Store) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -87,13 +97,17 @@ func untilNothingIsDue(ctx context.Context, s *store.Store) error {
 	defer look.Stop()
 	for {
 		n, err := s.Client().TimerRow.Query().Where(timerrow.StateEQ(timerrow.StateWaiting), timerrow.DueAtLTE(time.Now())).Count(ctx)
-		if err != nil || n == 0 {
+		if err != nil {
+			return err
+		}
+		notes, err := s.Client().Job.Query().Where(job.StateEQ(job.StateReady)).Count(access.Elevated(ctx))
+		if err != nil || n+notes == 0 {
 			return err
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d timers are due and do not fire: %w", n, ctx.Err())
+			return fmt.Errorf("%d timers are due and do not fire, %d notes are not carried out: %w", n, notes, ctx.Err())
 		}
 	}
 }
@@ -106,10 +120,14 @@ func readTraces(ctx context.Context, s *store.Store) (traces, error) {
 	if err != nil {
 		return h, err
 	}
-	numbers := map[string]string{} // by the case's id
+	numbers, titles := map[string]string{}, map[string]string{} // by the case's id
 	for _, c := range cases {
-		numbers[c.ID] = c.Number
-		h.effects["start "+c.Title]++
+		numbers[c.ID], titles[c.ID] = c.Number, c.Title
+		if c.CallerID != nil {
+			h.effects["call "+c.Title]++
+		} else {
+			h.effects["start "+c.Title]++
+		}
 	}
 	tasks, err := client.Task.Query().All(ctx)
 	if err != nil {
@@ -129,14 +147,28 @@ func readTraces(ctx context.Context, s *store.Store) (traces, error) {
 	for _, a := range claims {
 		h.effects["claim "+nodes[a.Subject]]++
 	}
-	events, err := client.CaseEvent.Query().Where(caseevent.KindIn(string(engine.TaskCompleted), string(engine.MessageReceived))).All(ctx)
+	failures, err := client.Failure.Query().Where(failure.Reason(retryReason)).All(ctx)
+	if err != nil {
+		return h, err
+	}
+	for _, f := range failures {
+		h.effects["retry "+f.ID]++
+	}
+	events, err := client.CaseEvent.Query().Where(caseevent.KindIn(string(engine.TaskCompleted), string(engine.MessageReceived), string(engine.VariablesSet))).All(ctx)
 	if err != nil {
 		return h, err
 	}
 	for _, e := range events {
-		if e.Kind == string(engine.MessageReceived) {
+		switch byProduct := strings.HasPrefix(e.By, "system:"); {
+		case e.Kind == string(engine.VariablesSet):
+			h.effects["set "+e.CaseID]++
+		case e.Kind == string(engine.MessageReceived) && byProduct:
+			h.effects["told "+titles[e.CaseID]]++
+		case e.Kind == string(engine.MessageReceived):
 			h.effects[fmt.Sprintf("message %s %v", numbers[e.CaseID], e.Input["name"])]++
-		} else {
+		case byProduct: // the answer of a called case
+			h.effects["answered "+titles[e.CaseID]]++
+		default:
 			h.effects["complete "+numbers[e.CaseID]+" "+e.NodeID]++
 		}
 	}

@@ -8,9 +8,11 @@
 package crash_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openspms/spms/internal/store/storetest"
@@ -44,58 +46,90 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// early are the two places where an acknowledgement could overtake its commit,
-// and how it would look: the answer leaves first, the commit follows a little later.
-var early = []struct{ file, now, patched string }{
+// The patched program, built once, breaks its promise when the environment says so.
+const (
+	breakEarly = "CRASH_EARLY=1"     // an acknowledgement overtakes its commit: the answer leaves first, the commit follows a little later
+	breakSync  = "CRASH_SYNC=NORMAL" // SQLite acknowledges what the disk may not have yet
+)
+
+// patches are the places where it would.
+var patches = []patch{
 	{
 		"internal/store/sqlite.go",
-		`	if err := w.exec(ctx, "COMMIT"); err != nil {`,
-		`	for _, p := range batch {
-		p.reply <- p.err
+		`	if err := w.commits.do(`,
+		`	if os.Getenv("CRASH_EARLY") != "" {
+		for _, p := range batch {
+			p.reply <- p.err
+		}
+		<-time.After(20 * time.Millisecond)
 	}
-	<-time.After(20 * time.Millisecond)
-	if err := w.exec(ctx, "COMMIT"); err != nil {`,
+	if err := w.commits.do(`,
 	},
 	{"internal/store/sqlite.go", `import (`, "import (\n\t\"time\""},
+	{"internal/store/sqlite.go", `"synchronous(FULL)"`, `"synchronous(" + map[bool]string{true: "NORMAL", false: "FULL"}[os.Getenv("CRASH_SYNC") == "NORMAL"] + ")"`},
 	{
 		"internal/store/postgres.go",
-		`	if err := sqlTx.Commit(); err != nil {
-		return unavailable(err)
-	}`,
-		`	go func() {
-		<-time.After(20 * time.Millisecond)
-		_ = sqlTx.Commit()
-	}()`,
+		`		again, err := w.once(ctx, work)`,
+		`		if os.Getenv("CRASH_EARLY") != "" {
+			early := make(chan error, 2)
+			go func() {
+				// The request's context ends with the answer and would undo the late commit.
+				_, err := w.once(context.WithoutCancel(ctx), func(ctx context.Context, tx *Tx) error {
+					err := work(ctx, tx)
+					if early <- err; err == nil {
+						<-time.After(20 * time.Millisecond)
+					}
+					return err
+				})
+				early <- err
+			}()
+			return <-early
+		}
+		again, err := w.once(ctx, work)`,
 	},
-	// The request's context ends with the answer and would undo the late commit.
-	{"internal/store/postgres.go", `w.db.BeginTx(ctx, nil)`, `w.db.BeginTx(context.WithoutCancel(ctx), nil)`},
+	{"internal/store/postgres.go", `import (`, "import (\n\t\"os\""},
+}
+
+// patch replaces the one place of a text in a source file.
+type patch struct{ file, now, patched string }
+
+// patched is the program that can break its promises.
+var patched = sync.OnceValues(func() (string, error) {
+	texts := map[string]string{}
+	for _, e := range patches {
+		text, ok := texts[e.file]
+		if !ok {
+			body, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				return "", err
+			}
+			text = string(body)
+		}
+		if n := strings.Count(text, e.now); n != 1 {
+			return "", fmt.Errorf("%s has %d places like\n%s\nwant 1: bring the patch up to date", e.file, n, e.now)
+		}
+		texts[e.file] = strings.Replace(text, e.now, e.patched, 1)
+	}
+	return build("spms-patched", texts)
+})
+
+func unfaithful(t *testing.T) string {
+	t.Helper()
+	binary, err := patched()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
 }
 
 // TestCrashFindsEarlyAcknowledgement builds the program with a commit that
 // acknowledges too early and expects check to find lost work.
 func TestCrashFindsEarlyAcknowledgement(t *testing.T) {
 	t.Parallel()
-	patches := map[string]string{}
-	for _, e := range early {
-		text, ok := patches[e.file]
-		if !ok {
-			body, err := os.ReadFile(filepath.Join(root, e.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			text = string(body)
-		}
-		if n := strings.Count(text, e.now); n != 1 {
-			t.Fatalf("%s has %d places like\n%s\nwant 1: bring the patch up to date", e.file, n, e.now)
-		}
-		patches[e.file] = strings.Replace(text, e.now, e.patched, 1)
-	}
-	binary, err := build("spms-early", patches)
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := unfaithful(t)
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		r := newRun(t, binary, url, 1)
+		r.program.env = []string{breakEarly}
 		r.crash(5)
 		kinds := map[string]int{}
 		for _, f := range r.compare() {

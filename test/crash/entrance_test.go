@@ -68,6 +68,23 @@ func (e *entrance) open(ctx context.Context) (door, error) {
 	}
 }
 
+// current waits for a door, for what is not counted.
+func (e *entrance) current(ctx context.Context) (door, error) {
+	for {
+		e.mu.Lock()
+		d, moved := e.door, e.moved
+		e.mu.Unlock()
+		if d.url != "" {
+			return d, nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return door{}, ctx.Err()
+		}
+	}
+}
+
 // after returns a channel that is closed when n more mutations have been sent.
 func (e *entrance) after(n int) <-chan struct{} {
 	e.mu.Lock()

@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/openspms/spms/test/scene"
 )
 
 // run is one database, the program on it, and the clients.
@@ -23,6 +26,7 @@ type run struct {
 	program  *program
 	entrance *entrance
 	clients  []*client
+	workers  []*client
 	rng      *rand.Rand
 	server   *process
 	recovery []time.Duration // from start to ready, after a kill
@@ -57,11 +61,11 @@ func newRun(t *testing.T, binary, url string, seed uint64) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&program{whole, url, log}).run(ctx, "seed"); err != nil {
+	if _, err := (&program{binary: whole, database: url, log: log}).run(ctx, "seed"); err != nil {
 		t.Fatal(err)
 	}
 	r := &run{t: t, ctx: ctx, program: &program{binary: binary, database: url, log: log}, entrance: newEntrance(), rng: rand.New(rand.NewPCG(seed, 0))}
-	for i := range clientCount {
+	for i := range clientCount + workerCount {
 		name := "crash-" + strconv.Itoa(i+1)
 		j, err := newJournal(filepath.Join(dir, name))
 		if err != nil {
@@ -69,9 +73,14 @@ func newRun(t *testing.T, binary, url string, seed uint64) *run {
 		}
 		t.Cleanup(func() { j.file.Close() })
 		at := places[i%len(places)]
-		r.clients = append(r.clients, &client{
-			name: name, place: at.name, region: at.region, entrance: r.entrance, journal: j, retried: map[string]time.Time{}, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
-		})
+		c := &client{
+			name: name, place: at.name, region: at.region, entrance: r.entrance, journal: j, retried: map[string]time.Time{}, patience: patience, rng: rand.New(rand.NewPCG(seed, uint64(i+1))),
+		}
+		if i < clientCount {
+			r.clients = append(r.clients, c)
+		} else {
+			r.workers = append(r.workers, c)
+		}
 	}
 	return r
 }
@@ -88,12 +97,26 @@ func (r *run) crash(kills int) {
 // them play their last cases to the end.
 func (r *run) strike(blows func(ctx context.Context) error) {
 	r.t.Helper()
+	if err := r.struck(blows); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// struck is strike for a program that may not survive.
+func (r *run) struck(blows func(ctx context.Context) error) error {
+	r.t.Helper()
 	r.start()
 	working, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	work, ctx := errgroup.WithContext(working)
 	for _, c := range r.clients {
 		work.Go(func() error { return c.work(ctx) })
+	}
+	serving, home := context.WithCancel(r.ctx)
+	defer home()
+	var workers errgroup.Group
+	for _, w := range r.workers {
+		workers.Go(func() error { return w.serve(serving) })
 	}
 	err := blows(ctx)
 	r.entrance.closeSoon()
@@ -102,11 +125,12 @@ func (r *run) strike(blows func(ctx context.Context) error) {
 	}
 	if err != nil {
 		cancel()
-		r.t.Fatal(errors.Join(err, work.Wait()))
+		home()
+		return errors.Join(err, work.Wait(), workers.Wait())
 	}
-	if err := work.Wait(); err != nil {
-		r.t.Fatal(err)
-	}
+	err = work.Wait()
+	home()
+	return errors.Join(err, workers.Wait())
 }
 
 // spread does something times over, each after some mutations and a little more.
@@ -224,7 +248,7 @@ func (r *run) report(kills int) {
 }
 
 // start starts the server for the first time, shows the clients in, and lets
-// the whole country run the enquiry process, which the sample data does not.
+// the whole country run the processes of the scripts, which the sample data does not.
 func (r *run) start() {
 	r.t.Helper()
 	var err error
@@ -235,9 +259,34 @@ func (r *run) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	answer, err := post(r.ctx, url, send{person: "hq-approver", operation: "bindProcess", input: []byte(`{"versionID": "enquiry@1", "regionID": "CN"}`)})
-	if err != nil || strings.Contains(answer, `"code"`) {
-		r.t.Fatalf("bind the enquiry process: %s, %v", answer, err)
+	r.must(url, "hq-approver", "bindProcess", values{"versionID": "enquiry@1", "regionID": "CN"})
+	for _, p := range [][2]string{
+		{serveProcess, scene.Serve(serveProcess, serveTopic)}, {askProcess, scene.Ask(askProcess, serveProcess)}, {brokenProcess, scene.Broken(brokenProcess)},
+	} {
+		version := p[0] + "@1"
+		r.must(url, "hq-standard", "createProcess", values{"regionID": "CN", "bpmn": p[1]})
+		r.must(url, "hq-standard", "submitProcess", values{"versionID": version, "revision": 1})
+		r.must(url, "hq-approver", "publishProcess", values{"versionID": version, "revision": 2})
+		r.must(url, "hq-approver", "bindProcess", values{"versionID": version, "regionID": "CN"})
 	}
 	r.entrance.replace(url)
+}
+
+// must asks what prepares the run. A program that acknowledges too early may not know yet
+// what it has just been told, so that it is asked for a while.
+func (r *run) must(url, person, operation string, input values) {
+	r.t.Helper()
+	body, err := json.Marshal(input)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for began := time.Now(); ; {
+		answer, err := post(r.ctx, url, send{person: person, operation: operation, input: body})
+		if err == nil && !strings.Contains(answer, `"code"`) {
+			return
+		}
+		if time.Since(began) > 5*time.Second {
+			r.t.Fatalf("%s: %s, %v", operation, answer, err)
+		}
+	}
 }

@@ -10,14 +10,21 @@ import (
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/clock"
 	"github.com/openspms/spms/ent/failure"
-	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/staff"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/ent/tasksigner"
-	"github.com/openspms/spms/ent/token"
+	"github.com/openspms/spms/internal/engine"
 )
 
 type values = map[string]any
+
+// The processes of the soak beside those that ship.
+const (
+	watchProcess = "soak-watch"
+	askProcess   = "soak-ask"
+	serveProcess = "soak-serve"
+	serveTopic   = "soak.serve"
+)
 
 // verb is something that somebody does to a task or a case that was chosen.
 type verb struct {
@@ -29,7 +36,7 @@ type verb struct {
 // who works on the tasks of a role; a service task has none.
 var who = map[string]string{
 	"": "integration", "agent": "zz-agent", "dispatcher": "zz-dispatcher", "technician": "zz-tech", "storekeeper": "zz-store",
-	"line_crew": "zz-line", "construction": "ha-builder", "quality": "ha-quality",
+	"line_crew": "zz-line", "construction": "ha-builder", "quality": "ha-quality", "l2": "second-l2",
 }
 
 var firstPeople = []string{"zz-agent", "zz-dispatcher", "zz-tech", "zz-trainee", "zz-store", "zz-line", "zz-lead", "ha-supervisor", "ha-quality", "cq-admin"}
@@ -39,10 +46,10 @@ func (w *world) owner(t *ent.Task) string {
 	if t.Kind == task.KindService {
 		return who[""]
 	}
-	if t.Edges.Assignee != nil && w.rand.IntN(10) > 0 {
-		return t.Edges.Assignee.Code
+	if code := w.code(t.AssigneeID); code != "" && w.rand.IntN(30) > 0 {
+		return code
 	}
-	if p := who[t.Role]; p != "" && w.rand.IntN(10) > 0 {
+	if p := who[t.Role]; p != "" && w.rand.IntN(30) > 0 {
 		return pick(w, p, "second-"+t.Role)
 	}
 	return pick(w, w.people...)
@@ -79,22 +86,22 @@ func toPerson(name string) func(w *world, t *ent.Task) answer {
 
 // verbs are what people do, by weight.
 var verbs = []verb{
-	{"claimTask", 30, onTask(false)("claimTask")},
-	{"completeTask", 60, complete},
+	{"claimTask", 10, onTask(false)("claimTask")},
+	{"completeTask", 20, complete},
 	{"beginTask", 6, onTask(false)("beginTask")},
 	{"releaseTask", 2, onTask(false)("releaseTask")},
 	{"urgeTask", 2, func(w *world, t *ent.Task) answer {
 		return w.ask("ha-supervisor", "urgeTask", values{"taskID": t.ID, "reason": "请尽快"})
 	}},
 	{"rejectTask", 2, onTask(true)("rejectTask")},
-	{"returnTask", 3, onTask(true)("returnTask")},
+	{"returnTask", 8, onTask(true)("returnTask")},
 	{"delegateTask", 2, toPerson("delegateTask")},
 	{"transferTask", 2, toPerson("transferTask")},
 	{"assignTask", 4, toPerson("assignTask")},
 	{"planTask", 1, func(w *world, t *ent.Task) answer {
-		return w.ask(w.owner(t), "planTask", values{"taskID": t.ID, "priority": w.rand.IntN(120)})
+		return w.ask(w.owner(t), "planTask", values{"taskID": t.ID, "priority": w.rand.IntN(101)})
 	}},
-	{"addSigners", 3, func(w *world, t *ent.Task) answer {
+	{"addSigners", 12, func(w *world, t *ent.Task) answer {
 		return w.ask(w.owner(t), "addSigners", values{
 			"taskID": t.ID, "staffIDs": []string{pick(w, w.people...)}, "place": pick(w, "before", "beside", "after"), "mode": pick(w, "all", "any"),
 		})
@@ -108,11 +115,11 @@ var verbs = []verb{
 		if err != nil {
 			return answer{codes: []string{"NONE"}}
 		}
-		return w.ask(who[last.Role], "withdrawTask", values{"taskID": last.ID, "reason": "填错了"})
+		return w.ask(cmp.Or(who[last.Role], "integration"), "withdrawTask", values{"taskID": last.ID, "reason": "填错了"})
 	}},
-	{"sendMessage", 30, message},
-	{"pauseClock", 2, func(w *world, _ *ent.Task) answer { return w.clock("pauseClock") }},
-	{"resumeClock", 4, func(w *world, _ *ent.Task) answer { return w.clock("resumeClock") }},
+	{"sendMessage", 10, message},
+	{"pauseClock", 2, func(w *world, t *ent.Task) answer { return w.clock(t, "pauseClock") }},
+	{"resumeClock", 4, func(w *world, t *ent.Task) answer { return w.clock(t, "resumeClock") }},
 	{"setCaseVariables", 1, func(w *world, t *ent.Task) answer {
 		return w.ask("ha-supervisor", "setCaseVariables", values{"caseID": t.CaseID, "reason": "更正", "variables": values{"case": values{"area": pick(w, "urban", "rural")}}})
 	}},
@@ -126,51 +133,59 @@ var verbs = []verb{
 	{"cancelCase", 1, func(w *world, t *ent.Task) answer {
 		return w.ask("ha-admin", "cancelCase", values{"caseID": t.CaseID, "reason": "用户撤单"})
 	}},
-	{"fetchTasks", 2, func(w *world, _ *ent.Task) answer {
-		return w.ask("integration", "fetchTasks", values{"topic": pick(w, "resource.check", "service.activate"), "worker": "w1", "max": 3, "leaseSeconds": 60})
-	}},
 }
 
 // fail are the verbs on what has failed.
 var fail = []string{"retryFailure", "skipFailure"}
 
+// load is how many cases want something of people at a time; others wait for time.
+const load = 24
+
 // act lets somebody do something.
 func (w *world) act() {
-	active := w.house.Store.Client().ServiceCase.Query().Where(servicecase.StateEQ(servicecase.StateActive)).CountX(w.inside())
-	if active < 5 || w.rand.IntN(40) == 0 && active < 30 {
+	busy := slices.DeleteFunc(slices.Clone(w.picture.active), func(c *shown) bool {
+		return len(c.open) == 0 && !slices.ContainsFunc(c.tokens, waits)
+	})
+	if len(busy) < load/2 || len(busy) < load && w.rand.IntN(6) == 0 {
 		w.order()
 		return
 	}
-	open := w.house.Store.Client().Task.Query().Where(task.StateIn(task.StateCreated, task.StateClaimed, task.StateStarted, task.StateSigning)).
-		Order(ent.Asc(task.FieldCreatedAt, task.FieldNodeID)).WithAssignee().AllX(w.inside())
-	if len(open) == 0 {
-		w.order()
+	if w.rand.IntN(30) == 0 {
+		w.shift()
 		return
 	}
-	t := pick(w, open...)
+	c := pick(w, busy...)
+	if len(c.open) == 0 {
+		w.done("sendMessage", message(w, &ent.Task{CaseID: c.id}))
+		return
+	}
+	t := pick(w, c.open...)
 	v := w.choose(t)
-	if a := v.do(w, t); len(a.codes) == 0 {
-		w.outcome.done[v.name]++
+	w.done(v.name, v.do(w, t))
+}
+
+// done counts what was not refused.
+func (w *world) done(name string, a answer) {
+	if len(a.codes) == 0 {
+		w.outcome.done[name]++
 	}
 }
 
 // choose picks what to do with a task, mostly something that its state admits.
 func (w *world) choose(t *ent.Task) verb {
-	if w.rand.IntN(10) > 0 {
+	if w.rand.IntN(6) > 0 {
 		switch {
 		case t.Kind == task.KindService:
 			return named("completeTask")
-		case t.State == task.StateCreated && w.rand.IntN(3) > 0:
+		case t.State == task.StateCreated && w.rand.IntN(8) > 0:
 			return named("claimTask")
 		case t.State == task.StateSigning:
 			return named("signTask")
+		case t.State == task.StateClaimed || t.State == task.StateStarted:
+			return named("completeTask")
 		}
 	}
-	all := 0
-	for _, v := range verbs {
-		all += v.weight
-	}
-	n := w.rand.IntN(all)
+	n := w.rand.IntN(allWeights)
 	for _, v := range verbs {
 		if n -= v.weight; n < 0 {
 			return v
@@ -179,22 +194,74 @@ func (w *world) choose(t *ent.Task) verb {
 	panic("no verb")
 }
 
+var allWeights int
+
+func init() { // verbs refer to functions that refer to verbs
+	for _, v := range verbs {
+		allWeights += v.weight
+	}
+}
+
 func named(name string) verb {
 	return verbs[slices.IndexFunc(verbs, func(v verb) bool { return v.name == name })]
+}
+
+// shift lets a worker fetch what there is of a topic and do it, task by task: most it
+// completes, some it gives back, lets wait for a message or hands to people.
+func (w *world) shift() {
+	w.t.Helper()
+	topic := pick(w, serveTopic, serveTopic, "resource.check", "service.activate")
+	wants := func(t *ent.Task) bool { return t.Topic == topic && t.Kind == task.KindService }
+	if !slices.ContainsFunc(w.picture.active, func(c *shown) bool { return slices.ContainsFunc(c.open, wants) }) && w.rand.IntN(10) > 0 {
+		return
+	}
+	w.done("fetchTasks", w.ask("integration", "fetchTasks", values{"topic": topic, "worker": "w1", "max": 200, "leaseSeconds": 600}))
+	for _, c := range slices.Clone(w.picture.active) {
+		for _, t := range c.open {
+			if !wants(t) {
+				continue
+			}
+			in := values{"taskID": t.ID, "worker": "w1", "reason": "测试"}
+			switch w.rand.IntN(16) {
+			case 0:
+				in["retrySeconds"] = 600
+				w.done("failTask", w.ask("integration", "failTask", in))
+			case 1:
+				w.done("failTask", w.ask("integration", "failTask", in))
+			case 2:
+				delete(in, "reason")
+				in["message"], in["until"] = "soak.ready", time.Now().Add(time.Hour).Format(time.RFC3339)
+				w.done("parkTask", w.ask("integration", "parkTask", in))
+			case 3:
+				in["role"] = "agent"
+				w.done("divertTask", w.ask("integration", "divertTask", in))
+			case 4: // the worker dies
+			default:
+				w.done("completeTask", w.complete(t, "integration", "w1"))
+			}
+		}
+	}
 }
 
 // order starts a case of one of the processes.
 func (w *world) order() {
 	w.cases++
-	in := values{"regionID": "CN-HA-ZZ", "number": fmt.Sprintf("N%06d", w.cases), "channel": "app"}
-	switch w.rand.IntN(3) {
+	number := fmt.Sprintf("N%06d", w.cases)
+	in := values{"regionID": "CN-HA-ZZ", "number": number, "channel": "app"}
+	switch w.rand.IntN(8) {
 	case 0:
 		in["processKey"], in["variables"] = "ftth-install", values{"case": values{"plan": "1000M", "planMbps": 1000}}
 	case 1:
 		in["processKey"], in["variables"] = "ftth-install", values{"case": values{"plan": "300M", "planMbps": 300}}
 		in["channel"] = "hotline"
-	default:
+	case 2:
+		in["processKey"] = watchProcess
+		delete(in, "channel")
+	case 3, 4:
 		in["processKey"], in["variables"] = "enquiry", values{"calc": values{"divisor": w.rand.IntN(3)}}
+	default:
+		in["processKey"], in["variables"] = askProcess, values{"case": values{"ref": number}}
+		delete(in, "channel")
 	}
 	w.must("zz-agent", "startCase", in)
 	w.outcome.done["startCase"]++
@@ -202,21 +269,41 @@ func (w *world) order() {
 
 // attend looks after what has failed.
 func (w *world) attend() {
-	client := w.house.Store.Client()
-	for _, f := range client.Failure.Query().Where(failure.StateEQ(failure.StateOpen)).Order(ent.Asc(failure.FieldCreatedAt, failure.FieldNodeID)).AllX(w.inside()) {
-		in := values{"failureID": f.ID, "reason": "处理"}
-		name := pick(w, fail...)
-		if name == "retryFailure" {
-			in["variables"] = values{"calc": values{"divisor": w.rand.IntN(2)}}
+	w.t.Helper()
+	for _, c := range slices.Clone(w.picture.active) {
+		if !slices.ContainsFunc(c.tokens, func(t *ent.Token) bool { return t.State == string(engine.AtFailure) }) {
+			continue
 		}
-		if a := w.ask("ha-supervisor", name, in); len(a.codes) == 0 {
-			w.outcome.done[name]++
+		open, err := w.house.Store.Client().Failure.Query().Where(failure.CaseID(c.id), failure.StateEQ(failure.StateOpen)).
+			Order(ent.Asc(failure.FieldTokenSeq)).All(w.inside())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, f := range open {
+			in := values{"failureID": f.ID, "reason": "处理"}
+			name := pick(w, fail...)
+			if name == "retryFailure" {
+				switch f.NodeID {
+				case "calc":
+					in["variables"] = values{"calc": values{"divisor": w.rand.IntN(2)}}
+				case "g_act": // whoever did the task in the worker's place has left it out
+					in["variables"] = values{"test": values{"downMbps": 100.0 + float64(w.rand.IntN(1000))}}
+				}
+				if w.rand.IntN(3) == 0 {
+					in["backOffSeconds"] = 600
+				}
+			}
+			w.done(name, w.ask("ha-supervisor", name, in))
 		}
 	}
+	w.look()
 }
 
 // complete fills in the form at random and attaches what is asked for.
-func complete(w *world, t *ent.Task) answer {
+func complete(w *world, t *ent.Task) answer { return w.complete(t, w.owner(t), "") }
+
+func (w *world) complete(t *ent.Task, by, worker string) answer {
+	w.t.Helper()
 	ctx := w.inside()
 	form, err := w.house.Cases.Form(ctx, t)
 	if err != nil {
@@ -231,7 +318,7 @@ func complete(w *world, t *ent.Task) answer {
 		case len(f.Enum) > 0:
 			filled[f.Variable] = pick(w, f.Enum...)
 		case f.Type == "bool":
-			filled[f.Variable] = w.rand.IntN(4) > 0
+			filled[f.Variable] = w.rand.IntN(10) > 0
 		case f.Type == "int":
 			filled[f.Variable] = w.rand.IntN(11)
 		case f.Type == "double":
@@ -251,14 +338,17 @@ func complete(w *world, t *ent.Task) answer {
 	}
 	var attached []values
 	for _, n := range needed {
-		if w.rand.IntN(20) > 0 {
+		if w.rand.IntN(40) > 0 {
 			attached = append(attached, values{"kind": n.Kind, "content": "1"})
 		}
 	}
 	if len(attached) > 0 {
 		in["evidence"] = attached
 	}
-	return w.ask(w.owner(t), "completeTask", in)
+	if worker != "" {
+		in["worker"] = worker
+	}
+	return w.ask(by, "completeTask", in)
 }
 
 // payloads are the contents of messages; what a case waits for under another name
@@ -274,8 +364,7 @@ var payloads = map[string]func(w *world) values{
 // message sends one of the messages to a case, mostly to one that waits for it.
 func message(w *world, t *ent.Task) answer {
 	name, to := pick(w, "contract.confirmed", "survey.response"), t.CaseID
-	waiting := w.house.Store.Client().Token.Query().Where(token.Or(token.WaitNameNEQ(""), token.NodeIDIn("m_slot", "m_slot2"))).
-		Order(ent.Asc(token.FieldEnteredAt, token.FieldNodeID)).AllX(w.inside())
+	waiting := w.picture.waiting()
 	if len(waiting) > 0 && w.rand.IntN(8) > 0 {
 		one := pick(w, waiting...)
 		name, to = cmp.Or(one.WaitName, "slot.chosen"), one.CaseID
@@ -288,8 +377,8 @@ func message(w *world, t *ent.Task) answer {
 }
 
 // clock pauses or resumes a clock of the case.
-func (w *world) clock(name string) answer {
-	rows := w.house.Store.Client().Clock.Query().Where(clock.StoppedAtIsNil()).Order(ent.Asc(clock.FieldStartedAt, clock.FieldIndicatorCode)).AllX(w.inside())
+func (w *world) clock(t *ent.Task, name string) answer {
+	rows := w.house.Store.Client().Clock.Query().Where(clock.CaseID(t.CaseID), clock.StoppedAtIsNil()).Order(ent.Asc(clock.FieldStartedAt, clock.FieldIndicatorCode)).AllX(w.inside())
 	rows = slices.DeleteFunc(rows, func(c *ent.Clock) bool {
 		return len(c.PauseReasons) == 0 || (name == "resumeClock") != (c.PausedAt != nil)
 	})
@@ -350,7 +439,28 @@ func (w *world) divide() {
 		{"op": "setScript", "id": "calc", "value": "10 / calc.divisor"},
 		{"op": "setResult", "id": "calc", "value": "calc.result"},
 	}})
-	w.must("hq-standard", "submitProcess", values{"versionID": "enquiry@2", "revision": 2})
-	w.must("demo-admin", "publishProcess", values{"versionID": "enquiry@2", "revision": 3})
-	w.must("demo-admin", "bindProcess", values{"versionID": "enquiry@2", "regionID": "CN-HA-ZZ"})
+	w.release("enquiry@2", 2)
+}
+
+// correct lets an order that breaches its 48 hours open a case that watches.
+func (w *world) correct() {
+	w.must("hq-standard", "createProcessDraft", values{"fromVersionID": "ftth-install@1"})
+	w.must("hq-standard", "editProcessDraft", values{"versionID": "ftth-install@2", "revision": 1, "edits": []values{
+		{"op": "setBreach", "breach": values{"id": "watch", "indicator": "ENT-FTTH-48H", "do": "open", "process": watchProcess}},
+		{"op": "setBreach", "breach": values{"id": "look", "do": "escalate", "role": "supervisor"}},
+	}})
+	w.release("ftth-install@2", 2)
+}
+
+// create publishes a process made from a document.
+func (w *world) create(key, document string) {
+	w.must("hq-standard", "createProcess", values{"regionID": "CN", "bpmn": document})
+	w.release(key+"@1", 1)
+}
+
+// release publishes the draft of a process and binds it in Zhengzhou.
+func (w *world) release(version string, revision int) {
+	w.must("hq-standard", "submitProcess", values{"versionID": version, "revision": revision})
+	w.must("demo-admin", "publishProcess", values{"versionID": version, "revision": revision + 1})
+	w.must("demo-admin", "bindProcess", values{"versionID": version, "regionID": "CN-HA-ZZ"})
 }

@@ -114,7 +114,8 @@ func declare(g *bpmn.Graph, words []string) error {
 		Interrupting: (t == bpmn.BoundaryEvent || t == bpmn.StartEvent) && !slices.Contains(plain[1:], "noninterrupting"),
 	}
 	extend(n, attrs)
-	n.Event = event(attrs, slices.Contains(plain[1:], "terminate"))
+	n.ForCompensation, n.Handler = slices.Contains(plain[1:], "undoes"), attrs["handler"]
+	n.Event = event(attrs, plain[1:])
 	if l := loop(attrs, plain[1:]); l != nil {
 		n.Loop = l
 	}
@@ -227,11 +228,15 @@ func extend(n *bpmn.Node, attrs map[string]string) {
 	pairs("evidence", func(kind, _ string) { x.Evidence = append(x.Evidence, bpmn.Evidence{Kind: kind, Required: true}) })
 }
 
-func event(attrs map[string]string, terminate bool) *bpmn.Event {
-	e := &bpmn.Event{Date: attrs["date"], Duration: attrs["duration"], Cycle: attrs["cycle"], Correlation: attrs["key"]}
-	if terminate {
-		e.Kind = bpmn.TerminateEvent
-		return e
+func event(attrs map[string]string, flags []string) *bpmn.Event {
+	e := &bpmn.Event{
+		Date: attrs["date"], Duration: attrs["duration"], Cycle: attrs["cycle"], Correlation: attrs["key"], NoWait: slices.Contains(flags, "nowait"),
+	}
+	for _, kind := range []bpmn.EventKind{bpmn.TerminateEvent, bpmn.CompensateEvent, bpmn.CancelEvent} {
+		if slices.Contains(flags, string(kind)) {
+			e.Kind = kind
+			return e
+		}
 	}
 	if e.Date != "" || e.Duration != "" || e.Cycle != "" {
 		e.Kind = bpmn.TimerEvent

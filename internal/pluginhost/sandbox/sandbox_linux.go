@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -22,14 +23,18 @@ const possible = true
 
 // own gives the process a group of its own, lets it die with the server, and takes
 // it out of the network where that is permitted.
-func own(cmd *exec.Cmd) []string {
+func own(cmd *exec.Cmd) (out Achieved) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
-		return nil
+		out.miss(NoNetwork, notRoot)
+		return out
 	}
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
-	return []string{NoNetwork}
+	out.Layers = []string{NoNetwork}
+	return out
 }
+
+const notRoot = "the server does not run as root"
 
 // userOf is the user that a plugin runs as: one of 1,000 that own nothing, by its
 // path and name; 0 when this process cannot become another user.
@@ -63,27 +68,60 @@ func become(o order) error {
 	if err != nil {
 		return err
 	}
-	var done []string
+	var out Achieved
 	for _, step := range []struct {
 		name string
 		do   func(order) error
 	}{
-		{Limits, limit}, {NoNewRights, bind}, {Landlock, files}, {OwnUser, another}, {Seccomp, calls},
+		{OwnGroup, enter}, {LowPriority, yield}, {Limits, limit}, {NoNewRights, bind}, {Landlock, files}, {OwnUser, another}, {Seccomp, calls},
 	} {
-		if step.do(o) == nil {
-			done = append(done, step.name)
+		switch err := step.do(o); {
+		case err == nil:
+			out.Layers = append(out.Layers, step.name)
+		case !errors.Is(err, errSaid):
+			out.miss(step.name, err.Error())
 		}
 	}
-	if !slices.Contains(done, Limits) || o.UID != 0 && !slices.Contains(done, OwnUser) {
-		return errors.New("the process keeps rights that it must not have")
+	if !slices.Contains(out.Layers, Limits) || o.UID != 0 && !slices.Contains(out.Layers, OwnUser) {
+		return fmt.Errorf("the process keeps rights that it must not have: %s", strings.Join(out.Missing, "; "))
 	}
-	if _, err := report.WriteString(strings.Join(done, " ")); err != nil {
+	text, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	if _, err := report.Write(text); err != nil {
 		return err
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, mark+"=") })
 	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd()) // what was opened, whatever has happened to the name since
 	return syscall.Exec(path, []string{o.Path}, env)
 }
+
+// errSaid means that the host has said already why there is no such layer.
+var errSaid = errors.New("said")
+
+// enter enters the control group, while the process is still who may.
+func enter(o order) error {
+	if len(o.Groups) == 0 {
+		return errSaid
+	}
+	for _, procs := range o.Groups {
+		if err := os.WriteFile(procs, []byte("0"), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// yield lets everybody else go first, at the processor and at the disk.
+func yield(order) error {
+	const whoProcess, bestEffort, last = 1, 2 << 13, 7
+	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoProcess, 0, bestEffort|last) // few schedulers of disks heed it
+	return unix.Setpriority(unix.PRIO_PROCESS, 0, nice)
+}
+
+// nice is the priority of plugins: about a tenth of the processor beside a busy server.
+const nice = 10
 
 // limit sets what the process may use. RLIMIT_AS would stop Go itself.
 func limit(o order) error {
@@ -95,14 +133,13 @@ func limit(o order) error {
 			return err
 		}
 	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10)
 	return unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 }
 
 // another makes the process another user, who may have few processes and threads.
 func another(o order) error {
 	if o.UID == 0 {
-		return errors.ErrUnsupported
+		return errors.New(notRoot)
 	}
 	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 128, Max: 128}); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 const possible = false
 
-func own(*exec.Cmd) []string { return nil }
+func own(*exec.Cmd) Achieved { return Achieved{} }
 
 func userOf(string) int { return 0 }
 

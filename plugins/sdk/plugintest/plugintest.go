@@ -135,6 +135,8 @@ type kit struct {
 	strategy pluginv1.StrategyClient
 	scorer   pluginv1.ScorerClient
 	identity *pluginv1.DescribeResponse
+	given    *pluginv1.Snapshot // in place of the sample's; nil for none
+	refuses  func(edits string) bool
 }
 
 func newKit(conn grpc.ClientConnInterface, sample []Sample) *kit {

@@ -1,12 +1,15 @@
 package plugintest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
 )
 
@@ -48,6 +52,9 @@ func (k *kit) header(seed uint64) *pluginv1.Header {
 }
 
 func (k *kit) snapshot() *pluginv1.Snapshot {
+	if k.given != nil {
+		return k.given
+	}
 	return &pluginv1.Snapshot{
 		BpmnXml: k.BPMN, ProcessId: "install", PoolsJson: `[{"id":"fitters","name":"装维班组","capacity":4}]`,
 		StandardsJson: "[]", StatisticsJson: "{}",
@@ -86,6 +93,67 @@ func events(n int) []*pluginv1.EventBatch {
 type run struct {
 	proposals []*pluginv1.Proposal
 	questions []*pluginv1.Evaluate
+	progress  []string
+}
+
+// Given is what Propose gives a strategy; what is empty is that of the kit's sample.
+type Given struct {
+	Config    string
+	Seed      uint64
+	BPMN      []byte
+	Pools     string
+	Standards string
+	Counts    string // statistics
+	Events    []sdk.Event
+	Refuse    func(edits string) bool // which edits the host does not accept; nil: it accepts all
+}
+
+// Proposed is what a strategy sent.
+type Proposed struct {
+	Proposals []*pluginv1.Proposal
+	Questions []string // edits
+	Progress  []string // messages
+}
+
+// Propose lets a strategy propose inside the test. A configuration or run that is refused
+// ends the test.
+func Propose(t *testing.T, p sdk.Plugin, r Given) Proposed {
+	t.Helper()
+	conn, stop, err := sdk.InProcess(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	k := newKit(conn, []Sample{{Config: r.Config, BPMN: r.BPMN}})
+	if found, err := k.configure(t.Context(), 1, k.Config); err != nil || refused(found) {
+		t.Fatalf("Configure(%s) = %v, %v", k.Config, found, err)
+	}
+	k.given = k.snapshot()
+	k.given.PoolsJson = cmp.Or(r.Pools, k.given.GetPoolsJson())
+	k.given.StandardsJson = cmp.Or(r.Standards, k.given.GetStandardsJson())
+	k.given.StatisticsJson = cmp.Or(r.Counts, k.given.GetStatisticsJson())
+	k.refuses = r.Refuse
+	var log []*pluginv1.EventBatch
+	for chunk := range slices.Chunk(r.Events, batch) {
+		b := &pluginv1.EventBatch{}
+		for _, e := range chunk {
+			b.Events = append(b.Events, &pluginv1.Event{
+				Case: e.Case, Node: e.Node, Activity: e.Activity, Lifecycle: pluginv1.Lifecycle(e.Lifecycle), //nolint:gosec // a handful
+				TimeUs: e.Time.UnixMicro(), Pool: e.Pool, Attributes: e.Attributes,
+			})
+		}
+		log = append(log, b)
+	}
+	h := k.header(r.Seed)
+	got, err := k.propose(t.Context(), h, log, true)
+	if err != nil {
+		t.Fatalf("Propose() = %v", err)
+	}
+	out := Proposed{Proposals: got.proposals, Progress: got.progress}
+	for _, q := range got.questions {
+		out.Questions = append(out.Questions, q.GetEditsJson())
+	}
+	return out
 }
 
 // propose plays the host of one run: the log goes out while messages come in,
@@ -109,7 +177,9 @@ func (k *kit) propose(ctx context.Context, h *pluginv1.Header, log []*pluginv1.E
 			}
 		}
 	}()
-	return receive(s, h, func(q *pluginv1.Evaluate) { answers <- answer(q, accept) })
+	return receive(s, h, func(q *pluginv1.Evaluate) {
+		answers <- answer(q, accept && (k.refuses == nil || !k.refuses(q.GetEditsJson())))
+	})
 }
 
 // send sends a whole log with what comes before and after it.
@@ -158,6 +228,7 @@ func receive(s stream, h *pluginv1.Header, ask func(*pluginv1.Evaluate)) (run, e
 		}
 		switch x := m.GetMessage().(type) {
 		case *pluginv1.FromStrategy_Progress:
+			out.progress = append(out.progress, x.Progress.GetMessage())
 			err = boolErr(x.Progress.GetPermille() <= 1000, "progress is over 1000")
 		case *pluginv1.FromStrategy_Evaluate:
 			out.questions = append(out.questions, x.Evaluate)

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/openspms/spms/plugins/sdk"
@@ -33,6 +37,22 @@ func (answering) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, erro
 		os.Exit(9)
 	case "hang":
 		time.Sleep(time.Hour)
+	case "panic":
+		panic("on purpose")
+	case "stop":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "memory":
+		for hog := [][]byte{}; ; {
+			hog = append(hog, bytes.Repeat([]byte{1}, 64<<20))
+		}
+	case "flood":
+		for range 20_000 {
+			fmt.Fprintln(os.Stderr, "line after line after line")
+		}
+	case "reply":
+		return sdk.Complete(map[string]any{"answer": strings.Repeat("x", 100<<20)}), nil
+	case "havoc":
+		havoc()
 	case "retry":
 		return sdk.Retry("LATER", "the archive is closed"), nil
 	case "fail":
@@ -46,6 +66,29 @@ func (answering) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, erro
 		return sdk.Complete(map[string]any{"answer": in.Message.Text}), nil
 	}
 	return sdk.Complete(map[string]any{"answer": config.Prefix + in.Question + config.Token + " " + version}).With("words", 2), nil
+}
+
+// havoc keeps every processor busy, writes to much memory again and again, and floods
+// the log, without an end.
+func havoc() {
+	for range 2 * runtime.NumCPU() {
+		go func() {
+			for i := 0; ; i++ {
+				runtime.KeepAlive(i)
+			}
+		}()
+	}
+	go func() {
+		hog := make([]byte, 256<<20)
+		for n := byte(0); ; n++ {
+			for i := 0; i < len(hog); i += 4096 {
+				hog[i] = n
+			}
+		}
+	}()
+	for {
+		fmt.Fprintln(os.Stderr, "line after line after line")
+	}
 }
 
 func main() {

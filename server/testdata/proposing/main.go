@@ -53,6 +53,32 @@ func (good) Propose(ctx context.Context, run *sdk.Run) error {
 	return run.Propose(sdk.Proposal{TitleZH: "优先处理最慢的任务 " + slowest, Edits: edits, Rationale: fmt.Sprintf("it may be removed: %t", removal.Accepted)})
 }
 
+// strip touches protected steps in every way that is sound and compliant otherwise, and
+// pools that are not its own.
+type strip struct{}
+
+// Propose proposes each by itself; one that is fine is among them.
+func (strip) Propose(_ context.Context, run *sdk.Run) error {
+	size := func(pool, from, to string) sdk.Edit {
+		return sdk.Edit{"op": "setCapacity", "id": pool, "from": from, "value": to}
+	}
+	for _, edits := range [][]sdk.Edit{
+		{{"op": "setEvidence", "id": "a_reg"}},
+		{{"op": "setRole", "id": "a_reg", "value": "technician"}},
+		{{"op": "addFlow", "from": "g_ch", "to": "a_res", "condition": "case.plan == '300M'"}},
+		{{"op": "removeRule", "value": "K1"}},
+		{{"op": "setPauses", "id": "m_slot"}},
+		{{"op": "setPauses", "id": "a_care", "pauses": []map[string]any{{"reason": "customer_slot"}}}},
+		{size("nobody", "1", "2")}, {size("agents", "4", "5")}, {size("tech-zz", "3", "5")}, {size("tech-zz", "10", "0")},
+		{size("tech-zz", "10", "11"), size("tech-zz", "10", "12")}, {size("tech-zz", "10", "11")},
+	} {
+		if err := run.Propose(sdk.Proposal{TitleEN: "less work", Edits: edits}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cheat serves the contract by hand, so that nothing keeps it from breaking it.
 type cheat struct {
 	goplugin.NetRPCUnsupportedPlugin
@@ -115,6 +141,10 @@ func (*cheat) Propose(s grpc.BidiStreamingServer[pluginv1.ToStrategy, pluginv1.F
 }
 
 func main() {
+	if how == "strip" {
+		sdk.Serve(sdk.Plugin{Name: name, Version: "1.0.0", Strategy: strip{}})
+		return
+	}
 	if how == "good" {
 		sdk.Serve(sdk.Plugin{Name: name, Version: "1.0.0", Strategy: good{}})
 		return

@@ -104,7 +104,7 @@ func (r root) FailHard(ctx context.Context, how string) (string, error) {
 	return *s, nil
 }
 
-// Count streams 1 to to; below zero it fails at once.
+// Count streams 1 to to; below zero it fails at once, beyond nine when it has come there.
 func (root) Count(ctx context.Context, to int) (<-chan int, error) {
 	if to < 0 {
 		return nil, fault.E(fault.Invalid, "PAGE_SIZE_INVALID", fault.P("got", to))
@@ -113,6 +113,10 @@ func (root) Count(ctx context.Context, to int) (<-chan int, error) {
 	go func() {
 		defer close(out)
 		for i := 1; i <= to; i++ {
+			if i > 9 {
+				problem.End(ctx, fault.E(fault.Invalid, "PAGE_SIZE_INVALID", fault.P("got", i)))
+				return
+			}
 			select {
 			case out <- i:
 			case <-ctx.Done():

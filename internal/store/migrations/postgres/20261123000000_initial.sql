@@ -1,15 +1,17 @@
--- Create "regions" table
-CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "region_level" to table: "regions"
-CREATE INDEX "region_level" ON "regions" ("level");
--- Create index "region_parent_id" to table: "regions"
-CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
--- Create index "regions_code_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
--- Create index "regions_region_path_key" to table: "regions"
-CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
+-- Create "plugin_artifacts" table
+CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, "size" bigint NOT NULL DEFAULT 0, "stored_by" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
+-- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
+CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
+-- Create index "pluginartifact_created_at" to table: "plugin_artifacts"
+CREATE INDEX "pluginartifact_created_at" ON "plugin_artifacts" ("created_at");
+-- Create index "pluginartifact_stored_by" to table: "plugin_artifacts"
+CREATE INDEX "pluginartifact_stored_by" ON "plugin_artifacts" ("stored_by");
+-- Create "process_edits" table
+CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
+-- Create index "processedit_version_id_seq" to table: "process_edits"
+CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
 -- Create "audit_entries" table
-CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', PRIMARY KEY ("id"));
+CREATE TABLE "audit_entries" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "region_path" character varying NOT NULL DEFAULT '', "viewer_name" character varying NOT NULL DEFAULT '', "operation" character varying NOT NULL, "subject" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL, "code" character varying NOT NULL DEFAULT '', "detail" jsonb NULL, "input_hash" character varying NOT NULL DEFAULT '', "changes" text NOT NULL DEFAULT '', "position" bigint NULL DEFAULT ((pg_current_xact_id())::text)::bigint, PRIMARY KEY ("id"));
 -- Create index "auditentry_code" to table: "audit_entries"
 CREATE INDEX "auditentry_code" ON "audit_entries" ("code");
 -- Create index "auditentry_created_at" to table: "audit_entries"
@@ -18,6 +20,8 @@ CREATE INDEX "auditentry_created_at" ON "audit_entries" ("created_at");
 CREATE INDEX "auditentry_operation" ON "audit_entries" ("operation");
 -- Create index "auditentry_outcome" to table: "audit_entries"
 CREATE INDEX "auditentry_outcome" ON "audit_entries" ("outcome");
+-- Create index "auditentry_position" to table: "audit_entries"
+CREATE INDEX "auditentry_position" ON "audit_entries" ("position") WHERE ("position" > 0);
 -- Create index "auditentry_region_path" to table: "audit_entries"
 CREATE INDEX "auditentry_region_path" ON "audit_entries" ("region_path" text_pattern_ops);
 -- Create index "auditentry_subject" to table: "audit_entries"
@@ -30,20 +34,22 @@ CREATE TABLE "jobs" ("id" character varying NOT NULL, "created_at" timestamptz N
 CREATE INDEX "job_kind" ON "jobs" ("kind");
 -- Create index "job_state_run_at" to table: "jobs"
 CREATE INDEX "job_state_run_at" ON "jobs" ("state", "run_at");
--- Create "plugin_artifacts" table
-CREATE TABLE "plugin_artifacts" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "digest" character varying NOT NULL, "content" bytea NOT NULL, PRIMARY KEY ("id"));
--- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
-CREATE UNIQUE INDEX "plugin_artifacts_digest_key" ON "plugin_artifacts" ("digest");
 -- Create "idempotency_keys" table
 CREATE TABLE "idempotency_keys" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "viewer" character varying NOT NULL, "key" character varying NOT NULL, "operation" character varying NOT NULL, "input_hash" character varying NOT NULL, "result" bytea NOT NULL, PRIMARY KEY ("id"));
 -- Create index "idempotencykey_created_at" to table: "idempotency_keys"
 CREATE INDEX "idempotencykey_created_at" ON "idempotency_keys" ("created_at");
 -- Create index "idempotencykey_viewer_key" to table: "idempotency_keys"
 CREATE UNIQUE INDEX "idempotencykey_viewer_key" ON "idempotency_keys" ("viewer", "key");
--- Create "process_edits" table
-CREATE TABLE "process_edits" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version_id" character varying NOT NULL, "seq" bigint NOT NULL, "back" jsonb NOT NULL, "undone" boolean NOT NULL DEFAULT false, "by" character varying NOT NULL, PRIMARY KEY ("id"));
--- Create index "processedit_version_id_seq" to table: "process_edits"
-CREATE UNIQUE INDEX "processedit_version_id_seq" ON "process_edits" ("version_id", "seq");
+-- Create "regions" table
+CREATE TABLE "regions" ("id" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "region_path" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL, "level" character varying NOT NULL, "area" character varying NOT NULL DEFAULT 'any', "timezone" character varying NOT NULL DEFAULT 'Asia/Shanghai', "calendar_code" character varying NOT NULL DEFAULT 'cn-statutory', "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "regions_regions_children" FOREIGN KEY ("parent_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "region_level" to table: "regions"
+CREATE INDEX "region_level" ON "regions" ("level");
+-- Create index "region_parent_id" to table: "regions"
+CREATE INDEX "region_parent_id" ON "regions" ("parent_id");
+-- Create index "regions_code_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_code_key" ON "regions" ("code");
+-- Create index "regions_region_path_key" to table: "regions"
+CREATE UNIQUE INDEX "regions_region_path_key" ON "regions" ("region_path");
 -- Create "org_units" table
 CREATE TABLE "org_units" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "code" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "parent_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "org_units_org_units_children" FOREIGN KEY ("parent_id") REFERENCES "org_units" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "org_units_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "org_units_code_key" to table: "org_units"
@@ -86,6 +92,18 @@ CREATE INDEX "apitoken_region_id" ON "api_tokens" ("region_id");
 CREATE INDEX "apitoken_region_path" ON "api_tokens" ("region_path" text_pattern_ops);
 -- Create index "apitoken_staff_id" to table: "api_tokens"
 CREATE INDEX "apitoken_staff_id" ON "api_tokens" ("staff_id");
+-- Create "batches" table
+CREATE TABLE "batches" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "action" character varying NOT NULL, "request" jsonb NOT NULL, "preview" boolean NOT NULL DEFAULT false, "reason" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'queued', "total" bigint NOT NULL DEFAULT 0, "done" bigint NOT NULL DEFAULT 0, "succeeded" bigint NOT NULL DEFAULT 0, "refused" bigint NOT NULL DEFAULT 0, "started_by" character varying NOT NULL, "began_at" timestamptz NULL, "ended_at" timestamptz NULL, "code" character varying NOT NULL DEFAULT '', "cancel_reason" character varying NOT NULL DEFAULT '', "lease_until" timestamptz NOT NULL, "fence" bigint NOT NULL DEFAULT 0, "stalls" bigint NOT NULL DEFAULT 0, "listed" boolean NOT NULL DEFAULT false, "cursor" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "batches_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "batch_action" to table: "batches"
+CREATE INDEX "batch_action" ON "batches" ("action");
+-- Create index "batch_region_id" to table: "batches"
+CREATE INDEX "batch_region_id" ON "batches" ("region_id");
+-- Create index "batch_region_path" to table: "batches"
+CREATE INDEX "batch_region_path" ON "batches" ("region_path" text_pattern_ops);
+-- Create index "batch_started_by" to table: "batches"
+CREATE INDEX "batch_started_by" ON "batches" ("started_by");
+-- Create index "batch_state_lease_until" to table: "batches"
+CREATE INDEX "batch_state_lease_until" ON "batches" ("state", "lease_until");
 -- Create "processes" table
 CREATE TABLE "processes" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "key" character varying NOT NULL, "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "service_type" character varying NOT NULL, "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "processes_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "process_region_id" to table: "processes"
@@ -108,6 +126,44 @@ CREATE INDEX "processversion_region_id" ON "process_versions" ("region_id");
 CREATE INDEX "processversion_region_path" ON "process_versions" ("region_path" text_pattern_ops);
 -- Create index "processversion_state" to table: "process_versions"
 CREATE INDEX "processversion_state" ON "process_versions" ("state");
+-- Create "service_cases" table
+CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "start_key" character varying NULL, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
+-- Create index "service_cases_number_key" to table: "service_cases"
+CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
+-- Create index "servicecase_caller_id" to table: "service_cases"
+CREATE INDEX "servicecase_caller_id" ON "service_cases" ("caller_id");
+-- Create index "servicecase_channel" to table: "service_cases"
+CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
+-- Create index "servicecase_created_at" to table: "service_cases"
+CREATE INDEX "servicecase_created_at" ON "service_cases" ("created_at");
+-- Create index "servicecase_owner_id" to table: "service_cases"
+CREATE INDEX "servicecase_owner_id" ON "service_cases" ("owner_id");
+-- Create index "servicecase_process_id_start_key" to table: "service_cases"
+CREATE UNIQUE INDEX "servicecase_process_id_start_key" ON "service_cases" ("process_id", "start_key");
+-- Create index "servicecase_region_id" to table: "service_cases"
+CREATE INDEX "servicecase_region_id" ON "service_cases" ("region_id");
+-- Create index "servicecase_region_path" to table: "service_cases"
+CREATE INDEX "servicecase_region_path" ON "service_cases" ("region_path" text_pattern_ops);
+-- Create index "servicecase_region_path_state_stage" to table: "service_cases"
+CREATE INDEX "servicecase_region_path_state_stage" ON "service_cases" ("region_path" text_pattern_ops, "state", "stage");
+-- Create index "servicecase_stage" to table: "service_cases"
+CREATE INDEX "servicecase_stage" ON "service_cases" ("stage");
+-- Create index "servicecase_state" to table: "service_cases"
+CREATE INDEX "servicecase_state" ON "service_cases" ("state");
+-- Create index "servicecase_version_id" to table: "service_cases"
+CREATE INDEX "servicecase_version_id" ON "service_cases" ("version_id");
+-- Create "batch_items" table
+CREATE TABLE "batch_items" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "subject" character varying NOT NULL, "outcome" character varying NOT NULL DEFAULT 'waiting', "code" character varying NOT NULL DEFAULT '', "text_zh" text NOT NULL DEFAULT '', "text_en" text NOT NULL DEFAULT '', "decided_at" timestamptz NULL, "region_id" character varying NOT NULL, "batch_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "batch_items_batches_batch" FOREIGN KEY ("batch_id") REFERENCES "batches" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "batch_items_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "batch_items_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "batchitem_batch_id_outcome" to table: "batch_items"
+CREATE INDEX "batchitem_batch_id_outcome" ON "batch_items" ("batch_id", "outcome");
+-- Create index "batchitem_batch_id_subject" to table: "batch_items"
+CREATE UNIQUE INDEX "batchitem_batch_id_subject" ON "batch_items" ("batch_id", "subject");
+-- Create index "batchitem_case_id" to table: "batch_items"
+CREATE INDEX "batchitem_case_id" ON "batch_items" ("case_id");
+-- Create index "batchitem_region_id" to table: "batch_items"
+CREATE INDEX "batchitem_region_id" ON "batch_items" ("region_id");
+-- Create index "batchitem_region_path" to table: "batch_items"
+CREATE INDEX "batchitem_region_path" ON "batch_items" ("region_path" text_pattern_ops);
 -- Create "bindings" table
 CREATE TABLE "bindings" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "effective_from" timestamptz NOT NULL, "ended_at" timestamptz NULL, "bound_by" character varying NOT NULL, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "bindings_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "bindings_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "bindings_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "binding_process_id_region_id_effective_from" to table: "bindings"
@@ -168,32 +224,6 @@ CREATE INDEX "indicator_start_event" ON "indicators" ("start_event");
 CREATE INDEX "indicator_stop_event" ON "indicators" ("stop_event");
 -- Create index "indicator_version_id_code" to table: "indicators"
 CREATE UNIQUE INDEX "indicator_version_id_code" ON "indicators" ("version_id", "code");
--- Create "service_cases" table
-CREATE TABLE "service_cases" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "number" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'active', "stage" character varying NOT NULL DEFAULT '', "outcome" character varying NOT NULL DEFAULT '', "title" character varying NOT NULL DEFAULT '', "area" character varying NOT NULL DEFAULT 'any', "channel" character varying NOT NULL DEFAULT '', "variables" jsonb NOT NULL, "engine" jsonb NULL, "flags" jsonb NOT NULL, "revision" bigint NOT NULL DEFAULT 0, "ended_at" timestamptz NULL, "started_by" character varying NOT NULL, "caller_token" bigint NOT NULL DEFAULT 0, "region_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "owner_id" character varying NULL, "caller_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "service_cases_process_versions_version" FOREIGN KEY ("version_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_processes_process" FOREIGN KEY ("process_id") REFERENCES "processes" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "service_cases_service_cases_called" FOREIGN KEY ("caller_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "service_cases_staffs_owner" FOREIGN KEY ("owner_id") REFERENCES "staffs" ("id") ON UPDATE NO ACTION ON DELETE SET NULL);
--- Create index "service_cases_number_key" to table: "service_cases"
-CREATE UNIQUE INDEX "service_cases_number_key" ON "service_cases" ("number");
--- Create index "servicecase_caller_id" to table: "service_cases"
-CREATE INDEX "servicecase_caller_id" ON "service_cases" ("caller_id");
--- Create index "servicecase_channel" to table: "service_cases"
-CREATE INDEX "servicecase_channel" ON "service_cases" ("channel");
--- Create index "servicecase_created_at" to table: "service_cases"
-CREATE INDEX "servicecase_created_at" ON "service_cases" ("created_at");
--- Create index "servicecase_owner_id" to table: "service_cases"
-CREATE INDEX "servicecase_owner_id" ON "service_cases" ("owner_id");
--- Create index "servicecase_process_id" to table: "service_cases"
-CREATE INDEX "servicecase_process_id" ON "service_cases" ("process_id");
--- Create index "servicecase_region_id" to table: "service_cases"
-CREATE INDEX "servicecase_region_id" ON "service_cases" ("region_id");
--- Create index "servicecase_region_path" to table: "service_cases"
-CREATE INDEX "servicecase_region_path" ON "service_cases" ("region_path" text_pattern_ops);
--- Create index "servicecase_region_path_state_stage" to table: "service_cases"
-CREATE INDEX "servicecase_region_path_state_stage" ON "service_cases" ("region_path" text_pattern_ops, "state", "stage");
--- Create index "servicecase_stage" to table: "service_cases"
-CREATE INDEX "servicecase_stage" ON "service_cases" ("stage");
--- Create index "servicecase_state" to table: "service_cases"
-CREATE INDEX "servicecase_state" ON "service_cases" ("state");
--- Create index "servicecase_version_id" to table: "service_cases"
-CREATE INDEX "servicecase_version_id" ON "service_cases" ("version_id");
 -- Create "clocks" table
 CREATE TABLE "clocks" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "indicator_code" character varying NOT NULL, "standard_code" character varying NOT NULL, "clause_number" character varying NOT NULL DEFAULT '', "name_zh" character varying NOT NULL, "name_en" character varying NOT NULL DEFAULT '', "nature" character varying NOT NULL, "start_event" character varying NOT NULL, "stop_event" character varying NOT NULL, "basis" character varying NOT NULL, "value" double precision NOT NULL, "unit" character varying NOT NULL, "cutoff_hour" bigint NOT NULL DEFAULT 0, "credit_fen" bigint NOT NULL DEFAULT 0, "state" character varying NOT NULL DEFAULT 'running', "started_at" timestamptz NOT NULL, "due_at" timestamptz NOT NULL, "last_day" character varying NOT NULL DEFAULT '', "provisional" boolean NOT NULL DEFAULT false, "warn_at" timestamptz NOT NULL, "next_at" timestamptz NOT NULL, "warned_at" timestamptz NULL, "breached_at" timestamptz NULL, "paused_at" timestamptz NULL, "stopped_at" timestamptz NULL, "binding" boolean NOT NULL DEFAULT true, "paused_micros" bigint NOT NULL DEFAULT 0, "pause_reasons" jsonb NOT NULL, "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, "indicator_id" character varying NOT NULL, "shadowed_by_id" character varying NULL, PRIMARY KEY ("id"), CONSTRAINT "clocks_clocks_shadows" FOREIGN KEY ("shadowed_by_id") REFERENCES "clocks" ("id") ON UPDATE NO ACTION ON DELETE SET NULL, CONSTRAINT "clocks_indicators_indicator" FOREIGN KEY ("indicator_id") REFERENCES "indicators" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "clocks_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "clocks_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "clock_binding" to table: "clocks"
@@ -246,10 +276,10 @@ CREATE UNIQUE INDEX "calendars_code_key" ON "calendars" ("code");
 CREATE TABLE "case_attributes" ("id" character varying NOT NULL, "name" character varying NOT NULL, "text" character varying NOT NULL DEFAULT '', "number" double precision NOT NULL DEFAULT 0, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_attributes_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "caseattribute_case_id_name" to table: "case_attributes"
 CREATE UNIQUE INDEX "caseattribute_case_id_name" ON "case_attributes" ("case_id", "name");
--- Create index "caseattribute_name_number" to table: "case_attributes"
-CREATE INDEX "caseattribute_name_number" ON "case_attributes" ("name", "number");
--- Create index "caseattribute_name_text" to table: "case_attributes"
-CREATE INDEX "caseattribute_name_text" ON "case_attributes" ("name", "text");
+-- Create index "caseattribute_name_number_text_case_id" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_number_text_case_id" ON "case_attributes" ("name", "number", "text", "case_id");
+-- Create index "caseattribute_name_text_case_id" to table: "case_attributes"
+CREATE INDEX "caseattribute_name_text_case_id" ON "case_attributes" ("name", "text", "case_id");
 -- Create "case_events" table
 CREATE TABLE "case_events" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "seq" bigint NOT NULL, "kind" character varying NOT NULL, "node_id" character varying NOT NULL DEFAULT '', "input" jsonb NOT NULL, "trail" jsonb NOT NULL, "at" timestamptz NOT NULL, "by" character varying NOT NULL DEFAULT '', "state_digest" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "case_events_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "case_events_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "caseevent_case_id_seq" to table: "case_events"
@@ -266,6 +296,8 @@ CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character v
 CREATE INDEX "task_assignee_id" ON "tasks" ("assignee_id");
 -- Create index "task_case_id" to table: "tasks"
 CREATE INDEX "task_case_id" ON "tasks" ("case_id");
+-- Create index "task_due_order_id_region_path_role" to table: "tasks"
+CREATE INDEX "task_due_order_id_region_path_role" ON "tasks" ("due_order", "id", "region_path" text_pattern_ops, "role") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX "task_escalated_to" ON "tasks" ("escalated_to");
 -- Create index "task_kind" to table: "tasks"
@@ -276,12 +308,10 @@ CREATE INDEX "task_node_id" ON "tasks" ("node_id");
 CREATE INDEX "task_region_id" ON "tasks" ("region_id");
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX "task_region_path" ON "tasks" ("region_path" text_pattern_ops);
--- Create index "task_region_path_state_due_order" to table: "tasks"
-CREATE INDEX "task_region_path_state_due_order" ON "tasks" ("region_path" text_pattern_ops, "state", "due_order");
--- Create index "task_state_role_due_order" to table: "tasks"
-CREATE INDEX "task_state_role_due_order" ON "tasks" ("state", "role", "due_order");
--- Create index "task_topic_state_lease_until" to table: "tasks"
-CREATE INDEX "task_topic_state_lease_until" ON "tasks" ("topic", "state", "lease_until");
+-- Create index "task_region_path_due_order_id" to table: "tasks"
+CREATE INDEX "task_region_path_due_order_id" ON "tasks" ("region_path" text_pattern_ops, "due_order", "id") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
+-- Create index "task_topic_state_due_order_id" to table: "tasks"
+CREATE INDEX "task_topic_state_due_order_id" ON "tasks" ("topic", "state", "due_order", "id");
 -- Create index "task_version_id" to table: "tasks"
 CREATE INDEX "task_version_id" ON "tasks" ("version_id");
 -- Create index "task_wait_message_wait_key" to table: "tasks"
@@ -335,7 +365,7 @@ CREATE INDEX "plugin_region_path" ON "plugins" ("region_path" text_pattern_ops);
 -- Create index "plugins_name_key" to table: "plugins"
 CREATE UNIQUE INDEX "plugins_name_key" ON "plugins" ("name");
 -- Create "plugin_versions" table
-CREATE TABLE "plugin_versions" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version" character varying NOT NULL, "digest" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'verified', "kinds" jsonb NOT NULL, "topics" jsonb NOT NULL, "attributes" jsonb NOT NULL, "config_schema" text NOT NULL DEFAULT '', "manifest" text NOT NULL, "key_id" character varying NOT NULL, "size" bigint NOT NULL, "uploaded_by" character varying NOT NULL, "conforms" boolean NOT NULL DEFAULT false, "report" text NOT NULL DEFAULT '', "isolation" jsonb NOT NULL, "tested_at" timestamptz NULL, "tested_by" character varying NOT NULL DEFAULT '', "approved_by" character varying NOT NULL DEFAULT '', "approved_at" timestamptz NULL, "reason" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_versions_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_versions_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+CREATE TABLE "plugin_versions" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "version" character varying NOT NULL, "digest" character varying NOT NULL, "state" character varying NOT NULL DEFAULT 'verified', "kinds" jsonb NOT NULL, "topics" jsonb NOT NULL, "attributes" jsonb NOT NULL, "config_schema" text NOT NULL DEFAULT '', "manifest" text NOT NULL, "key_id" character varying NOT NULL, "size" bigint NOT NULL, "uploaded_by" character varying NOT NULL, "dev" boolean NOT NULL DEFAULT false, "test_state" character varying NOT NULL DEFAULT 'none', "test_input" text NOT NULL DEFAULT '', "test_lease_until" timestamptz NOT NULL, "test_attempt" bigint NOT NULL DEFAULT 0, "conforms" boolean NOT NULL DEFAULT false, "report" text NOT NULL DEFAULT '', "isolation" jsonb NOT NULL, "tested_at" timestamptz NULL, "tested_by" character varying NOT NULL DEFAULT '', "approved_by" character varying NOT NULL DEFAULT '', "approved_at" timestamptz NULL, "reason" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "plugin_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "plugin_versions_plugins_plugin" FOREIGN KEY ("plugin_id") REFERENCES "plugins" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "plugin_versions_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "plugin_versions_digest_key" to table: "plugin_versions"
 CREATE UNIQUE INDEX "plugin_versions_digest_key" ON "plugin_versions" ("digest");
 -- Create index "pluginversion_plugin_id_version" to table: "plugin_versions"
@@ -346,6 +376,8 @@ CREATE INDEX "pluginversion_region_id" ON "plugin_versions" ("region_id");
 CREATE INDEX "pluginversion_region_path" ON "plugin_versions" ("region_path" text_pattern_ops);
 -- Create index "pluginversion_state" to table: "plugin_versions"
 CREATE INDEX "pluginversion_state" ON "plugin_versions" ("state");
+-- Create index "pluginversion_test_state_test_lease_until" to table: "plugin_versions"
+CREATE INDEX "pluginversion_test_state_test_lease_until" ON "plugin_versions" ("test_state", "test_lease_until");
 -- Create "optimization_runs" table
 CREATE TABLE "optimization_runs" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "base_digest" character varying NOT NULL, "seed" character varying NOT NULL, "config" text NOT NULL DEFAULT '{}', "state" character varying NOT NULL DEFAULT 'queued', "lease_until" timestamptz NOT NULL, "attempt" bigint NOT NULL DEFAULT 0, "permille" bigint NOT NULL DEFAULT 0, "message" character varying NOT NULL DEFAULT '', "events" bigint NOT NULL DEFAULT 0, "log_digest" character varying NOT NULL DEFAULT '', "questions" bigint NOT NULL DEFAULT 0, "violations" jsonb NOT NULL, "isolation" jsonb NOT NULL, "replay_of" character varying NOT NULL DEFAULT '', "as_of" timestamptz NOT NULL, "replay" character varying NOT NULL DEFAULT 'none', "result_digest" character varying NOT NULL DEFAULT '', "code" character varying NOT NULL DEFAULT '', "detail" text NOT NULL DEFAULT '', "asked_by" character varying NOT NULL, "ended_at" timestamptz NULL, "region_id" character varying NOT NULL, "plugin_version_id" character varying NOT NULL, "base_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "optimization_runs_plugin_versions_plugin_version" FOREIGN KEY ("plugin_version_id") REFERENCES "plugin_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_process_versions_base" FOREIGN KEY ("base_id") REFERENCES "process_versions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "optimization_runs_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "optimizationrun_base_id" to table: "optimization_runs"
@@ -442,6 +474,16 @@ CREATE UNIQUE INDEX "stagevisit_case_id_seq" ON "stage_visits" ("case_id", "seq"
 CREATE INDEX "stagevisit_region_id" ON "stage_visits" ("region_id");
 -- Create index "stagevisit_region_path" to table: "stage_visits"
 CREATE INDEX "stagevisit_region_path" ON "stage_visits" ("region_path" text_pattern_ops);
+-- Create "start_timers" table
+CREATE TABLE "start_timers" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "binding_id" character varying NOT NULL, "process_id" character varying NOT NULL, "version_id" character varying NOT NULL, "node_id" character varying NOT NULL, "occurrence" bigint NOT NULL, "again" bigint NOT NULL, "due_at" timestamptz NOT NULL, "state" character varying NOT NULL DEFAULT 'waiting', "fired_at" timestamptz NULL, "case_id" character varying NULL, "error" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "start_timers_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
+-- Create index "starttimer_binding_id_node_id_occurrence" to table: "start_timers"
+CREATE UNIQUE INDEX "starttimer_binding_id_node_id_occurrence" ON "start_timers" ("binding_id", "node_id", "occurrence");
+-- Create index "starttimer_region_id" to table: "start_timers"
+CREATE INDEX "starttimer_region_id" ON "start_timers" ("region_id");
+-- Create index "starttimer_region_path" to table: "start_timers"
+CREATE INDEX "starttimer_region_path" ON "start_timers" ("region_path" text_pattern_ops);
+-- Create index "starttimer_state_due_at" to table: "start_timers"
+CREATE INDEX "starttimer_state_due_at" ON "start_timers" ("state", "due_at");
 -- Create "survey_responses" table
 CREATE TABLE "survey_responses" ("id" character varying NOT NULL, "region_path" character varying NOT NULL, "created_at" timestamptz NOT NULL, "score" bigint NOT NULL, "comment" character varying NOT NULL DEFAULT '', "region_id" character varying NOT NULL, "case_id" character varying NOT NULL, PRIMARY KEY ("id"), CONSTRAINT "survey_responses_regions_region" FOREIGN KEY ("region_id") REFERENCES "regions" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION, CONSTRAINT "survey_responses_service_cases_case" FOREIGN KEY ("case_id") REFERENCES "service_cases" ("id") ON UPDATE NO ACTION ON DELETE NO ACTION);
 -- Create index "surveyresponse_case_id" to table: "survey_responses"

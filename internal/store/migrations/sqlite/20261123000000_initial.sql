@@ -19,7 +19,7 @@ CREATE INDEX `absence_staff_id_ends_at` ON `absences` (`staff_id`, `ends_at`);
 -- Create index "absence_deputy_id_ends_at" to table: "absences"
 CREATE INDEX `absence_deputy_id_ends_at` ON `absences` (`deputy_id`, `ends_at`);
 -- Create "audit_entries" table
-CREATE TABLE `audit_entries` (`id` text NOT NULL, `created_at` datetime NOT NULL, `viewer` text NOT NULL, `region_path` text NOT NULL DEFAULT (''), `viewer_name` text NOT NULL DEFAULT (''), `operation` text NOT NULL, `subject` text NOT NULL DEFAULT (''), `outcome` text NOT NULL, `code` text NOT NULL DEFAULT (''), `detail` json NULL, `input_hash` text NOT NULL DEFAULT (''), PRIMARY KEY (`id`));
+CREATE TABLE `audit_entries` (`id` text NOT NULL, `created_at` datetime NOT NULL, `viewer` text NOT NULL, `region_path` text NOT NULL DEFAULT (''), `viewer_name` text NOT NULL DEFAULT (''), `operation` text NOT NULL, `subject` text NOT NULL DEFAULT (''), `outcome` text NOT NULL, `code` text NOT NULL DEFAULT (''), `detail` json NULL, `input_hash` text NOT NULL DEFAULT (''), `changes` text NOT NULL DEFAULT (''), `position` integer NULL DEFAULT (0), PRIMARY KEY (`id`));
 -- Create index "auditentry_region_path" to table: "audit_entries"
 CREATE INDEX `auditentry_region_path` ON `audit_entries` (`region_path`);
 -- Create index "auditentry_created_at" to table: "audit_entries"
@@ -34,6 +34,32 @@ CREATE INDEX `auditentry_subject` ON `audit_entries` (`subject`);
 CREATE INDEX `auditentry_outcome` ON `audit_entries` (`outcome`);
 -- Create index "auditentry_code" to table: "audit_entries"
 CREATE INDEX `auditentry_code` ON `audit_entries` (`code`);
+-- Create index "auditentry_position" to table: "audit_entries"
+CREATE INDEX `auditentry_position` ON `audit_entries` (`position`) WHERE position > 0;
+-- Create "batches" table
+CREATE TABLE `batches` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `request` json NOT NULL, `preview` bool NOT NULL DEFAULT (false), `reason` text NOT NULL, `state` text NOT NULL DEFAULT ('queued'), `total` integer NOT NULL DEFAULT (0), `done` integer NOT NULL DEFAULT (0), `succeeded` integer NOT NULL DEFAULT (0), `refused` integer NOT NULL DEFAULT (0), `started_by` text NOT NULL, `began_at` datetime NULL, `ended_at` datetime NULL, `code` text NOT NULL DEFAULT (''), `cancel_reason` text NOT NULL DEFAULT (''), `lease_until` datetime NOT NULL, `fence` integer NOT NULL DEFAULT (0), `stalls` integer NOT NULL DEFAULT (0), `listed` bool NOT NULL DEFAULT (false), `cursor` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `batches_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
+-- Create index "batch_region_path" to table: "batches"
+CREATE INDEX `batch_region_path` ON `batches` (`region_path`);
+-- Create index "batch_region_id" to table: "batches"
+CREATE INDEX `batch_region_id` ON `batches` (`region_id`);
+-- Create index "batch_state_lease_until" to table: "batches"
+CREATE INDEX `batch_state_lease_until` ON `batches` (`state`, `lease_until`);
+-- Create index "batch_action" to table: "batches"
+CREATE INDEX `batch_action` ON `batches` (`action`);
+-- Create index "batch_started_by" to table: "batches"
+CREATE INDEX `batch_started_by` ON `batches` (`started_by`);
+-- Create "batch_items" table
+CREATE TABLE `batch_items` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `subject` text NOT NULL, `outcome` text NOT NULL DEFAULT ('waiting'), `code` text NOT NULL DEFAULT (''), `text_zh` text NOT NULL DEFAULT (''), `text_en` text NOT NULL DEFAULT (''), `decided_at` datetime NULL, `region_id` text NOT NULL, `batch_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `batch_items_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `batch_items_batches_batch` FOREIGN KEY (`batch_id`) REFERENCES `batches` (`id`) ON DELETE NO ACTION, CONSTRAINT `batch_items_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
+-- Create index "batchitem_region_path" to table: "batch_items"
+CREATE INDEX `batchitem_region_path` ON `batch_items` (`region_path`);
+-- Create index "batchitem_region_id" to table: "batch_items"
+CREATE INDEX `batchitem_region_id` ON `batch_items` (`region_id`);
+-- Create index "batchitem_batch_id_subject" to table: "batch_items"
+CREATE UNIQUE INDEX `batchitem_batch_id_subject` ON `batch_items` (`batch_id`, `subject`);
+-- Create index "batchitem_batch_id_outcome" to table: "batch_items"
+CREATE INDEX `batchitem_batch_id_outcome` ON `batch_items` (`batch_id`, `outcome`);
+-- Create index "batchitem_case_id" to table: "batch_items"
+CREATE INDEX `batchitem_case_id` ON `batch_items` (`case_id`);
 -- Create "bindings" table
 CREATE TABLE `bindings` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `effective_from` datetime NOT NULL, `ended_at` datetime NULL, `bound_by` text NOT NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `bindings_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `bindings_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION);
 -- Create index "binding_region_path" to table: "bindings"
@@ -70,10 +96,10 @@ CREATE INDEX `calendar_region_id` ON `calendars` (`region_id`);
 CREATE TABLE `case_attributes` (`id` text NOT NULL, `name` text NOT NULL, `text` text NOT NULL DEFAULT (''), `number` real NOT NULL DEFAULT (0), `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_attributes_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "caseattribute_case_id_name" to table: "case_attributes"
 CREATE UNIQUE INDEX `caseattribute_case_id_name` ON `case_attributes` (`case_id`, `name`);
--- Create index "caseattribute_name_text" to table: "case_attributes"
-CREATE INDEX `caseattribute_name_text` ON `case_attributes` (`name`, `text`);
--- Create index "caseattribute_name_number" to table: "case_attributes"
-CREATE INDEX `caseattribute_name_number` ON `case_attributes` (`name`, `number`);
+-- Create index "caseattribute_name_text_case_id" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_text_case_id` ON `case_attributes` (`name`, `text`, `case_id`);
+-- Create index "caseattribute_name_number_text_case_id" to table: "case_attributes"
+CREATE INDEX `caseattribute_name_number_text_case_id` ON `case_attributes` (`name`, `number`, `text`, `case_id`);
 -- Create "case_events" table
 CREATE TABLE `case_events` (`id` text NOT NULL, `region_path` text NOT NULL, `seq` integer NOT NULL, `kind` text NOT NULL, `node_id` text NOT NULL DEFAULT (''), `input` json NOT NULL, `trail` json NOT NULL, `at` datetime NOT NULL, `by` text NOT NULL DEFAULT (''), `state_digest` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `case_events_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `case_events_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "caseevent_region_path" to table: "case_events"
@@ -229,9 +255,13 @@ CREATE INDEX `plugin_region_path` ON `plugins` (`region_path`);
 -- Create index "plugin_region_id" to table: "plugins"
 CREATE INDEX `plugin_region_id` ON `plugins` (`region_id`);
 -- Create "plugin_artifacts" table
-CREATE TABLE `plugin_artifacts` (`id` text NOT NULL, `created_at` datetime NOT NULL, `digest` text NOT NULL, `content` blob NOT NULL, PRIMARY KEY (`id`));
+CREATE TABLE `plugin_artifacts` (`id` text NOT NULL, `created_at` datetime NOT NULL, `digest` text NOT NULL, `content` blob NOT NULL, `size` integer NOT NULL DEFAULT (0), `stored_by` text NOT NULL DEFAULT (''), PRIMARY KEY (`id`));
 -- Create index "plugin_artifacts_digest_key" to table: "plugin_artifacts"
 CREATE UNIQUE INDEX `plugin_artifacts_digest_key` ON `plugin_artifacts` (`digest`);
+-- Create index "pluginartifact_stored_by" to table: "plugin_artifacts"
+CREATE INDEX `pluginartifact_stored_by` ON `plugin_artifacts` (`stored_by`);
+-- Create index "pluginartifact_created_at" to table: "plugin_artifacts"
+CREATE INDEX `pluginartifact_created_at` ON `plugin_artifacts` (`created_at`);
 -- Create "plugin_assignments" table
 CREATE TABLE `plugin_assignments` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `topic` text NOT NULL DEFAULT (''), `state` text NOT NULL DEFAULT ('active'), `mode` text NOT NULL, `share_permille` integer NOT NULL DEFAULT (1000), `cohort` text NOT NULL DEFAULT (''), `config` text NOT NULL DEFAULT ('{}'), `inputs` json NOT NULL, `outputs` json NOT NULL, `generation` integer NOT NULL, `previous_version_id` text NOT NULL DEFAULT (''), `previous_config` text NOT NULL DEFAULT (''), `previous_mode` text NOT NULL DEFAULT ('none'), `fallback` text NOT NULL DEFAULT ('human'), `fallback_role` text NOT NULL DEFAULT (''), `attempts` integer NOT NULL DEFAULT (3), `timeout_seconds` integer NOT NULL DEFAULT (30), `concurrency` integer NOT NULL DEFAULT (8), `guard_permille` integer NOT NULL DEFAULT (200), `guard_runs` integer NOT NULL DEFAULT (20), `assigned_by` text NOT NULL, `reason` text NOT NULL DEFAULT (''), `changed_at` datetime NOT NULL, `ended_at` datetime NULL, `region_id` text NOT NULL, `plugin_id` text NOT NULL, `version_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_assignments_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_assignments_plugin_versions_version` FOREIGN KEY (`version_id`) REFERENCES `plugin_versions` (`id`) ON DELETE NO ACTION);
 -- Create index "pluginassignment_region_path" to table: "plugin_assignments"
@@ -259,7 +289,7 @@ CREATE INDEX `pluginrun_case_id` ON `plugin_runs` (`case_id`);
 -- Create index "pluginrun_version_id" to table: "plugin_runs"
 CREATE INDEX `pluginrun_version_id` ON `plugin_runs` (`version_id`);
 -- Create "plugin_versions" table
-CREATE TABLE `plugin_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `version` text NOT NULL, `digest` text NOT NULL, `state` text NOT NULL DEFAULT ('verified'), `kinds` json NOT NULL, `topics` json NOT NULL, `attributes` json NOT NULL, `config_schema` text NOT NULL DEFAULT (''), `manifest` text NOT NULL, `key_id` text NOT NULL, `size` integer NOT NULL, `uploaded_by` text NOT NULL, `conforms` bool NOT NULL DEFAULT (false), `report` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `tested_at` datetime NULL, `tested_by` text NOT NULL DEFAULT (''), `approved_by` text NOT NULL DEFAULT (''), `approved_at` datetime NULL, `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `plugin_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_versions_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION);
+CREATE TABLE `plugin_versions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `version` text NOT NULL, `digest` text NOT NULL, `state` text NOT NULL DEFAULT ('verified'), `kinds` json NOT NULL, `topics` json NOT NULL, `attributes` json NOT NULL, `config_schema` text NOT NULL DEFAULT (''), `manifest` text NOT NULL, `key_id` text NOT NULL, `size` integer NOT NULL, `uploaded_by` text NOT NULL, `dev` bool NOT NULL DEFAULT (false), `test_state` text NOT NULL DEFAULT ('none'), `test_input` text NOT NULL DEFAULT (''), `test_lease_until` datetime NOT NULL, `test_attempt` integer NOT NULL DEFAULT (0), `conforms` bool NOT NULL DEFAULT (false), `report` text NOT NULL DEFAULT (''), `isolation` json NOT NULL, `tested_at` datetime NULL, `tested_by` text NOT NULL DEFAULT (''), `approved_by` text NOT NULL DEFAULT (''), `approved_at` datetime NULL, `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `plugin_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `plugin_versions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `plugin_versions_plugins_plugin` FOREIGN KEY (`plugin_id`) REFERENCES `plugins` (`id`) ON DELETE NO ACTION);
 -- Create index "plugin_versions_digest_key" to table: "plugin_versions"
 CREATE UNIQUE INDEX `plugin_versions_digest_key` ON `plugin_versions` (`digest`);
 -- Create index "pluginversion_region_path" to table: "plugin_versions"
@@ -270,6 +300,8 @@ CREATE INDEX `pluginversion_region_id` ON `plugin_versions` (`region_id`);
 CREATE UNIQUE INDEX `pluginversion_plugin_id_version` ON `plugin_versions` (`plugin_id`, `version`);
 -- Create index "pluginversion_state" to table: "plugin_versions"
 CREATE INDEX `pluginversion_state` ON `plugin_versions` (`state`);
+-- Create index "pluginversion_test_state_test_lease_until" to table: "plugin_versions"
+CREATE INDEX `pluginversion_test_state_test_lease_until` ON `plugin_versions` (`test_state`, `test_lease_until`);
 -- Create "pools" table
 CREATE TABLE `pools` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `code` text NOT NULL, `name_zh` text NOT NULL, `name_en` text NOT NULL DEFAULT (''), `role` text NOT NULL, `size` integer NOT NULL, `calendar_code` text NOT NULL, `finish_over` bool NOT NULL DEFAULT (false), `cost_per_hour_fen` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `pools_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
 -- Create index "pools_code_key" to table: "pools"
@@ -349,15 +381,15 @@ CREATE INDEX `roleassignment_staff_id` ON `role_assignments` (`staff_id`);
 -- Create index "roleassignment_role" to table: "role_assignments"
 CREATE INDEX `roleassignment_role` ON `role_assignments` (`role`);
 -- Create "service_cases" table
-CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `caller_token` integer NOT NULL DEFAULT (0), `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, `caller_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL, CONSTRAINT `service_cases_service_cases_called` FOREIGN KEY (`caller_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL);
+CREATE TABLE `service_cases` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `number` text NOT NULL, `state` text NOT NULL DEFAULT ('active'), `stage` text NOT NULL DEFAULT (''), `outcome` text NOT NULL DEFAULT (''), `title` text NOT NULL DEFAULT (''), `area` text NOT NULL DEFAULT ('any'), `channel` text NOT NULL DEFAULT (''), `variables` json NOT NULL, `engine` json NULL, `flags` json NOT NULL, `revision` integer NOT NULL DEFAULT (0), `ended_at` datetime NULL, `started_by` text NOT NULL, `caller_token` integer NOT NULL DEFAULT (0), `start_key` text NULL, `region_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `owner_id` text NULL, `caller_id` text NULL, PRIMARY KEY (`id`), CONSTRAINT `service_cases_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_processes_process` FOREIGN KEY (`process_id`) REFERENCES `processes` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_process_versions_version` FOREIGN KEY (`version_id`) REFERENCES `process_versions` (`id`) ON DELETE NO ACTION, CONSTRAINT `service_cases_staffs_owner` FOREIGN KEY (`owner_id`) REFERENCES `staffs` (`id`) ON DELETE SET NULL, CONSTRAINT `service_cases_service_cases_called` FOREIGN KEY (`caller_id`) REFERENCES `service_cases` (`id`) ON DELETE SET NULL);
 -- Create index "service_cases_number_key" to table: "service_cases"
 CREATE UNIQUE INDEX `service_cases_number_key` ON `service_cases` (`number`);
 -- Create index "servicecase_region_path" to table: "service_cases"
 CREATE INDEX `servicecase_region_path` ON `service_cases` (`region_path`);
 -- Create index "servicecase_region_id" to table: "service_cases"
 CREATE INDEX `servicecase_region_id` ON `service_cases` (`region_id`);
--- Create index "servicecase_process_id" to table: "service_cases"
-CREATE INDEX `servicecase_process_id` ON `service_cases` (`process_id`);
+-- Create index "servicecase_process_id_start_key" to table: "service_cases"
+CREATE UNIQUE INDEX `servicecase_process_id_start_key` ON `service_cases` (`process_id`, `start_key`);
 -- Create index "servicecase_version_id" to table: "service_cases"
 CREATE INDEX `servicecase_version_id` ON `service_cases` (`version_id`);
 -- Create index "servicecase_owner_id" to table: "service_cases"
@@ -416,6 +448,16 @@ CREATE INDEX `standardversion_region_id` ON `standard_versions` (`region_id`);
 CREATE UNIQUE INDEX `standardversion_standard_id_number` ON `standard_versions` (`standard_id`, `number`);
 -- Create index "standardversion_state" to table: "standard_versions"
 CREATE INDEX `standardversion_state` ON `standard_versions` (`state`);
+-- Create "start_timers" table
+CREATE TABLE `start_timers` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `binding_id` text NOT NULL, `process_id` text NOT NULL, `version_id` text NOT NULL, `node_id` text NOT NULL, `occurrence` integer NOT NULL, `again` integer NOT NULL, `due_at` datetime NOT NULL, `state` text NOT NULL DEFAULT ('waiting'), `fired_at` datetime NULL, `case_id` text NULL, `error` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `start_timers_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION);
+-- Create index "starttimer_region_path" to table: "start_timers"
+CREATE INDEX `starttimer_region_path` ON `start_timers` (`region_path`);
+-- Create index "starttimer_region_id" to table: "start_timers"
+CREATE INDEX `starttimer_region_id` ON `start_timers` (`region_id`);
+-- Create index "starttimer_binding_id_node_id_occurrence" to table: "start_timers"
+CREATE UNIQUE INDEX `starttimer_binding_id_node_id_occurrence` ON `start_timers` (`binding_id`, `node_id`, `occurrence`);
+-- Create index "starttimer_state_due_at" to table: "start_timers"
+CREATE INDEX `starttimer_state_due_at` ON `start_timers` (`state`, `due_at`);
 -- Create "survey_responses" table
 CREATE TABLE `survey_responses` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `score` integer NOT NULL, `comment` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `survey_responses_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `survey_responses_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION);
 -- Create index "surveyresponse_region_path" to table: "survey_responses"
@@ -438,20 +480,20 @@ CREATE INDEX `task_case_id` ON `tasks` (`case_id`);
 CREATE INDEX `task_version_id` ON `tasks` (`version_id`);
 -- Create index "task_assignee_id" to table: "tasks"
 CREATE INDEX `task_assignee_id` ON `tasks` (`assignee_id`);
--- Create index "task_state_role_due_order" to table: "tasks"
-CREATE INDEX `task_state_role_due_order` ON `tasks` (`state`, `role`, `due_order`);
 -- Create index "task_node_id" to table: "tasks"
 CREATE INDEX `task_node_id` ON `tasks` (`node_id`);
--- Create index "task_topic_state_lease_until" to table: "tasks"
-CREATE INDEX `task_topic_state_lease_until` ON `tasks` (`topic`, `state`, `lease_until`);
+-- Create index "task_topic_state_due_order_id" to table: "tasks"
+CREATE INDEX `task_topic_state_due_order_id` ON `tasks` (`topic`, `state`, `due_order`, `id`);
 -- Create index "task_kind" to table: "tasks"
 CREATE INDEX `task_kind` ON `tasks` (`kind`);
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX `task_escalated_to` ON `tasks` (`escalated_to`);
 -- Create index "task_wait_message_wait_key" to table: "tasks"
 CREATE INDEX `task_wait_message_wait_key` ON `tasks` (`wait_message`, `wait_key`);
--- Create index "task_region_path_state_due_order" to table: "tasks"
-CREATE INDEX `task_region_path_state_due_order` ON `tasks` (`region_path`, `state`, `due_order`);
+-- Create index "task_region_path_due_order_id" to table: "tasks"
+CREATE INDEX `task_region_path_due_order_id` ON `tasks` (`region_path`, `due_order`, `id`) WHERE state IN ('created', 'claimed', 'started', 'signing');
+-- Create index "task_due_order_id_region_path_role" to table: "tasks"
+CREATE INDEX `task_due_order_id_region_path_role` ON `tasks` (`due_order`, `id`, `region_path`, `role`) WHERE state IN ('created', 'claimed', 'started', 'signing');
 -- Create "task_actions" table
 CREATE TABLE `task_actions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `by` text NOT NULL, `by_name` text NOT NULL DEFAULT (''), `to` text NOT NULL DEFAULT (''), `to_name` text NOT NULL DEFAULT (''), `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, `task_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `task_actions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_tasks_task` FOREIGN KEY (`task_id`) REFERENCES `tasks` (`id`) ON DELETE NO ACTION);
 -- Create index "taskaction_region_path" to table: "task_actions"
