@@ -58,13 +58,13 @@ func (x *examination) say(check, level, zh, en string) {
 }
 
 // told says an error of the house in both languages.
-func (x *examination) told(check, level string, err error) {
+func (x *examination) told(check string, err error) {
 	e := fault.From(store.Explain(err))
 	cause := ""
 	if inner := e.Unwrap(); inner != nil {
 		cause = " (" + inner.Error() + ")"
 	}
-	x.say(check, level, e.Code+"："+fault.Text(fault.ZH, e)+cause, e.Code+": "+fault.Text(fault.EN, e)+cause)
+	x.say(check, levelFail, e.Code+"："+fault.Text(fault.ZH, e)+cause, e.Code+": "+fault.Text(fault.EN, e)+cause)
 }
 
 // doctor examines the installation: what it needs, and how far plugins can be kept
@@ -173,7 +173,7 @@ func (x *examination) keys() {
 	for _, file := range x.cfg.PluginTrust {
 		list, err := trusted([]string{file})
 		if err != nil {
-			x.told("trust", levelFail, err)
+			x.told("trust", err)
 			continue
 		}
 		x.say("trust", levelOK, fmt.Sprintf("信任插件签名密钥 %s（%s）", list[0].ID(), file), fmt.Sprintf("plugins signed by the key %s are taken (%s)", list[0].ID(), file))
@@ -202,13 +202,13 @@ func (x *examination) database(ctx context.Context) {
 	}
 	h, err := OpenHouse(ctx, x.cfg.Database.URL, systemClock, x.log.Log)
 	if err != nil {
-		x.told("database", levelFail, err)
+		x.told("database", err)
 		return
 	}
 	defer func() { _ = h.Close() }()
 	about, err := h.Store.About(ctx)
 	if err != nil {
-		x.told("database", levelFail, err)
+		x.told("database", err)
 		return
 	}
 	x.say("database", levelOK, fmt.Sprintf("%s %s，可连接", about.Dialect, about.Version), fmt.Sprintf("%s %s answers", about.Dialect, about.Version))
@@ -241,7 +241,7 @@ func (x *examination) tables(ctx context.Context, h *House) bool {
 	pending, err := h.Store.Pending(ctx)
 	switch {
 	case err != nil:
-		x.told("tables", levelFail, err)
+		x.told("tables", err)
 	case len(pending) > 0:
 		x.say("tables", levelWarn, "有待执行的升级（spms migrate，或启动时自动执行）："+strings.Join(pending, " "), "there is something to bring up to date (spms migrate, or the next start): "+strings.Join(pending, " "))
 	default:
@@ -258,13 +258,13 @@ func (x *examination) secrets(ctx context.Context, h *House) {
 		c.Secret = key
 	}
 	if err := h.OpenPlugins(c); err != nil {
-		x.told("secrets", levelFail, err)
+		x.told("secrets", err)
 		return
 	}
 	kept, err := h.Innovation.CheckSecrets(access.With(ctx, access.System("doctor")))
 	switch {
 	case err != nil:
-		x.told("secrets", levelFail, err)
+		x.told("secrets", err)
 	case kept > 0:
 		x.say("secrets", levelOK, fmt.Sprintf("密钥能解开 %d 份配置的机密", kept), fmt.Sprintf("the key opens the secrets of %d configurations", kept))
 	}
@@ -287,14 +287,14 @@ var layers = []struct{ name, zh, en string }{
 func (x *examination) isolation(ctx context.Context) {
 	host, err := pluginhost.Open(pluginhost.Options{Log: x.log.Log, Limits: pluginhost.DefaultLimits()})
 	if err != nil {
-		x.told("plugins", levelFail, err)
+		x.told("plugins", err)
 		return
 	}
 	defer func() { _ = host.Close() }()
 	p := builtin.All()[0]
 	s, err := host.Probe(ctx, pluginhost.Artifact{Digest: "probe", Name: p.Name, Version: p.Version, Inside: builtin.Variable + "=" + p.Name})
 	if err != nil {
-		x.told("plugins", levelFail, err)
+		x.told("plugins", err)
 		return
 	}
 	x.say("plugins", levelOK, fmt.Sprintf("试启动的插件可用，占用内存 %d KiB", s.MemoryBytes>>10), fmt.Sprintf("a plugin was started and answers; it takes %d KiB of memory", s.MemoryBytes>>10))

@@ -620,8 +620,13 @@ func TestWorklistCountsFollowTheQuery(t *testing.T) {
 	storetest.EachURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		watched := []struct{ person, args string }{
-			{"zz-agent", ""}, {"zz-agent", "(mine: true)"}, {"zz-dispatcher", ""}, {"ha-supervisor", `(regionID: "CN-HA", soonMinutes: 0)`},
-			{"ny-agent", `(role: "agent")`}, {"ha-supervisor", "(where: {state: claimed})"}, {"zz-tech", "(toSign: true)"},
+			{"zz-agent", ""},
+			{"zz-agent", "(mine: true)"},
+			{"zz-dispatcher", ""},
+			{"ha-supervisor", `(regionID: "CN-HA", soonMinutes: 0)`},
+			{"ny-agent", `(role: "agent")`},
+			{"ha-supervisor", "(where: {state: claimed})"},
+			{"zz-tech", "(toSign: true)"},
 		}
 		var lives []*live
 		for _, w := range watched {

@@ -147,7 +147,7 @@ func TestPluginDev(t *testing.T) {
 			t.Errorf("bundles %v are left beside the source", bundles)
 		}
 
-		resp, err := http.Get(o.http.URL + "/metrics") //nolint:noctx // the test's own server
+		resp, err := http.Get(o.http.URL + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}

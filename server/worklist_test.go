@@ -51,8 +51,10 @@ func TestWorklistsOfMany(t *testing.T) {
 			{"an attribute of few", "auditor", `attributes: [{name: "case.channel", in: ["grid"]}]`, fmt.Sprintf(channel, `'grid'`)},
 			{"an attribute of few in a city", "zz-agent", `attributes: [{name: "case.channel", in: ["grid"]}]`, `region_path = 'CN/CN-HA/CN-HA-ZZ/' and ` + fmt.Sprintf(channel, `'grid'`)},
 			{"an attribute of many", "ha-supervisor", `attributes: [{name: "case.channel", in: ["app", "hotline", "store"]}]`, `region_path like 'CN/CN-HA/%' and ` + fmt.Sprintf(channel, `'app', 'hotline', 'store'`)},
-			{"a number of many and a text of few", "auditor", `attributes: [{name: "case.fee", min: 100}, {name: "case.channel", in: ["store"]}]`,
-				fmt.Sprintf(channel, `'store'`) + ` and case_id in (select case_id from case_attributes where name = 'case.fee' and number >= 100)`},
+			{
+				"a number of many and a text of few", "auditor", `attributes: [{name: "case.fee", min: 100}, {name: "case.channel", in: ["store"]}]`,
+				fmt.Sprintf(channel, `'store'`) + ` and case_id in (select case_id from case_attributes where name = 'case.fee' and number >= 100)`,
+			},
 			{"nobody", "auditor", `attributes: [{name: "case.channel", in: ["nobody"]}]`, `false`},
 		} {
 			var want []string
@@ -71,7 +73,7 @@ func TestWorklistsOfMany(t *testing.T) {
 			if err := rows.Err(); err != nil {
 				t.Fatal(err)
 			}
-			rows.Close()
+			rows.Close() //nolint:sqlclosecheck // before the next statement of the loop
 			_ = db.Close()
 			got, totals := pages(t, p, tt.person, tt.arguments)
 			if diff := cmp.Diff(want, got); diff != "" {

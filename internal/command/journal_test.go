@@ -142,7 +142,7 @@ func TestFollowerResumes(t *testing.T) {
 		f := follow(ctx, t, nodes[0], "")
 		h.cursor = f.Cursor()
 		one := flood(ctx, t, nodes[0], "a", 4, 60)
-		two := one
+		var two <-chan struct{}
 		if strings.HasPrefix(url, "postgres") { // SQLite is written by one node
 			two = flood(ctx, t, nodes[1], "b", 4, 60)
 		} else {

@@ -93,16 +93,6 @@ func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.
 	return b, nil
 }
 
-// bound finds the binding of a process that holds now: the region's own, else
-// the nearest above.
-func bound(ctx context.Context, u *command.Unit, processID, key string, reg *ent.Region) (*ent.Binding, error) {
-	rows, err := bindings(ctx, u, binding.ProcessID(processID), reg)
-	if err != nil {
-		return nil, err
-	}
-	return nearest(rows, key, reg)
-}
-
 // bindings lists those of a process that hold now in a region and above it.
 func bindings(ctx context.Context, u *command.Unit, of predicate.Binding, reg *ent.Region) ([]*ent.Binding, error) {
 	rows, err := u.Binding.Query().Where(of, binding.RegionPathIn(access.Chain(reg.RegionPath)...),

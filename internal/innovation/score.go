@@ -131,8 +131,10 @@ const scoreViolation = "SCORES_MALFORMED"
 
 // itemOf is what a scorer is told of a task.
 func itemOf(name string, t *ent.Task, now time.Time) *pluginv1.Item {
-	item := &pluginv1.Item{Id: name, Values: map[string]float64{"ageSeconds": now.Sub(t.CreatedAt).Seconds(), "priority": float64(t.Priority), "urged": float64(t.Urges)},
-		Attributes: map[string]string{"node": t.NodeID, "role": t.Role, "state": string(t.State)}}
+	item := &pluginv1.Item{
+		Id: name, Values: map[string]float64{"ageSeconds": now.Sub(t.CreatedAt).Seconds(), "priority": float64(t.Priority), "urged": float64(t.Urges)},
+		Attributes: map[string]string{"node": t.NodeID, "role": t.Role, "state": string(t.State)},
+	}
 	if t.DueAt != nil {
 		item.Values["dueInSeconds"] = t.DueAt.Sub(now).Seconds()
 	}

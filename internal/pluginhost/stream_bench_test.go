@@ -54,8 +54,10 @@ func longLog() []*pluginv1.ToStrategy {
 		}
 		k := r.IntN(len(open))
 		t := &open[k]
-		batch.Events = append(batch.Events, &pluginv1.Event{Case: t.name, Node: "visit", Activity: "上门安装调测", Pool: t.pool, TimeUs: at,
-			Lifecycle: []pluginv1.Lifecycle{pluginv1.Lifecycle_LIFECYCLE_SCHEDULE, pluginv1.Lifecycle_LIFECYCLE_START, pluginv1.Lifecycle_LIFECYCLE_COMPLETE}[t.next]})
+		batch.Events = append(batch.Events, &pluginv1.Event{
+			Case: t.name, Node: "visit", Activity: "上门安装调测", Pool: t.pool, TimeUs: at,
+			Lifecycle: []pluginv1.Lifecycle{pluginv1.Lifecycle_LIFECYCLE_SCHEDULE, pluginv1.Lifecycle_LIFECYCLE_START, pluginv1.Lifecycle_LIFECYCLE_COMPLETE}[t.next],
+		})
 		if t.next++; t.next == 3 {
 			open[k] = open[len(open)-1]
 			open = open[:len(open)-1]

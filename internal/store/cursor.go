@@ -63,11 +63,11 @@ func (s seen) later(o seen) bool {
 
 // String is max, and after colons what was in flight.
 func (s seen) String() string {
-	out := strconv.FormatInt(s.max, 10)
+	out := strconv.AppendInt(nil, s.max, 10)
 	for _, n := range s.inFlight {
-		out += ":" + strconv.FormatInt(n, 10)
+		out = strconv.AppendInt(append(out, ':'), n, 10)
 	}
-	return out
+	return string(out)
 }
 
 // parseSeen reads what String has written.

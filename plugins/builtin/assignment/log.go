@@ -30,11 +30,11 @@ type line struct {
 
 // servers is how many tasks the pool can do at a time: as many as it has people, or, where
 // that is not known, as it had in hand at most.
-func (p *line) servers() int {
-	if p.Capacity != nil && *p.Capacity > 0 {
-		return *p.Capacity
+func (l *line) servers() int {
+	if l.Capacity != nil && *l.Capacity > 0 {
+		return *l.Capacity
 	}
-	return max(p.peak, 1)
+	return max(l.peak, 1)
 }
 
 // node is what the log says of the tasks of a node in a pool.

@@ -9,6 +9,7 @@ import (
 	"strings"
 )
 
+// Units of time.
 const (
 	MinutesOfWeek = 7 * 24 * 60 // of local time
 	HoursOfWeek   = 7 * 24

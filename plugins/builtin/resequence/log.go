@@ -34,7 +34,6 @@ type observed struct {
 	tests map[*test]*[groups]tally
 	pairs []*[groups]tally
 	cases int
-	ended int // tests whose end the log does not tell
 }
 
 // observe reads the log. Memory depends on the cases, not on their events.
