@@ -343,6 +343,9 @@ func TestHostilePlugins(t *testing.T) {
 			if len(s.LastLog) > 52 {
 				t.Errorf("%d lines of log are kept", len(s.LastLog))
 			}
+			if s.State != pluginhost.Ready {
+				waitFor(t, func() bool { return len(living(a.Path)) == 0 }) // what was killed takes a moment to go
+			}
 			if s.State != pluginhost.Ready && len(living(a.Path)) > 0 {
 				t.Errorf("the processes %v run on", living(a.Path))
 			}
