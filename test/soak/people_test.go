@@ -161,7 +161,22 @@ func (w *world) act() {
 	}
 	t := pick(w, c.open...)
 	v := w.choose(t)
+	if signing := w.signing(); w.outcome.done["signTask"] == 0 && len(signing) > 0 {
+		t, v = pick(w, signing...), named("signTask")
+	}
 	w.done(v.name, v.do(w, t))
+}
+
+// signing are the tasks that wait for signatures.
+func (w *world) signing() (out []*ent.Task) {
+	for _, c := range w.picture.active {
+		for _, t := range c.open {
+			if t.State == task.StateSigning {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
 }
 
 // done counts what was not refused.
@@ -171,8 +186,13 @@ func (w *world) done(name string, a answer) {
 	}
 }
 
-// choose picks what to do with a task, mostly something that its state admits.
+// choose picks what to do with a task, mostly something that its state admits, and now
+// and then what has never been done yet, so that a short run reaches everything.
 func (w *world) choose(t *ent.Task) verb {
+	never := slices.DeleteFunc(slices.Clone(verbs), func(v verb) bool { return w.outcome.done[v.name] > 0 })
+	if len(never) > 0 && w.rand.IntN(4) == 0 {
+		return pick(w, never...)
+	}
 	if w.rand.IntN(6) > 0 {
 		switch {
 		case t.Kind == task.KindService:
@@ -222,7 +242,7 @@ func (w *world) shift() {
 				continue
 			}
 			in := values{"taskID": t.ID, "worker": "w1", "reason": "测试"}
-			switch w.rand.IntN(16) {
+			switch w.workersChoice() {
 			case 0:
 				in["retrySeconds"] = 600
 				w.done("failTask", w.ask("integration", "failTask", in))
@@ -241,6 +261,17 @@ func (w *world) shift() {
 			}
 		}
 	}
+}
+
+// workersChoice is what a worker does with a task: what none has done yet, else mostly
+// to complete it. See shift.
+func (w *world) workersChoice() int {
+	for i, name := range []string{1: "failTask", "parkTask", "divertTask"} {
+		if name != "" && w.outcome.done[name] == 0 {
+			return i
+		}
+	}
+	return w.rand.IntN(16)
 }
 
 // order starts a case of one of the processes.
