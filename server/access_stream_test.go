@@ -97,7 +97,15 @@ func (m *matrix) stream(p person, name, args string, own city) {
 		foreign = cities[0]
 	}
 	m.busy(foreign)
-	last := m.busy(own)[name == "batchChanged"]
+	last, end := m.order(own)
+	if name == "worklistChanged" {
+		defer end() // a task that comes and goes may be told as neither
+	} else {
+		end()
+	}
+	if batch := m.batch(own); name == "batchChanged" {
+		last = batch
+	}
 	m.l = m.o.ledger()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
@@ -138,16 +146,32 @@ func (m *matrix) begun(p person, name string, own city, told <-chan map[string]a
 	m.o.t.Fatalf("%s: %s says nothing", p, name)
 }
 
-// busy works an order of a city until its clocks run, ends it, starts a batch, and
-// returns the id of its case, and under true that of the batch.
-func (m *matrix) busy(c city) map[bool]string {
+// busy works an order of a city and ends it, and starts a batch.
+func (m *matrix) busy(c city) {
+	m.o.t.Helper()
+	_, end := m.order(c)
+	end()
+	m.batch(c)
+}
+
+// order works an order of a city until its clocks run, and returns the id of its case
+// and how to end it.
+func (m *matrix) order(c city) (id string, end func()) {
 	m.o.t.Helper()
 	m.orders++
 	number := fmt.Sprintf("%s-S%04d", c.people, m.orders)
 	m.o.orderIn(c, number)
-	id := m.o.caseID(number)
-	m.o.must(c.people+"-agent", "cancelCase", fmt.Sprintf(`caseID: %q, reason: "x"`, id))
-	return map[bool]string{false: id, true: m.o.batch("demo-admin", "startFailureBatch", fmt.Sprintf(`action: "retry", regionID: %q, code: "NONE", reason: "x"`, c.region))}
+	id = m.o.caseID(number)
+	return id, func() {
+		m.o.t.Helper()
+		m.o.must(c.people+"-agent", "cancelCase", fmt.Sprintf(`caseID: %q, reason: "x"`, id))
+	}
+}
+
+// batch starts a batch of a city that has nothing to do and returns its id.
+func (m *matrix) batch(c city) string {
+	m.o.t.Helper()
+	return m.o.batch("demo-admin", "startFailureBatch", fmt.Sprintf(`action: "retry", regionID: %q, code: "NONE", reason: "x"`, c.region))
 }
 
 // refusedStream subscribes to what is not the person's: an error comes at once.

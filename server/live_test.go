@@ -26,6 +26,7 @@ import (
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/server"
@@ -208,6 +209,13 @@ func (b *board) take(v map[string]any) bool {
 	return true
 }
 
+// knows reports whether the client has been told of a row.
+func (b *board) knows(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rows[id] != ""
+}
+
 // missing lists the rows of a region that the client does not know as they are.
 func (b *board) missing(h *server.House) []string {
 	b.t.Helper()
@@ -220,7 +228,9 @@ func (b *board) missing(h *server.House) []string {
 		}
 	case "worklistChanged":
 		for _, r := range c.Task.Query().AllX(ctx) {
-			want[r.ID] = fmt.Sprint(r.State, " ", nil)
+			if b.knows(r.ID) || slices.Contains(execution.OpenStates, r.State) { // one that came and went may be told as neither
+				want[r.ID] = fmt.Sprint(r.State, " ", nil)
+			}
 		}
 	case "clockChanged":
 		for _, r := range c.Clock.Query().AllX(ctx) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -58,5 +59,9 @@ func lost(err error) bool {
 		return slices.Contains(lostResults, lite.Code()&0xff)
 	}
 	return slices.ContainsFunc([]error{driver.ErrBadConn, sql.ErrConnDone, io.ErrUnexpectedEOF}, func(e error) bool { return errors.Is(err, e) }) ||
-		pgconn.SafeToRetry(err)
+		pgconn.SafeToRetry(err) || strings.HasSuffix(err.Error(), closedPool)
 }
+
+// closedPool is what database/sql says, without a name for it, of a pool that was
+// closed under who reads: the server stops.
+const closedPool = "sql: database is closed"

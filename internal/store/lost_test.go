@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -18,6 +19,19 @@ type result int
 
 func (r result) Error() string { return fmt.Sprint("result ", int(r)) }
 func (r result) Code() int     { return int(r) }
+
+// closed is the error of a query on a pool that was closed.
+func closed(t *testing.T) error {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file::memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return db.PingContext(t.Context())
+}
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
@@ -38,6 +52,7 @@ func TestExplain(t *testing.T) {
 		{"an error of its disk", result(10 | 3<<8), "DATABASE_UNAVAILABLE"},
 		{"a damaged file", result(11), "INTERNAL"},
 		{"a dead connection", driver.ErrBadConn, "DATABASE_UNAVAILABLE"},
+		{"a pool that was closed", fmt.Errorf("read: %w", closed(t)), "DATABASE_UNAVAILABLE"},
 		{"masked before", fault.E(fault.Internal, "INTERNAL").Because(&pgconn.PgError{Code: "08006"}), "DATABASE_UNAVAILABLE"},
 		{"somebody who has gone", fmt.Errorf("%w: %w", context.Canceled, driver.ErrBadConn), "INTERNAL"},
 	} {
