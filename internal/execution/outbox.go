@@ -96,6 +96,9 @@ func (r *Room) Deliver(ctx context.Context) (int, error) {
 				return done, err
 			}
 			if err := r.deliver(ctx, row.ID); err != nil {
+				if stopped := ctx.Err(); stopped != nil {
+					return done, stopped // this node stops: another one carries it out now, not later
+				}
 				failed = append(failed, fmt.Errorf("carry out %s %s: %w", row.Kind, row.ID, err))
 				r.postpone(ctx, row, err)
 				continue

@@ -42,25 +42,27 @@ func (w *world) ask(person, operation string, input map[string]any) answer {
 		send = w.send
 	}
 	w.luck = rand.New(rand.NewPCG(w.faults.Uint64(), 0))
-	first := ""
+	var a answer
+	insist := func() { a = w.insist(func() answer { return send(w.t.Context(), person, operation, input) }) }
 	switch w.faults.IntN(100) {
 	case 0: // the client goes away
 		w.fault("client gone")
-		w.interrupt(func(ctx context.Context) { send(ctx, person, operation, input) })
+		w.interrupt(func(ctx context.Context) { send(ctx, person, operation, input) }, insist)
 	case 1: // the answer is lost
 		w.fault("answer lost")
-		if a := send(w.t.Context(), person, operation, input); !a.uncertain() {
-			first = a.body
+		first := send(w.t.Context(), person, operation, input)
+		insist()
+		if !first.uncertain() && first.body != a.body {
+			w.t.Fatalf("%s by %s %v was answered\n%s and, asked again,\n%s", operation, person, input, first.body, a.body)
 		}
 	case 2:
 		if w.faults.IntN(20) == 0 {
 			w.fault("restart")
 			w.restart()
 		}
-	}
-	a := w.insist(func() answer { return send(w.t.Context(), person, operation, input) })
-	if first != "" && first != a.body {
-		w.t.Fatalf("%s by %s %v was answered\n%s and, asked again,\n%s", operation, person, input, first, a.body)
+		insist()
+	default:
+		insist()
 	}
 	for _, c := range a.codes {
 		w.outcome.refused[c]++

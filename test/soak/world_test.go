@@ -325,11 +325,13 @@ func only(err error, code string) bool {
 // tick lets the product do what time brings; sometimes it is interrupted first.
 func (w *world) tick() error {
 	w.luck = rand.New(rand.NewPCG(w.faults.Uint64(), 0))
-	if w.faults.IntN(20) == 0 {
-		w.fault("tick interrupted")
-		w.interrupt(func(ctx context.Context) { _ = w.house.Tick(ctx) })
+	if w.faults.IntN(20) > 0 {
+		return w.house.Tick(w.t.Context())
 	}
-	return w.house.Tick(w.t.Context())
+	w.fault("tick interrupted")
+	var err error
+	w.interrupt(func(ctx context.Context) { _ = w.house.Tick(ctx) }, func() { err = w.house.Tick(w.t.Context()) })
+	return err
 }
 
 // verify checks the invariants of the database.
@@ -388,14 +390,16 @@ func (w *world) digest() string {
 
 // interrupt does something under a context that is cancelled from within, after some of
 // what is done under it, as when a client goes away or a node is told to stop. How much of
-// it is done may depend on chance, so that nothing else fails meanwhile: the luck of what
-// follows is the same.
-func (w *world) interrupt(do func(ctx context.Context)) {
+// it is done may depend on chance, and so may how many commits are left for what follows:
+// nothing else fails in either, so that both end alike whatever was done first.
+func (w *world) interrupt(do func(ctx context.Context), again func()) {
 	ctx, stop := context.WithCancel(w.t.Context())
 	defer stop()
+	calm := w.calm
 	w.calm = true
 	do(&brittle{Context: ctx, stop: stop, left: w.faults.IntN(60)})
-	w.calm = false
+	again()
+	w.calm = calm
 }
 
 type brittle struct {
