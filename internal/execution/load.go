@@ -51,12 +51,17 @@ func ofCase(id string) which {
 	return func(column string) func(*sql.Selector) { return sql.FieldEQ(column, id) }
 }
 
-// ofTask selects the rows of the case that a task belongs to.
+// ofTask selects the rows of the case that a task belongs to. The id is asked for once,
+// as a value: a database that knows nothing yet of how many rows there are reads all
+// cases for a list of ids.
 func ofTask(id string) which {
 	return func(column string) func(*sql.Selector) {
 		return func(s *sql.Selector) {
 			t := sql.Table(task.Table)
-			s.Where(sql.In(s.C(column), sql.Select(t.C(task.FieldCaseID)).From(t).Where(sql.EQ(t.C(task.FieldID), id))))
+			caseID := sql.Select(t.C(task.FieldCaseID)).From(t).Where(sql.EQ(t.C(task.FieldID), id))
+			s.Where(sql.P(func(b *sql.Builder) {
+				b.Ident(s.C(column)).WriteOp(sql.OpEQ).Wrap(func(b *sql.Builder) { b.Join(caseID) })
+			}))
 		}
 	}
 }
