@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/server"
 )
@@ -206,6 +208,66 @@ func TestSignalsStartCases(t *testing.T) {
 		o.has("outage", "CN-HA-ZZ", 2, "a signal in Zhengzhou")
 		o.has("inform", "CN-HA", 1, "a signal in Zhengzhou is not heard above")
 		o.verified()
+	})
+}
+
+// TestStartsInACircleEnd lets processes start one another in a circle, by messages, by a
+// signal, and by a message of a case that they call: after some cases it ends, the audit
+// trail says why, and it has stopped nobody's clocks.
+func TestStartsInACircleEnd(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		const roots = `<bpmn:message id="m1" name="ping"/><bpmn:message id="m2" name="pong"/><bpmn:message id="m3" name="again"/><bpmn:signal id="g" name="flood"/>`
+		event := func(ref string) string {
+			kind := map[bool]string{true: "signal", false: "message"}[ref == "g"]
+			return fmt.Sprintf(`<bpmn:%[1]sEventDefinition %[1]sRef=%[2]q/>`, kind, ref)
+		}
+		circle := func(key, hears, then string) {
+			t.Helper()
+			o.create(key, flowing(key, "", roots, element("startEvent", "s", "", hears)+then+element("userTask", "a", "", "")+element("endEvent", "e", "", ""), "s t", "t a", "a e"))
+		}
+		throws := func(ref string) string { return element("intermediateThrowEvent", "t", "", event(ref)) }
+		circle("ping", event("m1"), throws("m2"))
+		circle("pong", event("m2"), throws("m1"))
+		circle("flood", event("g"), throws("g"))
+		circle("alarm", "", throws("g"))
+		circle("called", "", throws("m3"))
+		circle("calls", event("m3"), element("callActivity", "t", `calledElement="called"`, ""))
+		within := func() { // a circle without an end would leave the test without one
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := o.house.Tick(ctx); err != nil {
+				t.Fatalf("Tick() = %v", err)
+			}
+		}
+		o.order("SO-1")
+		for i, c := range []struct {
+			field, input string
+			want         map[string]int
+		}{
+			{"sendMessage", `name: "ping", regionID: "CN-HA-ZZ"`, map[string]int{"ping": 5, "pong": 4}},
+			{"startCase", `processKey: "alarm", regionID: "CN-HA-ZZ"`, map[string]int{"flood": 8}},
+			{"sendMessage", `name: "again", regionID: "CN-HA-ZZ"`, map[string]int{"calls": 9, "called": 9}},
+		} {
+			o.must("integration", c.field, c.input)
+			within()
+			for key, want := range c.want {
+				o.has(key, "CN-HA-ZZ", want, c.input)
+			}
+			if got := o.trail("deliver"); strings.Count(got, "refused:START_TOO_DEEP") != i+1 {
+				t.Errorf("the audit trail says %s, want START_TOO_DEEP %d times", got, i+1)
+			}
+		}
+		o.clock.Advance(72 * time.Hour)
+		within()
+		if got := o.get("ha-admin", `{ serviceCase(number: "SO-1") { breaches(first: 5) { totalCount } } }`, "serviceCase", "breaches", "totalCount"); got == 0.0 {
+			t.Error("beside the circles no clock was breached")
+		}
+		if got := o.findings(execution.AtRest(o.clock.Now())); len(got) > 0 {
+			t.Errorf("Verify() finds %q, want nothing", got)
+		}
 	})
 }
 

@@ -94,7 +94,12 @@ func (r *run) compensate(seq int) bool {
 	} else {
 		r.tok(seq).Status = Undoing
 	}
-	r.undoNext(r.open(sc))
+	inner := r.open(sc)
+	if !r.undoNext(inner) { // what the records held is not to be undone in this version
+		r.cancelScope(inner)
+		r.tok(seq).Status = Active
+		return false
+	}
 	return !n.NoWait
 }
 

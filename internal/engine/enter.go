@@ -152,7 +152,7 @@ func (r *run) work(seq int) {
 		r.spawn(n.Starts[0], scope)
 	case n.Type == bpmn.CallActivity:
 		t.Status = Calling
-		r.emit(Effect{Kind: CaseCalled, Token: seq, Node: t.Node, Name: n.Called, Variables: r.s.Variables})
+		r.emit(Effect{Kind: CaseCalled, Token: seq, Node: t.Node, Name: n.Called, Variables: r.sent()})
 	default:
 		r.complete(seq)
 	}

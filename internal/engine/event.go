@@ -92,15 +92,18 @@ func (r *run) throwMessage(seq int) error {
 	if err != nil {
 		return err
 	}
-	r.emit(Effect{Kind: MessageThrown, Token: seq, Node: t.Node, Name: n.Message, Key: key, Variables: r.s.Variables})
+	r.emit(Effect{Kind: MessageThrown, Token: seq, Node: t.Node, Name: n.Message, Key: key, Variables: r.sent()})
 	return nil
 }
 
 func (r *run) throwSignal(seq, node int) {
 	name := r.m.Nodes[node].Message
-	r.emit(Effect{Kind: SignalThrown, Token: seq, Node: node, Name: name, Variables: r.s.Variables})
+	r.emit(Effect{Kind: SignalThrown, Token: seq, Node: node, Name: name, Variables: r.sent()})
 	_ = r.signal(name) // without a payload a signal cannot be refused
 }
+
+// sent are the variables as they are now, to go along with what is sent.
+func (r *run) sent() map[string]any { return copied(r.s.Variables).(map[string]any) }
 
 // end consumes a token at an end event.
 func (r *run) end(seq int) {

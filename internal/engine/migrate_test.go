@@ -101,6 +101,22 @@ func TestMigrate(t *testing.T) {
 			},
 		},
 		{
+			name:   "nothing is left to undo, the throw goes on",
+			from:   undoing + "\nflow s -> a -> lost -> p -> wait -> t -> e",
+			to:     elsewhere + "\nthrow t compensate\nend e\nflow s -> a -> lost -> p -> wait -> t -> e",
+			before: []string{"start", "complete a", "complete lost", "complete b"},
+			after:  []string{"complete wait"},
+			want:   []string{"done wait", "enter t e", "ended e"},
+		},
+		{
+			name:   "nothing is left to undo, the end ends",
+			from:   undoing + "\nflow s -> a -> lost -> p -> wait -> t -> e",
+			to:     elsewhere + "\nend e compensate\nflow s -> a -> lost -> p -> wait -> e",
+			before: []string{"start", "complete a", "complete lost", "complete b"},
+			after:  []string{"complete wait"},
+			want:   []string{"done wait", "enter e", "ended e"},
+		},
+		{
 			name:   "while something is undone",
 			from:   undoing + "\nflow s -> a -> lost -> p -> wait -> t -> e",
 			to:     undoing + "\nuser more\nflow s -> a -> lost -> p -> wait -> t -> more -> e",
@@ -168,3 +184,18 @@ flow ps -> b -> pe
 user wait
 throw t compensate
 end e`
+
+// elsewhere is undoing up to its end where another activity of the subprocess can be
+// undone, and nothing that has completed.
+const elsewhere = `start s
+user a
+user lost
+sub p
+start ps in=p
+user b in=p
+user c in=p
+boundary uc on=c compensate handler=undo_c in=p
+user undo_c undoes in=p
+end pe in=p
+flow ps -> b -> c -> pe
+user wait`

@@ -37,6 +37,7 @@ type play struct {
 	s       engine.State
 	now     time.Time
 	history []entry
+	sent    []engine.Effect // messages, signals and calls of the last step
 	said    []string
 }
 
@@ -108,6 +109,9 @@ func (p *play) tell(out []engine.Effect) {
 		}
 	}
 	for _, e := range out {
+		if e.Variables != nil {
+			p.sent = append(p.sent, e)
+		}
 		id := ""
 		if e.Node >= 0 {
 			id = p.m.Nodes[e.Node].ID
@@ -263,12 +267,18 @@ func (p *play) do(line string) {
 	case "tokens":
 		p.tokens()
 		return
+	case "sent":
+		for _, e := range p.sent {
+			p.said = append(p.said, fmt.Sprintf("%s with %s = %s", e.Name, arg(1), mustJSON(p.t, model.Get(e.Variables, arg(1)))))
+		}
+		return
 	case "show":
 		p.said = append(p.said, fmt.Sprintf("%s = %s", arg(1), mustJSON(p.t, model.Get(p.s.Variables, arg(1)))))
 		return
 	default:
 		p.t.Fatalf("unknown step %q", line)
 	}
+	p.sent = nil
 	_ = p.apply(ev)
 }
 

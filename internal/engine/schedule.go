@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math/big"
 	"time"
 
 	"github.com/openspms/spms/internal/expr"
@@ -67,24 +68,65 @@ func (r *run) follows(t *model.Timer, due time.Time, again int, after time.Time)
 	if err != nil {
 		return due, 0, 0, false, err
 	}
-	next, left = due, again
-	if every, exact := c.Every.Exact(); exact && c.Every.Days == 0 && after.Sub(due) > every { // most of the way at once
-		n := int(after.Sub(due)/every) - 1
-		if left > 0 {
-			n = min(n, left)
-			left -= n
+	next, left, missed, _ = along(c.Every, due.In(r.m.Zone), again, after)
+	return next.UTC(), left, missed, next.After(after), nil
+}
+
+// along goes period by period from t, at most most times (-1 without end), to the first
+// instant after another one. It returns that instant, or the last one where it is not
+// reached, how many times are left, how many instants it passed, and how many it looked
+// at: as long as a period has no months and the zone keeps its offset, all but the last
+// few are passed at once; of periods with months each is looked at, since the end of a
+// month takes days off for good.
+func along(p expr.Period, t time.Time, most int, after time.Time) (at time.Time, left, missed, looked int) {
+	left = most
+	for ; left != 0; looked++ {
+		if n := together(p, t, after); n > 0 {
+			if left > 0 {
+				n = min(n, left)
+				left -= n
+			}
+			t, missed = times(p, n, t), missed+n
+			continue
 		}
-		next, missed = due.Add(time.Duration(n)*every), n
-	}
-	for left != 0 {
-		next = c.Every.After(next.In(r.m.Zone)).UTC()
+		t = p.After(t)
 		if left > 0 {
 			left--
 		}
-		if next.After(after) {
-			return next, left, missed, true, nil
+		if t.After(after) {
+			return t, left, missed, looked + 1
 		}
 		missed++
 	}
-	return next, 0, missed, false, nil
+	return t, 0, missed, looked
+}
+
+// together returns how many periods from t on do not lead past after, nor past a change
+// of the zone's offset where days are counted; 0 where they are not all of one length.
+func together(p expr.Period, t, after time.Time) int {
+	if p.Years != 0 || p.Months != 0 || p.Days > maxSkipped || p.Time > maxSkipped*24*time.Hour {
+		return 0
+	}
+	if _, until := t.ZoneBounds(); p.Days != 0 && !until.IsZero() && !until.After(after) {
+		after = until.Add(-1)
+	}
+	span := new(big.Int).Mul(big.NewInt(after.Unix()-t.Unix()), big.NewInt(1e9))
+	span.Add(span, big.NewInt(int64(after.Nanosecond()-t.Nanosecond())))
+	if span.Sign() <= 0 {
+		return 0
+	}
+	every, _ := p.Exact()
+	return int(span.Quo(span, big.NewInt(int64(every))).Int64())
+}
+
+// maxSkipped bounds, in days, the date and the time of a period of which several are
+// passed at once: of fifty years a few lead to the end of any calendar.
+const maxSkipped = 18_250
+
+// times returns the instant n periods of one length after t.
+func times(p expr.Period, n int, t time.Time) time.Time {
+	every, _ := p.Exact()
+	span := new(big.Int).Mul(big.NewInt(int64(every)), big.NewInt(int64(n)))
+	sec, nano := span.QuoRem(span, big.NewInt(1e9), new(big.Int))
+	return time.Unix(t.Unix()+sec.Int64(), int64(t.Nanosecond())+nano.Int64()).In(t.Location())
 }

@@ -104,8 +104,8 @@ func (r *run) timerFired() error {
 	return nil
 }
 
-// again sets a cycle timer for its next firing, counted from the last one. Only
-// events that leave their host running repeat.
+// again sets a cycle timer for its next firing after now, counted from the last one;
+// those in between have passed. Only events that leave their host running repeat.
 func (r *run) again(t *Token, fired Timer) error {
 	k := slices.IndexFunc(t.Repeats, func(a Again) bool { return a.Timer == fired.Seq })
 	if k < 0 {
@@ -132,10 +132,10 @@ func (r *run) again(t *Token, fired Timer) error {
 	if err != nil {
 		return err
 	}
-	if left > 0 {
-		left--
+	next, left, _, _ := along(c.Every, fired.Due.In(r.m.Zone), left, r.now)
+	if next.After(r.now) {
+		r.addTimer(t, fired.Node, next.UTC(), true, left)
 	}
-	r.addTimer(t, fired.Node, c.Every.After(fired.Due.In(r.m.Zone)).UTC(), true, left)
 	return nil
 }
 

@@ -19,8 +19,8 @@ import (
 	"github.com/openspms/spms/schema/ids"
 )
 
-// warnShare is the share of a clock's time after which it warns.
-const warnShare = 0.8
+// warnPermille is the share of its limit that is used up when a clock warns.
+const warnPermille = 800
 
 // book is the clocks of one case during one command: loaded once, changed in
 // memory as the step's events come, written once at the end.
@@ -238,7 +238,11 @@ func (b *book) count(ctx context.Context, m *measure) error {
 	if m.row.Basis != string(calendar.Elapsed) && m.row.Basis != string(calendar.NextHour) {
 		m.row.LastDay = due.LastDay.String()
 	}
-	m.row.WarnAt = m.row.StartedAt.Add(time.Duration(warnShare * float64(due.At.Sub(m.row.StartedAt)))).Truncate(time.Microsecond)
+	warn, _, err := cal.Share(limitOf(m.row), warnPermille, m.row.StartedAt, m.stops()) // known where the end is
+	if err != nil {
+		return fmt.Errorf("count the warning of %s: %w", m.row.IndicatorCode, err)
+	}
+	m.row.WarnAt = warn.Truncate(time.Microsecond)
 	m.schedule()
 	return nil
 }

@@ -57,6 +57,7 @@ type file struct {
 	failed  []*ent.FailureCreate   // failures raised
 	actions []*ent.TaskActionCreate
 	reason  string // why the case goes back a stage
+	starts  int    // how many cases have started one another, by notes, up to this one
 	unasked bool   // nobody waits for the case any more: its end is told to nobody
 
 	retrying backOff // of the failure that is tried again in this command

@@ -47,6 +47,7 @@ type note struct {
 	Name      string         `json:"name,omitempty"` // process key, message or signal
 	Key       string         `json:"key,omitempty"`
 	Variables map[string]any `json:"variables,omitempty"`
+	Starts    int            `json:"starts,omitempty"` // how many cases have started one another, by notes, up to who asks
 
 	path string // of the region of who asks
 }
@@ -57,11 +58,17 @@ const (
 	callTooDeep   = "CALL_TOO_DEEP"
 )
 
-// maxCallDepth bounds how deep cases call each other.
-const maxCallDepth = 16
+// Bounds of what notes can bring about.
+const (
+	maxCallDepth = 16             // how deep cases call each other
+	maxStarts    = 8              // how many cases start one another by messages and signals with nobody in between
+	maxDelivered = 16 * tickBatch // notes that one Deliver carries out: what goes round in a circle stops no clock
+	maxHeld      = 6              // attempts for which a note that fails holds up the later ones of its sender: a minute
+)
 
 // leave writes a note.
 func (f *file) leave(ctx context.Context, kind string, n note) error {
+	n.Starts = f.starts
 	args, err := json.Marshal(n)
 	if err != nil {
 		return fmt.Errorf("write a note: %w", err)
@@ -78,15 +85,20 @@ func (f *file) leave(ctx context.Context, kind string, n note) error {
 }
 
 // Deliver carries out the notes that are due, the oldest first, a command for each,
-// and returns how many. One that fails is tried again later, each time after twice
-// as long, and holds up no other. Several nodes may deliver at once.
+// and returns how many; it leaves what is more than some thousands for the next time.
+// One that fails is tried again later, each time after twice as long. Meanwhile those
+// that its sender has left after it wait, for a minute at most; it holds up no others.
+// Several nodes may deliver at once.
 func (r *Room) Deliver(ctx context.Context) (int, error) {
 	ctx = access.With(ctx, access.System("outbox"))
-	done := 0
+	done, o := 0, &order{waiting: map[string][]string{}}
 	var failed []error
-	for {
-		rows, err := r.door.Store.Client().Job.Query().Where(job.StateEQ(job.StateReady), job.RunAtLTE(r.door.Clock.Now())).
+	for done < maxDelivered {
+		rows, err := r.door.Store.Client().Job.Query().Where(job.StateEQ(job.StateReady), job.RunAtLTE(r.door.Clock.Now()), job.IDNotIn(o.left()...)).
 			Order(job.ByRunAt(), job.ByID()).Limit(tickBatch).All(access.Elevated(ctx))
+		if err == nil {
+			err = o.look(ctx, r.door.Store.Client())
+		}
 		if err != nil {
 			return done, fmt.Errorf("list notes: %w", errors.Join(append(failed, err)...))
 		}
@@ -95,20 +107,26 @@ func (r *Room) Deliver(ctx context.Context) (int, error) {
 			if err := ctx.Err(); err != nil {
 				return done, err
 			}
+			if o.holds(row) {
+				continue
+			}
 			if err := r.deliver(ctx, row.ID); err != nil {
 				if stopped := ctx.Err(); stopped != nil {
 					return done, stopped // this node stops: another one carries it out now, not later
 				}
 				failed = append(failed, fmt.Errorf("carry out %s %s: %w", row.Kind, row.ID, err))
 				r.postpone(ctx, row, err)
+				o.failed(row)
 				continue
 			}
+			o.done(row)
 			done++
 		}
-		if len(rows) == 0 || done == before {
+		if len(rows) == 0 || done == before && len(rows) < tickBatch || len(o.left()) >= tickBatch {
 			return done, errors.Join(failed...)
 		}
 	}
+	return done, errors.Join(failed...)
 }
 
 // postpone lets a note that failed wait: 1 s, then twice as long each time, at most
@@ -168,10 +186,19 @@ func (r *Room) deliver(ctx context.Context, id string) error {
 	return err
 }
 
-// asking opens the case of a note whose token still waits for the called case; ok is
+// heed opens a case that a note is about: what it does then follows from the note.
+func (r *Room) heed(ctx context.Context, u *command.Unit, n note, caseID string) (*file, error) {
+	f, err := r.open(ctx, u, caseID, "caseID")
+	if err == nil {
+		f.starts = n.Starts
+	}
+	return f, err
+}
+
+// asking opens a case by a note if its token still waits for the called case; ok is
 // false when it does not any more.
-func (r *Room) asking(ctx context.Context, u *command.Unit, caseID string, seq int) (f *file, ok bool, err error) {
-	f, err = r.open(ctx, u, caseID, "caseID")
+func (r *Room) asking(ctx context.Context, u *command.Unit, n note, caseID string, seq int) (f *file, ok bool, err error) {
+	f, err = r.heed(ctx, u, n, caseID)
 	if err != nil || f.row.State != servicecase.StateActive {
 		return f, false, err
 	}
@@ -187,7 +214,7 @@ func (r *Room) asking(ctx context.Context, u *command.Unit, caseID string, seq i
 // variables that it takes as input. What cannot be started is an error of the
 // activity.
 func (r *Room) call(ctx context.Context, u *command.Unit, n note) error {
-	f, ok, err := r.asking(ctx, u, n.CaseID, n.Token)
+	f, ok, err := r.asking(ctx, u, n, n.CaseID, n.Token)
 	if err != nil || !ok {
 		return err
 	}
@@ -226,6 +253,7 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 	if err != nil {
 		return "", err
 	}
+	g.starts = n.Starts
 	g.row.CallerID, g.row.CallerToken, g.row.OwnerID = &f.row.ID, n.Token, f.row.OwnerID
 	in.Variables = g.taken(n.Variables)
 	if err := g.launch(ctx, in, ""); err != nil {
@@ -242,7 +270,7 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || called.CallerID == nil {
 		return err
 	}
-	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
+	f, ok, err := r.asking(ctx, u, n, *called.CallerID, called.CallerToken)
 	if err != nil || !ok {
 		return err
 	}
@@ -258,7 +286,15 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 		ev.Kind, ev.Name = engine.ErrorThrown, code
 	}
 	u.Note("called", called.ID)
-	if err := f.step(ctx, ev); err != nil {
+	err = f.step(ctx, ev)
+	if f.declined(err) { // a value that the caller does not take: it is an error of the activity
+		refused := fault.From(err)
+		if f, err = r.heed(ctx, u, n, f.row.ID); err != nil {
+			return err
+		}
+		err = f.step(ctx, engine.Event{Kind: engine.ErrorThrown, Token: called.CallerToken, Name: refused.Code, Reason: refused.Error()})
+	}
+	if err != nil {
 		return err
 	}
 	return f.save(ctx)
@@ -271,8 +307,11 @@ func (r *Room) rise(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil || called.CallerID == nil {
 		return err
 	}
-	f, ok, err := r.asking(ctx, u, *called.CallerID, called.CallerToken)
+	f, ok, err := r.asking(ctx, u, n, *called.CallerID, called.CallerToken)
 	if err != nil || !ok {
+		return err
+	}
+	if again, err := r.askedAgain(ctx, u, called); err != nil || again {
 		return err
 	}
 	u.Note("called", called.ID)
@@ -283,7 +322,9 @@ func (r *Room) rise(ctx context.Context, u *command.Unit, n note) error {
 }
 
 // askedAgain reports whether the token that called a case has called another one since,
-// so that it does not wait for this one any more: that one runs, or is about to.
+// so that it does not wait for this one any more: that one runs, or is about to. Cost:
+// linear in the calls that wait to be carried out, for a note keeps whom it is from among
+// its arguments; they are few unless very many cases call at once.
 func (r *Room) askedAgain(ctx context.Context, u *command.Unit, called *ent.ServiceCase) (bool, error) {
 	ctx = access.Elevated(ctx)
 	runs, err := u.ServiceCase.Query().Where(servicecase.CallerID(*called.CallerID), servicecase.CallerToken(called.CallerToken),
@@ -341,7 +382,7 @@ func (r *Room) uncall(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil {
 		return fmt.Errorf("find the called case: %w", err)
 	}
-	f, err := r.open(ctx, u, id, "caseID")
+	f, err := r.heed(ctx, u, n, id)
 	if err != nil || f.row.State != servicecase.StateActive {
 		return err
 	}
@@ -367,7 +408,7 @@ func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil {
 		return fmt.Errorf("find who waits for message %s: %w", n.Name, err)
 	}
-	return r.tell(ctx, u, t.CaseID, engine.Event{Kind: engine.MessageReceived, Name: n.Name, Key: n.Key}, n.Variables)
+	return r.tell(ctx, u, n, t.CaseID, engine.Event{Kind: engine.MessageReceived, Name: n.Name, Key: n.Key})
 }
 
 // signal brings a thrown signal to every case that waits for it in the region of
@@ -376,7 +417,7 @@ func (r *Room) message(ctx context.Context, u *command.Unit, n note) error {
 // note of its own.
 func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	if n.To != "" {
-		return r.tell(ctx, u, n.To, engine.Event{Kind: engine.SignalReceived, Name: n.Name}, nil)
+		return r.tell(ctx, u, n, n.To, engine.Event{Kind: engine.SignalReceived, Name: n.Name})
 	}
 	to, err := u.Token.Query().Where(token.WaitName(n.Name), token.CaseIDNEQ(n.CaseID), store.Within([]string{n.path})).
 		Unique(true).Select(token.FieldCaseID).Strings(access.Elevated(ctx))
@@ -385,7 +426,7 @@ func (r *Room) signal(ctx context.Context, u *command.Unit, n note) error {
 	}
 	u.Note("cases", len(to))
 	for _, id := range to {
-		if err := pass(ctx, u, signalNote, note{CaseID: n.CaseID, To: id, Name: n.Name}); err != nil {
+		if err := pass(ctx, u, signalNote, note{CaseID: n.CaseID, To: id, Name: n.Name, Starts: n.Starts}); err != nil {
 			return err
 		}
 	}
@@ -404,15 +445,16 @@ func pass(ctx context.Context, u *command.Unit, kind string, n note) error {
 	return nil
 }
 
-// tell lets a case hear an event from another; of the other's variables it gets
-// what its waiting node takes.
-func (r *Room) tell(ctx context.Context, u *command.Unit, caseID string, ev engine.Event, vars map[string]any) error {
-	f, err := r.open(ctx, u, caseID, "caseID")
+// tell lets a case hear an event by a note; of the variables of who sends it gets what
+// its waiting node takes. What it does not take is noted and gone, like what nobody
+// waits for.
+func (r *Room) tell(ctx context.Context, u *command.Unit, n note, caseID string, ev engine.Event) error {
+	f, err := r.heed(ctx, u, n, caseID)
 	if err != nil || f.row.State != servicecase.StateActive {
 		return err
 	}
-	if variable, _, ok := engine.Target(f.model, &f.state, ev.Name, ev.Key); ok && variable != "" {
-		switch value := model.Get(vars, variable).(type) {
+	if variable, _, ok := engine.Target(f.model, &f.state, ev.Name, ev.Key); ok && variable != "" && ev.Kind == engine.MessageReceived {
+		switch value := model.Get(n.Variables, variable).(type) {
 		case nil:
 		case map[string]any:
 			ev.Variables = value
@@ -421,12 +463,21 @@ func (r *Room) tell(ctx context.Context, u *command.Unit, caseID string, ev engi
 		}
 	}
 	err = f.step(ctx, ev)
-	if fault.CodeOf(err) == "MESSAGE_NOT_EXPECTED" {
+	if f.declined(err) {
 		u.Note("undelivered", ev.Name)
-		return nil // it waited a moment ago
+		if code := fault.CodeOf(err); code != "MESSAGE_NOT_EXPECTED" { // that waited a moment ago
+			u.Note("refused", code)
+		}
+		return nil
 	}
 	if err != nil {
 		return err
 	}
 	return f.save(ctx)
+}
+
+// declined reports whether the error of a step says that the case does not take the
+// event, before anything has come of it.
+func (f *file) declined(err error) bool {
+	return refuses(err) && len(f.steps) == 0 && len(f.effects) == 0
 }

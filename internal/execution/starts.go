@@ -141,9 +141,19 @@ func (r *Room) startByNote(ctx context.Context, u *command.Unit, n note) error {
 		return nil
 	}
 	if err == nil {
-		err = f.launch(ctx, StartCase{Variables: f.taken(n.Variables)}, start.Node)
+		err = f.launchBy(ctx, n, start.Node)
 	}
 	return startOrNote(u, start, n.Name, err)
+}
+
+// launchBy starts a case by a note, with those of the sender's variables that it takes.
+// Cases that start one another come to an end (START_TOO_DEEP): with each in a
+// transaction of its own nothing else would stop them.
+func (f *file) launchBy(ctx context.Context, n note, node string) error {
+	if f.starts = n.Starts + 1; f.starts > maxStarts {
+		return fault.E(fault.Precondition, "START_TOO_DEEP", fault.P("name", n.Name), fault.P("max", maxStarts))
+	}
+	return f.launch(ctx, StartCase{Variables: f.taken(n.Variables)}, node)
 }
 
 // startOrNote notes in the audit trail what has been started, or why it was refused.
@@ -175,7 +185,7 @@ func (r *Room) spread(ctx context.Context, u *command.Unit, n note) error {
 		if len(s.Binding.RegionPath) > len(n.path) {
 			to = s.Binding.RegionID
 		}
-		if err := pass(ctx, u, startNote, note{CaseID: n.CaseID, To: to, Name: n.Name, Key: s.Key, Variables: n.Variables}); err != nil {
+		if err := pass(ctx, u, startNote, note{CaseID: n.CaseID, To: to, Name: n.Name, Key: s.Key, Variables: n.Variables, Starts: n.Starts}); err != nil {
 			return err
 		}
 	}
@@ -201,7 +211,7 @@ func (r *Room) startBySignal(ctx context.Context, u *command.Unit, n note) error
 		if err != nil {
 			return err
 		}
-		return startOrNote(u, s, n.Name, f.launch(ctx, StartCase{Variables: f.taken(n.Variables)}, s.Node))
+		return startOrNote(u, s, n.Name, f.launchBy(ctx, n, s.Node))
 	}
 	u.Note("undelivered", n.Name)
 	return nil

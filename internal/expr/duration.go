@@ -83,7 +83,7 @@ func component(s string) (n float64, unit byte, tail string, ok bool) {
 func (p Period) After(t time.Time) time.Time {
 	if p.Years != 0 || p.Months != 0 {
 		y, m, d := t.Date()
-		first := time.Date(y+p.Years, m+time.Month(p.Months), 1, 0, 0, 0, 0, t.Location())
+		first := time.Date(y+p.Years, m+time.Month(p.Months), 1, 0, 0, 0, 0, time.UTC) // there is one: no zone skips it
 		last := first.AddDate(0, 1, -1).Day()
 		h, mi, s := t.Clock()
 		t = time.Date(first.Year(), first.Month(), min(d, last), h, mi, s, t.Nanosecond(), t.Location())
@@ -138,7 +138,8 @@ type Cycle struct {
 }
 
 // ParseCycle reads an ISO 8601 repeating interval: R3/PT1H, R/P1D or
-// R2/2026-03-04T00:00:00+08:00/P1D. The error is fault.Invalid EXPR_DURATION.
+// R2/2026-03-04T00:00:00+08:00/P1D, of a second or more. The error is fault.Invalid
+// EXPR_DURATION.
 func ParseCycle(s string) (Cycle, error) {
 	bad := fault.E(fault.Invalid, "EXPR_DURATION", fault.P("text", s))
 	c := Cycle{Count: -1}
@@ -161,7 +162,7 @@ func ParseCycle(s string) (Cycle, error) {
 		c.Start, rest = t, every
 	}
 	p, err := ParsePeriod(rest)
-	if err != nil || p == (Period{}) {
+	if err != nil || p.Years == 0 && p.Months == 0 && p.Days == 0 && p.Time < time.Second {
 		return c, bad
 	}
 	c.Every = p

@@ -306,6 +306,20 @@ func TestPeriod(t *testing.T) {
 	}
 }
 
+// TestPeriodWhereTheMonthHasNoMidnight counts a month to one whose first day begins
+// at one o'clock.
+func TestPeriodWhereTheMonthHasNoMidnight(t *testing.T) {
+	t.Parallel()
+	santiago, err := time.LoadLocation("America/Santiago")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(1928, 8, 10, 10, 0, 0, 0, santiago)
+	if got, want := (expr.Period{Months: 1}).After(from), time.Date(1928, 9, 10, 10, 0, 0, 0, santiago); !got.Equal(want) {
+		t.Errorf("a month after %v = %v, want %v", from, got, want)
+	}
+}
+
 func TestCycle(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]expr.Cycle{
@@ -318,7 +332,7 @@ func TestCycle(t *testing.T) {
 			t.Errorf("ParseCycle(%s): %v %s", text, err, diff)
 		}
 	}
-	for _, text := range []string{"", "R3", "R0/PT1H", "3/PT1H", "R3/PT0S", "R3/1h", "R3/x/PT1H", "R-1/PT1H"} {
+	for _, text := range []string{"", "R3", "R0/PT1H", "3/PT1H", "R3/PT0S", "R/PT0.999S", "R3/1h", "R3/x/PT1H", "R-1/PT1H"} {
 		if _, err := expr.ParseCycle(text); fault.CodeOf(err) != "EXPR_DURATION" {
 			t.Errorf("ParseCycle(%q) = %v, want EXPR_DURATION", text, err)
 		}

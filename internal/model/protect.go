@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/fault"
@@ -15,6 +16,32 @@ const (
 	ProtectClock    = "clock"    // it starts or stops the clock of a mandatory indicator
 	ProtectPause    = "pause"    // it pauses such a clock for a reason that the indicator admits
 )
+
+// How a protected step is touched, and why it is protected, for people.
+var (
+	wasRemoved  = fault.Label{ZH: "被移除", EN: "removed"}
+	wasGiven    = fault.Label{ZH: "改由他人办理", EN: "given to others"}
+	wasStripped = fault.Label{ZH: "被削减", EN: "stripped"}
+	wasPassed   = fault.Label{ZH: "被绕过", EN: "led past"}
+	movesClock  = fault.Label{ZH: "新增启停时钟", EN: "moves a clock"}
+	pausesClock = fault.Label{ZH: "新增暂停时钟", EN: "pauses a clock"}
+
+	reasonLabels = map[string]fault.Label{
+		ProtectEvidence: {ZH: "留存必需的证据", EN: "leaves required evidence"},
+		ProtectRule:     {ZH: "设有拦截规则", EN: "a blocking rule stands on it"},
+		ProtectClock:    {ZH: "启停强制指标的时钟", EN: "starts or stops the clock of a mandatory indicator"},
+		ProtectPause:    {ZH: "暂停强制指标的时钟", EN: "pauses the clock of a mandatory indicator"},
+	}
+)
+
+// said lists reasons for people.
+func said(reasons []string) fault.Label {
+	var zh, en []string
+	for _, r := range reasons {
+		zh, en = append(zh, reasonLabels[r].ZH), append(en, reasonLabels[r].EN)
+	}
+	return fault.Label{ZH: strings.Join(zh, "、"), EN: strings.Join(en, ", ")}
+}
 
 // Protected are the steps of a process that no change of a strategy may take out, lead
 // past, give to others or strip of what makes them protected.
@@ -113,9 +140,9 @@ func (p *Protected) held(n *Node) []string {
 // steps times nodes and flows.
 func (p *Protected) Violated(changed *Model) []Finding {
 	var out []Finding
-	name := func(node, how string, reasons []string) {
+	name := func(node string, how fault.Label, reasons []string) {
 		out = append(out, Finding{Code: "PROTECTED_STEP", Severity: SeverityError, Elements: []string{node}, Params: []fault.Param{
-			fault.P("how", how), fault.P("reasons", reasons),
+			fault.P("how", how), fault.P("reasons", said(reasons)),
 		}})
 	}
 	for i := range p.base.Nodes {
@@ -126,18 +153,18 @@ func (p *Protected) Violated(changed *Model) []Finding {
 		}
 		at, ok := changed.Node(n.ID)
 		if !ok {
-			name(n.ID, "removed", why)
+			name(n.ID, wasRemoved, why)
 			continue
 		}
 		x := &changed.Nodes[at]
 		if x.Role != n.Role || x.Topic != n.Topic || x.Type != n.Type || !slices.Equal(x.Qualifications, n.Qualifications) {
-			name(n.ID, "given to others", why)
+			name(n.ID, wasGiven, why)
 		}
 		if p.stripped(n, x, changed) {
-			name(n.ID, "stripped", why)
+			name(n.ID, wasStripped, why)
 		}
 		if p.passed(n, changed) {
-			name(n.ID, "led past", why)
+			name(n.ID, wasPassed, why)
 		}
 	}
 	for i := range changed.Nodes {
@@ -147,10 +174,10 @@ func (p *Protected) Violated(changed *Model) []Finding {
 			was = &p.base.Nodes[at]
 		}
 		if !within(p.clocks(x), p.clocks(was)) {
-			name(x.ID, "moves a clock", []string{ProtectClock})
+			name(x.ID, movesClock, []string{ProtectClock})
 		}
 		if !within(p.held(x), p.held(was)) {
-			name(x.ID, "pauses a clock", []string{ProtectPause})
+			name(x.ID, pausesClock, []string{ProtectPause})
 		}
 	}
 	return out
@@ -192,7 +219,81 @@ func (p *Protected) passed(n *Node, changed *Model) bool {
 			return true
 		}
 	}
+	return p.endsAnew(changed, after, before, group)
+}
+
+// endsAnew reports whether a new end of the case can be reached without any step of a
+// group: not where it follows what could be reached so before, and from where the base
+// leads to none of these steps any more.
+func (p *Protected) endsAnew(changed *Model, after, before []bool, group map[string]bool) bool {
+	missed := func(x int) bool { // a case at this node of the base had the group before or behind it
+		if !before[x] {
+			return true
+		}
+		follow := p.base.follow(x)
+		return slices.ContainsFunc(p.base.Nodes, func(n Node) bool { return group[n.ID] && follow[n.Index] })
+	}
+	for i := range changed.Nodes {
+		n := &changed.Nodes[i]
+		if _, old := p.base.Node(n.ID); old || !after[i] || !changed.endsCase(n) {
+			continue
+		}
+		seen := map[int]bool{}
+		queue := []int{i}
+		for len(queue) > 0 {
+			at := queue[0]
+			queue = queue[1:]
+			if seen[at] || !after[at] {
+				continue
+			}
+			seen[at] = true
+			if x, old := p.base.Node(changed.Nodes[at].ID); old {
+				if missed(x) {
+					return true
+				}
+				continue
+			}
+			from := changed.comesFrom(at)
+			if len(from) == 0 {
+				return true // a start of its own
+			}
+			queue = append(queue, from...)
+		}
+	}
 	return false
+}
+
+// endsCase reports whether a node is an end of the process, or of an event subprocess
+// that takes its place.
+func (m *Model) endsCase(n *Node) bool {
+	if n.Type != bpmn.EndEvent {
+		return false
+	}
+	for at := n.Parent; at != None; at = m.Nodes[at].Parent {
+		sub := &m.Nodes[at]
+		if !sub.EventSub || !m.Nodes[sub.Starts[0]].Interrupting {
+			return false
+		}
+	}
+	return true
+}
+
+// comesFrom lists the nodes that a token at a node was at before.
+func (m *Model) comesFrom(i int) []int {
+	n := &m.Nodes[i]
+	if n.AttachedTo != None {
+		return []int{n.AttachedTo}
+	}
+	var out []int
+	for _, f := range n.In {
+		out = append(out, m.Flows[f].From)
+	}
+	for j := range m.Nodes {
+		if m.Nodes[j].LinkTo == i {
+			out = append(out, j)
+		}
+	}
+	return out
 }
 
 // group is a step with the protected ones on other branches, of which a case meets one

@@ -2,14 +2,18 @@ package model_test
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openspms/spms/internal/bpmn"
+	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/model"
 )
+
+var words = regexp.MustCompile(`(removed|given|stripped|led|moves|pauses|evidence|rule|clock|pause)`)
 
 // fibre returns the fibre process after edits.
 func fibre(t *testing.T, edits ...bpmn.Edit) *model.Model {
@@ -77,7 +81,13 @@ func TestProtectedSteps(t *testing.T) {
 		"clock: led past":       {[]bpmn.Edit{{Op: bpmn.Reconnect, ID: "f-g_sign-g_build", To: "a_disp"}, {Op: bpmn.AddFlow, From: "g_sign", To: "g_build", Condition: "case.plan == '300M'"}}, "g_build led past"},
 		"pause: taken off":      {[]bpmn.Edit{{Op: bpmn.SetPauses, ID: "m_slot"}}, "m_slot stripped"},
 		"pause: new":            {[]bpmn.Edit{{Op: bpmn.SetPauses, ID: "a_visit", Pauses: []bpmn.PauseBind{{Reason: "customer_slot"}}}}, "a_visit pauses a clock"},
-		"side by side":          {[]bpmn.Edit{{Op: bpmn.Parallelise, Nodes: []string{"a_stock", "m_slot"}}}, ""},
+		"end: new, from a branch that had the step before it":  {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.AddFlow, From: "g_sign", To: "e_new", Condition: "case.plan == '300M'"}}, "g_build led past"},
+		"end: new, behind a new node":                          {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "a_new", Type: bpmn.UserTask, Lane: "lane-agent"}, {Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.AddFlow, From: "g_sign", To: "a_new", Condition: "case.plan == '300M'"}, {Op: bpmn.AddFlow, From: "a_new", To: "e_new"}}, "g_build led past"},
+		"end: new, at the border of a step before it":          {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "b_new", Type: bpmn.BoundaryEvent, AttachedTo: "a_plan", Event: &bpmn.Event{Kind: bpmn.TimerEvent, Duration: "PT1H"}}, {Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.AddFlow, From: "b_new", To: "e_new"}}, "g_build led past"},
+		"end: in place of all, with a way past the step to it": {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.Reconnect, ID: "f-g_score-e_done", To: "e_new"}, {Op: bpmn.Reconnect, ID: "f-a_repair-e_done", To: "e_new"}, {Op: bpmn.RemoveNode, ID: "e_done"}, {Op: bpmn.AddFlow, From: "g_sign", To: "g_score", Condition: "case.plan == '300M'"}}, "a_accept led past"},
+		"end: in place of all":                                 {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.Reconnect, ID: "f-g_score-e_done", To: "e_new"}, {Op: bpmn.Reconnect, ID: "f-a_repair-e_done", To: "e_new"}, {Op: bpmn.RemoveNode, ID: "e_done"}}, ""},
+		"end: another where the step could not come any more":  {[]bpmn.Edit{{Op: bpmn.AddNode, ID: "e_new", Type: bpmn.EndEvent}, {Op: bpmn.Reconnect, ID: "f-a_expl-e_nores", To: "e_new"}, {Op: bpmn.RemoveNode, ID: "e_nores"}}, ""},
+		"side by side": {[]bpmn.Edit{{Op: bpmn.Parallelise, Nodes: []string{"a_stock", "m_slot"}}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +96,10 @@ func TestProtectedSteps(t *testing.T) {
 				if f.Code != "PROTECTED_STEP" || f.Severity != model.SeverityError {
 					t.Errorf("finding %v, want an error PROTECTED_STEP", f)
 				}
-				got = append(got, f.Elements[0]+" "+f.Params[0].Value.(string))
+				got = append(got, f.Elements[0]+" "+f.Params[0].Value.(fault.Label).EN)
+				if text := fault.Text(fault.ZH, f.Fault()); words.MatchString(text) {
+					t.Errorf("the Chinese text is %s, want no English words", text)
+				}
 			}
 			if tt.want == "" && len(got) > 0 || tt.want != "" && !slices.Contains(got, tt.want) {
 				t.Errorf("Violated() = %v, want %q", got, tt.want)

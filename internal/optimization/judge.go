@@ -86,7 +86,7 @@ func (t *talk) tryDocument(ctx context.Context, edits []bpmn.Edit) (warnings int
 	}
 	if c.Model != nil {
 		for _, f := range t.protected.Violated(c.Model) {
-			found = append(found, flaw(element(f.Elements), f.Code, f.Fault().Error()))
+			found = append(found, flaw(element(f.Elements), f.Code, fault.Text(fault.EN, f.Fault())))
 		}
 	}
 	return warnings, found, nil
