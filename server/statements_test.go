@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/openspms/spms/internal/access"
+	"github.com/openspms/spms/internal/clock"
 	"github.com/openspms/spms/internal/execution"
 	"github.com/openspms/spms/internal/store/storetest"
+	"github.com/openspms/spms/server"
 )
 
 // boardQuery is what a supervisor's board asks: cases with their tasks, clocks
@@ -56,4 +59,92 @@ func TestStatementsAreConstant(t *testing.T) {
 			t.Errorf("%d statements for 10 cases and %d for 100, want the same", ten, hundred)
 		}
 	})
+}
+
+// TestCommandsReadTheirCase lets people work in a database that fills without being
+// analysed: no command reads the cases, tasks or tokens of others, even by a plan that was
+// made when there were few.
+func TestCommandsReadTheirCase(t *testing.T) {
+	t.Parallel()
+	const few, crowd, worked = 12, 400, 20
+	url := storetest.PostgresURL(t)
+	h := reopen(t, url, clock.NewManual(time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)))
+	furnish(t, h)
+	ctx := as(t, h, "zz-agent")
+	start := func() (task string) {
+		made, err := h.Cases.StartCase(ctx, execution.StartCase{ProcessKey: "bench-human", RegionID: "CN-HA-ZZ"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, err := h.Store.Client().ServiceCase.Get(ctx, made.CaseID)
+		if err == nil {
+			task, err = row.QueryTasks().OnlyID(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return task
+	}
+	work := func(task string) {
+		if _, err := h.Cases.ClaimTask(ctx, execution.TaskRef{TaskID: &task}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &task}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range few {
+		work(start())
+	}
+	tasks := make([]string, crowd)
+	for i := range tasks {
+		tasks[i] = start()
+	}
+	for _, task := range tasks[:worked] {
+		work(task)
+	}
+	for table, n := range rowsReadInTurn(t, h, url) {
+		t.Logf("%d rows of %s", n, table)
+		if n > crowd { // one statement of a command that reads all is twenty times that
+			t.Errorf("%d rows of %s have been read one after the other, want them found by an index", n, table)
+		}
+	}
+}
+
+// rowsReadInTurn closes a house and returns how many rows of the tables of cases PostgreSQL
+// has read without an index since the database was made. What a connection has done is
+// counted for certain when it has ended.
+func rowsReadInTurn(t *testing.T, h *server.House, url string) map[string]int {
+	t.Helper()
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for others := 1; others > 0; {
+		if err := db.QueryRow("select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'").Scan(&others); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := db.Query("select relname, seq_tup_read from pg_stat_user_tables where relname in ('service_cases', 'tasks', 'tokens', 'clocks', 'timer_rows', 'case_events')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	out := map[string]int{}
+	for rows.Next() {
+		var table string
+		var n int
+		if err := rows.Scan(&table, &n); err != nil {
+			t.Fatal(err)
+		}
+		out[table] = n
+	}
+	if len(out) != 6 {
+		t.Fatalf("%d tables, want 6", len(out))
+	}
+	return out
 }
