@@ -188,7 +188,16 @@ func TestLeases(t *testing.T) {
 		if got := o.failures(one[2], "code"); got != "ERROR_UNCAUGHT" {
 			t.Errorf("what a worker could not do has failures %q, want ERROR_UNCAUGHT", got)
 		}
+		person := func(number string) string { return fmt.Sprintf(`caseNumber: %q, nodeID: "a_res"`, number) }
+		o.wants("integration", "claimTask", person(two[1]), "TASK_LEASE_LOST")
+		o.wants("demo-admin", "assignTask", person(two[1])+fmt.Sprintf(`, staffID: %q`, o.staffID("integration")), "TASK_LEASE_LOST")
+		if got := fmt.Sprint(o.task(two[1], "a_res", `availableActions { action refused { code } }`)); !strings.Contains(got, "TASK_LEASE_LOST") {
+			t.Errorf("of a task that is lent people are offered %s", got)
+		}
 		o.clock.Advance(61 * time.Second)
+		o.must("integration", "claimTask", person(two[1]))
+		o.verified()
+		o.must("integration", "releaseTask", person(two[1]))
 		if got := fetch("integration", "w3", 10); len(got) != 2 {
 			t.Errorf("after the leases w3 is lent %v, want the two of w2", got)
 		}

@@ -103,7 +103,32 @@ func (f *file) held(t *ent.Task, worker *string) error {
 	if mine || !t.LeaseUntil.After(f.unit.Now) && worker == nil {
 		return nil
 	}
-	return fault.E(fault.Conflict, "TASK_LEASE_LOST", fault.P("task", taskName(t)), fault.P("until", t.LeaseUntil)).At("input", "worker")
+	return taskLent(t, "worker")
+}
+
+func taskLent(t *ent.Task, field string) error {
+	return fault.E(fault.Conflict, "TASK_LEASE_LOST", fault.P("task", taskName(t)), fault.P("until", t.LeaseUntil)).At("input", field)
+}
+
+// leased reports whether a task is in the hands of a worker.
+func leased(t *ent.Task, now time.Time) bool { return t.LeaseBy != "" && t.LeaseUntil.After(now) }
+
+// fromWorkers takes a service task from the workers for a person to do. What one of them
+// has now is his until the lease ends, and tasks are lent without the case's lock: the row
+// says who was first.
+func (f *file) fromWorkers(ctx context.Context, t *ent.Task) error {
+	if t.Kind != task.KindService {
+		return nil
+	}
+	n, err := f.unit.Task.Update().Where(task.ID(t.ID), task.Or(task.LeaseBy(""), task.LeaseUntilLTE(f.unit.Now))).SetLeaseBy("").Save(access.Elevated(ctx))
+	if err != nil {
+		return fmt.Errorf("take a task from the workers: %w", err)
+	}
+	if n == 0 {
+		return taskLent(t, "taskID")
+	}
+	t.LeaseBy = ""
+	return nil
 }
 
 // FailTask says that a worker could not do a service task. A retryable one is lent

@@ -14,8 +14,8 @@ import (
 
 // What a person may do with a task, by its state:
 //
-//	claim      created: role and fit
-//	assign     created or claimed: the right in the region
+//	claim      created: role and fit; a service task not while it is lent to a worker
+//	assign     created or claimed: the right in the region; a service task as above
 //	release    claimed: the assignee
 //	begin      claimed: the assignee
 //	complete   claimed or started: the assignee; a service task created: its role
@@ -70,6 +70,9 @@ func roleName(role string) fault.Label {
 func (r *Room) mayClaim(ctx context.Context, qualified Qualified, v *access.Viewer, t *ent.Task, f *file) error {
 	if t.State != task.StateCreated {
 		return taskState(t)
+	}
+	if leased(t, r.door.Clock.Now()) {
+		return taskLent(t, "taskID")
 	}
 	return r.fit(ctx, qualified, v, t, f)
 }
@@ -134,6 +137,8 @@ func (r *Room) Actions(ctx context.Context, t *ent.Task, qualified Qualified) []
 			return fault.E(fault.Forbidden, "ACTION_FORBIDDEN", command.ActionLabel(access.AssignTask), r.regionLabel(ctx, t))
 		case t.State != task.StateCreated && t.State != task.StateClaimed:
 			return taskState(t)
+		case leased(t, r.door.Clock.Now()):
+			return taskLent(t, "taskID")
 		}
 		return nil
 	}

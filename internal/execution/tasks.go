@@ -27,6 +27,9 @@ func (r *Room) ClaimTask(ctx context.Context, in TaskRef) (TaskResult, error) {
 		if err := r.mayClaim(ctx, f.qualified(f.unit.Viewer.StaffID), f.unit.Viewer, t, f); err != nil {
 			return err
 		}
+		if err := f.fromWorkers(ctx, t); err != nil {
+			return err
+		}
 		f.take(t, f.unit.Viewer.StaffID)
 		return nil
 	})
@@ -104,6 +107,9 @@ func (r *Room) AssignTask(ctx context.Context, in AssignTask) (TaskResult, error
 		}
 		if id != in.StaffID {
 			f.unit.Note("instead of", in.StaffID)
+		}
+		if err := f.fromWorkers(ctx, t); err != nil {
+			return err
 		}
 		t.DelegatedBy = nil
 		f.hand(t, &ent.Staff{ID: id})
