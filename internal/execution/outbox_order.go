@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/job"
@@ -51,10 +52,16 @@ func (o *order) failed(row *ent.Job) {
 	}
 }
 
-// done lets those that waited for a note be listed again.
+// done lets those that waited for a note be listed again. The first of them holds up the
+// later ones in its turn: some of these may stand in the list that is being carried out.
 func (o *order) done(row *ent.Job) {
-	if from := sender(row); o.first[from] == row.ID {
-		delete(o.first, from)
+	from := sender(row)
+	if o.first[from] != row.ID {
+		return
+	}
+	delete(o.first, from)
+	if waited := o.waiting[from]; len(waited) > 0 {
+		o.first[from] = slices.Min(waited)
 		delete(o.waiting, from)
 	}
 }
