@@ -80,14 +80,12 @@ func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server
 		t.Fatal(err)
 	}
 	o := &office{t: t, clock: clock.NewManual(at)}
+	seed(t, url, at)
 	h, err := server.OpenHouse(t.Context(), url, o.clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("OpenHouse(%v) = %v", url, err)
 	}
 	o.house = h
-	if err := h.Seed(t.Context()); err != nil {
-		t.Fatalf("Seed() = %v", err)
-	}
 	limits := pluginhost.DefaultLimits()
 	limits.Grace, limits.Start = 200*time.Millisecond, time.Minute // plugins run at low priority beside all tests
 	c := server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}
@@ -216,7 +214,7 @@ func (w *workshop) process() {
 // TestModule takes a module from a bundle to the cases of a region.
 func TestModule(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -306,7 +304,7 @@ func (w *workshop) runs(number string) string {
 // cases, always the same ones, then all, breaks too often and is taken back by itself.
 func TestRollOut(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -369,7 +367,7 @@ func TestRollOut(t *testing.T) {
 // after three crashes the plugin is left alone.
 func TestHostileModules(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -408,7 +406,7 @@ func TestHostileModules(t *testing.T) {
 // TestBundlesRefused sends bundles that must not be taken.
 func TestBundlesRefused(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		good := w.pack("1.0.0")
 		for name, tt := range map[string]struct {
@@ -455,7 +453,7 @@ func TestBundlesRefused(t *testing.T) {
 // checked, adopted as a draft, and the same run again proposes the same.
 func TestStrategy(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		for _, number := range []string{"SO-1", "SO-2"} {
 			w.order(number)

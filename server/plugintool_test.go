@@ -25,7 +25,7 @@ func tool(t *testing.T, args ...string) (int, string) {
 // into a catalog, by the commands of the documents.
 func TestPluginTools(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		dir := t.TempDir()
 		at := func(name string) string { return filepath.Join(dir, name) }
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
