@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
+		sample(t, url)
 		r := newRun(t, whole(t), url, 20260303)
 		r.crash(blows(t, shortKills[filepath.Base(t.Name())]))
 		r.settled()
@@ -127,7 +128,8 @@ func unfaithful(t *testing.T) string {
 func TestCrashFindsEarlyAcknowledgement(t *testing.T) {
 	t.Parallel()
 	binary := unfaithful(t)
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
+		sample(t, url)
 		r := newRun(t, binary, url, 1)
 		r.program.env = []string{breakEarly}
 		r.crash(5)

@@ -102,7 +102,9 @@ func (d *disk) back() error { return errors.Join(d.unmount(), d.mount()) }
 func cutPower(t *testing.T, binary string, seed uint64, cuts int, patience time.Duration, env ...string) (*run, error) {
 	t.Helper()
 	d := newDisk(t)
-	body, err := os.ReadFile(strings.TrimPrefix(storetest.SQLiteURL(t), "sqlite:"))
+	url := storetest.SQLiteURL(t)
+	sample(t, url)
+	body, err := os.ReadFile(strings.TrimPrefix(url, "sqlite:"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func EachNewURL(t *testing.T, test func(t *testing.T, url string)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, reserve(t))
+		test(t, NewPostgresURL(t))
 	})
 }
 
@@ -88,7 +88,7 @@ func HasPostgres() bool { return os.Getenv(URLVariable) != "" || os.Getenv("CI")
 // dropped after the test; it skips the test where there is no server.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
-	url := reserve(t)
+	url := NewPostgresURL(t)
 	fresh.Delete(url)
 	server := os.Getenv(URLVariable)
 	template, err := postgresTemplate(server)
@@ -101,8 +101,9 @@ func PostgresURL(t testing.TB) string {
 	return url
 }
 
-// reserve returns the address of a PostgreSQL database that does not exist yet.
-func reserve(t testing.TB) string {
+// NewPostgresURL returns the address of a PostgreSQL database that Fill has to make; it
+// is dropped, and the test skipped, as by PostgresURL.
+func NewPostgresURL(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv(URLVariable)
 	if server == "" {
