@@ -158,7 +158,7 @@ func TestPowerCut(t *testing.T) {
 // and expects lost work, or a database that is no longer whole.
 func TestPowerCutFindsLazySync(t *testing.T) {
 	t.Parallel()
-	r, err := cutPower(t, unfaithful(t), 1, 2, 15*time.Second, breakSync)
+	r, err := cutPower(t, unfaithful(t), 1, 2, 10*time.Second, breakSync)
 	if err != nil {
 		t.Logf("after power cuts without sync the clients find no whole database: %v", err)
 		return
