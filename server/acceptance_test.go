@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -42,14 +44,12 @@ type office struct {
 func openOffice(t *testing.T, url string, at time.Time) *office {
 	t.Helper()
 	o := &office{t: t, clock: clock.NewManual(at)}
+	seed(t, url, at)
 	h, err := server.OpenHouse(t.Context(), url, o.clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("OpenHouse(%v) = %v", url, err)
 	}
 	o.house = h
-	if err := h.Seed(t.Context()); err != nil {
-		t.Fatalf("Seed() = %v", err)
-	}
 	o.http = httptest.NewServer(h.Handler(server.AuthNone))
 	t.Cleanup(func() {
 		o.http.Close()
@@ -58,6 +58,20 @@ func openOffice(t *testing.T, url string, at time.Time) *office {
 		}
 	})
 	return o
+}
+
+// seed loads the sample data into the database of url, at an instant: once for all
+// houses that begin then.
+func seed(t *testing.T, url string, at time.Time) {
+	t.Helper()
+	storetest.Fill(t, url, at.String(), func(url string) error {
+		ctx := context.WithoutCancel(t.Context()) // other tests wait for it
+		h, err := server.OpenHouse(ctx, url, clock.NewManual(at), slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		return errors.Join(h.Seed(ctx), h.Close())
+	})
 }
 
 // reply is a GraphQL answer.
@@ -192,7 +206,7 @@ func instantOf(t *testing.T, v any) time.Time {
 // test that fails; then the order to its end with a survey answer.
 func TestFibreOrder(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 15, 59, 0, 0, shanghai))
 		const number = "SO-1559"
 		o.order(number)
@@ -317,7 +331,7 @@ func (o *office) verified() {
 // nothing written.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		const number = "SO-1"
 		o.must("zz-agent", "startCase", `processKey: "ftth-install", regionID: "CN-HA-ZZ", number: "SO-1", channel: "hotline", variables: {case: {plan: "300M", planMbps: 300}}, idempotencyKey: "k"`)
@@ -383,7 +397,7 @@ func (o *office) rows() string {
 // TestSeedTwiceChangesNothing loads the sample data again into a house that has it.
 func TestSeedTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		before := o.rows()
 		if err := o.house.Seed(t.Context()); err != nil {

@@ -16,7 +16,7 @@ import (
 // changed and streamed.
 func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openWorld(t, url)
 		m := &matrix{o: o, s: o.schema(), l: o.ledger(), tried: map[string]bool{}, report: t.Errorf}
 		m.covers()

@@ -179,8 +179,8 @@ func (o *office) plugins() {
 			continue
 		}
 		err := o.house.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			for name, state := range map[string]pluginversion.State{"plugin-": pluginversion.StateApproved, "draft-": pluginversion.StateVerified} {
-				name += strings.ToLower(r["code"])
+			for _, state := range []pluginversion.State{pluginversion.StateVerified, pluginversion.StateApproved} { // the last is put to work
+				name := map[pluginversion.State]string{pluginversion.StateApproved: "plugin-", pluginversion.StateVerified: "draft-"}[state] + strings.ToLower(r["code"])
 				p, err := tx.Plugin.Create().SetName(name).SetNameZh("插件").SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
 				if err != nil {
 					return err
@@ -188,8 +188,11 @@ func (o *office) plugins() {
 				v, err := tx.PluginVersion.Create().SetPluginID(p.ID).SetVersion("1.0.0").SetDigest("sha256:" + name).SetState(state).SetKinds([]string{"module"}).
 					SetTopics([]string{"t"}).SetAttributes([]string{}).SetManifest("{}").SetKeyID("0").SetSize(1).SetUploadedBy("x").
 					SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).Save(ctx)
-				if err != nil || state != pluginversion.StateApproved {
+				if err != nil {
 					return err
+				}
+				if state != pluginversion.StateApproved {
+					continue
 				}
 				a, err := tx.PluginAssignment.Create().SetPluginID(p.ID).SetVersionID(v.ID).SetTopic("t").SetMode("full").SetGeneration(1).SetAssignedBy("x").
 					SetRegionID(r["id"]).SetRegionPath(r["region_path"]).SetCreatedAt(now).SetChangedAt(now).Save(ctx)

@@ -105,7 +105,7 @@ func (o *office) retriedOnce(n int) {
 // under their idempotency keys once, and say what became of each item.
 func TestBatchOfFailures(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		const n = 40
 		o := openBroken(t, url, n)
 		o.wants("zz-agent", "startFailureBatch", fixing, "ACTION_FORBIDDEN")
@@ -167,7 +167,7 @@ func TestBatchOfFailures(t *testing.T) {
 // TestBatchActions moves, skips, corrects and cancels by filter.
 func TestBatchActions(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openBroken(t, url, 2)
 		run := func(person, input, want string) {
 			t.Helper()
@@ -215,7 +215,7 @@ func TestBatchActions(t *testing.T) {
 // carried out, and then the person himself.
 func TestBatchKeepsToRights(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openBroken(t, url, 3)
 		o.person("passing", "CN-HA", "quality", "CN-HA")
 		r, _ := o.ask("demo-admin", fmt.Sprintf(`mutation { assignRole(input: {staffID: %q, role: "supervisor", regionID: "CN-HA"}) { roleAssignment { id } userErrors { code } } }`, o.staffID("passing")))
@@ -309,7 +309,7 @@ func (o *office) holding(table, column, value string) int {
 // when its lease is over, and nothing is done twice.
 func TestBatchIsTakenOver(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		const n = 40
 		o := openBroken(t, url, n)
 		id := o.batch("ha-supervisor", "startFailureBatch", fixing)
@@ -342,7 +342,7 @@ func TestBatchIsTakenOver(t *testing.T) {
 // has taken the batch over, and died of it: the first finds its fence passed.
 func TestLateNodeWritesNothing(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		const n = 40
 		o := openBroken(t, url, n)
 		id := o.batch("ha-supervisor", "startFailureBatch", fixing)
@@ -383,7 +383,7 @@ func TestLateNodeWritesNothing(t *testing.T) {
 // listed, the rest is left alone.
 func TestCancelBatch(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openBroken(t, url, 40)
 		id := o.batch("ha-supervisor", "startFailureBatch", fixing)
 		stop := fmt.Sprintf(`batchID: %q, reason: "除数有误"`, id)
@@ -419,7 +419,7 @@ func TestCancelBatch(t *testing.T) {
 // its items.
 func TestMigrationBatch(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		for _, number := range []string{"SO-1", "SO-2"} {
 			o.order(number)
@@ -474,7 +474,7 @@ func TestMigrationBatch(t *testing.T) {
 // carry it out.
 func TestBatchChanged(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		const n = 40
 		o := openBroken(t, url, n)
 		ctx, stop := context.WithCancel(t.Context())

@@ -13,7 +13,7 @@ import (
 // for a role once, and a corrective case is opened once, or the breach says why not.
 func TestBreachIsFollowed(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
 		o.must("hq-standard", "editProcessDraft", `versionID: "ftth-install@2", revision: 1, edits: [

@@ -13,7 +13,7 @@ import (
 // a case that is moved to another version meanwhile goes on undoing.
 func TestCompensation(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		undone := func(id, on, by string) string {
 			return fmt.Sprintf(`<bpmn:boundaryEvent id=%q attachedToRef=%q><bpmn:compensateEventDefinition/></bpmn:boundaryEvent>%s

@@ -44,7 +44,7 @@ func copied(t *testing.T, from, to string) map[string]store.Copied {
 // replayed, and work goes on in the copy.
 func TestCopy(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.order("SO-1")
 		o.divides()

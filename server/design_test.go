@@ -13,7 +13,7 @@ import (
 // GraphQL, as a designer's page does.
 func TestDesigner(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		const draft = `versionID: "ftth-install@2"`
 		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
@@ -101,7 +101,7 @@ func TestDesigner(t *testing.T) {
 // and what they changed differently is refused by element and property.
 func TestVariant(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		publish := func(author, version string, revision int) {
 			t.Helper()

@@ -13,7 +13,7 @@ import (
 // the boundary event and not by the flow.
 func TestEscalationRisesToTheCaller(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		const codes = `<bpmn:escalation id="late" name="late" escalationCode="LATE"/><bpmn:escalation id="stop" name="stop" escalationCode="STOP"/>`
 		escalates := func(code string) string {

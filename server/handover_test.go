@@ -65,7 +65,7 @@ func (o *office) wants(person, field, input, code string) {
 // TestHandover passes a task on in every way there is; the clocks stay as they are.
 func TestHandover(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		visit := o.atVisit("SO-1")
 		due := fmt.Sprint(o.clocks("SO-1")["ENT-ACTIVATE-URBAN-16WD"]["dueAt"])
@@ -147,7 +147,7 @@ func TestHandover(t *testing.T) {
 // as nobody has begun what follows.
 func TestReturnAndWithdraw(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		at := func(number string) string {
 			var open []any
@@ -202,7 +202,7 @@ func TestReturnAndWithdraw(t *testing.T) {
 // TestSigning lets others sign a task before, beside and after its assignee.
 func TestSigning(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		visit := o.atVisit("SO-1")
 		state := func() any { return dig(o.task("SO-1", "a_visit", "state"), "state") }
@@ -250,7 +250,7 @@ func TestSigning(t *testing.T) {
 // TestAbsence lets a deputy stand in for a technician.
 func TestAbsence(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.certify()
 		visit := o.atVisit("SO-1")
@@ -296,7 +296,7 @@ func TestAbsence(t *testing.T) {
 // the batch is sent.
 func TestCompleteTasks(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		var items []string
 		for i := range 5 {

@@ -76,7 +76,7 @@ func (o *office) at(number string) string {
 // one and by filter.
 func TestFailuresAreResolved(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.divides()
 		for i := range 9 {
@@ -151,7 +151,7 @@ func TestFailuresAreResolved(t *testing.T) {
 // has run out.
 func TestLeases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		for i := range 5 {
 			number := fmt.Sprintf("SO-%d", i)
@@ -215,7 +215,7 @@ func TestLeases(t *testing.T) {
 // their people, timers and paused clocks.
 func TestMigrateCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		visit := o.atVisit("SO-VISIT")
 		o.must("zz-tech", "claimTask", visit)
@@ -317,7 +317,7 @@ func (o *office) create(key, document string) {
 // with the caller's.
 func TestCalledCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		caller := func(key, called string) string {
 			return expert(t, key, fmt.Sprintf(`<bpmn:callActivity id="a_expert" name="专家核实" calledElement=%q>%s</bpmn:callActivity>`, called, between), "")
@@ -406,7 +406,7 @@ func (o *office) calledBy(number string) []any {
 // its key, and a signal for all in the region.
 func TestMessagesBetweenCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		event := func(element, definition string) string {
 			return fmt.Sprintf(`<bpmn:%s id="a_expert" name="核实">%%s%s%s</bpmn:%s>`, element, between, definition, element)
@@ -452,7 +452,7 @@ func TestMessagesBetweenCases(t *testing.T) {
 // others are carried out, and it is when the row is whole again.
 func TestDamagedCaseHoldsUpNoNote(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.create("expert-case", processOf(t, "expert-case"))
 		o.create("caller", expert(t, "caller", `<bpmn:callActivity id="a_expert" name="专家核实" calledElement="expert-case">`+between+`</bpmn:callActivity>`, ""))

@@ -423,7 +423,7 @@ func TestLiveUpdatesAsPrinted(t *testing.T) {
 // that people, workers and time do with them with what the journal tells.
 func TestEveryChangedRowIsTold(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w := newWatch(o)
 		visit := ""
@@ -512,7 +512,7 @@ func (w *watch) step(name string, do func()) {
 // TestWorklistIsToldAsFiltered sees tasks enter and leave lists of several filters.
 func TestWorklistIsToldAsFiltered(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.order("SO-1")
 		mine, _ := o.subscribe("zz-dispatcher", "worklistChanged", "(mine: true)")
@@ -544,7 +544,7 @@ func TestWorklistIsToldAsFiltered(t *testing.T) {
 // change and end meanwhile.
 func TestSubscriptionRights(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.person("watcher", "CN-HA-ZZ", "agent", "CN-HA-ZZ")
 		_, cursor := o.subscribe("zz-agent", "caseChanged", "")
@@ -598,7 +598,7 @@ func TestSubscriptionRights(t *testing.T) {
 // TestCursorsAreRefused gives each subscription what is no cursor of its database.
 func TestCursorsAreRefused(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		elsewhere := openOffice(t, storetest.SQLiteURL(t), time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		_, foreign := elsewhere.subscribe("zz-agent", "caseChanged", "")
@@ -627,7 +627,7 @@ func TestCursorsAreRefused(t *testing.T) {
 // asked for, and these with the worklist itself.
 func TestWorklistCountsFollowTheQuery(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		watched := []struct{ person, args string }{
 			{"zz-agent", ""},
@@ -765,7 +765,7 @@ func (o *office) countsAreOfTheList(people ...string) {
 // there with all that happened meanwhile.
 func TestSubscriptionOverWebSocket(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		first := o.socket("zz-agent")
 		first.send("1", fmt.Sprintf("subscription { caseChanged { %s } }", messages["caseChanged"]))

@@ -17,7 +17,7 @@ import (
 // was killed is taken up again when its lease has ended, and given up in the end.
 func TestTrials(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		_, digest := w.put("ha-admin", w.pack("1.0.0"))
 		w.must("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest))
@@ -83,7 +83,7 @@ func TestTrials(t *testing.T) {
 // entered into the catalog gone after a day.
 func TestBundleQuota(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai), func(c *server.PluginConfig) {
 			c.Quota.PerPerson, c.Quota.PerRegion = 1, 1
 		})

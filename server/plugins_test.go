@@ -51,6 +51,43 @@ var built = struct {
 	dirs map[string]string
 }{dirs: map[string]string{}}
 
+// vendor is the key pair that signs the bundles of all tests, made once.
+var vendor = sync.OnceValue(func() (k struct {
+	public  bundle.PublicKey
+	private bundle.PrivateKey
+	err     error
+},
+) {
+	k.public, k.private, k.err = bundle.GenerateKey(nil)
+	return k
+})
+
+// packed is a folder as a bundle with the vendor's signature, made once for each name and
+// version; make makes the folder.
+func packed(t *testing.T, m bundle.Manifest, make func() string) []byte {
+	t.Helper()
+	bundles.Lock()
+	defer bundles.Unlock()
+	of := m.Name + "@" + m.Version
+	if data, ok := bundles.signed[of]; ok {
+		return data
+	}
+	data, err := bundle.Pack(make(), m)
+	if err != nil {
+		t.Fatalf("Pack() = %v", err)
+	}
+	if data, err = bundle.Sign(data, vendor().private); err != nil {
+		t.Fatalf("Sign() = %v", err)
+	}
+	bundles.signed[of] = data
+	return data
+}
+
+var bundles = struct {
+	sync.Mutex
+	signed map[string][]byte
+}{signed: map[string][]byte{}}
+
 // workshop is an office whose house starts plugins, and a key that it trusts.
 type workshop struct {
 	*office
@@ -67,12 +104,11 @@ func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // plugins run as other users
 		t.Fatal(err)
 	}
-	public, private, err := bundle.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
+	if vendor().err != nil {
+		t.Fatal(vendor().err)
 	}
 	trust := filepath.Join(dir, "trust.pub")
-	if err := os.WriteFile(trust, []byte(public.String()), 0o600); err != nil {
+	if err := os.WriteFile(trust, []byte(vendor().public.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	secret, err := privacy.NewKey()
@@ -80,14 +116,12 @@ func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server
 		t.Fatal(err)
 	}
 	o := &office{t: t, clock: clock.NewManual(at)}
+	seed(t, url, at)
 	h, err := server.OpenHouse(t.Context(), url, o.clock, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("OpenHouse(%v) = %v", url, err)
 	}
 	o.house = h
-	if err := h.Seed(t.Context()); err != nil {
-		t.Fatalf("Seed() = %v", err)
-	}
 	limits := pluginhost.DefaultLimits()
 	limits.Grace, limits.Start = 200*time.Millisecond, time.Minute // plugins run at low priority beside all tests
 	c := server.PluginConfig{Dir: filepath.Join(dir, "p"), Trust: []string{trust}, Secret: secret, Limits: limits}
@@ -108,7 +142,7 @@ func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return &workshop{office: o, key: private, url: url}
+	return &workshop{office: o, key: vendor().private, url: url}
 }
 
 // manifest is that of answering in a version.
@@ -126,14 +160,7 @@ func manifest(version string) bundle.Manifest {
 // pack makes a signed bundle of a version.
 func (w *workshop) pack(version string) []byte {
 	w.t.Helper()
-	data, err := bundle.Pack(answering(w.t, version), manifest(version))
-	if err != nil {
-		w.t.Fatalf("Pack() = %v", err)
-	}
-	if data, err = bundle.Sign(data, w.key); err != nil {
-		w.t.Fatalf("Sign() = %v", err)
-	}
-	return data
+	return packed(w.t, manifest(version), func() string { return answering(w.t, version) })
 }
 
 // put stores a bundle as a person and returns status and answer.
@@ -216,7 +243,7 @@ func (w *workshop) process() {
 // TestModule takes a module from a bundle to the cases of a region.
 func TestModule(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -306,7 +333,7 @@ func (w *workshop) runs(number string) string {
 // cases, always the same ones, then all, breaks too often and is taken back by itself.
 func TestRollOut(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -369,7 +396,7 @@ func TestRollOut(t *testing.T) {
 // after three crashes the plugin is left alone.
 func TestHostileModules(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.process()
 		w.admit("1.0.0")
@@ -408,7 +435,7 @@ func TestHostileModules(t *testing.T) {
 // TestBundlesRefused sends bundles that must not be taken.
 func TestBundlesRefused(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		good := w.pack("1.0.0")
 		for name, tt := range map[string]struct {
@@ -455,7 +482,7 @@ func TestBundlesRefused(t *testing.T) {
 // checked, adopted as a draft, and the same run again proposes the same.
 func TestStrategy(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		for _, number := range []string{"SO-1", "SO-2"} {
 			w.order(number)
@@ -509,25 +536,18 @@ func TestStrategy(t *testing.T) {
 // strategy brings the test's strategy in under a name; how it behaves is in its name.
 func (w *workshop) strategy(name, how string) {
 	w.t.Helper()
-	dir, err := os.MkdirTemp("", "strategy")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	out, err := exec.CommandContext(w.t.Context(), "go", "build", "-ldflags", "-s -w -X main.name="+name+" -X main.how="+how, "-o", filepath.Join(dir, "proposing"), "./testdata/proposing").CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("go build: %v\n%s", err, out)
-	}
-	data, err := bundle.Pack(dir, bundle.Manifest{
+	m := bundle.Manifest{
 		Name: name, Version: "1.0.0", Contract: 1, Kinds: []string{"strategy"}, Title: bundle.Text{Zh: "策略"},
 		Targets: []bundle.Target{{OS: runtime.GOOS, Arch: runtime.GOARCH, Entry: "proposing"}},
+	}
+	data := packed(w.t, m, func() string {
+		dir := w.t.TempDir()
+		out, err := exec.CommandContext(w.t.Context(), "go", "build", "-ldflags", "-s -w -X main.name="+name+" -X main.how="+how, "-o", filepath.Join(dir, "proposing"), "./testdata/proposing").CombinedOutput()
+		if err != nil {
+			w.t.Fatalf("go build: %v\n%s", err, out)
+		}
+		return dir
 	})
-	if err != nil {
-		w.t.Fatalf("Pack() = %v", err)
-	}
-	if data, err = bundle.Sign(data, w.key); err != nil {
-		w.t.Fatal(err)
-	}
 	_, digest := w.put("ha-admin", data)
 	w.must("ha-admin", "uploadPlugin", fmt.Sprintf(`digest: %q, regionID: "CN-HA"`, digest))
 	ref := fmt.Sprintf(`versionID: "%s@1.0.0"`, name)

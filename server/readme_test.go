@@ -25,7 +25,7 @@ func TestReadmeQueries(t *testing.T) {
 	if len(blocks) < 5 {
 		t.Fatalf("README has %d queries, want at least 5", len(blocks))
 	}
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		last := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)).printed(blocks)
 		if n, _ := dig(last.Data, "clocks", "edges").([]any); len(n) != 3 {
 			t.Errorf("the last query shows %d clocks, want 3: %s", len(n), fmt.Sprint(last.Data))

@@ -45,7 +45,7 @@ func (o *office) send(url, person, language, body string) (reply, int) {
 // written.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		shell := listening(t, server.ServeConfig{})
 		shell.Open(server.Routes{GraphQL: o.house.Handler(server.AuthNone), Home: http.NotFoundHandler(), Ready: o.house.Store.Ping})

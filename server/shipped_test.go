@@ -40,7 +40,7 @@ func manual(t *testing.T) [][]string {
 // as docs/plugins.md prints it.
 func TestShippedModules(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		blocks := manual(t)
 		w.printed(blocks[:len(blocks)-1])
@@ -169,7 +169,7 @@ func TestShippedConform(t *testing.T) {
 // and takes.
 func TestNotices(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		w.printed(manual(t)[:4])
 		w.dispatched("FTTH-2001", "13800002001", "x")

@@ -45,7 +45,7 @@ func (o *office) faults(person, field, input string) []refused {
 // document or an expression, the line; nothing of them is kept.
 func TestBadStandards(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		exported := fmt.Sprint(o.get("hq-standard", `{ exportStandard(code: "ENT-HQ") }`, "exportStandard"))
 		lineOf := func(text, part string) int { return strings.Count(text[:strings.Index(text, part)], "\n") + 1 }
@@ -163,7 +163,7 @@ func (o *office) kept() string {
 // each based on the revision before.
 func TestRulesAreEditedOneByOne(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.must("hq-standard", "createStandardDraft", `fromVersionID: "ENT-HQ@1"`)
 		rule := `versionID: "ENT-HQ@2", revision: %d, code: "R-PLAN", clause: "1.1", on: "case", name: {zh: "登记套餐", en: "Plan"},

@@ -37,7 +37,7 @@ func (o *office) moves(number string) any {
 // and each order moves once.
 func TestInterruptedMoveIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		at := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 		o := openOffice(t, url, at)
 		numbers := []string{"SO-1", "SO-2", "SO-3"}
@@ -78,7 +78,7 @@ func TestInterruptedMoveIsTakenUpAgain(t *testing.T) {
 // has changed under a clause that does not apply at once.
 func TestClocksFollowTheirClause(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		at := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 		o := openOffice(t, url, at)
 		o.order("SO-1")

@@ -43,7 +43,7 @@ func TestRunningCasesFollowTheirPolicy(t *testing.T) {
 	for policy, hours := range map[string]int{"pinned": 48, "immediate": 36} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			storetest.EachURL(t, func(t *testing.T, url string) {
+			storetest.EachNewURL(t, func(t *testing.T, url string) {
 				at := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 				o := openOffice(t, url, at)
 				o.order("SO-1")
@@ -82,7 +82,7 @@ func TestRunningCasesFollowTheirPolicy(t *testing.T) {
 // its author may then approve it, and the same holds for processes.
 func TestEditorsMayNotApprove(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.must("hq-standard", "createStandardDraft", `fromVersionID: "ENT-HQ@1"`)
 		o.must("hq-approver", "setClause", `versionID: "ENT-HQ@2", revision: 1, number: "1.3", text: {zh: "改写", en: "Rewritten"}`)
@@ -132,7 +132,7 @@ versions:
 // refuses the start, and one marks the case.
 func TestRulesOfStandards(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", henanRules))
 		o.must("ha-admin", "submitStandard", `versionID: "ENT-HA-RULES@1", revision: 1`)
@@ -170,7 +170,7 @@ func TestRulesOfStandards(t *testing.T) {
 // it again: the same bytes.
 func TestExportIsStable(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		at := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 		exported := func(o *office, document string) string {
 			o.must("ha-admin", "importStandard", fmt.Sprintf("document: %q", document))
@@ -220,7 +220,7 @@ func TestExportIsStable(t *testing.T) {
 // the year is loaded.
 func TestProvisionalUntilTheYearIsAnnounced(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 12, 21, 15, 0, 0, 0, shanghai))
 		o.order("SO-1")
 		activation := func() (time.Time, any, any) {

@@ -13,7 +13,7 @@ import (
 // change, and what an indicator measured, each through GraphQL.
 func TestStandardsAreMeasured(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		at := time.Date(2026, 2, 3, 10, 0, 0, 0, shanghai)
 		o := openOffice(t, url, at)
 		for i, hours := range []int{20, 40, 60} { // within 36 h, within 48 h, too late

@@ -96,7 +96,7 @@ func (o *office) trail(operation string) string {
 // for a key while it runs, of the nearest process, with checked input.
 func TestMessagesStartCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.create("intake", intake("intake"))
 		send := func(region, key, payload string) string {
@@ -182,7 +182,7 @@ func TestMessagesStartCases(t *testing.T) {
 // it: in the sender's region, and below where a binding of its own is.
 func TestSignalsStartCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		const signal, def = `<bpmn:signal id="g" name="outage"/>`, `<bpmn:signalEventDefinition signalRef="g"/>`
 		hears := func(key string) string {
@@ -281,7 +281,7 @@ func timed(key, timer string) string {
 // after a time without a server, and by the version that is bound at the instant.
 func TestTimeStartsCases(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		begin := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 		o := openOffice(t, url, begin)
 		o.create("daily", timed("daily", `<bpmn:timeCycle>R/P1D</bpmn:timeCycle>`))

@@ -39,7 +39,7 @@ func (o *office) cases(n int) {
 // cases and finds that it takes the same number of SQL statements.
 func TestStatementsAreConstant(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.order("SO-1")
 		o.cases(100)

@@ -77,7 +77,7 @@ func (w *workshop) visits(n int) {
 // pool, adopts it, and replays the run.
 func TestStaffingStrategy(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 9, 0, 0, 0, shanghai))
 		w.must("ha-admin", "createPool", `code: "stores-zz", nameZh: "郑州仓储", regionID: "CN-HA-ZZ", role: "storekeeper", size: 1, calendarCode: "field", costPerHourFen: 3500`)
 		w.visits(30)
@@ -221,7 +221,7 @@ func (w *workshop) checks(n int) {
 // publishes, and ranks a worklist.
 func TestOrderStrategies(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		w := openWorkshop(t, url, time.Date(2026, 3, 3, 8, 30, 0, 0, shanghai))
 		w.checked()
 		w.checks(40)

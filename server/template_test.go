@@ -14,7 +14,7 @@ import (
 // its own that passes its checks, is published, bound and run.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		asked := fmt.Sprint(o.get("ha-admin", `{ process(key: "ftth-install") { versions { edges { node { parameters { name type label { zh en } default minimum maximum } } } } } }`,
 			"process", "versions", "edges", 0, "node", "parameters"))
@@ -65,7 +65,7 @@ func TestTemplate(t *testing.T) {
 // TestMapping asks where the orders of one version go on in the next.
 func TestMapping(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.must("hq-standard", "createProcessDraft", `fromVersionID: "ftth-install@1"`)
 		o.must("hq-standard", "editProcessDraft", `versionID: "ftth-install@2", revision: 1, edits: [

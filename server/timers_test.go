@@ -37,7 +37,7 @@ func damage(t *testing.T, url, statement string) {
 // fires itself once the row is whole again.
 func TestDamagedCaseHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		slot := o.clock.Now().Add(48 * time.Hour)
 		for i, number := range []string{"SO-1", "SO-2", "SO-3"} {
@@ -75,7 +75,7 @@ func TestDamagedCaseHoldsUpNoOther(t *testing.T) {
 // it: the second payload shows evidence and actions as they are after it.
 func TestEachMutationShowsWhatItLeft(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.order("SO-1")
 		shown := `{ task { evidenceRequired { kind given } form { fields { variable value } } availableActions { action allowed } } userErrors { code } }`

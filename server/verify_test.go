@@ -42,7 +42,7 @@ type damaged struct {
 // else.
 func TestVerifyFindsDamage(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.create("expert-case", processOf(t, "expert-case"))
 		o.create("caller", expert(t, "caller", fmt.Sprintf(`<bpmn:callActivity id="a_expert" name="专家核实" calledElement="expert-case">%s</bpmn:callActivity>`, between), ""))
@@ -174,7 +174,7 @@ func (o *office) breached(number string) {
 // TestVerifyAtRest finds what is due and not done: a timer, a clock, a retry and a note.
 func TestVerifyAtRest(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		o.create("expert-case", processOf(t, "expert-case"))
 		o.create("caller", expert(t, "caller", fmt.Sprintf(`<bpmn:callActivity id="a_expert" name="专家核实" calledElement="expert-case">%s</bpmn:callActivity>`, between), ""))

@@ -14,7 +14,7 @@ import (
 func TestClocksWarn(t *testing.T) {
 	t.Parallel()
 	const hours, days = "ENT-FTTH-48H", "ENT-ACTIVATE-URBAN-16WD"
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		begin := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
 		o := openOffice(t, url, begin)
 		orders := []string{"none", "before", "over", "after"}

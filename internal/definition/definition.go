@@ -39,6 +39,7 @@ type Room struct {
 	door   *command.Door
 	norms  Norms
 	models sync.Map // version id → *Compiled, of frozen versions only
+	asked  remembered
 }
 
 // New returns the room.
@@ -132,7 +133,7 @@ func (r *Room) check(ctx context.Context, text string, reg *ent.Region) (*Checke
 	}
 	out := &Checked{Compiled: *c, Text: text, Findings: findings}
 	out.Findings = append(out.Findings, namedWell(c.Graph)...)
-	out.Findings = append(out.Findings, askedWell(c)...)
+	out.Findings = append(out.Findings, r.asked.of(text, func() []model.Finding { return askedWell(c) })...)
 	if c.Model == nil {
 		return out, nil
 	}

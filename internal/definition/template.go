@@ -2,12 +2,14 @@ package definition
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/openspms/spms/internal/bpmn"
 	"github.com/openspms/spms/internal/command"
@@ -162,6 +164,35 @@ func allowed(p bpmn.Parameter) string {
 		return p.Minimum + " … " + p.Maximum
 	}
 	return "…"
+}
+
+// remembered keeps what was found in documents, since one is checked again at each step
+// on its way to a region. It is safe for concurrent use.
+type remembered struct {
+	mu    sync.Mutex
+	found map[[sha256.Size]byte][]model.Finding
+}
+
+// maxRemembered bounds the documents that are remembered.
+const maxRemembered = 100
+
+// of returns what look finds in a text, which must depend on nothing else.
+func (m *remembered) of(text string, look func() []model.Finding) []model.Finding {
+	key := sha256.Sum256([]byte(text))
+	m.mu.Lock()
+	found, ok := m.found[key]
+	m.mu.Unlock()
+	if ok {
+		return found
+	}
+	found = look()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.found == nil || len(m.found) >= maxRemembered {
+		m.found = map[[sha256.Size]byte][]model.Finding{}
+	}
+	m.found[key] = found
+	return found
 }
 
 // askedWell finds parameters of a template that do not do what they promise:

@@ -72,7 +72,7 @@ func (r *run) follows(t *model.Timer, due time.Time, again int, after time.Time)
 	return next.UTC(), left, missed, next.After(after), nil
 }
 
-// along goes period by period from t, at most most times (-1 without end), to the first
+// along goes period by period from t, most times at most (-1 without end), to the first
 // instant after another one. It returns that instant, or the last one where it is not
 // reached, how many times are left, how many instants it passed, and how many it looked
 // at: as long as a period has no months and the zone keeps its offset, all but the last

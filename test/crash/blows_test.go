@@ -54,7 +54,9 @@ func whole(t *testing.T) string {
 // or done twice.
 func TestTwoNodes(t *testing.T) {
 	t.Parallel()
-	r := newRun(t, whole(t), storetest.PostgresURL(t), 20260304)
+	url := storetest.NewPostgresURL(t)
+	sample(t, url)
+	r := newRun(t, whole(t), url, 20260304)
 	r.accompany()
 	r.crash(blows(t, 5))
 	r.settled()
@@ -64,7 +66,8 @@ func TestTwoNodes(t *testing.T) {
 // again and again, as a restart of the database does.
 func TestDroppedConnections(t *testing.T) {
 	t.Parallel()
-	url := storetest.PostgresURL(t)
+	url := storetest.NewPostgresURL(t)
+	sample(t, url)
 	r := newRun(t, whole(t), url, 20260305)
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -104,6 +107,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	url := storetest.SQLiteURL(t)
+	sample(t, url)
 	path := filepath.Join(dir, "spms.db")
 	body, err := os.ReadFile(strings.TrimPrefix(url, "sqlite:"))
 	if err != nil {

@@ -8,9 +8,12 @@
 package crash_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,12 +22,22 @@ import (
 )
 
 // killsVariable says how often the server of each database is killed; without
-// it shortKills does, so that the test stays below a minute.
+// it shortKills does, which is enough for several kills during a start.
 const killsVariable = "SPMS_CRASH_KILLS"
 
-var shortKills = map[string]int{"sqlite": 30, "postgres": 10}
+var shortKills = map[string]int{"sqlite": 15, "postgres": 10}
+
+// sideBySide is how many tests run at a time where nothing else is said: they wait more
+// than they work, for a disk, a lease or a server that comes back.
+const sideBySide = "4"
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && runtime.GOMAXPROCS(0) < 4 {
+		if err := parallel.Value.Set(sideBySide); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "spms-crash-")
 		if err != nil {
@@ -39,7 +52,8 @@ func TestMain(m *testing.M) {
 
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
+		sample(t, url)
 		r := newRun(t, whole(t), url, 20260303)
 		r.crash(blows(t, shortKills[filepath.Base(t.Name())]))
 		r.settled()
@@ -127,7 +141,8 @@ func unfaithful(t *testing.T) string {
 func TestCrashFindsEarlyAcknowledgement(t *testing.T) {
 	t.Parallel()
 	binary := unfaithful(t)
-	storetest.EachURL(t, func(t *testing.T, url string) {
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
+		sample(t, url)
 		r := newRun(t, binary, url, 1)
 		r.program.env = []string{breakEarly}
 		r.crash(5)

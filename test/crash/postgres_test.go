@@ -110,6 +110,7 @@ func (c *cluster) url() string {
 func TestPostgresRestart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
+	sample(t, c.url())
 	r := newRun(t, whole(t), c.url(), 20260307)
 	var took []time.Duration
 	r.strike(func(ctx context.Context) error {

@@ -102,7 +102,9 @@ func (d *disk) back() error { return errors.Join(d.unmount(), d.mount()) }
 func cutPower(t *testing.T, binary string, seed uint64, cuts int, patience time.Duration, env ...string) (*run, error) {
 	t.Helper()
 	d := newDisk(t)
-	body, err := os.ReadFile(strings.TrimPrefix(storetest.SQLiteURL(t), "sqlite:"))
+	url := storetest.SQLiteURL(t)
+	sample(t, url)
+	body, err := os.ReadFile(strings.TrimPrefix(url, "sqlite:"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +158,7 @@ func TestPowerCut(t *testing.T) {
 // and expects lost work, or a database that is no longer whole.
 func TestPowerCutFindsLazySync(t *testing.T) {
 	t.Parallel()
-	r, err := cutPower(t, unfaithful(t), 1, 2, 15*time.Second, breakSync)
+	r, err := cutPower(t, unfaithful(t), 1, 2, 10*time.Second, breakSync)
 	if err != nil {
 		t.Logf("after power cuts without sync the clients find no whole database: %v", err)
 		return

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/test/scene"
 )
 
@@ -40,8 +41,18 @@ var places = []struct{ name, region string }{{"zz", "CN-HA-ZZ"}, {"ny", "CN-HA-N
 
 const clientCount = 6
 
-// newRun seeds the database, with the real program whatever binary is, and opens
-// a journal for each client.
+// sample loads the sample data into the database of url, by the real program.
+func sample(t *testing.T, url string) {
+	t.Helper()
+	binary := whole(t)
+	storetest.Fill(t, url, "sample", func(url string) error {
+		_, err := (&program{binary: binary, database: url, log: os.Stderr}).run(context.WithoutCancel(t.Context()), "seed")
+		return err
+	})
+}
+
+// newRun opens a journal for each client that is going to work on a database with the
+// sample data.
 func newRun(t *testing.T, binary, url string, seed uint64) *run {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
@@ -57,13 +68,6 @@ func newRun(t *testing.T, binary, url string, seed uint64) *run {
 			t.Logf("what the program said last: %v\n%s", err, said[max(0, len(said)-4096):])
 		}
 	})
-	whole, err := product()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (&program{binary: whole, database: url, log: log}).run(ctx, "seed"); err != nil {
-		t.Fatal(err)
-	}
 	r := &run{t: t, ctx: ctx, program: &program{binary: binary, database: url, log: log}, entrance: newEntrance(), rng: rand.New(rand.NewPCG(seed, 0))}
 	for i := range clientCount + workerCount {
 		name := "crash-" + strconv.Itoa(i+1)

@@ -24,7 +24,9 @@ const leaseOfTheDead = 3 * time.Second
 // note just written: the other fires, lends again and carries out in time.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
-	r := newRun(t, whole(t), storetest.PostgresURL(t), 20260309)
+	url := storetest.NewPostgresURL(t)
+	sample(t, url)
+	r := newRun(t, whole(t), url, 20260309)
 	r.start()
 	r.accompany()
 	s, err := store.Open(r.ctx, r.program.database)

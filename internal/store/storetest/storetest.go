@@ -1,6 +1,8 @@
 // Package storetest opens scratch databases for tests, one of each kind that
 // exists: embedded SQLite always, PostgreSQL where SPMS_TEST_DATABASE_URL names
-// a server. Its main function is Each. It must not be imported by the product.
+// a server. Its main function is Each; for databases that begin with the same rows
+// there are EachNewURL and Fill, which fill one of them and copy it. It must not be
+// imported by the product.
 package storetest
 
 import (
@@ -47,6 +49,19 @@ func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
+// EachNewURL is EachURL with addresses of databases that Fill has to make.
+func EachNewURL(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, SQLiteURL(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewPostgresURL(t))
+	})
+}
+
 // SQLite opens a fresh, migrated SQLite database.
 func SQLite(t testing.TB) *store.Store { return open(t, SQLiteURL(t)) }
 
@@ -61,7 +76,9 @@ func SQLiteURL(t testing.TB) string {
 	if err := os.WriteFile(path, template, 0o600); err != nil {
 		t.Fatalf("copy the template database: %v", err)
 	}
-	return "sqlite:" + path
+	url := "sqlite:" + path
+	fresh.Store(url, true)
+	return url
 }
 
 // HasPostgres reports whether tests on PostgreSQL can, or must, run.
@@ -71,6 +88,23 @@ func HasPostgres() bool { return os.Getenv(URLVariable) != "" || os.Getenv("CI")
 // dropped after the test; it skips the test where there is no server.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
+	url := NewPostgresURL(t)
+	fresh.Delete(url)
+	server := os.Getenv(URLVariable)
+	template, err := postgresTemplate(server)
+	if err != nil {
+		t.Fatalf("make the template database: %v", err)
+	}
+	if err := admin(server, fmt.Sprintf("create database %s template %s", databaseOf(url), template)); err != nil {
+		t.Fatalf("create a scratch database: %v", err)
+	}
+	return url
+}
+
+// NewPostgresURL returns the address of a PostgreSQL database that Fill has to make; it
+// is dropped, and the test skipped, as by PostgresURL.
+func NewPostgresURL(t testing.TB) string {
+	t.Helper()
 	server := os.Getenv(URLVariable)
 	if server == "" {
 		if os.Getenv("CI") == "true" {
@@ -78,20 +112,15 @@ func PostgresURL(t testing.TB) string {
 		}
 		t.Skipf("SKIPPED ON POSTGRESQL: set %s to a server to run it", URLVariable)
 	}
-	template, err := postgresTemplate(server)
-	if err != nil {
-		t.Fatalf("make the template database: %v", err)
-	}
 	name := "spms_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	if err := admin(server, fmt.Sprintf("create database %s template %s", name, template)); err != nil {
-		t.Fatalf("create a scratch database: %v", err)
-	}
 	t.Cleanup(func() {
 		if err := admin(server, fmt.Sprintf("drop database if exists %s with (force)", name)); err != nil {
 			t.Logf("drop the scratch database: %v", err)
 		}
 	})
-	return withDatabase(server, name)
+	url := withDatabase(server, name)
+	fresh.Store(url, true)
+	return url
 }
 
 func open(t testing.TB, url string) *store.Store {
@@ -159,9 +188,15 @@ func postgresTemplate(server string) (string, error) {
 	return name, nil
 }
 
-// DropTemplate drops the template database of this test binary: call it from
+// DropTemplate drops the template databases of this test binary: call it from
 // TestMain after the tests have run.
 func DropTemplate() {
+	templates.Range(func(_, of any) bool {
+		if t, _ := of.(*template); t.name != "" {
+			_ = admin(os.Getenv(URLVariable), "drop database if exists "+t.name+" with (force)")
+		}
+		return true
+	})
 	templateMu.Lock()
 	defer templateMu.Unlock()
 	if templateName != "" {
@@ -178,6 +213,14 @@ func admin(server, statement string) error {
 	defer db.Close()
 	_, err = db.ExecContext(context.Background(), statement)
 	return err
+}
+
+func databaseOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 func withDatabase(server, name string) string {
