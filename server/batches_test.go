@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/clock"
+	"github.com/openspms/spms/internal/execution"
+	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/store"
 	"github.com/openspms/spms/internal/store/storetest"
 	"github.com/openspms/spms/server"
@@ -211,6 +214,60 @@ func TestBatchActions(t *testing.T) {
 	})
 }
 
+// TestBatchSparesWhatGoesOn lets people mend a case between the moment in which a batch
+// lists it and the one in which its turn comes: it is neither cancelled nor given variables.
+func TestBatchSparesWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openBroken(t, url, 1)
+		listed := func(n *node) bool { return n.batched == 2 && n.looked == 2 } // and not begun
+		mend := func(number string) func() {
+			return func() {
+				o.must("ha-supervisor", "retryFailure", fmt.Sprintf(`failureID: %q, reason: "测试", variables: {calc: {divisor: 1}}`, o.open(number)))
+			}
+		}
+		spared := func(number, how string) {
+			t.Helper()
+			vars := fmt.Sprint(o.get("ha-admin", fmt.Sprintf(`{ serviceCase(number: %q) { variables } }`, number), "serviceCase", "variables", "calc", "divisor"))
+			if got := o.at(number); got != "a_call:task" || vars != "1" {
+				t.Errorf("%s: the case that went on is at %s with a divisor of %s, want it left as it was", how, got, vars)
+			}
+		}
+
+		queries := 0 // of failures: they are counted, then listed
+		o.house.Store.Client().Failure.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+			return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+				v, err := next.Query(ctx, q)
+				if queries++; queries == 2 {
+					mend("Q-0000")()
+				}
+				return v, err
+			})
+		}))
+		r, err := o.house.Cases.ResolveFailures(access.With(t.Context(), access.System("test")), execution.ResolveFailures{Action: "cancel", Reason: "测试"})
+		if err != nil || len(r.Items) != 1 || fault.CodeOf(r.Items[0].Err) != "FAILURE_ENDED" {
+			t.Errorf("ResolveFailures() = %+v, %v, want one failure, refused with FAILURE_ENDED", r, err)
+		}
+		spared("Q-0000", "resolveFailures")
+
+		for i, action := range []string{`action: "cancel"`, `action: "set_variables", variables: {calc: {divisor: 7}}`} {
+			first, second := fmt.Sprintf("Q-%d-1", i), fmt.Sprintf("Q-%d-2", i)
+			o.enquiry("enquiry", first, `calc: {divisor: 0}`)
+			o.enquiry("enquiry", second, `calc: {divisor: 0}`)
+			id := o.batch("demo-admin", "startFailureBatch", action+`, regionID: "CN-HA-ZZ", reason: "测试"`)
+			n := o.openNode(url, listed, mend(first))
+			if _, err := n.house.Cases.CarryBatches(t.Context(), 1); err != nil || n.act != nil {
+				t.Fatalf("CarryBatches() = %v, with the case mended in between: %v", err, n.act == nil)
+			}
+			if got := o.items(id, ""); got["refused FAILURE_ENDED"] != 1 || got["succeeded"] != 1 {
+				t.Errorf("%s: the items are %v, want one refused with FAILURE_ENDED", action, got)
+			}
+			spared(first, action)
+		}
+		o.verified()
+	})
+}
+
 // TestBatchKeepsToRights takes the rights of who has started a batch before it is
 // carried out, and then the person himself.
 func TestBatchKeepsToRights(t *testing.T) {
@@ -404,7 +461,10 @@ func TestCancelBatch(t *testing.T) {
 		if got := o.audited("retryFailure"); got != 32 {
 			t.Errorf("%v retries are audited, want 32", got)
 		}
-		o.wants("ha-supervisor", "cancelBatch", stop, "BATCH_ENDED")
+		r, _ := o.ask("ha-supervisor", fmt.Sprintf(`mutation { cancelBatch(input: {%s}) { userErrors { code message } } }`, stop))
+		if got := fmt.Sprint(dig(r.Data, "cancelBatch", "userErrors")); got != "[map[code:BATCH_ENDED message:批量作业已结束，状态为已取消]]" {
+			t.Errorf("a batch that was cancelled before = %s, want BATCH_ENDED, in Chinese", got)
+		}
 		queued := o.batch("ha-supervisor", "startFailureBatch", fixing)
 		o.must("ha-supervisor", "cancelBatch", fmt.Sprintf(`batchID: %q, reason: "x"`, queued))
 		o.tick()

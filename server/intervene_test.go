@@ -147,6 +147,45 @@ func TestFailuresAreResolved(t *testing.T) {
 	})
 }
 
+// TestFailureThatIsOverAtOnce lets two timers be due at once: behind the first a script
+// fails, the second interrupts it. The failure is told and not left open.
+func TestFailureThatIsOverAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		after := func(duration string) string {
+			return `<bpmn:timerEventDefinition><bpmn:timeDuration>` + duration + `</bpmn:timeDuration></bpmn:timerEventDefinition>`
+		}
+		script := `<bpmn:scriptTask id="x" name="算" scriptFormat="CEL"><bpmn:extensionElements><spms:task nameEn="x" stage="demand"/><spms:result variable="n.of"/></bpmn:extensionElements><bpmn:script>10 / n.of</bpmn:script></bpmn:scriptTask>`
+		inside := `<bpmn:startEvent id="s1" name="x"/><bpmn:endEvent id="e1" name="x"/>` + element("intermediateCatchEvent", "t1", "", after("PT1H")) + script
+		for i, f := range []string{"s1 t1", "t1 x", "x e1"} {
+			ends := strings.Fields(f)
+			inside += fmt.Sprintf(`<bpmn:sequenceFlow id="g%d" sourceRef=%q targetRef=%q/>`, i, ends[0], ends[1])
+		}
+		o.create("sums", flowing("sums", `<spms:variable name="n.of" type="int" labelZh="数" labelEn="Number" default="0"/>`, "",
+			element("startEvent", "s", "", "")+element("subProcess", "p", "", inside)+element("boundaryEvent", "b", `attachedToRef="p"`, after("PT2H"))+
+				element("userTask", "a", "", "")+element("endEvent", "e", "", "")+element("endEvent", "f", "", ""), "s p", "p e", "b a", "a f"))
+		for _, number := range []string{"NUM-1", "NUM-2"} {
+			o.must("zz-agent", "startCase", fmt.Sprintf(`processKey: "sums", regionID: "CN-HA-ZZ", number: %q`, number))
+			o.clock.Advance(time.Hour)
+		}
+		o.tick() // of NUM-1 both are due, of NUM-2 the first
+		if got := o.at("NUM-1") + " " + o.failures("NUM-1", "state"); got != "a:task ended" {
+			t.Errorf("with both timers due at once the case is at %s, want a:task and the failure ended", got)
+		}
+		if got := o.failures("NUM-2", "state"); got != "open" {
+			t.Errorf("with one timer due the failure is %s, want open", got)
+		}
+		o.verified()
+		o.clock.Advance(time.Hour)
+		o.tick()
+		if got := o.at("NUM-2") + " " + o.failures("NUM-2", "state"); got != "a:task ended" {
+			t.Errorf("after the second timer the case is at %s, want a:task and the failure ended", got)
+		}
+		o.verified()
+	})
+}
+
 // TestLeases lends service tasks to workers: each to one, and again when the lease
 // has run out.
 func TestLeases(t *testing.T) {

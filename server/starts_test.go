@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,103 @@ func TestMessagesStartCases(t *testing.T) {
 			t.Errorf("the audit trail says %s, want what was not delivered and what was refused", got)
 		}
 		o.verified()
+
+		// A case that waits is sent what it does not take: noted, and not tried again.
+		o.must("integration", "sendMessage", send("CN-HA-ZZ", "O-7", `id: "O-7"`))
+		waits := o.casesOf("intake", "CN-HA-ZZ")
+		o.work("zz-agent", waits[len(waits)-1], "a", "")
+		before := strings.Count(o.trail("deliver"), "refused:VARIABLE_TYPE")
+		say("O-7", ", plan: 300")
+		if got := o.trail("deliver"); strings.Count(got, "refused:VARIABLE_TYPE") != before+1 || strings.Count(got, "undelivered:order.placed") != 2 {
+			t.Errorf("the audit trail says %s, want that the case that waits has refused the message", got)
+		}
+		if got := o.at(waits[len(waits)-1]); got != "again:message" {
+			t.Errorf("after a message that it does not take the case is at %s, want it waiting", got)
+		}
+		if got := o.findings(execution.AtRest(o.clock.Now().AddDate(0, 0, 1))); slices.Contains(got, "due outbox") {
+			t.Errorf("Verify() finds %q, want no note that waits", got)
+		}
+	})
+}
+
+// TestKeysOfStarts asks a process that begins with two messages for cases whose name and
+// key read alike in one line, and tells the number of a case that runs only to who may
+// see it.
+func TestKeysOfStarts(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		const roots = `<bpmn:message id="m1" name="order"/><bpmn:message id="m2" name="order placed"/>`
+		start := func(id, ref string) string {
+			return element("startEvent", id, "", fmt.Sprintf(`<bpmn:messageEventDefinition messageRef=%q/>`, ref))
+		}
+		o.create("two", flowing("two", "", roots, start("s1", "m1")+start("s2", "m2")+element("userTask", "a", "", "")+element("endEvent", "e", "", ""), "s1 a", "s2 a", "a e"))
+		o.must("demo-admin", "bindProcess", `versionID: "two@1", regionID: "CN-HA-NY"`)
+		o.must("zz-agent", "sendMessage", `name: "order", correlationKey: "placed 7", regionID: "CN-HA-ZZ"`)
+		o.must("zz-agent", "sendMessage", `name: "order placed", correlationKey: "7", regionID: "CN-HA-ZZ"`)
+		o.has("two", "CN-HA-ZZ", 2, "two messages with a key each")
+		number := o.casesOf("two", "CN-HA-ZZ")[0]
+		for person, c := range map[string]struct {
+			region string
+			told   bool
+		}{"zz-agent": {"CN-HA-ZZ", true}, "integration": {"CN-HA-NY", true}, "ny-agent": {"CN-HA-NY", false}} {
+			r, _ := o.ask(person, fmt.Sprintf(`mutation { sendMessage(input: {name: "order", correlationKey: "placed 7", regionID: %q}) { userErrors { code message } } }`, c.region))
+			refused, _ := dig(r.Data, "sendMessage", "userErrors", 0).(map[string]any)
+			if refused["code"] != "MESSAGE_CASE_RUNS" || strings.Contains(fmt.Sprint(refused["message"]), number) != c.told {
+				t.Errorf("%s is told %v, want MESSAGE_CASE_RUNS, with the number %s: %v", person, refused, number, c.told)
+			}
+		}
+	})
+}
+
+// TestBindingGivesWay binds versions in any order of their instants: one at a time is in
+// force, and one that was to take effect later gives way to one that was bound after it.
+func TestBindingGivesWay(t *testing.T) {
+	t.Parallel()
+	storetest.EachURL(t, func(t *testing.T, url string) {
+		begin := time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai)
+		o := openOffice(t, url, begin)
+		o.create("plain", flowing("plain", "", "", element("startEvent", "s", "", "")+element("userTask", "a", "", "")+element("endEvent", "e", "", ""), "s a", "a e"))
+		for i := 2; i <= 3; i++ {
+			id := fmt.Sprintf("plain@%d", i)
+			o.must("hq-standard", "createProcessDraft", `fromVersionID: "plain@1"`)
+			o.must("hq-standard", "editProcessDraft", fmt.Sprintf(`versionID: %q, revision: 1, edits: [{op: "setVariable", variable: {name: "n.of", type: "int", input: true}}]`, id))
+			o.must("hq-standard", "submitProcess", fmt.Sprintf(`versionID: %q, revision: 2`, id))
+			o.must("demo-admin", "publishProcess", fmt.Sprintf(`versionID: %q, revision: 3`, id))
+		}
+		bind := func(version, after int) {
+			t.Helper()
+			from := ""
+			if after > 0 {
+				from = fmt.Sprintf(`, effectiveFrom: %q`, begin.Add(time.Duration(after)*time.Hour).Format(time.RFC3339))
+			}
+			o.must("demo-admin", "bindProcess", fmt.Sprintf(`versionID: "plain@%d", regionID: "CN-HA-ZZ"%s`, version, from))
+		}
+		at := func(hour int, want float64) {
+			t.Helper()
+			o.clock.Set(begin.Add(time.Duration(hour) * time.Hour))
+			number := fmt.Sprintf("PLAIN-%d", hour)
+			o.must("zz-agent", "startCase", fmt.Sprintf(`processKey: "plain", regionID: "CN-HA-ZZ", number: %q`, number))
+			if got := o.get("zz-agent", fmt.Sprintf(`{ serviceCase(number: %q) { version { number } } }`, number), "serviceCase", "version", "number"); got != want {
+				t.Errorf("after %d hours a case starts with version %v, want %v", hour, got, want)
+			}
+		}
+		at(0, 1)
+		o.clock.Set(begin.Add(time.Hour))
+		bind(2, 10) // later
+		bind(3, 0)  // and now
+		at(1, 3)
+		at(11, 3)
+		bind(2, 20)
+		bind(1, 15)
+		at(14, 3)
+		at(16, 1)
+		at(21, 1)
+		bind(2, 30)
+		bind(3, 40)
+		at(29, 1)
+		at(31, 2)
+		at(41, 3)
 	})
 }
 

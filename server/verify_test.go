@@ -76,6 +76,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 			{"C-GONE", `update service_cases set state = 'completed' where caller_id = CASE`, []string{"calls"}},
 			{"C-STRAY", `update service_cases set caller_token = 99 where caller_id = CASE`, []string{"calls"}},
 		}
+		o.starting()
 		o.inAllStates(table)
 		o.must("zz-agent", "startCase", `processKey: "enquiry", regionID: "CN-HA-ZZ", number: "Q-KEY", channel: "app", variables: {calc: {divisor: 1}}, idempotencyKey: "key-1"`)
 		if got := o.findings(execution.AtRest(o.clock.Now())); len(got) > 0 {
@@ -105,6 +106,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		damage(t, url, `insert into jobs (id, created_at, kind, args, state, run_at, attempt, token, cursor, last_error)
 			select 'job_x', created_at, 'case.sing', 'null', 'ready', created_at, 0, 0, '', '' from service_cases where number = 'F-HISTORY'`)
 		want = append(want, "keys key-1", "notes outbox", "notes outbox")
+		want = append(want, o.damageStarts(url)...)
 		slices.Sort(want)
 		if got := o.findings(); !slices.Equal(got, want) {
 			t.Errorf("Verify() finds\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -114,6 +116,62 @@ func TestVerifyFindsDamage(t *testing.T) {
 			t.Errorf("Verify() of three cases finds %q, want %q", got, want)
 		}
 	})
+}
+
+// startDamage is what is done to start timers behind the product's back. In a statement
+// TIMER stands for the id of the timer of the process, OTHER for the case that the first
+// one has started.
+var startDamage = []string{
+	`update start_timers set fired_at = null where id = TIMER`,
+	`update start_timers set case_id = null where id = TIMER`,
+	`update start_timers set error = 'X' where id = TIMER`,
+	`update start_timers set state = 'ended', fired_at = null where id = TIMER`,
+	`update start_timers set case_id = 'case_x' where id = TIMER`,
+	`update start_timers set process_id = 'prc_x' where id = TIMER`,
+	`update start_timers set fired_at = created_at where id = TIMER`,
+	`insert into start_timers (id, region_path, created_at, binding_id, process_id, version_id, node_id, occurrence, again, due_at, state, error, region_id)
+		select 'sta_twice', region_path, created_at, binding_id, process_id, version_id, node_id, occurrence + 1, again, due_at, 'waiting', '', region_id from start_timers where id = TIMER`,
+	`update start_timers set case_id = OTHER where id = TIMER`, // is of another process, and another timer's
+}
+
+// starting lets a process for each of the damages be started by its timer, but the one
+// whose timer is to wait twice. Last comes the one whose case another one is to claim.
+func (o *office) starting() {
+	o.t.Helper()
+	for i := range len(startDamage) + 1 {
+		timer := `<bpmn:timeDuration>PT1S</bpmn:timeDuration>`
+		if i == 7 {
+			timer = `<bpmn:timeDuration>P100D</bpmn:timeDuration>`
+		}
+		o.create(fmt.Sprintf("start-%d", i), timed(fmt.Sprintf("start-%d", i), timer))
+	}
+	o.clock.Advance(time.Second)
+	o.tick()
+}
+
+// damageStarts damages the start timers and returns what there is to be found.
+func (o *office) damageStarts(url string) (want []string) {
+	o.t.Helper()
+	process := map[string]string{}
+	for _, p := range o.table("processes") {
+		process[p["id"]] = p["key"]
+	}
+	of, other := map[string]string{}, ""
+	for _, row := range o.table("start_timers") {
+		key := process[row["process_id"]]
+		if of[key] = row["id"]; key == "start-9" {
+			other = row["case_id"]
+		}
+	}
+	for i, statement := range startDamage {
+		id := of[fmt.Sprintf("start-%d", i)]
+		damage(o.t, url, strings.NewReplacer("TIMER", "'"+id+"'", "OTHER", "'"+other+"'").Replace(statement))
+		if i == 7 {
+			id = "sta_twice"
+		}
+		want = append(want, "starts "+id)
+	}
+	return append(want, "starts "+of["start-9"])
 }
 
 // correcting lets orders open an enquiry when they breach.
@@ -171,7 +229,8 @@ func (o *office) breached(number string) {
 	o.tick()
 }
 
-// TestVerifyAtRest finds what is due and not done: a timer, a clock, a retry and a note.
+// TestVerifyAtRest finds what is due and not done: a timer, a clock, a retry, a note, a
+// start and a batch.
 func TestVerifyAtRest(t *testing.T) {
 	t.Parallel()
 	storetest.EachNewURL(t, func(t *testing.T, url string) {
@@ -190,10 +249,14 @@ func TestVerifyAtRest(t *testing.T) {
 		o.tick()
 		o.enquiry("caller", "Q-CALL", "")
 		o.work("zz-agent", "Q-CALL", "a_call", `, variables: {enquiry: {topic: "tariff", answered: false}}`)
+		o.create("soon", timed("soon", `<bpmn:timeDuration>PT1M</bpmn:timeDuration>`))
+		want := []string{"due Q-RETRY", "due SO-TIMER", "due outbox", "due " + o.table("start_timers")[0]["id"]}
+		want = append(want, "due "+o.batch("ha-supervisor", "startFailureBatch", `action: "retry", regionID: "CN-HA", code: "NOTHING", reason: "x"`))
+		slices.Sort(want)
 		if got := o.findings(execution.AtRest(o.clock.Now().Add(-time.Second))); len(got) > 0 {
 			t.Errorf("a second ago Verify() = %q were due, want nothing", got)
 		}
-		if got, want := o.findings(execution.AtRest(slot)), []string{"due Q-RETRY", "due SO-TIMER", "due outbox"}; !slices.Equal(got, want) {
+		if got := o.findings(execution.AtRest(slot)); !slices.Equal(got, want) {
 			t.Errorf("an hour ahead Verify() = %q, want %q", got, want)
 		}
 		if got := o.findings(execution.AtRest(o.clock.Now().AddDate(0, 1, 0))); !slices.Contains(got, "due SO-CLOCK") {

@@ -76,10 +76,11 @@ func since(at *time.Time, now time.Time) (time.Time, error) {
 	return at.UTC().Truncate(time.Microsecond), nil
 }
 
-// bind writes the binding and ends the region's earlier ones at its instant.
+// bind writes the binding and ends the region's earlier ones at its instant: those that
+// go on, and those that would have until a later one, which gives way before it begins.
 func bind(ctx context.Context, u *command.Unit, v *ent.ProcessVersion, reg *ent.Region, from time.Time) (*ent.Binding, error) {
 	own := []predicate.Binding{binding.ProcessID(v.ProcessID), binding.RegionID(reg.ID)}
-	err := u.Binding.Update().Where(append(own, binding.EndedAtIsNil())...).SetEndedAt(from).Exec(ctx)
+	err := u.Binding.Update().Where(append(own, binding.Or(binding.EndedAtIsNil(), binding.EndedAtGT(from)))...).SetEndedAt(from).Exec(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("end the earlier binding: %w", err)
 	}

@@ -169,7 +169,7 @@ func (r *Room) CancelBatch(ctx context.Context, in CancelBatch) (string, error) 
 			return "", err
 		}
 		if row.State != batch.StateQueued && row.State != batch.StateRunning {
-			return "", fault.E(fault.Precondition, "BATCH_ENDED", fault.P("state", string(row.State))).At("input", "batchID")
+			return "", fault.E(fault.Precondition, "BATCH_ENDED", fault.P("state", BatchLabel(row.State))).At("input", "batchID")
 		}
 		t, err := tallyOf(access.Elevated(ctx), u.Client, row.ID)
 		if err != nil {
@@ -180,6 +180,23 @@ func (r *Room) CancelBatch(ctx context.Context, in CancelBatch) (string, error) 
 		return row.ID, u.Batch.UpdateOne(row).SetState(batch.StateCancelled).SetCancelReason(in.Reason).SetEndedAt(u.Now).SetLeaseUntil(schema.Far).
 			SetDone(t.succeeded + t.refused).SetSucceeded(t.succeeded).SetRefused(t.refused).Exec(access.Elevated(ctx))
 	})
+}
+
+// BatchLabel is a batch's state as people read it.
+func BatchLabel(s batch.State) fault.Label {
+	switch s {
+	case batch.StateQueued:
+		return fault.Label{ZH: "排队中", EN: "queued"}
+	case batch.StateRunning:
+		return fault.Label{ZH: "执行中", EN: "running"}
+	case batch.StateDone:
+		return fault.Label{ZH: "已完成", EN: "done"}
+	case batch.StateCancelled:
+		return fault.Label{ZH: "已取消", EN: "cancelled"}
+	case batch.StateFailed:
+		return fault.Label{ZH: "失败", EN: "failed"}
+	}
+	return fault.Label{ZH: string(s)}
 }
 
 // tally is how many items of a batch there are, by outcome.
@@ -259,7 +276,12 @@ func (p *plan) failures(client *ent.Client) *ent.FailureQuery {
 // open selects, in any region, the failures of the filter that were open when the
 // batch was started and still are.
 func (p *plan) open() []predicate.Failure {
-	out := []predicate.Failure{failure.StateEQ(failure.StateOpen), failure.CreatedAtLTE(p.CreatedAt)}
+	return append(p.filter(), failure.StateEQ(failure.StateOpen))
+}
+
+// filter selects the failures of the filter that were there when the batch was started.
+func (p *plan) filter() []predicate.Failure {
+	out := []predicate.Failure{failure.CreatedAtLTE(p.CreatedAt)}
 	if p.request.Code != "" {
 		out = append(out, failure.Code(p.request.Code))
 	}
@@ -270,6 +292,22 @@ func (p *plan) open() []predicate.Failure {
 		out = append(out, failure.HasCaseWith(servicecase.HasProcessWith(process.Key(p.request.ProcessKey))))
 	}
 	return out
+}
+
+// fails refuses (FAILURE_ENDED), under the lock of a case, one in which nothing of the
+// filter is open any more: since the batch was listed it may have gone on.
+func (p *plan) fails(ctx context.Context, f *file) error {
+	rows, err := f.unit.Failure.Query().Where(p.filter()...).Where(failure.CaseID(f.row.ID)).Order(failure.ByID()).All(access.Elevated(ctx))
+	if err != nil {
+		return fmt.Errorf("read the failures of a case: %w", err)
+	}
+	last := ""
+	for _, row := range rows {
+		if last = row.ID; row.State == failure.StateOpen {
+			return nil
+		}
+	}
+	return failureEnded(last)
 }
 
 // cases selects the running cases that are to be migrated, or in which something of

@@ -375,9 +375,9 @@ func (r *Room) act(ctx context.Context, u *command.Unit, p *plan, item *ent.Batc
 			return f.move(ctx, MoveToken{Token: row.TokenSeq, ToNodeID: p.request.ToNodeID, Reason: p.Reason, Variables: vars})
 		})
 	case batch.ActionSetVariables:
-		_, err = r.setVariables(ctx, u, SetCaseVariables{CaseID: item.CaseID, Variables: vars, Reason: p.Reason})
+		_, err = r.setVariables(ctx, u, SetCaseVariables{CaseID: item.CaseID, Variables: vars, Reason: p.Reason}, p.fails)
 	case batch.ActionCancel:
-		_, err = r.cancel(ctx, u, CancelCase{CaseID: item.CaseID, Reason: p.Reason})
+		_, err = r.cancel(ctx, u, CancelCase{CaseID: item.CaseID, Reason: p.Reason}, p.fails)
 	case batch.ActionMigrate:
 		return r.migrateItem(ctx, u, p, item)
 	}

@@ -48,18 +48,11 @@ func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) 
 			return CaseResult{}, err
 		}
 		f.norms = norms
-		vars, err := f.inputVariables(in)
+		start, err := f.prepare(ctx, in, "", "input", "variables")
 		if err != nil {
-			return CaseResult{}, below(err, "input", "variables")
-		}
-		if err := f.lawful(ctx, "", vars, nil); err != nil {
 			return CaseResult{}, err
 		}
-		if err := f.step(ctx, engine.Event{Kind: engine.Start, Variables: vars}); err != nil {
-			return CaseResult{}, err
-		}
-		u.On(f.row.ID, f.row.RegionPath)
-		return CaseResult{f.row.ID}, f.save(ctx)
+		return CaseResult{f.row.ID}, f.start(ctx, start)
 	})
 }
 
@@ -187,10 +180,12 @@ func (f *file) uninserted(err error) error {
 // CancelCase ends a running case with a reason; open tasks go, clocks are cancelled.
 func (r *Room) CancelCase(ctx context.Context, in CancelCase) (CaseResult, error) {
 	cmd := command.Command{Operation: "cancelCase", Key: deref(in.IdempotencyKey), Input: in}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) { return r.cancel(ctx, u, in) })
+	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) { return r.cancel(ctx, u, in, nil) })
 }
 
-func (r *Room) cancel(ctx context.Context, u *command.Unit, in CancelCase) (CaseResult, error) {
+// cancel cancels a case inside a command, unless what is asked of it, once it is locked,
+// says no; nil asks nothing.
+func (r *Room) cancel(ctx context.Context, u *command.Unit, in CancelCase, ask func(ctx context.Context, f *file) error) (CaseResult, error) {
 	f, err := r.open(ctx, u, in.CaseID, "caseID")
 	if err != nil {
 		return CaseResult{}, err
@@ -200,6 +195,11 @@ func (r *Room) cancel(ctx context.Context, u *command.Unit, in CancelCase) (Case
 	}
 	if err := f.active("caseID"); err != nil {
 		return CaseResult{}, err
+	}
+	if ask != nil {
+		if err := ask(ctx, f); err != nil {
+			return CaseResult{}, err
+		}
 	}
 	u.Note("reason", in.Reason)
 	if err := f.step(ctx, engine.Event{Kind: engine.Cancel, Reason: in.Reason}); err != nil {

@@ -92,8 +92,8 @@ func (r *Room) onFailure(ctx context.Context, u *command.Unit, id, reason string
 	if err := f.active("failureID"); err != nil {
 		return FailureResult{}, err
 	}
-	if row, err = u.Failure.Get(ctx, id); err != nil || row.State != failure.StateOpen {
-		return FailureResult{}, fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", id)).At("input", "failureID")
+	if row, err = stillOpen(ctx, u, id); err != nil {
+		return FailureResult{}, err
 	}
 	u.Note("reason", reason)
 	if err := f.endFailures(ctx, state, reason, row.TokenSeq); err != nil {
@@ -105,13 +105,32 @@ func (r *Room) onFailure(ctx context.Context, u *command.Unit, id, reason string
 	return FailureResult{row.ID, f.row.ID}, f.save(ctx)
 }
 
-// endFailures ends the open failures of tokens; of the whole case without tokens.
-func (f *file) endFailures(ctx context.Context, state failure.State, reason string, tokens ...int) error {
-	upd := f.unit.Failure.Update().Where(failure.CaseID(f.row.ID), failure.StateEQ(failure.StateOpen))
-	if len(tokens) > 0 {
-		upd.Where(failure.TokenSeqIn(tokens...))
+// stillOpen reads a failure whose case is locked, and refuses one that is dealt with.
+func stillOpen(ctx context.Context, u *command.Unit, id string) (*ent.Failure, error) {
+	row, err := u.Failure.Get(ctx, id)
+	if err != nil {
+		return nil, notFound(err, "FAILURE_NOT_FOUND", id, "failureID")
 	}
-	err := upd.SetState(state).SetReason(reason).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far).Exec(store.Later(access.Elevated(ctx)))
+	if row.State != failure.StateOpen {
+		return nil, failureEnded(id)
+	}
+	return row, nil
+}
+
+func failureEnded(id string) error {
+	return fault.E(fault.Precondition, "FAILURE_ENDED", fault.P("failure", id)).At("input", "failureID")
+}
+
+// endFailures ends the open failures of tokens.
+func (f *file) endFailures(ctx context.Context, state failure.State, reason string, tokens ...int) error {
+	if f.resolved == nil {
+		f.resolved = map[int]bool{}
+	}
+	for _, seq := range tokens {
+		f.resolved[seq] = true
+	}
+	err := f.unit.Failure.Update().Where(failure.CaseID(f.row.ID), failure.StateEQ(failure.StateOpen), failure.TokenSeqIn(tokens...)).
+		SetState(state).SetReason(reason).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far).Exec(store.Later(access.Elevated(ctx)))
 	if err != nil {
 		return fmt.Errorf("end failures: %w", err)
 	}
@@ -156,12 +175,19 @@ func (f *file) move(ctx context.Context, in MoveToken) error {
 func (r *Room) SetVariables(ctx context.Context, in SetCaseVariables) (CaseResult, error) {
 	cmd := command.Command{Operation: "setCaseVariables", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
-		return r.setVariables(ctx, u, in)
+		return r.setVariables(ctx, u, in, nil)
 	})
 }
 
-func (r *Room) setVariables(ctx context.Context, u *command.Unit, in SetCaseVariables) (CaseResult, error) {
+// setVariables sets the variables of a case inside a command, unless what is asked of it,
+// once it is locked, says no; nil asks nothing.
+func (r *Room) setVariables(ctx context.Context, u *command.Unit, in SetCaseVariables, ask func(ctx context.Context, f *file) error) (CaseResult, error) {
 	return r.intervene(ctx, u, in.CaseID, in.Reason, func(ctx context.Context, f *file) error {
+		if ask != nil {
+			if err := ask(ctx, f); err != nil {
+				return err
+			}
+		}
 		vars, err := f.model.CheckVariables(in.Variables, nil)
 		if err != nil {
 			return below(err, "input", "variables")
@@ -267,7 +293,14 @@ func (r *Room) resolve(ctx context.Context, in ResolveFailures, row *ent.Failure
 	case "skip":
 		return r.SkipFailure(ctx, SkipFailure{FailureID: row.ID, Reason: in.Reason, Variables: in.Variables, IdempotencyKey: key})
 	}
-	_, err := r.CancelCase(ctx, CancelCase{CaseID: row.CaseID, Reason: in.Reason, IdempotencyKey: key})
+	cancel := CancelCase{CaseID: row.CaseID, Reason: in.Reason, IdempotencyKey: key}
+	cmd := command.Command{Operation: "cancelCase", Key: deref(key), Input: cancel}
+	_, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		return r.cancel(ctx, u, cancel, func(ctx context.Context, _ *file) error {
+			_, err := stillOpen(ctx, u, row.ID)
+			return err
+		})
+	})
 	if fault.CodeOf(err) == "CASE_ENDED" {
 		err = nil // by another of its failures
 	}

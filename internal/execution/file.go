@@ -60,7 +60,8 @@ type file struct {
 	starts  int    // how many cases have started one another, by notes, up to this one
 	unasked bool   // nobody waits for the case any more: its end is told to nobody
 
-	retrying backOff // of the failure that is tried again in this command
+	resolved map[int]bool // tokens whose failures someone has dealt with in this command
+	retrying backOff      // of the failure that is tried again in this command
 
 	attributes map[string]ent.CaseAttribute // as they are kept for lists
 }
@@ -98,9 +99,22 @@ func (r *Room) attach(ctx context.Context, client *ent.Client, u *command.Unit, 
 // active refuses a case that has ended.
 func (f *file) active(field string) error {
 	if f.row.State != servicecase.StateActive {
-		return fault.E(fault.Precondition, "CASE_ENDED", fault.P("case", f.row.Number), fault.P("state", string(f.row.State))).At("input", field)
+		return fault.E(fault.Precondition, "CASE_ENDED", fault.P("case", f.row.Number), fault.P("state", caseLabel(f.row.State))).At("input", field)
 	}
 	return nil
+}
+
+// caseLabel is a case's state as people read it.
+func caseLabel(s servicecase.State) fault.Label {
+	switch s {
+	case servicecase.StateActive:
+		return fault.Label{ZH: "进行中", EN: "active"}
+	case servicecase.StateCompleted:
+		return fault.Label{ZH: "已办结", EN: "completed"}
+	case servicecase.StateCancelled:
+		return fault.Label{ZH: "已撤销", EN: "cancelled"}
+	}
+	return fault.Label{ZH: string(s)}
 }
 
 // restore builds the engine's state from rows. Node positions are found anew by
@@ -217,10 +231,8 @@ func (f *file) save(ctx context.Context) error {
 	if err := f.saveStages(ctx); err != nil {
 		return fmt.Errorf("write stages: %w", err)
 	}
-	if len(f.failed) > 0 {
-		if err := f.unit.Failure.CreateBulk(f.failed...).Exec(ctx); err != nil {
-			return fmt.Errorf("write failures: %w", err)
-		}
+	if err := f.saveFailures(ctx); err != nil {
+		return err
 	}
 	if err := f.unit.CaseEvent.CreateBulk(f.steps...).Exec(ctx); err != nil {
 		return fmt.Errorf("write history: %w", err)
@@ -240,6 +252,42 @@ func (f *file) save(ctx context.Context) error {
 		return err
 	}
 	f.changed()
+	return nil
+}
+
+// saveFailures writes the failures raised in this command, and leaves one open for each
+// token that has failed in the end and no other: what was raised of a token that has gone on in the same
+// command, or has ended, is ended, and so is what was open before.
+func (f *file) saveFailures(ctx context.Context) error {
+	failed := map[int]bool{}
+	for _, t := range f.state.Tokens {
+		failed[t.Seq] = t.Status == engine.AtFailure
+	}
+	for _, raised := range slices.Backward(f.failed) {
+		seq, _ := raised.Mutation().TokenSeq()
+		if !failed[seq] {
+			raised.SetState(failure.StateEnded).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far)
+		}
+		failed[seq] = false
+	}
+	var before []int
+	for seq, form := range f.tokens {
+		if strings.Contains(form, atFailure) && !failed[seq] && !f.resolved[seq] {
+			before = append(before, seq)
+		}
+	}
+	if len(before) > 0 {
+		slices.Sort(before)
+		if err := f.endFailures(ctx, failure.StateEnded, "", before...); err != nil {
+			return err
+		}
+	}
+	if len(f.failed) == 0 {
+		return nil
+	}
+	if err := f.unit.Failure.CreateBulk(f.failed...).Exec(ctx); err != nil {
+		return fmt.Errorf("write failures: %w", err)
+	}
 	return nil
 }
 
@@ -317,13 +365,7 @@ func (f *file) saveTokens(ctx context.Context) error {
 		}
 	}
 	if len(gone) > 0 {
-		seqs := slices.Collect(maps.Keys(gone))
-		if slices.ContainsFunc(seqs, func(seq int) bool { return strings.Contains(gone[seq], atFailure) }) {
-			if err := f.endFailures(ctx, failure.StateEnded, "", seqs...); err != nil {
-				return err
-			}
-		}
-		if _, err := f.unit.Token.Delete().Where(token.CaseID(f.row.ID), token.SeqIn(seqs...)).Exec(ctx); err != nil {
+		if _, err := f.unit.Token.Delete().Where(token.CaseID(f.row.ID), token.SeqIn(slices.Collect(maps.Keys(gone))...)).Exec(ctx); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // SendMessage delivers a message to a case: the one named, or the one whose
 // token waits for the name with the correlation key, the longest waiting first. When
 // no case is named, none waits and a region is given, it starts a case there; see
-// startByMessage.
+// startBySent.
 // Errors: MESSAGE_NOT_EXPECTED, CASE_NOT_FOUND, VARIABLE_TYPE in the payload,
 // MESSAGE_STARTS_NOTHING, MESSAGE_CASE_RUNS.
 func (r *Room) SendMessage(ctx context.Context, in SendMessage) (MessageResult, error) {

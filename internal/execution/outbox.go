@@ -264,7 +264,8 @@ func (r *Room) startCalled(ctx context.Context, u *command.Unit, f *file, n note
 }
 
 // answer lets a caller go on whose called case has ended: with the values of the
-// variables that both declare alike, or with an error.
+// variables that both declare alike, or with an error: its own, or that the caller does
+// not admit one of the values.
 func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	called, err := u.ServiceCase.Get(access.Elevated(ctx), n.CaseID)
 	if err != nil || called.CallerID == nil {
@@ -281,20 +282,17 @@ func (r *Room) answer(ctx context.Context, u *command.Unit, n note) error {
 	if err != nil {
 		return err
 	}
-	ev := engine.Event{Kind: engine.TaskCompleted, Token: called.CallerToken, Variables: shared(c.Model, f.model, called.Variables)}
+	ev := engine.Event{Kind: engine.TaskCompleted, Token: called.CallerToken}
 	if code, failed := errorOf(c.Model, called); failed {
 		ev.Kind, ev.Name = engine.ErrorThrown, code
 	}
-	u.Note("called", called.ID)
-	err = f.step(ctx, ev)
-	if f.declined(err) { // a value that the caller does not take: it is an error of the activity
-		refused := fault.From(err)
-		if f, err = r.heed(ctx, u, n, f.row.ID); err != nil {
-			return err
-		}
-		err = f.step(ctx, engine.Event{Kind: engine.ErrorThrown, Token: called.CallerToken, Name: refused.Code, Reason: refused.Error()})
+	ev.Variables, err = f.model.CheckVariables(shared(c.Model, f.model, called.Variables), nil)
+	if err != nil && ev.Kind == engine.TaskCompleted { // what the caller does not admit is an error of the activity
+		e := fault.From(err)
+		ev.Kind, ev.Name, ev.Reason = engine.ErrorThrown, e.Code, e.Error()
 	}
-	if err != nil {
+	u.Note("called", called.ID)
+	if err := f.step(ctx, ev); err != nil {
 		return err
 	}
 	return f.save(ctx)

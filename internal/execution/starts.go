@@ -24,27 +24,36 @@ import (
 // input goes in. A start that is refused is told to whoever sent the message, and
 // noted in the audit trail where nobody asks.
 
-// launch starts the case at a start event, "" for the usual one, with the variables of
-// the input. A refusal comes before anything is written; what goes wrong later undoes
-// the whole command.
-func (f *file) launch(ctx context.Context, in StartCase, node string) error {
+// prepare makes the event that starts the case at a start event, "" for the usual one, with
+// the variables of the input, which are checked; path is theirs in what was asked. Nothing is written.
+func (f *file) prepare(ctx context.Context, in StartCase, node string, path ...string) (engine.Event, error) {
 	vars, err := f.inputVariables(in)
+	if err != nil {
+		return engine.Event{}, below(err, path...)
+	}
+	return engine.Event{Kind: engine.Start, Node: node, Variables: vars}, f.lawful(ctx, "", vars, nil)
+}
+
+// start starts the case by an event that is prepared.
+func (f *file) start(ctx context.Context, start engine.Event) error {
+	if err := f.step(ctx, start); err != nil {
+		return err
+	}
+	f.unit.On(f.row.ID, f.row.RegionPath)
+	return f.save(ctx)
+}
+
+// launch starts the case for who notes a refusal and goes on. So it comes before anything
+// is written; what goes wrong later undoes the whole command.
+func (f *file) launch(ctx context.Context, in StartCase, node string) error {
+	start, err := f.prepare(ctx, in, node)
 	if err != nil {
 		return err
 	}
-	if err := f.lawful(ctx, "", vars, nil); err != nil {
-		return err
-	}
-	start := engine.Event{Kind: engine.Start, Node: node, Variables: vars}
 	if _, err := engine.Step(f.model, &engine.State{Variables: map[string]any{}}, f.inContext(start), f.unit.Now, nil); err != nil {
 		return err
 	}
-	err = f.step(ctx, start)
-	if err == nil {
-		f.unit.On(f.row.ID, f.row.RegionPath)
-		err = f.save(ctx)
-	}
-	if refuses(err) {
+	if err = f.start(ctx, start); refuses(err) {
 		return fault.E(fault.Internal, "INTERNAL").Because(fmt.Errorf("start case %s: %w", f.row.Number, err))
 	}
 	return err
@@ -113,19 +122,33 @@ func (r *Room) startedBy(ctx context.Context, u *command.Unit, name, key string,
 	if err != nil || key == "" {
 		return f, start, err
 	}
-	startKey := name + " " + key
+	startKey := name + "\n" + key
 	if _, err := u.Process.Query().Where(process.ID(start.Binding.ProcessID)).Only(store.Locking(access.Elevated(ctx))); err != nil {
 		return nil, start, fmt.Errorf("lock the process: %w", err)
 	}
 	runs, err := u.ServiceCase.Query().Where(servicecase.ProcessID(start.Binding.ProcessID), servicecase.StartKey(startKey)).First(access.Elevated(ctx))
 	if err == nil {
-		return nil, start, fault.E(fault.Conflict, "MESSAGE_CASE_RUNS", fault.P("message", name), fault.P("key", key), fault.P("case", runs.Number)).At("correlationKey")
+		return nil, start, caseRuns(ctx, u, name, key, runs)
 	}
 	if !ent.IsNotFound(err) {
 		return nil, start, fmt.Errorf("look for a case of the key: %w", err)
 	}
 	f.row.StartKey = &startKey
 	return f, start, nil
+}
+
+// caseRuns refuses a message for whose key a case runs. Its number is told to who sees the
+// case: a key alone does not say where it runs.
+func caseRuns(ctx context.Context, u *command.Unit, name, key string, runs *ent.ServiceCase) error {
+	number := fault.P("case", fault.Label{ZH: "（您无权查看）", EN: "(not visible to you)"})
+	seen, err := u.ServiceCase.Query().Where(servicecase.ID(runs.ID)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("look whether a case is visible: %w", err)
+	}
+	if seen {
+		number = fault.P("case", runs.Number)
+	}
+	return fault.E(fault.Conflict, "MESSAGE_CASE_RUNS", fault.P("message", name), fault.P("key", key), number).At("correlationKey")
 }
 
 // startByNote starts a case by a message that a case has thrown and none waits for, in

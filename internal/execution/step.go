@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/openspms/spms/ent"
-	"github.com/openspms/spms/ent/failure"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/ent/stagevisit"
 	"github.com/openspms/spms/ent/task"
@@ -250,14 +249,6 @@ func (f *file) fail(e engine.Effect) {
 func (f *file) end(ctx context.Context, state servicecase.State, outcome string) error {
 	f.row.State, f.row.Outcome, f.row.EndedAt = state, outcome, f.at()
 	f.enterStage("", model.None)
-	for _, raised := range f.failed {
-		raised.SetState(failure.StateEnded).SetEndedAt(f.unit.Now).SetRetryAt(schema.Far)
-	}
-	if f.hasFailed() {
-		if err := f.endFailures(ctx, failure.StateEnded, ""); err != nil {
-			return err
-		}
-	}
 	if f.row.CallerID != nil && !f.unasked {
 		if err := f.leave(ctx, answerNote, note{CaseID: f.row.ID}); err != nil {
 			return err
@@ -272,16 +263,6 @@ func (f *file) end(ctx context.Context, state servicecase.State, outcome string)
 		}
 	}
 	return f.book.cancel(ctx, f.unit.Now)
-}
-
-// hasFailed reports whether a token of the case had failed when it was loaded.
-func (f *file) hasFailed() bool {
-	for _, form := range f.tokens {
-		if strings.Contains(form, atFailure) {
-			return true
-		}
-	}
-	return false
 }
 
 // stageMove is a change of the case's stage; to is "" when the case ends.

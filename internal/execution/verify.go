@@ -70,10 +70,12 @@ const (
 //	audit     each event has the audit entry of its command
 //	keys      each acknowledged key has exactly one applied audit entry
 //	batches   a batch that is done has its items, each subject once; its counts are those of the items
+//	starts    of a bound timer start event at most one timer waits; one that has fired has either started a
+//	          case, of its process and of its instant and nobody else's, or says why not
 //	due       nothing is due and not done (only with AtRest)
 //
 // The database should be at rest. ctx must be the server's own. Cost: linear in
-// the events; a dozen statements for 200 cases; some 40 bytes of memory for each key.
+// the events; a dozen statements for 200 cases; some 40 bytes of memory for each key and start timer.
 func (r *Room) Verify(ctx context.Context, progress func(done, all int), how ...Check) (*Report, error) {
 	var c checks
 	for _, h := range how {
@@ -90,13 +92,13 @@ func (r *Room) Verify(ctx context.Context, progress func(done, all int), how ...
 		return v.out, nil
 	}
 	v.verifyNotes()
-	if err := errors.Join(v.verifyKeys(ctx), r.verifyBatches(ctx, v.client, v.out)); err != nil {
+	if err := errors.Join(v.verifyKeys(ctx), v.verifyStarts(ctx), r.verifyBatches(ctx, v.client, v.out)); err != nil {
 		return nil, err
 	}
 	if c.atRest.IsZero() {
 		return v.out, nil
 	}
-	return v.out, v.verifyRest(ctx)
+	return v.out, errors.Join(v.verifyRest(ctx), v.restStarts(ctx))
 }
 
 // verifier is one run of Verify.

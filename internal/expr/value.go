@@ -16,18 +16,24 @@ const maxInt = 1<<53 - 1
 // MaxValueBytes bounds the text of one value.
 const MaxValueBytes = 64 << 10
 
+// maxItems bounds how long a list is.
+const maxItems = 10_000
+
 // CheckValue returns v in the one form that a variable of type t has in rows:
 // bool, int64 (at most 2^53-1 in magnitude), float64, string, an RFC 3339 text
 // in UTC for a timestamp, an ISO 8601 text for a duration, []any, map[string]any.
 // It takes what JSON decoding yields as well as Go's own numbers, time.Time and
 // time.Duration; nil stays nil and means unset. The form survives a round trip
 // through JSON: CheckValue of the decoded value is the value. The error is
-// fault.Invalid VARIABLE_TYPE or VARIABLE_ENUM.
+// fault.Invalid VARIABLE_TYPE, VARIABLE_TOO_LARGE or VARIABLE_ENUM.
 func CheckValue(t Type, enum []string, v any) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
 	out, ok := coerce(t, v)
+	if !ok && tooLarge(t, v) {
+		return nil, fault.E(fault.Invalid, "VARIABLE_TOO_LARGE", fault.P("bytes", MaxValueBytes), fault.P("items", maxItems))
+	}
 	if !ok {
 		return nil, fault.E(fault.Invalid, "VARIABLE_TYPE", fault.P("want", string(t)), fault.P("got", kindOf(v)))
 	}
@@ -44,6 +50,21 @@ func CheckValue(t Type, enum []string, v any) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// tooLarge reports whether v is of type t and only larger than a value may be.
+func tooLarge(t Type, v any) bool {
+	switch v := v.(type) {
+	case string:
+		return t == String && len(v) > MaxValueBytes
+	case map[string]any:
+		raw, err := json.Marshal(v)
+		return t == Map && err == nil && len(raw) > MaxValueBytes
+	case []any:
+		e, list := t.Element()
+		return list && (len(v) > maxItems || slices.ContainsFunc(v, func(it any) bool { return tooLarge(e, it) }))
+	}
+	return false
 }
 
 // coerce brings v into the form of t and reports whether that is possible.
@@ -81,7 +102,7 @@ func coerce(t Type, v any) (any, bool) {
 			list = true
 		}
 	}
-	if !ok || !list || len(items) > 10_000 {
+	if !ok || !list || len(items) > maxItems {
 		return nil, false
 	}
 	out := make([]any, len(items))
