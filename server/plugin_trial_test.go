@@ -184,7 +184,12 @@ func TestEveryHostileModule(t *testing.T) {
 			inputs: [{name: "question", variable: "enquiry.question"}], outputs: [{name: "answer", variable: "enquiry.answer"}], fallbackRole: "l2"`, seconds))
 	}
 	for _, hostile := range [][2]string{
-		{"crash", "it ended in a call"}, {"panic", ""}, {"reply", ""}, {"flood", ""}, {"hang", "did not come back"}, {"stop", "did not come back"},
+		{"crash", "it ended in a call"},
+		{"panic", ""},
+		{"reply", ""},
+		{"flood", ""},
+		{"hang", "did not come back"},
+		{"stop", "did not come back"},
 		{"memory", "killed|memory"}, // by its limit, or by its deadline where the machine is slow to give it that much
 	} {
 		how, want := hostile[0], hostile[1]
