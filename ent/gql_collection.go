@@ -4877,6 +4877,11 @@ func (_q *PluginAssignmentQuery) collectField(ctx context.Context, oneNode bool,
 				selectedFields = append(selectedFields, pluginassignment.FieldGuardRuns)
 				fieldSeen[pluginassignment.FieldGuardRuns] = struct{}{}
 			}
+		case "guards":
+			if _, ok := fieldSeen[pluginassignment.FieldGuards]; !ok {
+				selectedFields = append(selectedFields, pluginassignment.FieldGuards)
+				fieldSeen[pluginassignment.FieldGuards] = struct{}{}
+			}
 		case "assignedBy":
 			if _, ok := fieldSeen[pluginassignment.FieldAssignedBy]; !ok {
 				selectedFields = append(selectedFields, pluginassignment.FieldAssignedBy)

@@ -27175,6 +27175,9 @@ type PluginAssignmentMutation struct {
 	addguard_permille   *int
 	guard_runs          *int
 	addguard_runs       *int
+	guards              *[]schema.MetricGuard
+	appendguards        []schema.MetricGuard
+	configs             *map[string]string
 	assigned_by         *string
 	reason              *string
 	changed_at          *time.Time
@@ -28302,6 +28305,93 @@ func (m *PluginAssignmentMutation) ResetGuardRuns() {
 	m.addguard_runs = nil
 }
 
+// SetGuards sets the "guards" field.
+func (m *PluginAssignmentMutation) SetGuards(sg []schema.MetricGuard) {
+	m.guards = &sg
+	m.appendguards = nil
+}
+
+// Guards returns the value of the "guards" field in the mutation.
+func (m *PluginAssignmentMutation) Guards() (r []schema.MetricGuard, exists bool) {
+	v := m.guards
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGuards returns the old "guards" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldGuards(ctx context.Context) (v []schema.MetricGuard, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGuards is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGuards requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGuards: %w", err)
+	}
+	return oldValue.Guards, nil
+}
+
+// AppendGuards adds sg to the "guards" field.
+func (m *PluginAssignmentMutation) AppendGuards(sg []schema.MetricGuard) {
+	m.appendguards = append(m.appendguards, sg...)
+}
+
+// AppendedGuards returns the list of values that were appended to the "guards" field in this mutation.
+func (m *PluginAssignmentMutation) AppendedGuards() ([]schema.MetricGuard, bool) {
+	if len(m.appendguards) == 0 {
+		return nil, false
+	}
+	return m.appendguards, true
+}
+
+// ResetGuards resets all changes to the "guards" field.
+func (m *PluginAssignmentMutation) ResetGuards() {
+	m.guards = nil
+	m.appendguards = nil
+}
+
+// SetConfigs sets the "configs" field.
+func (m *PluginAssignmentMutation) SetConfigs(value map[string]string) {
+	m.configs = &value
+}
+
+// Configs returns the value of the "configs" field in the mutation.
+func (m *PluginAssignmentMutation) Configs() (r map[string]string, exists bool) {
+	v := m.configs
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConfigs returns the old "configs" field's value of the PluginAssignment entity.
+// If the PluginAssignment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PluginAssignmentMutation) OldConfigs(ctx context.Context) (v map[string]string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConfigs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConfigs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConfigs: %w", err)
+	}
+	return oldValue.Configs, nil
+}
+
+// ResetConfigs resets all changes to the "configs" field.
+func (m *PluginAssignmentMutation) ResetConfigs() {
+	m.configs = nil
+}
+
 // SetAssignedBy sets the "assigned_by" field.
 func (m *PluginAssignmentMutation) SetAssignedBy(s string) {
 	m.assigned_by = &s
@@ -28628,7 +28718,7 @@ func (m *PluginAssignmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PluginAssignmentMutation) Fields() []string {
-	fields := make([]string, 0, 28)
+	fields := make([]string, 0, 30)
 	if m.region != nil {
 		fields = append(fields, pluginassignment.FieldRegionID)
 	}
@@ -28701,6 +28791,12 @@ func (m *PluginAssignmentMutation) Fields() []string {
 	if m.guard_runs != nil {
 		fields = append(fields, pluginassignment.FieldGuardRuns)
 	}
+	if m.guards != nil {
+		fields = append(fields, pluginassignment.FieldGuards)
+	}
+	if m.configs != nil {
+		fields = append(fields, pluginassignment.FieldConfigs)
+	}
 	if m.assigned_by != nil {
 		fields = append(fields, pluginassignment.FieldAssignedBy)
 	}
@@ -28769,6 +28865,10 @@ func (m *PluginAssignmentMutation) Field(name string) (ent.Value, bool) {
 		return m.GuardPermille()
 	case pluginassignment.FieldGuardRuns:
 		return m.GuardRuns()
+	case pluginassignment.FieldGuards:
+		return m.Guards()
+	case pluginassignment.FieldConfigs:
+		return m.Configs()
 	case pluginassignment.FieldAssignedBy:
 		return m.AssignedBy()
 	case pluginassignment.FieldReason:
@@ -28834,6 +28934,10 @@ func (m *PluginAssignmentMutation) OldField(ctx context.Context, name string) (e
 		return m.OldGuardPermille(ctx)
 	case pluginassignment.FieldGuardRuns:
 		return m.OldGuardRuns(ctx)
+	case pluginassignment.FieldGuards:
+		return m.OldGuards(ctx)
+	case pluginassignment.FieldConfigs:
+		return m.OldConfigs(ctx)
 	case pluginassignment.FieldAssignedBy:
 		return m.OldAssignedBy(ctx)
 	case pluginassignment.FieldReason:
@@ -29018,6 +29122,20 @@ func (m *PluginAssignmentMutation) SetField(name string, value ent.Value) error 
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetGuardRuns(v)
+		return nil
+	case pluginassignment.FieldGuards:
+		v, ok := value.([]schema.MetricGuard)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGuards(v)
+		return nil
+	case pluginassignment.FieldConfigs:
+		v, ok := value.(map[string]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConfigs(v)
 		return nil
 	case pluginassignment.FieldAssignedBy:
 		v, ok := value.(string)
@@ -29263,6 +29381,12 @@ func (m *PluginAssignmentMutation) ResetField(name string) error {
 		return nil
 	case pluginassignment.FieldGuardRuns:
 		m.ResetGuardRuns()
+		return nil
+	case pluginassignment.FieldGuards:
+		m.ResetGuards()
+		return nil
+	case pluginassignment.FieldConfigs:
+		m.ResetConfigs()
 		return nil
 	case pluginassignment.FieldAssignedBy:
 		m.ResetAssignedBy()

@@ -14,6 +14,7 @@ import (
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/region"
+	"github.com/openspms/spms/schema"
 )
 
 // PluginAssignment is the model entity for the PluginAssignment schema.
@@ -69,6 +70,10 @@ type PluginAssignment struct {
 	GuardPermille int `json:"guard_permille,omitempty"`
 	// Runs that are looked at, and must have been made first.
 	GuardRuns int `json:"guard_runs,omitempty"`
+	// Bounds of declared metrics, looked at over the same runs.
+	Guards []schema.MetricGuard `json:"guards,omitempty"`
+	// Generation → configuration, as in config, of generations that open tasks began under.
+	Configs map[string]string `json:"configs,omitempty"`
 	// AssignedBy holds the value of the "assigned_by" field.
 	AssignedBy string `json:"assigned_by,omitempty"`
 	// Why it was rolled back or ended.
@@ -149,7 +154,7 @@ func (*PluginAssignment) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case pluginassignment.FieldInputs, pluginassignment.FieldOutputs:
+		case pluginassignment.FieldInputs, pluginassignment.FieldOutputs, pluginassignment.FieldGuards, pluginassignment.FieldConfigs:
 			values[i] = new([]byte)
 		case pluginassignment.FieldSharePermille, pluginassignment.FieldGeneration, pluginassignment.FieldAttempts, pluginassignment.FieldTimeoutSeconds, pluginassignment.FieldConcurrency, pluginassignment.FieldGuardPermille, pluginassignment.FieldGuardRuns:
 			values[i] = new(sql.NullInt64)
@@ -326,6 +331,22 @@ func (_m *PluginAssignment) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.GuardRuns = int(value.Int64)
 			}
+		case pluginassignment.FieldGuards:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field guards", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Guards); err != nil {
+					return fmt.Errorf("unmarshal field guards: %w", err)
+				}
+			}
+		case pluginassignment.FieldConfigs:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field configs", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Configs); err != nil {
+					return fmt.Errorf("unmarshal field configs: %w", err)
+				}
+			}
 		case pluginassignment.FieldAssignedBy:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field assigned_by", values[i])
@@ -478,6 +499,12 @@ func (_m *PluginAssignment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("guard_runs=")
 	builder.WriteString(fmt.Sprintf("%v", _m.GuardRuns))
+	builder.WriteString(", ")
+	builder.WriteString("guards=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Guards))
+	builder.WriteString(", ")
+	builder.WriteString("configs=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Configs))
 	builder.WriteString(", ")
 	builder.WriteString("assigned_by=")
 	builder.WriteString(_m.AssignedBy)

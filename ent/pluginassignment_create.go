@@ -15,6 +15,7 @@ import (
 	"github.com/openspms/spms/ent/pluginrun"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/region"
+	"github.com/openspms/spms/schema"
 )
 
 // PluginAssignmentCreate is the builder for creating a PluginAssignment entity.
@@ -288,6 +289,18 @@ func (_c *PluginAssignmentCreate) SetNillableGuardRuns(v *int) *PluginAssignment
 	return _c
 }
 
+// SetGuards sets the "guards" field.
+func (_c *PluginAssignmentCreate) SetGuards(v []schema.MetricGuard) *PluginAssignmentCreate {
+	_c.mutation.SetGuards(v)
+	return _c
+}
+
+// SetConfigs sets the "configs" field.
+func (_c *PluginAssignmentCreate) SetConfigs(v map[string]string) *PluginAssignmentCreate {
+	_c.mutation.SetConfigs(v)
+	return _c
+}
+
 // SetAssignedBy sets the "assigned_by" field.
 func (_c *PluginAssignmentCreate) SetAssignedBy(v string) *PluginAssignmentCreate {
 	_c.mutation.SetAssignedBy(v)
@@ -475,6 +488,14 @@ func (_c *PluginAssignmentCreate) defaults() {
 		v := pluginassignment.DefaultGuardRuns
 		_c.mutation.SetGuardRuns(v)
 	}
+	if _, ok := _c.mutation.Guards(); !ok {
+		v := pluginassignment.DefaultGuards
+		_c.mutation.SetGuards(v)
+	}
+	if _, ok := _c.mutation.Configs(); !ok {
+		v := pluginassignment.DefaultConfigs
+		_c.mutation.SetConfigs(v)
+	}
 	if _, ok := _c.mutation.Reason(); !ok {
 		v := pluginassignment.DefaultReason
 		_c.mutation.SetReason(v)
@@ -618,6 +639,12 @@ func (_c *PluginAssignmentCreate) check() error {
 		if err := pluginassignment.GuardRunsValidator(v); err != nil {
 			return &ValidationError{Name: "guard_runs", err: fmt.Errorf(`ent: validator failed for field "PluginAssignment.guard_runs": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Guards(); !ok {
+		return &ValidationError{Name: "guards", err: errors.New(`ent: missing required field "PluginAssignment.guards"`)}
+	}
+	if _, ok := _c.mutation.Configs(); !ok {
+		return &ValidationError{Name: "configs", err: errors.New(`ent: missing required field "PluginAssignment.configs"`)}
 	}
 	if _, ok := _c.mutation.AssignedBy(); !ok {
 		return &ValidationError{Name: "assigned_by", err: errors.New(`ent: missing required field "PluginAssignment.assigned_by"`)}
@@ -765,6 +792,14 @@ func (_c *PluginAssignmentCreate) createSpec() (*PluginAssignment, *sqlgraph.Cre
 	if value, ok := _c.mutation.GuardRuns(); ok {
 		_spec.SetField(pluginassignment.FieldGuardRuns, field.TypeInt, value)
 		_node.GuardRuns = value
+	}
+	if value, ok := _c.mutation.Guards(); ok {
+		_spec.SetField(pluginassignment.FieldGuards, field.TypeJSON, value)
+		_node.Guards = value
+	}
+	if value, ok := _c.mutation.Configs(); ok {
+		_spec.SetField(pluginassignment.FieldConfigs, field.TypeJSON, value)
+		_node.Configs = value
 	}
 	if value, ok := _c.mutation.AssignedBy(); ok {
 		_spec.SetField(pluginassignment.FieldAssignedBy, field.TypeString, value)

@@ -10,12 +10,14 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/openspms/spms/ent/plugin"
 	"github.com/openspms/spms/ent/pluginassignment"
 	"github.com/openspms/spms/ent/pluginrun"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/predicate"
+	"github.com/openspms/spms/schema"
 )
 
 // PluginAssignmentUpdate is the builder for updating PluginAssignment entities.
@@ -345,6 +347,24 @@ func (_u *PluginAssignmentUpdate) AddGuardRuns(v int) *PluginAssignmentUpdate {
 	return _u
 }
 
+// SetGuards sets the "guards" field.
+func (_u *PluginAssignmentUpdate) SetGuards(v []schema.MetricGuard) *PluginAssignmentUpdate {
+	_u.mutation.SetGuards(v)
+	return _u
+}
+
+// AppendGuards appends value to the "guards" field.
+func (_u *PluginAssignmentUpdate) AppendGuards(v []schema.MetricGuard) *PluginAssignmentUpdate {
+	_u.mutation.AppendGuards(v)
+	return _u
+}
+
+// SetConfigs sets the "configs" field.
+func (_u *PluginAssignmentUpdate) SetConfigs(v map[string]string) *PluginAssignmentUpdate {
+	_u.mutation.SetConfigs(v)
+	return _u
+}
+
 // SetAssignedBy sets the "assigned_by" field.
 func (_u *PluginAssignmentUpdate) SetAssignedBy(v string) *PluginAssignmentUpdate {
 	_u.mutation.SetAssignedBy(v)
@@ -663,6 +683,17 @@ func (_u *PluginAssignmentUpdate) sqlSave(ctx context.Context) (_node int, err e
 	}
 	if value, ok := _u.mutation.AddedGuardRuns(); ok {
 		_spec.AddField(pluginassignment.FieldGuardRuns, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Guards(); ok {
+		_spec.SetField(pluginassignment.FieldGuards, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedGuards(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pluginassignment.FieldGuards, value)
+		})
+	}
+	if value, ok := _u.mutation.Configs(); ok {
+		_spec.SetField(pluginassignment.FieldConfigs, field.TypeJSON, value)
 	}
 	if value, ok := _u.mutation.AssignedBy(); ok {
 		_spec.SetField(pluginassignment.FieldAssignedBy, field.TypeString, value)
@@ -1117,6 +1148,24 @@ func (_u *PluginAssignmentUpdateOne) AddGuardRuns(v int) *PluginAssignmentUpdate
 	return _u
 }
 
+// SetGuards sets the "guards" field.
+func (_u *PluginAssignmentUpdateOne) SetGuards(v []schema.MetricGuard) *PluginAssignmentUpdateOne {
+	_u.mutation.SetGuards(v)
+	return _u
+}
+
+// AppendGuards appends value to the "guards" field.
+func (_u *PluginAssignmentUpdateOne) AppendGuards(v []schema.MetricGuard) *PluginAssignmentUpdateOne {
+	_u.mutation.AppendGuards(v)
+	return _u
+}
+
+// SetConfigs sets the "configs" field.
+func (_u *PluginAssignmentUpdateOne) SetConfigs(v map[string]string) *PluginAssignmentUpdateOne {
+	_u.mutation.SetConfigs(v)
+	return _u
+}
+
 // SetAssignedBy sets the "assigned_by" field.
 func (_u *PluginAssignmentUpdateOne) SetAssignedBy(v string) *PluginAssignmentUpdateOne {
 	_u.mutation.SetAssignedBy(v)
@@ -1465,6 +1514,17 @@ func (_u *PluginAssignmentUpdateOne) sqlSave(ctx context.Context) (_node *Plugin
 	}
 	if value, ok := _u.mutation.AddedGuardRuns(); ok {
 		_spec.AddField(pluginassignment.FieldGuardRuns, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Guards(); ok {
+		_spec.SetField(pluginassignment.FieldGuards, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedGuards(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pluginassignment.FieldGuards, value)
+		})
+	}
+	if value, ok := _u.mutation.Configs(); ok {
+		_spec.SetField(pluginassignment.FieldConfigs, field.TypeJSON, value)
 	}
 	if value, ok := _u.mutation.AssignedBy(); ok {
 		_spec.SetField(pluginassignment.FieldAssignedBy, field.TypeString, value)

@@ -1674,8 +1674,16 @@ func init() {
 	pluginassignment.DefaultGuardRuns = pluginassignmentDescGuardRuns.Default.(int)
 	// pluginassignment.GuardRunsValidator is a validator for the "guard_runs" field. It is called by the builders before save.
 	pluginassignment.GuardRunsValidator = pluginassignmentDescGuardRuns.Validators[0].(func(int) error)
+	// pluginassignmentDescGuards is the schema descriptor for guards field.
+	pluginassignmentDescGuards := pluginassignmentFields[21].Descriptor()
+	// pluginassignment.DefaultGuards holds the default value on creation for the guards field.
+	pluginassignment.DefaultGuards = pluginassignmentDescGuards.Default.([]schema.MetricGuard)
+	// pluginassignmentDescConfigs is the schema descriptor for configs field.
+	pluginassignmentDescConfigs := pluginassignmentFields[22].Descriptor()
+	// pluginassignment.DefaultConfigs holds the default value on creation for the configs field.
+	pluginassignment.DefaultConfigs = pluginassignmentDescConfigs.Default.(map[string]string)
 	// pluginassignmentDescReason is the schema descriptor for reason field.
-	pluginassignmentDescReason := pluginassignmentFields[22].Descriptor()
+	pluginassignmentDescReason := pluginassignmentFields[24].Descriptor()
 	// pluginassignment.DefaultReason holds the default value on creation for the reason field.
 	pluginassignment.DefaultReason = pluginassignmentDescReason.Default.(string)
 	// pluginassignment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.

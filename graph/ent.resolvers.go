@@ -24,6 +24,8 @@ func (r *queryResolver) Nodes(ctx context.Context, ids []string) ([]ent.Noder, e
 
 func (r *Resolver) Clock() exec.ClockResolver { return &clockResolver{r} }
 
+func (r *Resolver) PluginVersion() exec.PluginVersionResolver { return &pluginVersionResolver{r} }
+
 func (r *Resolver) ProcessVersion() exec.ProcessVersionResolver { return &processVersionResolver{r} }
 
 func (r *Resolver) Query() exec.QueryResolver { return &queryResolver{r} }
@@ -36,6 +38,7 @@ func (r *Resolver) Task() exec.TaskResolver { return &taskResolver{r} }
 
 type (
 	clockResolver           struct{ *Resolver }
+	pluginVersionResolver   struct{ *Resolver }
 	processVersionResolver  struct{ *Resolver }
 	queryResolver           struct{ *Resolver }
 	serviceCaseResolver     struct{ *Resolver }

@@ -96,6 +96,10 @@ func (r *mutationResolver) EndPluginAssignment(ctx context.Context, input innova
 	return &model.PluginAssignmentPayload{Assignment: row, UserErrors: refused}, err
 }
 
+func (r *pluginVersionResolver) Record(ctx context.Context, objs []*ent.PluginVersion) ([]*innovation.Record, error) {
+	return r.records(ctx, objs)
+}
+
 func (r *queryResolver) Plugins(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.PluginOrder, where *ent.PluginWhereInput) (*ent.PluginConnection, error) {
 	return r.Store.Client().Plugin.Query().Paginate(ctx, after, first, before, last,
 		ent.WithPluginOrder(orderBy), ent.WithPluginFilter(where.Filter))

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 
+	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/graph/model"
 	"github.com/openspms/spms/internal/fault"
@@ -37,6 +38,23 @@ func (r *Resolver) ranked(ctx context.Context, f worklistFilter, first *int) ([]
 	out := make([]*model.RankedTask, 0, n)
 	for _, x := range list[:min(n, len(list))] {
 		out = append(out, &model.RankedTask{Task: x.Task, Score: x.Score, Reason: x.Reason, Version: x.Version, Code: x.Code})
+	}
+	return out, nil
+}
+
+// records are what runs of versions have come to, in the order of the versions.
+func (r *Resolver) records(ctx context.Context, versions []*ent.PluginVersion) ([]*innovation.Record, error) {
+	ids := make([]string, len(versions))
+	for i, v := range versions {
+		ids[i] = v.ID
+	}
+	found, err := r.Innovation.Records(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*innovation.Record, len(versions))
+	for i, id := range ids {
+		out[i] = found[id]
 	}
 	return out, nil
 }

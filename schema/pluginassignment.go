@@ -47,6 +47,8 @@ func (PluginAssignment) Fields() []ent.Field {
 		field.Int("concurrency").Range(1, 64).Default(8).Annotations(class.Public, noFilter).Comment("Calls at a time on one node."),
 		field.Int("guard_permille").Range(0, 1000).Default(200).Annotations(class.Public, noFilter).Comment("Share of failed runs above which the assignment returns to what ran before."),
 		field.Int("guard_runs").Range(1, 10000).Default(20).Annotations(class.Public, noFilter).Comment("Runs that are looked at, and must have been made first."),
+		field.JSON("guards", []MetricGuard{}).Default([]MetricGuard{}).Annotations(class.Public, noFilter, entgql.Type("[PluginGuard!]")).Comment("Bounds of declared metrics, looked at over the same runs."),
+		field.JSON("configs", map[string]string{}).Default(map[string]string{}).Annotations(class.Internal, hidden).Comment("Generation → configuration, as in config, of generations that open tasks began under."),
 		field.String("assigned_by").Annotations(class.Internal, noFilter),
 		field.Text("reason").Default("").MaxLen(2000).Annotations(class.Internal, noFilter).Comment("Why it was rolled back or ended."),
 		field.Time("changed_at").Annotations(class.Public, noFilter),
@@ -74,3 +76,11 @@ func (PluginAssignment) Indexes() []ent.Index {
 
 // Annotations of the PluginAssignment.
 func (PluginAssignment) Annotations() []entschema.Annotation { return listed() }
+
+// MetricGuard bounds the mean of a metric that a module declares; an end that is nil
+// is open.
+type MetricGuard struct {
+	Metric string   `json:"metric"`
+	Min    *float64 `json:"min,omitempty"`
+	Max    *float64 `json:"max,omitempty"`
+}

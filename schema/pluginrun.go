@@ -59,7 +59,7 @@ func (PluginRun) Indexes() []ent.Index {
 		index.Fields("assignment_id", "outcome"),
 		index.Fields("task_id"),
 		index.Fields("case_id"),
-		index.Fields("version_id"),
+		index.Fields("version_id", "outcome"),
 	}
 }
 

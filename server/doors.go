@@ -63,6 +63,7 @@ func (h *House) Start(ctx context.Context, notices NoticeConfig) (stop func()) {
 	running.Go(func() { h.RunOptimizations(work) })
 	running.Go(func() { h.RunNotices(work, notices.Messenger()) })
 	running.Go(func() { h.RunBatches(work) })
+	running.Go(func() { h.RunBeats(work) })
 	return func() { cancel(); running.Wait() }
 }
 

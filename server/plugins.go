@@ -62,8 +62,10 @@ func (h *House) OpenPlugins(c PluginConfig) error {
 	return nil
 }
 
-// sweepPause is how often what plugins no longer need is removed.
-const sweepPause = time.Hour
+const (
+	sweepPause    = time.Hour       // between two removals of what plugins no longer need
+	forsakenPause = 5 * time.Second // between two looks at tasks whose module is gone
+)
 
 // RunPlugins lets modules do the tasks that wait for them until ctx ends: at once
 // when a task changes or is assigned, or a module is done, and at least every second.
@@ -71,7 +73,7 @@ const sweepPause = time.Hour
 func (h *House) RunPlugins(ctx context.Context) {
 	changes := h.Store.Subscribe(ctx)
 	shipped := false
-	var swept time.Time
+	var swept, looked time.Time
 	defer h.Innovation.Wait()
 	failed := func(what string, err error) {
 		if err != nil && ctx.Err() == nil {
@@ -89,6 +91,14 @@ func (h *House) RunPlugins(ctx context.Context) {
 		failed("let plugins work", err)
 		_, waiting := h.Innovation.TryWaiting(ctx)
 		failed("test plugins", waiting)
+		if now := h.Door.Clock.Now(); now.Sub(looked) >= forsakenPause {
+			looked = now
+			n, err := h.Innovation.Forsaken(ctx)
+			failed("leave the tasks of modules that are gone to people", err)
+			if n > 0 {
+				h.Log.Info("left the tasks of modules that are gone to people", "tasks", n)
+			}
+		}
 		if now := h.Door.Clock.Now(); now.Sub(swept) >= sweepPause {
 			swept = now
 			n, err := h.Innovation.Sweep(ctx)
@@ -99,6 +109,33 @@ func (h *House) RunPlugins(ctx context.Context) {
 		}
 		if called == 0 || err != nil {
 			changes = h.pauseUntil(ctx, changes, h.Innovation.Freed(), "task", "plugin")
+		}
+	}
+}
+
+// Beat renews the leases of everything that this node works on: calls of modules,
+// tests of plugins, runs of strategies and notices on their way.
+func (h *House) Beat(ctx context.Context) error {
+	return errors.Join(h.Innovation.Beat(ctx), h.Optimization.Beat(ctx), h.Cases.BeatNotices(ctx))
+}
+
+// beatPause is how often a node says that it lives.
+const beatPause = time.Second
+
+// RunBeats renews leases until ctx ends. It waits for no work, so that what takes long
+// does not look as if its node had died.
+func (h *House) RunBeats(ctx context.Context) {
+	beat := time.NewTicker(beatPause)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+		}
+		if err := h.Beat(ctx); err != nil && ctx.Err() == nil {
+			err = store.Explain(err)
+			h.Log.Log(ctx, levelOf(err), "renew the leases of this node", "code", fault.CodeOf(err), "err", err)
 		}
 	}
 }

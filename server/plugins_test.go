@@ -23,6 +23,7 @@ import (
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/privacy"
 	"github.com/openspms/spms/internal/store/storetest"
+	"github.com/openspms/spms/plugins/sdk"
 	"github.com/openspms/spms/server"
 )
 
@@ -62,13 +63,17 @@ var vendor = sync.OnceValue(func() (k struct {
 	return k
 })
 
-// packed is a folder as a bundle with the vendor's signature, made once for each name and
-// version; make makes the folder.
+// packed is a folder as a bundle with the vendor's signature, made once for each manifest;
+// make makes the folder.
 func packed(t *testing.T, m bundle.Manifest, make func() string) []byte {
 	t.Helper()
 	bundles.Lock()
 	defer bundles.Unlock()
-	of := m.Name + "@" + m.Version
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := string(text)
 	if data, ok := bundles.signed[of]; ok {
 		return data
 	}
@@ -91,8 +96,9 @@ var bundles = struct {
 // workshop is an office whose house starts plugins, and a key that it trusts.
 type workshop struct {
 	*office
-	key bundle.PrivateKey
-	url string
+	key     bundle.PrivateKey
+	url     string
+	plugins server.PluginConfig
 }
 
 func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server.PluginConfig)) *workshop {
@@ -142,7 +148,35 @@ func openWorkshop(t *testing.T, url string, at time.Time, change ...func(*server
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return &workshop{office: o, key: vendor().private, url: url}
+	return &workshop{office: o, key: vendor().private, url: url, plugins: c}
+}
+
+// neighbour is another node on the same database, with a folder of its own.
+func (w *workshop) neighbour() (h *server.House, dir string) {
+	w.t.Helper()
+	dir, err := os.MkdirTemp("", "nb")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // plugins run as other users
+		w.t.Fatal(err)
+	}
+	h, err = server.OpenHouse(w.t.Context(), w.url, w.clock, slog.New(slog.DiscardHandler))
+	if err != nil {
+		w.t.Fatalf("OpenHouse() = %v", err)
+	}
+	c := w.plugins
+	c.Dir = filepath.Join(dir, "p")
+	if err := h.OpenPlugins(c); err != nil {
+		w.t.Fatalf("OpenPlugins() = %v", err)
+	}
+	w.t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			w.t.Errorf("Close() = %v", err)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return h, c.Dir
 }
 
 // manifest is that of answering in a version.
@@ -151,16 +185,21 @@ func manifest(version string) bundle.Manifest {
 		Name: "answering", Version: version, Contract: 1, Kinds: []string{"module"}, Title: bundle.Text{Zh: "答复", En: "Answering"},
 		Topics: []string{"answer.expert"}, Attributes: []string{"question"},
 		ConfigSchema: json.RawMessage(`{"type":"object","properties":{"prefix":{"type":"string"},"token":{"type":"string","format":"password"}}}`),
-		Metrics:      []bundle.Metric{{Name: "words", Unit: "1", Description: "words of the answer"}},
-		Outputs:      json.RawMessage(`{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"]}`),
-		Targets:      []bundle.Target{{OS: runtime.GOOS, Arch: runtime.GOARCH, Entry: "answering"}},
+		Metrics: []bundle.Metric{
+			{Name: "words", Unit: "1", Description: "words of the answer"},
+			{Name: "letters", Unit: "1", Description: "letters of the answer", Min: sdk.Bound(0)},
+		},
+		Outputs: json.RawMessage(`{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"]}`),
+		Targets: []bundle.Target{{OS: runtime.GOOS, Arch: runtime.GOARCH, Entry: "answering"}},
 	}
 }
 
 // pack makes a signed bundle of a version.
-func (w *workshop) pack(version string) []byte {
+func (w *workshop) pack(version string) []byte { return w.packed(version, manifest(version)) }
+
+func (w *workshop) packed(version string, m bundle.Manifest) []byte {
 	w.t.Helper()
-	return packed(w.t, manifest(version), func() string { return answering(w.t, version) })
+	return packed(w.t, m, func() string { return answering(w.t, version) })
 }
 
 // put stores a bundle as a person and returns status and answer.

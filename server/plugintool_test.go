@@ -78,3 +78,23 @@ func TestPluginTools(t *testing.T) {
 		}
 	})
 }
+
+// greeter brings the plugin that spms plugin new writes into Henan.
+func (w *workshop) greeter() {
+	w.t.Helper()
+	at := filepath.Join(w.t.TempDir(), "greeter")
+	for _, args := range [][]string{{"plugin", "new", "greeter", "--dir", at}, {"plugin", "pack", at, "-o", at + ".spmsplugin"}} {
+		if code, out := tool(w.t, args...); code != 0 {
+			w.t.Fatalf("spms %v = %d %s", args, code, out)
+		}
+	}
+	data, err := os.ReadFile(at + ".spmsplugin")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if data, err = bundle.Sign(data, w.key); err != nil {
+		w.t.Fatal(err)
+	}
+	_, digest := w.put("ha-admin", data)
+	w.must("ha-admin", "uploadPlugin", `digest: "`+digest+`", regionID: "CN-HA"`)
+}

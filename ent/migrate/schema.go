@@ -1524,6 +1524,8 @@ var (
 		{Name: "concurrency", Type: field.TypeInt, Default: 8},
 		{Name: "guard_permille", Type: field.TypeInt, Default: 200},
 		{Name: "guard_runs", Type: field.TypeInt, Default: 20},
+		{Name: "guards", Type: field.TypeJSON},
+		{Name: "configs", Type: field.TypeJSON},
 		{Name: "assigned_by", Type: field.TypeString},
 		{Name: "reason", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "changed_at", Type: field.TypeTime},
@@ -1540,19 +1542,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "plugin_assignments_regions_region",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[26]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[28]},
 				RefColumns: []*schema.Column{RegionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_assignments_plugins_plugin",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[27]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[29]},
 				RefColumns: []*schema.Column{PluginsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "plugin_assignments_plugin_versions_version",
-				Columns:    []*schema.Column{PluginAssignmentsColumns[28]},
+				Columns:    []*schema.Column{PluginAssignmentsColumns[30]},
 				RefColumns: []*schema.Column{PluginVersionsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -1571,12 +1573,12 @@ var (
 			{
 				Name:    "pluginassignment_region_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[26]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[28]},
 			},
 			{
 				Name:    "pluginassignment_plugin_id_region_id_topic",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[27], PluginAssignmentsColumns[26], PluginAssignmentsColumns[3]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[29], PluginAssignmentsColumns[28], PluginAssignmentsColumns[3]},
 			},
 			{
 				Name:    "pluginassignment_state_topic",
@@ -1586,7 +1588,7 @@ var (
 			{
 				Name:    "pluginassignment_version_id",
 				Unique:  false,
-				Columns: []*schema.Column{PluginAssignmentsColumns[28]},
+				Columns: []*schema.Column{PluginAssignmentsColumns[30]},
 			},
 		},
 	}
@@ -1677,9 +1679,9 @@ var (
 				Columns: []*schema.Column{PluginRunsColumns[20]},
 			},
 			{
-				Name:    "pluginrun_version_id",
+				Name:    "pluginrun_version_id_outcome",
 				Unique:  false,
-				Columns: []*schema.Column{PluginRunsColumns[19]},
+				Columns: []*schema.Column{PluginRunsColumns[19], PluginRunsColumns[11]},
 			},
 		},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openspms/spms/schema"
 )
 
 const (
@@ -64,6 +65,10 @@ const (
 	FieldGuardPermille = "guard_permille"
 	// FieldGuardRuns holds the string denoting the guard_runs field in the database.
 	FieldGuardRuns = "guard_runs"
+	// FieldGuards holds the string denoting the guards field in the database.
+	FieldGuards = "guards"
+	// FieldConfigs holds the string denoting the configs field in the database.
+	FieldConfigs = "configs"
 	// FieldAssignedBy holds the string denoting the assigned_by field in the database.
 	FieldAssignedBy = "assigned_by"
 	// FieldReason holds the string denoting the reason field in the database.
@@ -139,6 +144,8 @@ var Columns = []string{
 	FieldConcurrency,
 	FieldGuardPermille,
 	FieldGuardRuns,
+	FieldGuards,
+	FieldConfigs,
 	FieldAssignedBy,
 	FieldReason,
 	FieldChangedAt,
@@ -200,6 +207,10 @@ var (
 	DefaultGuardRuns int
 	// GuardRunsValidator is a validator for the "guard_runs" field. It is called by the builders before save.
 	GuardRunsValidator func(int) error
+	// DefaultGuards holds the default value on creation for the "guards" field.
+	DefaultGuards []schema.MetricGuard
+	// DefaultConfigs holds the default value on creation for the "configs" field.
+	DefaultConfigs map[string]string
 	// DefaultReason holds the default value on creation for the "reason" field.
 	DefaultReason string
 	// ReasonValidator is a validator for the "reason" field. It is called by the builders before save.

@@ -55,6 +55,7 @@ type Room struct {
 	norms       Norms
 	staffing    Staffing
 	regions     sync.Map // region id → *ent.Region; regions do not change their place
+	onTheirWay  way      // notices that this node is sending
 }
 
 // New returns the room.

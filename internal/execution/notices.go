@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openspms/spms/ent"
@@ -43,7 +44,8 @@ type Messenger interface {
 }
 
 const (
-	noticeLease    = time.Minute // of one attempt; a node that dies leaves its notices to others
+	noticeLease    = 8 * time.Second // of one attempt, renewed by BeatNotices; a node that dies leaves its notices to others
+	noticeRenew    = 6 * time.Second // a lease that ends sooner is renewed
 	noticeAttempts = 12
 	noticeBatch    = 50
 )
@@ -85,8 +87,10 @@ func (r *Room) SendNotices(ctx context.Context, m Messenger) (int, error) {
 		for _, row := range rows {
 			receipt, err := r.send(ctx, m, row)
 			if ctx.Err() != nil {
+				r.onTheirWay.drop(rows...)
 				return sent, ctx.Err() // the lease ends and it is handed over again, under the same id
 			}
+			r.onTheirWay.drop(row)
 			if err := r.handed(ctx, row, receipt, err); err != nil {
 				failed = errors.Join(failed, fmt.Errorf("notice %s: %w", row.ID, err))
 			}
@@ -105,7 +109,7 @@ func (r *Room) claimNotices(ctx context.Context) ([]*ent.Notice, error) {
 		return nil, err
 	}
 	cmd := command.Command{Operation: "claimNotices", Input: len(due)}
-	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) ([]*ent.Notice, error) {
+	mine, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) ([]*ent.Notice, error) {
 		mine := []*ent.Notice{}
 		for _, row := range due {
 			n, err := u.Notice.Update().Where(notice.ID(row.ID), notice.StateEQ(notice.StateQueued), notice.Attempts(row.Attempts), notice.NextAtLTE(u.Now)).
@@ -121,6 +125,86 @@ func (r *Room) claimNotices(ctx context.Context) ([]*ent.Notice, error) {
 		u.Note("notices", len(mine))
 		return mine, nil
 	})
+	r.onTheirWay.put(r.door.Clock.Now().Add(noticeLease), mine...)
+	return mine, err
+}
+
+// way is what a node has claimed and not handed over yet.
+type way struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+	rows  map[string]*ent.Notice
+}
+
+func (w *way) put(until time.Time, rows ...*ent.Notice) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rows == nil {
+		w.rows, w.until = map[string]*ent.Notice{}, map[string]time.Time{}
+	}
+	for _, row := range rows {
+		w.rows[row.ID], w.until[row.ID] = row, until
+	}
+}
+
+func (w *way) drop(rows ...*ent.Notice) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, row := range rows {
+		delete(w.rows, row.ID)
+		delete(w.until, row.ID)
+	}
+}
+
+// ending are those whose lease ends before an instant.
+func (w *way) ending(before time.Time) (out []*ent.Notice) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, row := range w.rows {
+		if w.until[id].Before(before) {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// renewed notes a lease that was renewed, of a notice that has not been handed over meanwhile.
+func (w *way) renewed(row *ent.Notice, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rows[row.ID] == row {
+		w.until[row.ID] = until
+	}
+}
+
+// BeatNotices renews the leases of the notices that this node is sending, as the
+// server asks each second: a node that does not any more leaves them to others.
+func (r *Room) BeatNotices(ctx context.Context) error {
+	rows := r.onTheirWay.ending(r.door.Clock.Now().Add(noticeRenew))
+	if len(rows) == 0 {
+		return nil
+	}
+	ctx = access.With(ctx, access.System("notices"))
+	until, err := command.Run(ctx, r.door, command.Command{Operation: "renewNotices", Input: len(rows)}, func(ctx context.Context, u *command.Unit) (time.Time, error) {
+		u.Recorded() // a lease is no decision
+		until := u.Now.Add(noticeLease)
+		for _, row := range rows {
+			// A pause that handed has written meanwhile is later and stays.
+			err := u.Notice.Update().Where(notice.ID(row.ID), notice.StateEQ(notice.StateQueued), notice.Attempts(row.Attempts), notice.NextAtLT(until)).
+				SetNextAt(until).Exec(access.Elevated(ctx))
+			if err != nil {
+				return until, fmt.Errorf("renew the lease of a notice: %w", err)
+			}
+		}
+		return until, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		r.onTheirWay.renewed(row, until)
+	}
+	return nil
 }
 
 // send reads the address from the case and hands the letter over.

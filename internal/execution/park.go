@@ -49,6 +49,21 @@ func (r *Room) LendTasks(ctx context.Context, ids []string, worker string, lease
 	})
 }
 
+// KeepTasks renews the leases of tasks that a worker of the server has been lent and
+// nobody else has since. Only the server itself may ask: ACTION_FORBIDDEN.
+func (r *Room) KeepTasks(ctx context.Context, ids []string, worker string, lease time.Duration) error {
+	cmd := command.Command{Operation: "keepTasks", Input: ids}
+	_, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (int, error) {
+		if !u.Viewer.IsSystem() {
+			return 0, fault.E(fault.Forbidden, "ACTION_FORBIDDEN", fault.P("action", string(access.WorkTask)), fault.P("region", "/"))
+		}
+		u.Recorded() // a lease is no decision
+		return u.Task.Update().Where(task.IDIn(ids...), task.StateEQ(task.StateCreated), task.LeaseBy(lessee(u.Viewer, worker))).
+			SetLeaseUntil(u.Now.Add(lease)).Save(access.Elevated(ctx))
+	})
+	return err
+}
+
 // ParkTask says that the worker of a service task waits for a message. Nobody is
 // lent the task until the message has come, which is then kept with it, or the
 // time is up. Errors: TASK_STATE, TASK_LEASE_LOST.

@@ -8,16 +8,21 @@ import (
 	"strconv"
 	"strings"
 
+	"entgo.io/ent/dialect/sql"
+
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/pluginassignment"
+	"github.com/openspms/spms/ent/pluginrun"
 	"github.com/openspms/spms/ent/pluginversion"
 	"github.com/openspms/spms/ent/predicate"
 	"github.com/openspms/spms/ent/processversion"
+	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
 	"github.com/openspms/spms/internal/fault"
 	"github.com/openspms/spms/internal/pluginhost/bundle"
 	"github.com/openspms/spms/internal/store"
+	"github.com/openspms/spms/schema"
 )
 
 // Assign lets a usable version work in a region and below: a module takes the
@@ -28,7 +33,7 @@ import (
 //
 // Errors: PLUGIN_VERSION_STATE, PLUGIN_DEV_REGION, PLUGIN_FOREIGN_REGION, PLUGIN_TOPIC_UNKNOWN,
 // PLUGIN_CONFIG_REFUSED with a cause for each remark, COHORT_INVALID,
-// PLUGIN_INPUT_UNKNOWN, FALLBACK_ROLE_UNKNOWN, FALLBACK_PREVIOUS_MISSING.
+// PLUGIN_INPUT_UNKNOWN, METRIC_GUARD_UNKNOWN, METRIC_GUARD_EMPTY, FALLBACK_ROLE_UNKNOWN, FALLBACK_PREVIOUS_MISSING.
 func (r *Room) Assign(ctx context.Context, in AssignPlugin) (string, error) {
 	cmd := command.Command{Operation: "assignPlugin", Key: deref(in.IdempotencyKey), Input: in}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (string, error) {
@@ -82,12 +87,33 @@ func (r *Room) assignable(ctx context.Context, u *command.Unit, v *ent.PluginVer
 			return fault.E(fault.Invalid, "PLUGIN_INPUT_UNKNOWN", fault.P("input", m.Name), fault.P("known", known)).At("input", "inputs", strconv.Itoa(i), "name")
 		}
 	}
+	for i, g := range in.Guards {
+		if err := g.check(v, i); err != nil {
+			return err
+		}
+	}
 	if role := access.Role(deref(in.FallbackRole)); role != "" {
 		if _, known := access.Lookup(role); !known {
 			return fault.E(fault.Invalid, "FALLBACK_ROLE_UNKNOWN", fault.P("role", string(role))).At("input", "fallbackRole")
 		}
 	}
 	return r.sensible(ctx, u, deref(in.Cohort), topic)
+}
+
+// check refuses a guard of a metric that the version does not declare, or without a
+// finite bound: METRIC_GUARD_UNKNOWN, METRIC_GUARD_EMPTY.
+func (g *Guard) check(v *ent.PluginVersion, i int) error {
+	var known []string
+	for _, m := range manifestOf(v).Metrics {
+		known = append(known, m.Name)
+	}
+	if !slices.Contains(known, g.Metric) {
+		return fault.E(fault.Invalid, "METRIC_GUARD_UNKNOWN", fault.P("metric", g.Metric), fault.P("known", list(known))).At("input", "guards", strconv.Itoa(i), "metric")
+	}
+	if g.Min == nil && g.Max == nil || g.Min != nil && g.Max != nil && *g.Min > *g.Max {
+		return fault.E(fault.Invalid, "METRIC_GUARD_EMPTY", fault.P("metric", g.Metric)).At("input", "guards", strconv.Itoa(i))
+	}
+	return nil
 }
 
 // sensible refuses a cohort that makes sense in no process that has the topic now.
@@ -163,7 +189,11 @@ func (r *Room) assign(ctx context.Context, u *command.Unit, v *ent.PluginVersion
 			return "", fmt.Errorf("create the assignment: %w", err)
 		}
 	} else {
-		c := u.PluginAssignment.UpdateOne(a).SetPluginID(v.PluginID).SetVersionID(v.ID).SetMode(mode).SetConfig(config).SetGeneration(a.Generation + 1).
+		kept, err := configs(ctx, u, a)
+		if err != nil {
+			return "", err
+		}
+		c := u.PluginAssignment.UpdateOne(a).SetConfigs(kept).SetPluginID(v.PluginID).SetVersionID(v.ID).SetMode(mode).SetConfig(config).SetGeneration(a.Generation + 1).
 			SetPreviousVersionID(a.VersionID).SetPreviousConfig(a.Config).SetPreviousMode(pluginassignment.PreviousMode(a.Mode)).
 			SetAssignedBy(u.Viewer.StaffID).SetChangedAt(u.Now).SetReason("")
 		in.details(c.Mutation())
@@ -183,6 +213,32 @@ func (r *Room) assign(ctx context.Context, u *command.Unit, v *ent.PluginVersion
 	return a.ID, nil
 }
 
+// configs are the configurations that open tasks of an assignment began under, the one
+// that is being replaced among them, by generation.
+func configs(ctx context.Context, u *command.Unit, a *ent.PluginAssignment) (map[string]string, error) {
+	kept := map[string]string{strconv.Itoa(a.Generation): a.Config}
+	if len(a.Configs) == 0 {
+		return kept, nil
+	}
+	var rows []struct {
+		Generation int `json:"generation"`
+	}
+	err := u.PluginRun.Query().Where(pluginrun.AssignmentID(a.ID), pluginrun.ModeNEQ(pluginrun.ModeShadow), func(s *sql.Selector) {
+		open := sql.Table(task.Table)
+		s.Where(sql.In(s.C(pluginrun.FieldTaskID), sql.Select(open.C(task.FieldID)).From(open).Where(sql.And(
+			sql.EQ(open.C(task.FieldTopic), a.Topic), sql.EQ(open.C(task.FieldState), string(task.StateCreated)), sql.EQ(open.C(task.FieldKind), string(task.KindService))))))
+	}).GroupBy(pluginrun.FieldGeneration).Scan(access.Elevated(ctx), &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the generations of open tasks: %w", err)
+	}
+	for _, row := range rows {
+		if config, ok := a.Configs[strconv.Itoa(row.Generation)]; ok {
+			kept[strconv.Itoa(row.Generation)] = config
+		}
+	}
+	return kept, nil
+}
+
 // details sets what the input says besides version, mode and configuration.
 func (in AssignPlugin) details(m *ent.PluginAssignmentMutation) {
 	set(m.SetSharePermille, in.SharePermille)
@@ -199,9 +255,20 @@ func (in AssignPlugin) details(m *ent.PluginAssignmentMutation) {
 	if in.Inputs != nil {
 		m.SetInputs(mapped(in.Inputs, func(x *Mapping) (string, string) { return x.Name, x.Variable }))
 	}
+	if in.Guards != nil {
+		m.SetGuards(guarded(in.Guards))
+	}
 	if in.Outputs != nil {
 		m.SetOutputs(mapped(in.Outputs, func(x *Mapping) (string, string) { return x.Variable, x.Name }))
 	}
+}
+
+func guarded(list []*Guard) []schema.MetricGuard {
+	out := make([]schema.MetricGuard, len(list))
+	for i, g := range list {
+		out[i] = schema.MetricGuard{Metric: g.Metric, Min: g.Min, Max: g.Max}
+	}
+	return out
 }
 
 func mapped(list []*Mapping, pair func(*Mapping) (key, value string)) map[string]any {
@@ -228,7 +295,7 @@ func (r *Room) RollBack(ctx context.Context, in ChangeAssignment) (string, error
 }
 
 // End ends an assignment: from now on the tasks of its topic are for whoever else
-// fetches them. Errors as of RollBack.
+// fetches them. What it has begun, and what nobody fetches, goes to people: see Forsaken. Errors as of RollBack.
 func (r *Room) End(ctx context.Context, in ChangeAssignment) (string, error) {
 	return r.change(ctx, "endPluginAssignment", in, func(ctx context.Context, u *command.Unit, a *ent.PluginAssignment) error {
 		return end(ctx, u, a, in.Reason)
@@ -266,16 +333,22 @@ func back(ctx context.Context, u *command.Unit, a *ent.PluginAssignment, reason 
 	if v.State == pluginversion.StateRevoked {
 		return end(ctx, u, a, reason)
 	}
+	kept, err := configs(ctx, u, a)
+	if err != nil {
+		return err
+	}
 	u.Changed(store.Change{Kind: "plugin", ID: a.ID, RegionPath: a.RegionPath})
-	return u.PluginAssignment.UpdateOne(a).SetPluginID(v.PluginID).SetVersionID(v.ID).SetConfig(a.PreviousConfig).SetMode(pluginassignment.Mode(a.PreviousMode)).
+	return u.PluginAssignment.UpdateOne(a).SetConfigs(kept).SetPluginID(v.PluginID).SetVersionID(v.ID).SetConfig(a.PreviousConfig).SetMode(pluginassignment.Mode(a.PreviousMode)).
 		SetPreviousVersionID("").SetPreviousConfig("").SetPreviousMode(pluginassignment.PreviousModeNone).
 		SetGeneration(a.Generation + 1).SetReason(reason).SetChangedAt(u.Now).Exec(access.Elevated(ctx))
 }
 
+// end ends an assignment. Its generation stays that of its configuration, which tasks
+// that it has begun keep where another assignment goes on with them.
 func end(ctx context.Context, u *command.Unit, a *ent.PluginAssignment, reason string) error {
 	u.Changed(store.Change{Kind: "plugin", ID: a.ID, RegionPath: a.RegionPath})
 	return u.PluginAssignment.UpdateOne(a).SetState(pluginassignment.StateEnded).SetEndedAt(u.Now).SetReason(reason).
-		SetGeneration(a.Generation + 1).SetChangedAt(u.Now).Exec(access.Elevated(ctx))
+		SetChangedAt(u.Now).Exec(access.Elevated(ctx))
 }
 
 // retreat takes a revoked version out of every assignment.

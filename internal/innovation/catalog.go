@@ -210,11 +210,38 @@ func contradiction(v *ent.PluginVersion, said *pluginv1.DescribeResponse) string
 		return fmt.Sprintf("attributes: the program says %v, the manifest %v", said.GetAttributes(), v.Attributes)
 	case !sameList(said.GetAddresses(), manifestOf(v).Addresses):
 		return fmt.Sprintf("addresses: the program says %v, the manifest %v", said.GetAddresses(), manifestOf(v).Addresses)
+	case !sameMetrics(said.GetMetrics(), manifestOf(v).Metrics):
+		return fmt.Sprintf("metrics: the program says %v, the manifest %v, or their bounds differ", metricNames(said.GetMetrics()), manifestOf(v).Metrics)
 	case !sameJSON(said.GetConfigSchemaJson(), v.ConfigSchema):
 		return "the program has another schema of its configuration than the manifest"
 	}
 	return ""
 }
+
+func metricNames(list []*pluginv1.Metric) []string {
+	out := make([]string, len(list))
+	for i, m := range list {
+		out[i] = m.GetName()
+	}
+	return out
+}
+
+// sameMetrics compares names and bounds; units and descriptions are for people.
+func sameMetrics(said []*pluginv1.Metric, signed []bundle.Metric) bool {
+	if len(said) != len(signed) {
+		return false
+	}
+	for _, m := range said {
+		if !slices.ContainsFunc(signed, func(d bundle.Metric) bool {
+			return d.Name == m.GetName() && sameEnd(d.Min, m.Min) && sameEnd(d.Max, m.Max)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameEnd(a, b *float64) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
 // manifestOf is the manifest of a version, which was well formed when it was kept.
 func manifestOf(v *ent.PluginVersion) bundle.Manifest {

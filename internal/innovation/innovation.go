@@ -26,6 +26,7 @@ import (
 	"github.com/openspms/spms/plugins/builtin"
 	"github.com/openspms/spms/plugins/sdk/plugintest"
 	"github.com/openspms/spms/plugins/sdk/pluginv1"
+	"github.com/openspms/spms/schema/ids"
 )
 
 // Host runs plugins: internal/pluginhost, whose words the methods keep.
@@ -65,6 +66,8 @@ type Room struct {
 	unpacking sync.Mutex
 	artifacts map[string]pluginhost.Artifact // by digest, under unpacking
 	trials    chan struct{}                  // places for tests on this node
+	tried     trying                         // tests that are this node's
+	worker    string                         // the name under which tasks are lent to modules of this node
 	hands     hands                          // what modules work on here
 	life      life                           // of what runs in the background
 	cohorts   sync.Map                       // version id + "\n" + source → *expr.Program, nil when it does not compile there
@@ -84,7 +87,8 @@ func New(door *command.Door, definitions *definition.Room, cases *execution.Room
 	known, err := ship(o.Shipped)
 	return &Room{
 		door: door, definitions: definitions, cases: cases, o: o, shipped: known, artifacts: map[string]pluginhost.Artifact{},
-		trials: make(chan struct{}, sideBySide), hands: newHands(), life: life{over: make(chan struct{})},
+		trials: make(chan struct{}, sideBySide), tried: trying{ends: map[string]func(){}}, worker: ids.New("node"),
+		hands: newHands(), life: life{over: make(chan struct{})},
 	}, err
 }
 

@@ -48,6 +48,7 @@ type AssignPlugin struct {
 	Concurrency    *int           `json:"concurrency,omitempty" validate:"omitempty,min=1,max=64"`
 	GuardPermille  *int           `json:"guardPermille,omitempty" validate:"omitempty,min=0,max=1000"`
 	GuardRuns      *int           `json:"guardRuns,omitempty" validate:"omitempty,min=1,max=10000"`
+	Guards         []*Guard       `json:"guards,omitempty" validate:"omitempty,max=20,dive"`
 	IdempotencyKey *string        `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
 }
 
@@ -63,4 +64,11 @@ type ReleasePlugin struct {
 	VersionID      string  `json:"versionID" validate:"required,max=160"`
 	Reason         string  `json:"reason" validate:"required,max=2000"`
 	IdempotencyKey *string `json:"idempotencyKey,omitempty" validate:"omitempty,max=128"`
+}
+
+// Guard is one of AssignPlugin.Guards: bounds of the mean of a declared metric.
+type Guard struct {
+	Metric string   `json:"metric" validate:"required,max=128"`
+	Min    *float64 `json:"min,omitempty"`
+	Max    *float64 `json:"max,omitempty"`
 }

@@ -3,11 +3,13 @@ package innovation
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -46,6 +48,9 @@ type result struct {
 // same key.
 func (r *Room) do(ctx context.Context, e *errand) error {
 	run, settings, req, err := r.begin(ctx, e)
+	if errors.Is(err, errConfigGone) {
+		return r.fallBack(ctx, e, &result{outcome: pluginrun.OutcomeFailed, code: "PLUGIN_CONFIG_GONE"})
+	}
 	if err != nil || run == nil {
 		return err
 	}
@@ -54,17 +59,41 @@ func (r *Room) do(ctx context.Context, e *errand) error {
 		return ctx.Err() // the server stops: the lease runs out and the run is repeated
 	}
 	if !e.shadow {
-		if err := r.settle(ctx, e, run, &out); err != nil {
+		err := r.settle(ctx, e, run, &out)
+		if fault.CodeOf(err) == leaseLost {
+			return r.lost(ctx, e, run)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return r.finish(ctx, e, run, out)
 }
 
+// leaseLost says that a task is lent to another by now.
+const leaseLost = "TASK_LEASE_LOST"
+
+// errConfigGone says that a task cannot go on under the configuration that it began
+// under, and must not under another.
+var errConfigGone = errors.New("the configuration is not kept any more")
+
+// lost leaves a run to the node that has the task now, which repeats it, so that what
+// comes of it there counts. It is lost when no module but another worker has the task.
+func (r *Room) lost(ctx context.Context, e *errand, run *ent.PluginRun) error {
+	t, err := r.door.Store.Client().Task.Get(ctx, e.task.ID)
+	if err != nil {
+		return fmt.Errorf("read the task that is lent to another: %w", err)
+	}
+	if strings.HasPrefix(t.LeaseBy, access.System("plugin").StaffID+" ") {
+		return nil
+	}
+	return r.finish(ctx, e, run, result{outcome: pluginrun.OutcomeLost, code: leaseLost})
+}
+
 // begin writes the run down, or goes on with the one that has no end; nil when another
 // has looked on already.
 func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost.Settings, *pluginv1.ExecuteRequest, error) {
-	settings, err := r.settings(e)
+	generation, settings, err := r.settings(ctx, e)
 	if err != nil {
 		return nil, settings, nil, err
 	}
@@ -88,7 +117,7 @@ func (r *Room) begin(ctx context.Context, e *errand) (*ent.PluginRun, pluginhost
 		}
 		mode := pluginrun.Mode(e.a.Mode)
 		run, err := u.PluginRun.Create().SetAssignmentID(e.a.ID).SetVersionID(e.v.ID).SetCaseID(e.task.CaseID).SetTaskID(e.task.ID).SetMode(mode).
-			SetAttempt(attempt).SetGeneration(int(settings.Generation)).SetInputDigest(digestOf([]byte(inputs))).SetConfigDigest(digestOf([]byte(settings.JSON))).
+			SetAttempt(attempt).SetGeneration(generation).SetInputDigest(digestOf([]byte(inputs))).SetConfigDigest(digestOf([]byte(settings.JSON))).
 			SetRegionID(e.task.RegionID).SetRegionPath(e.task.RegionPath).SetCreatedAt(u.Now).Save(ctx)
 		if err != nil {
 			return "", fmt.Errorf("write the run down: %w", err)
@@ -116,20 +145,40 @@ func pseudonym(e *errand) string {
 	return hex.EncodeToString(sum[:12])
 }
 
-// settings are the configuration of the version that does the task.
-func (r *Room) settings(e *errand) (pluginhost.Settings, error) {
-	s := pluginhost.Settings{Generation: uint64(e.a.Generation)} //nolint:gosec // never negative
-	config := e.a.Config
-	if e.v.ID == e.a.PreviousVersionID && e.v.ID != e.a.VersionID {
-		s.Generation, config = s.Generation-1, e.a.PreviousConfig
+// settings are the configuration that a task is done under, and the generation of its
+// assignment: that of the run which has begun it, however often the assignment has
+// changed since, else the one that goes with the version.
+func (r *Room) settings(ctx context.Context, e *errand) (generation int, s pluginhost.Settings, err error) {
+	a := e.a
+	generation, config := a.Generation, a.Config
+	if e.v.ID == a.PreviousVersionID && e.v.ID != a.VersionID {
+		generation, config = a.Generation-1, a.PreviousConfig
 	}
-	var err error
-	s.JSON, err = r.open(config)
-	return s, err
+	if e.under != nil {
+		if e.under.AssignmentID != a.ID {
+			if a, err = r.door.Store.Client().PluginAssignment.Get(ctx, e.under.AssignmentID); err != nil {
+				return 0, s, fmt.Errorf("read the assignment that has begun the task: %w", err)
+			}
+		}
+		if generation, config = e.under.Generation, a.Config; generation != a.Generation {
+			var kept bool
+			if config, kept = a.Configs[strconv.Itoa(generation)]; !kept {
+				return 0, s, fmt.Errorf("generation %d of assignment %s: %w", generation, a.ID, errConfigGone)
+			}
+		}
+	}
+	config, err = r.open(config)
+	return generation, settingsOf(config), err
 }
 
-func settingsOf(generation int, config string) pluginhost.Settings {
-	return pluginhost.Settings{Generation: uint64(generation), JSON: config} //nolint:gosec // never negative
+// settingsOf names a configuration for the host by what it says: assignments of several
+// regions share processes, and each counts its generations by itself.
+func settingsOf(config string) pluginhost.Settings {
+	if config == "" || config == "{}" {
+		return pluginhost.Settings{}
+	}
+	sum := sha256.Sum256([]byte(config))
+	return pluginhost.Settings{Generation: binary.BigEndian.Uint64(sum[:8]) | 1, JSON: config}
 }
 
 // known is a value of the case: task.dueAt, task.createdAt, case.area and case.channel
@@ -256,8 +305,8 @@ func (r *Room) completed(e *errand, c *pluginv1.Complete) result {
 	}
 	out := result{outcome: pluginrun.OutcomeCompleted, output: output, vars: map[string]any{}, metrics: map[string]any{}}
 	for _, x := range c.GetMetrics() {
-		if math.IsNaN(x.GetValue()) || math.IsInf(x.GetValue(), 0) {
-			return violated("METRIC_NOT_FINITE", x.GetName())
+		if code := m.Flaw(x.GetName(), x.GetValue()); code != "" {
+			return violated(code, fmt.Sprintf("%s = %v", x.GetName(), x.GetValue()))
 		}
 		out.metrics[x.GetName()] = x.GetValue()
 	}
@@ -324,7 +373,7 @@ func cut(s string) string {
 // settle lets a result count in the case. What the case refuses of the outputs is
 // the plugin's fault. It changes out to what really came of it.
 func (r *Room) settle(ctx context.Context, e *errand, run *ent.PluginRun, out *result) error {
-	worker, id := workerName, e.task.ID
+	worker, id := r.worker, e.task.ID
 	switch out.outcome {
 	case pluginrun.OutcomeCompleted:
 		_, err := r.cases.CompleteTask(ctx, execution.CompleteTask{TaskID: &id, Worker: &worker, Variables: out.vars, Notices: out.notices, Evidence: out.evidence, IdempotencyKey: &run.ID})
@@ -358,11 +407,10 @@ func (r *Room) settle(ctx context.Context, e *errand, run *ent.PluginRun, out *r
 	return r.fallBack(ctx, e, out)
 }
 
-// past forgives that the task is not there any more, or lent to another: the case
-// has gone on without it.
+// past forgives that the task is not there any more: the case has gone on without it.
 func past(err error) error {
 	switch fault.CodeOf(err) {
-	case "TASK_STATE", "TASK_LEASE_LOST", "CASE_ENDED", "TASK_NOT_FOUND":
+	case "TASK_STATE", "CASE_ENDED", "TASK_NOT_FOUND":
 		return nil
 	}
 	return err
@@ -373,10 +421,15 @@ func reason(out *result) string { return strings.TrimSpace(out.code + " " + out.
 // fallBack does with the task what the assignment says for a module that cannot do
 // it: the version before tries, people do it, or the token fails and people decide.
 func (r *Room) fallBack(ctx context.Context, e *errand, out *result) error {
-	worker, id := workerName, e.task.ID
+	worker, id := r.worker, e.task.ID
 	role := e.a.FallbackRole
-	if e.a.Fallback == pluginassignment.FallbackPrevious && e.v.ID != e.a.PreviousVersionID {
-		return r.previous(ctx, e)
+	if e.a.Fallback == pluginassignment.FallbackPrevious {
+		if v, err := r.before(ctx, e); err != nil || v != nil {
+			if err == nil {
+				err = r.instead(ctx, e, v)
+			}
+			return err
+		}
 	}
 	if e.a.Fallback == pluginassignment.FallbackFail || role == "" {
 		_, err := r.cases.FailTask(ctx, execution.FailTask{TaskID: &id, Worker: &worker, Reason: reason(out), Code: &out.code})
@@ -386,14 +439,32 @@ func (r *Room) fallBack(ctx context.Context, e *errand, out *result) error {
 	return past(err)
 }
 
-// previous lets the version before do the task now, under the same lease.
-func (r *Room) previous(ctx context.Context, e *errand) error {
-	v, err := r.door.Store.Client().PluginVersion.Get(ctx, e.a.PreviousVersionID)
-	if err != nil {
-		return fmt.Errorf("read the version before: %w", err)
+// before is the version that does a task when e.v cannot: the one before it, or, when
+// the assignment has changed since the task began, the one that it has now; nil for none.
+func (r *Room) before(ctx context.Context, e *errand) (*ent.PluginVersion, error) {
+	id := e.a.PreviousVersionID
+	switch {
+	case e.v.ID == id:
+		return nil, nil
+	case id == "" && e.v.ID != e.a.VersionID:
+		id = e.a.VersionID // it was returned to
+	case id == "":
+		return nil, nil
 	}
+	v, err := r.door.Store.Client().PluginVersion.Get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the version before: %w", err)
+	}
+	if v.State == pluginversion.StateRevoked {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// instead lets another version do the task now, under the same lease.
+func (r *Room) instead(ctx context.Context, e *errand, v *ent.PluginVersion) error {
 	next := *e
-	next.v, next.begun, next.tries, next.waits = v, nil, 0, 0
+	next.v, next.begun, next.under, next.tries, next.waits = v, nil, nil, 0, 0
 	return r.do(ctx, &next)
 }
 
@@ -425,7 +496,7 @@ func (r *Room) finish(ctx context.Context, e *errand, run *ent.PluginRun, out re
 }
 
 // guard returns an assignment to what ran before when too many of its latest runs
-// have failed.
+// have failed, or the mean of a guarded metric over them has left its bounds.
 func guard(ctx context.Context, u *command.Unit, id string) error {
 	ctx = access.Elevated(ctx)
 	a, err := u.PluginAssignment.Get(ctx, id)
@@ -440,17 +511,46 @@ func guard(ctx context.Context, u *command.Unit, id string) error {
 	if err != nil {
 		return fmt.Errorf("read the latest runs: %w", err)
 	}
+	if len(latest) < a.GuardRuns {
+		return nil
+	}
+	why := astray(a, latest)
+	if why == "" {
+		return nil
+	}
+	u.Note("guard", why)
+	return back(ctx, u, a, why)
+}
+
+// astray tells why an assignment no longer deserves its tasks, going by its latest
+// runs; "" when it does.
+func astray(a *ent.PluginAssignment, latest []*ent.PluginRun) string {
 	bad := 0
+	sums, counts := map[string]float64{}, map[string]int{}
 	for _, run := range latest {
 		switch run.Outcome {
 		case pluginrun.OutcomeFailed, pluginrun.OutcomeViolated, pluginrun.OutcomeRetry, pluginrun.OutcomeLost:
 			bad++
 		}
+		for name, value := range run.Metrics {
+			if x, ok := value.(float64); ok {
+				sums[name] += x
+				counts[name]++
+			}
+		}
 	}
-	if len(latest) < a.GuardRuns || bad*1000 <= a.GuardPermille*len(latest) {
-		return nil
+	if bad*1000 > a.GuardPermille*len(latest) {
+		return fmt.Sprintf("guard: %d of %d runs failed", bad, len(latest))
 	}
-	why := fmt.Sprintf("guard: %d of %d runs failed", bad, len(latest))
-	u.Note("guard", why)
-	return back(ctx, u, a, why)
+	for _, g := range a.Guards {
+		n := counts[g.Metric]
+		if n == 0 {
+			continue
+		}
+		mean := sums[g.Metric] / float64(n)
+		if g.Min != nil && mean < *g.Min || g.Max != nil && mean > *g.Max {
+			return fmt.Sprintf("guard: the mean of %s over %d runs is %.6g", g.Metric, n, mean)
+		}
+	}
+	return ""
 }

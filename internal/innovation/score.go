@@ -103,8 +103,9 @@ func (r *Room) score(ctx context.Context, a *ent.PluginAssignment, group []*Rank
 	}
 	call, cancel := context.WithTimeout(ctx, min(seconds(a.TimeoutSeconds), scoreTime))
 	defer cancel()
-	resp, err := r.o.Host.Score(call, artifact, settingsOf(a.Generation, config), &pluginv1.ScoreRequest{
-		Purpose: worklistPurpose, Items: items, Region: a.RegionPath, ConfigGeneration: uint64(a.Generation), NowUs: now.UnixMicro(), //nolint:gosec // never negative
+	settings := settingsOf(config)
+	resp, err := r.o.Host.Score(call, artifact, settings, &pluginv1.ScoreRequest{
+		Purpose: worklistPurpose, Items: items, Region: a.RegionPath, ConfigGeneration: settings.Generation, NowUs: now.UnixMicro(),
 	})
 	if err != nil {
 		return fault.CodeOf(err)

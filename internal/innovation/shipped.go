@@ -50,7 +50,7 @@ func ship(list []builtin.Shipped) (map[string]shipped, error) {
 		}
 		m.Kinds = sorted(m.Kinds)
 		for _, x := range p.Metrics {
-			m.Metrics = append(m.Metrics, bundle.Metric{Name: x.Name, Unit: x.Unit, Description: x.Description})
+			m.Metrics = append(m.Metrics, bundle.Metric{Name: x.Name, Unit: x.Unit, Description: x.Description, Min: x.Min, Max: x.Max})
 		}
 		text, err := json.Marshal(m)
 		if err != nil {

@@ -25,8 +25,7 @@ import (
 //	                   └───────────┴── maxTrials times ──▶ lost
 
 const (
-	trialLease = 10 * time.Minute // longer than all rules with all their patience
-	trialWait  = 8 * time.Second  // for which who asks is kept waiting
+	trialWait  = 8 * time.Second // for which who asks is kept waiting
 	maxTrials  = 3
 	sideBySide = 2 // tests on one node at a time
 )
@@ -161,8 +160,14 @@ func (r *Room) trial(ctx context.Context, id string) error {
 	if err != nil || v == nil {
 		return err
 	}
-	out, err := r.try(ctx, v)
+	trying, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.tried.begin(attempt{v.ID, v.TestAttempt, v.TestLeaseUntil}, cancel)()
+	out, err := r.try(trying, v)
 	if err != nil {
+		if ctx.Err() == nil && trying.Err() != nil {
+			return nil // it is another node's by now
+		}
 		if ctx.Err() != nil {
 			return r.returnTrial(context.WithoutCancel(ctx), v) // the server stops: another takes it at once
 		}
@@ -189,13 +194,14 @@ func (r *Room) claimTrial(ctx context.Context, id string) (*ent.PluginVersion, e
 			report := text(map[string]any{"findings": []finding{}, "error": fmt.Sprintf("the test was begun %d times and never ended", v.TestAttempt)})
 			return false, c.SetTestState(pluginversion.TestStateLost).SetConforms(false).SetReport(report).SetTestedAt(u.Now).Exec(ctx)
 		}
-		n, err := c.AddTestAttempt(1).SetTestState(pluginversion.TestStateRunning).SetTestLeaseUntil(u.Now.Add(trialLease)).Save(ctx)
+		n, err := c.AddTestAttempt(1).SetTestState(pluginversion.TestStateRunning).SetTestLeaseUntil(u.Now.Add(lease)).Save(ctx)
 		return n == 1, err
 	})
 	if err != nil || !got {
 		return nil, err
 	}
 	v.TestAttempt++
+	v.TestLeaseUntil = r.door.Clock.Now().Add(lease)
 	return v, nil
 }
 

@@ -1,13 +1,11 @@
 package innovation
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,10 +19,9 @@ import (
 )
 
 const (
-	atOnce    = 16               // tasks of a topic that are begun in one go
-	pageSize  = 200              // tasks looked at in one query
-	maxPages  = 25               // pages looked at in one tick
-	leaseMore = 30 * time.Second // a lease is longer than the call by this
+	atOnce   = 16  // tasks of a topic that are begun in one go
+	pageSize = 200 // tasks looked at in one query
+	maxPages = 25  // pages looked at in one tick
 )
 
 // errand is one service task that a module is to do.
@@ -33,6 +30,7 @@ type errand struct {
 	a      *ent.PluginAssignment
 	v      *ent.PluginVersion
 	begun  *ent.PluginRun // the run that an earlier lease has left without an end
+	under  *ent.PluginRun // the latest run of the task, whose configuration goes on
 	tries  int            // runs of the task that have ended
 	waits  int            // runs of the task that have ended in a wait
 	shadow bool
@@ -42,27 +40,51 @@ type errand struct {
 // which tasks. A module that hangs holds its own places and nobody else's.
 type hands struct {
 	mu     sync.Mutex
-	busy   map[string]int  // by assignment
-	tasks  map[string]bool // in hand
-	failed error           // of runs that have ended since it was asked
-	freed  chan struct{}   // something has ended
+	busy   map[string]int       // by assignment
+	tasks  map[string]time.Time // in hand → until when they are lent; the zero time for those that are not
+	failed error                // of runs that have ended since it was asked
+	freed  chan struct{}        // something has ended
 	open   sync.WaitGroup
 }
 
 func newHands() hands {
-	return hands{busy: map[string]int{}, tasks: map[string]bool{}, freed: make(chan struct{}, 1)}
+	return hands{busy: map[string]int{}, tasks: map[string]time.Time{}, freed: make(chan struct{}, 1)}
 }
 
 // take takes a task in hand for an assignment, if it has a place and nobody is at it.
 func (h *hands) take(assignment string, places int, task string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.busy[assignment] >= places || h.tasks[task] {
+	if _, has := h.tasks[task]; has || h.busy[assignment] >= places {
 		return false
 	}
 	h.busy[assignment]++
-	h.tasks[task] = true
+	h.tasks[task] = time.Time{}
 	return true
+}
+
+// lent notes until when tasks in hand are lent.
+func (h *hands) lent(tasks []string, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range tasks {
+		if _, has := h.tasks[id]; has {
+			h.tasks[id] = until
+		}
+	}
+}
+
+// ending are the tasks in hand whose lease ends before an instant.
+func (h *hands) ending(before time.Time) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for id, until := range h.tasks {
+		if !until.IsZero() && until.Before(before) {
+			out = append(out, id)
+		}
+	}
+	return sorted(out)
 }
 
 // full tells whether an assignment has no place left.
@@ -113,10 +135,12 @@ func (h *hands) errors() error {
 // those first that are due first, waits for them and returns how many it called. Any
 // number of nodes may do so at the same time: each task is lent to one. A task whose
 // module fails in a way of the server's own is tried again later; the others are done.
+// What modules have left behind is given to people: see Forsaken.
 func (r *Room) Tick(ctx context.Context) (int, error) {
 	called, err := r.Launch(ctx)
 	r.hands.open.Wait()
-	return called, errors.Join(err, r.hands.errors())
+	_, left := r.Forsaken(ctx)
+	return called, errors.Join(err, r.hands.errors(), left)
 }
 
 // Freed tells when a module that Launch has called is done.
@@ -161,12 +185,13 @@ func (r *Room) serve(ctx context.Context, topic string, list []*ent.PluginAssign
 	}
 	lent := map[string]bool{}
 	if len(ids) > 0 {
-		longest := slices.MaxFunc(errands, func(a, b *errand) int { return cmp.Compare(a.a.TimeoutSeconds, b.a.TimeoutSeconds) })
-		got, err := r.cases.LendTasks(ctx, ids, workerName, seconds(longest.a.TimeoutSeconds)+leaseMore)
+		until := r.door.Clock.Now().Add(lease)
+		got, err := r.cases.LendTasks(ctx, ids, r.worker, lease)
 		if err != nil {
 			r.letGo(errands)
 			return 0, err
 		}
+		r.hands.lent(got, until)
 		for _, id := range got {
 			lent[id] = true
 		}
@@ -194,9 +219,6 @@ func (r *Room) work(ctx context.Context, errands []*errand, lent map[string]bool
 	}
 	return called
 }
-
-// workerName is the name under which tasks are lent to modules.
-const workerName = "plugins"
 
 // find takes those tasks of a topic in hand that modules are to do now, at most atOnce,
 // also of an answer with an error.
@@ -287,7 +309,7 @@ func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment,
 		if e.shadow {
 			return nil, nil // looked on already
 		}
-		e.v = run.Edges.Version
+		e.v, e.under = run.Edges.Version, run
 		if run.Outcome == pluginrun.OutcomeRunning {
 			e.begun = run
 			continue
@@ -298,7 +320,7 @@ func (r *Room) errand(ctx context.Context, t *ent.Task, a *ent.PluginAssignment,
 			e.tries++
 		}
 	}
-	if e.begun != nil || e.tries > 0 || a.Mode != pluginassignment.ModePilot {
+	if e.under != nil || a.Mode != pluginassignment.ModePilot {
 		return e, nil
 	}
 	if r.chosen(ctx, t, a) {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/openspms/spms/ent"
 	"github.com/openspms/spms/ent/optimizationrun"
@@ -53,6 +52,7 @@ type Room struct {
 	standards   Norms
 	workforce   Pools
 	o           Options
+	held        holding // runs that are this node's
 }
 
 // Norms tells which standards are in force; room standard does.
@@ -311,11 +311,7 @@ func (r *Room) judge(ctx context.Context, operation string, in JudgeProposal, ch
 	})
 }
 
-// lease is how long a run is one node's; a run that takes longer is lost.
-const (
-	lease       = 6 * time.Minute
-	maxAttempts = 3
-)
+const maxAttempts = 3
 
 // Tick carries out the runs that wait, one after the other, and returns how many.
 // Any number of nodes may: each run is one node's, until its lease ends.

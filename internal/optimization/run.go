@@ -78,6 +78,9 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("read the run: %w", err)
 	}
+	whole := ctx
+	ctx, over := r.held.begin(ctx, run)
+	defer over()
 	t := &talk{room: r, run: run, base: run.Edges.Base, region: run.Edges.Region, strategy: run.Edges.PluginVersion}
 	if err := t.read(ctx); err != nil {
 		return err
@@ -92,10 +95,13 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 		err = r.o.Host.Propose(limited, a, s, t.hold)
 		cancel()
 	}
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errPassed):
+		return nil // another node's result counts
+	case ctx.Err() != nil:
 		return ctx.Err() // the server stops: the lease ends and the run is taken up again
 	}
-	return t.finish(ctx, err)
+	return t.finish(whole, err)
 }
 
 // read reads everything that the strategy is given, and its digest.

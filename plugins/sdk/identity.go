@@ -3,6 +3,7 @@ package sdk
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 
@@ -70,6 +71,14 @@ func checkLists(attributes []string, declared []*pluginv1.Metric) error {
 		if !metrics.MatchString(m.GetName()) || seen[m.GetName()] || m.GetUnit() == "" {
 			return fmt.Errorf("metric %q has no lower-case name of its own with a unit", m.GetName())
 		}
+		for _, end := range []*float64{m.Min, m.Max} {
+			if end != nil && (math.IsNaN(*end) || math.IsInf(*end, 0)) {
+				return fmt.Errorf("metric %q has a bound that is not finite", m.GetName())
+			}
+		}
+		if m.Min != nil && m.Max != nil && *m.Min > *m.Max {
+			return fmt.Errorf("metric %q has no value between its bounds", m.GetName())
+		}
 		seen[m.GetName()] = true
 	}
 	return nil
@@ -91,7 +100,7 @@ func (p Plugin) describe() *pluginv1.DescribeResponse {
 		d.Kinds = append(d.Kinds, pluginv1.Kind_KIND_SCORER)
 	}
 	for _, m := range p.Metrics {
-		d.Metrics = append(d.Metrics, &pluginv1.Metric{Name: m.Name, Unit: m.Unit, Description: m.Description})
+		d.Metrics = append(d.Metrics, &pluginv1.Metric{Name: m.Name, Unit: m.Unit, Description: m.Description, Min: m.Min, Max: m.Max})
 	}
 	return d
 }

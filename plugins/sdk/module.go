@@ -155,9 +155,12 @@ func (o Outcome) wire(p *Plugin) (*pluginv1.ExecuteResponse, error) {
 		return nil, status.Error(codes.Internal, "the module returned no outcome")
 	}
 	for _, m := range o.metrics {
-		declared := slices.ContainsFunc(p.Metrics, func(d Metric) bool { return d.Name == m.GetName() })
-		if !declared || math.IsNaN(m.GetValue()) || math.IsInf(m.GetValue(), 0) {
+		i := slices.IndexFunc(p.Metrics, func(d Metric) bool { return d.Name == m.GetName() })
+		if i < 0 || math.IsNaN(m.GetValue()) || math.IsInf(m.GetValue(), 0) {
 			return nil, status.Errorf(codes.Internal, "metric %q is not declared or not finite", m.GetName())
+		}
+		if d := p.Metrics[i]; d.Min != nil && m.GetValue() < *d.Min || d.Max != nil && m.GetValue() > *d.Max {
+			return nil, status.Errorf(codes.Internal, "metric %q leaves its bounds with %v", m.GetName(), m.GetValue())
 		}
 	}
 	if err := o.effects(p); err != nil {

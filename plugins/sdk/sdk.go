@@ -64,7 +64,11 @@ type Metric struct {
 	Name        string // lower-case words joined by underscores
 	Unit        string // "s", "1", "fen" …
 	Description string
+	Min, Max    *float64 // bounds that every value keeps; nil: open, see Bound
 }
+
+// Bound is an end of the bounds of a Metric.
+func Bound(value float64) *float64 { return &value }
 
 // Diagnostic is one remark about a configuration or an edit.
 type Diagnostic struct {

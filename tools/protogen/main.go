@@ -143,16 +143,23 @@ func commented(f protoreflect.FileDescriptor) error {
 
 // elements names what must be commented by its path in the descriptor: 4 are
 // messages, 5 enums, 6 services; below them 2 are fields, values and methods,
-// and 8 the oneofs.
+// and 8 the oneofs, except those that stand for an optional field.
 func elements(f *descriptorpb.FileDescriptorProto) map[string]string {
 	out := map[string]string{}
 	put := func(name string, path ...int) { out[fmt.Sprint(path)] = name }
 	for i, m := range f.GetMessageType() {
 		put(m.GetName(), 4, i)
+		made := map[int32]bool{}
 		for j, x := range m.GetField() {
+			if x.GetProto3Optional() {
+				made[x.GetOneofIndex()] = true
+			}
 			put(m.GetName()+"."+x.GetName(), 4, i, 2, j)
 		}
 		for j, x := range m.GetOneofDecl() {
+			if made[int32(j)] { //nolint:gosec // few
+				continue
+			}
 			put(m.GetName()+"."+x.GetName(), 4, i, 8, j)
 		}
 	}

@@ -62,11 +62,14 @@ type Text struct {
 	En string `json:"en,omitempty"`
 }
 
-// Metric is a number that the plugin may report.
+// Metric is a number that the plugin may report. A value outside its bounds breaks the
+// contract; an end that is nil is open.
 type Metric struct {
-	Name        string `json:"name"`
-	Unit        string `json:"unit"`
-	Description string `json:"description,omitempty"`
+	Name        string   `json:"name"`
+	Unit        string   `json:"unit"`
+	Description string   `json:"description,omitempty"`
+	Min         *float64 `json:"min,omitempty"`
+	Max         *float64 `json:"max,omitempty"`
 }
 
 // Target is the executable for one platform, in the words of GOOS and GOARCH.

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func (m Manifest) Check() error {
 		d.Kinds = append(d.Kinds, kinds[k])
 	}
 	for _, x := range m.Metrics {
-		d.Metrics = append(d.Metrics, &pluginv1.Metric{Name: x.Name, Unit: x.Unit, Description: x.Description})
+		d.Metrics = append(d.Metrics, &pluginv1.Metric{Name: x.Name, Unit: x.Unit, Description: x.Description, Min: x.Min, Max: x.Max})
 	}
 	if err := sdk.CheckIdentity(d); err != nil {
 		return wrong("BUNDLE_MANIFEST", fault.P("cause", err.Error()))
@@ -72,6 +73,21 @@ func (m Manifest) lists() string {
 			return "the target " + p + " is malformed or its entry is not among the files"
 		}
 		platforms[p] = true
+	}
+	return ""
+}
+
+// Flaw names what is wrong with a value that a plugin reports of a metric:
+// METRIC_UNDECLARED, METRIC_NOT_FINITE or METRIC_OUT_OF_BOUNDS; "" for nothing.
+func (m Manifest) Flaw(metric string, value float64) string {
+	i := slices.IndexFunc(m.Metrics, func(d Metric) bool { return d.Name == metric })
+	switch {
+	case i < 0:
+		return "METRIC_UNDECLARED"
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		return "METRIC_NOT_FINITE"
+	case m.Metrics[i].Min != nil && value < *m.Metrics[i].Min, m.Metrics[i].Max != nil && value > *m.Metrics[i].Max:
+		return "METRIC_OUT_OF_BOUNDS"
 	}
 	return ""
 }

@@ -86,8 +86,12 @@ func (k *kit) wellFormed(r *pluginv1.ExecuteResponse) error {
 			return errors.New("outputs are no JSON object")
 		}
 		for _, m := range o.Complete.GetMetrics() {
-			if !slices.ContainsFunc(k.identity.GetMetrics(), func(d *pluginv1.Metric) bool { return d.GetName() == m.GetName() }) {
+			i := slices.IndexFunc(k.identity.GetMetrics(), func(d *pluginv1.Metric) bool { return d.GetName() == m.GetName() })
+			if i < 0 {
 				return fmt.Errorf("metric %q is not declared", m.GetName())
+			}
+			if d := k.identity.GetMetrics()[i]; d.Min != nil && m.GetValue() < d.GetMin() || d.Max != nil && m.GetValue() > d.GetMax() {
+				return fmt.Errorf("metric %q leaves its bounds with %v", m.GetName(), m.GetValue())
 			}
 		}
 		return k.effects(o.Complete)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,7 +33,7 @@ func (answering) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, erro
 	if err := call.Bind(&in, &config); err != nil {
 		return sdk.Outcome{}, err
 	}
-	switch what, _, _ := strings.Cut(in.Question, " "); what {
+	switch what, rest, _ := strings.Cut(in.Question, " "); what {
 	case "crash":
 		os.Exit(9)
 	case "hang":
@@ -41,6 +42,7 @@ func (answering) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, erro
 		panic("on purpose")
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		time.Sleep(time.Hour) // another thread may run for a moment yet, and the answer must not leave
 	case "memory":
 		for hog := [][]byte{}; ; {
 			hog = append(hog, bytes.Repeat([]byte{1}, 64<<20))
@@ -59,6 +61,14 @@ func (answering) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome, erro
 		return sdk.Fail("NO_ANSWER", "nobody knows"), nil
 	case "lie":
 		return sdk.Complete(map[string]any{"answer": 42}), nil
+	case "count", "spell": // how many, as a metric
+		n, err := strconv.ParseFloat(rest, 64)
+		return sdk.Complete(map[string]any{"answer": in.Question}).With(map[string]string{"count": "words", "spell": "letters"}[what], n), err
+	case "hold": // until a message for it comes
+		if in.Message.Text == "" {
+			return sdk.Wait("archive.found", "hold-"+rest, time.Time{}), nil
+		}
+		return sdk.Complete(map[string]any{"answer": config.Prefix + rest + " " + version}), nil
 	case "wait":
 		if in.Message.Text == "" {
 			return sdk.Wait("archive.found", "shelf-7", time.Time{}), nil
@@ -95,6 +105,9 @@ func main() {
 	sdk.Serve(sdk.Plugin{
 		Name: "answering", Version: version, Module: answering{}, Attributes: []string{"question"},
 		ConfigSchema: `{"type":"object","properties":{"prefix":{"type":"string"},"token":{"type":"string","format":"password"}}}`,
-		Metrics:      []sdk.Metric{{Name: "words", Unit: "1", Description: "words of the answer"}},
+		Metrics: []sdk.Metric{
+			{Name: "words", Unit: "1", Description: "words of the answer"},
+			{Name: "letters", Unit: "1", Description: "letters of the answer", Min: sdk.Bound(0)},
+		},
 	})
 }

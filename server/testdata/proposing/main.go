@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"time"
 
@@ -51,6 +52,18 @@ func (good) Propose(ctx context.Context, run *sdk.Run) error {
 		return err
 	}
 	return run.Propose(sdk.Proposal{TitleZH: "优先处理最慢的任务 " + slowest, Edits: edits, Rationale: fmt.Sprintf("it may be removed: %t", removal.Accepted)})
+}
+
+// harm ends its process, or never answers.
+type harm struct{}
+
+// Propose does as it is told by how.
+func (harm) Propose(context.Context, *sdk.Run) error {
+	if how == "crash" {
+		os.Exit(9)
+	}
+	time.Sleep(time.Hour)
+	return nil
 }
 
 // strip touches protected steps in every way that is sound and compliant otherwise, and
@@ -141,6 +154,10 @@ func (*cheat) Propose(s grpc.BidiStreamingServer[pluginv1.ToStrategy, pluginv1.F
 }
 
 func main() {
+	if how == "crash" || how == "hang" {
+		sdk.Serve(sdk.Plugin{Name: name, Version: "1.0.0", Strategy: harm{}})
+		return
+	}
 	if how == "strip" {
 		sdk.Serve(sdk.Plugin{Name: name, Version: "1.0.0", Strategy: strip{}})
 		return
