@@ -601,6 +601,7 @@ func TestCursorsAreRefused(t *testing.T) {
 	storetest.EachNewURL(t, func(t *testing.T, url string) {
 		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 		elsewhere := openOffice(t, storetest.SQLiteURL(t), time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		elsewhere.order("SO-1") // both begin with the same rows
 		_, foreign := elsewhere.subscribe("zz-agent", "caseChanged", "")
 		for field := range messages {
 			for cursor, code := range map[string]string{"x": "CURSOR_MALFORMED", "游标": "CURSOR_MALFORMED", foreign: "CURSOR_FOREIGN", foreign[1:]: "CURSOR_MALFORMED"} {

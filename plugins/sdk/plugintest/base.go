@@ -152,26 +152,33 @@ func health(ctx context.Context, k *kit) error {
 	return k.quiet(ctx)
 }
 
-// quiet waits until no call is in flight, for as long as "promptly" is.
+// quiet waits until no call is in flight, for as long as "promptly" is. A plugin that says
+// nothing in that time, as on a machine that has none to spare, is asked once more with
+// the patience of the rule.
 func (k *kit) quiet(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, prompt)
+	soon, cancel := context.WithTimeout(ctx, prompt)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	running := uint32(0)
 	for {
-		h, err := k.base.Health(ctx, &pluginv1.HealthRequest{})
+		h, err := k.base.Health(soon, &pluginv1.HealthRequest{})
 		if err == nil && h.GetInFlight() == 0 {
 			return nil
 		}
-		if err == nil {
-			running = h.GetInFlight()
-		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d calls have not returned %v after they were cancelled", running, prompt)
 		case <-tick.C:
+			continue
+		case <-soon.Done():
 		}
+		if err != nil {
+			if h, err = k.base.Health(ctx, &pluginv1.HealthRequest{}); err != nil {
+				return err
+			}
+		}
+		if h.GetInFlight() > 0 {
+			return fmt.Errorf("%d calls have not returned %v after they were cancelled", h.GetInFlight(), prompt)
+		}
+		return nil
 	}
 }
 
