@@ -99,7 +99,7 @@ crash: ## kill the server KILLS times on each database and look for lost or doub
 	SPMS_CRASH_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 60m ./test/crash
 
 soak: ## let SOAK_STEPS steps of cases and a hundred virtual years go by with faults in between
-	SPMS_SOAK_STEPS=$(SOAK_STEPS) SPMS_SOAK_SEED=$(SOAK_SEED) $(GO) test -count=1 -v -timeout 24h ./test/soak
+	GOGC=800 SPMS_SOAK_STEPS=$(SOAK_STEPS) SPMS_SOAK_SEED=$(SOAK_SEED) $(GO) test -count=1 -v -timeout 24h ./test/soak
 
 deadcode: ## list functions that nothing reaches
 	$(TOOL) deadcode -test ./...
