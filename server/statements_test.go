@@ -143,8 +143,8 @@ func rowsReadInTurn(t *testing.T, h *server.House, url string) map[string]int {
 		}
 		out[table] = n
 	}
-	if len(out) != 6 {
-		t.Fatalf("%d tables, want 6", len(out))
+	if err := rows.Err(); err != nil || len(out) != 6 {
+		t.Fatalf("%d tables (%v), want 6", len(out), err)
 	}
 	return out
 }
