@@ -196,7 +196,7 @@ func TestNoticeTakenOver(t *testing.T) {
 func TestStrategyTakenOver(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
-		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai), func(c *server.PluginConfig) { c.Limits.Talk = 4 * time.Second })
+		w := openWorkshop(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai), func(c *server.PluginConfig) { c.Limits.Talk = 12 * time.Second })
 		w.strategy("crasher", "crash")
 		w.strategy("sleeper", "hang")
 		second, _ := w.neighbour()
@@ -224,8 +224,8 @@ func TestStrategyTakenOver(t *testing.T) {
 		var first sync.WaitGroup
 		first.Go(func() { tick(w.house, 1, "of the one that never answers") })
 		for range 600 {
-			if strings.Contains(run(), "running") {
-				break
+			if strings.Contains(fmt.Sprint(w.get("ha-admin", `{ pluginStatus { inFlight } }`, "pluginStatus")), "inFlight:1") {
+				break // the strategy is being asked
 			}
 			time.Sleep(10 * time.Millisecond)
 		}

@@ -83,6 +83,9 @@ func (r *Room) carryOut(ctx context.Context, id string) error {
 	defer over()
 	t := &talk{room: r, run: run, base: run.Edges.Base, region: run.Edges.Region, strategy: run.Edges.PluginVersion}
 	if err := t.read(ctx); err != nil {
+		if errors.Is(context.Cause(ctx), errPassed) {
+			return nil // while it was still being read
+		}
 		return err
 	}
 	a, err := r.o.Artifact(ctx, t.strategy)
