@@ -40,10 +40,10 @@ func newDisk(t *testing.T) *disk {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: an ext4 file system cannot be made here: %v %s", err, out)
+		skip(t, "an ext4 file system cannot be made here: %v %s", err, out)
 	}
 	if err := d.mount(); err != nil {
-		t.Skipf("SKIPPED: a file cannot be mounted as a disk here: %v", err)
+		skip(t, "a file cannot be mounted as a disk here: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := d.unmount(); err != nil {
