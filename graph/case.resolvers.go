@@ -203,14 +203,14 @@ func (r *queryResolver) ServiceCase(ctx context.Context, id *string, number *str
 }
 
 func (r *queryResolver) Worklist(ctx context.Context, after *entgql.Cursor[string], first *int, before *entgql.Cursor[string], last *int, orderBy []*ent.TaskOrder, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter) (*ent.TaskConnection, error) {
-	q, ordered, err := r.worklistQuery(ctx, worklistFilter{nil, role, regionID, assigneeID, mine, topic, toSign, attributes})
+	q, ordered, err := r.worklistQuery(ctx, worklistFilter{nil, role, regionID, assigneeID, mine, topic, toSign, attributes}, orderBy...)
 	if err != nil {
 		return nil, err
 	}
 	if len(orderBy) == 0 {
-		orderBy, ctx = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}, ordered
+		orderBy = []*ent.TaskOrder{{Direction: entgql.OrderDirectionAsc, Field: ent.TaskOrderFieldDueOrder}}
 	}
-	return q.Paginate(ctx, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
+	return q.Paginate(ordered, after, first, before, last, ent.WithTaskOrder(orderBy), ent.WithTaskFilter(where.Filter))
 }
 
 func (r *queryResolver) WorklistCounts(ctx context.Context, where *ent.TaskWhereInput, role *string, regionID *string, assigneeID *string, mine *bool, topic *string, toSign *bool, attributes []*execution.AttributeFilter, soonMinutes int) (*model.WorklistCounts, error) {

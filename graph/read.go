@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"entgo.io/contrib/entgql"
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 
@@ -95,15 +96,16 @@ type worklistFilter struct {
 }
 
 // worklistQuery selects open tasks by the arguments of the worklist. The context it
-// returns is the one to read them in, when they are read in their own order.
-func (r *Resolver) worklistQuery(ctx context.Context, f worklistFilter) (*ent.TaskQuery, context.Context, error) {
+// returns is the one to read them in, in an order; none is that of their due instants.
+func (r *Resolver) worklistQuery(ctx context.Context, f worklistFilter, order ...*ent.TaskOrder) (*ent.TaskQuery, context.Context, error) {
 	with, few, err := r.Cases.WithAttributes(ctx, task.FieldCaseID, f.attributes)
 	if err != nil {
 		return nil, nil, err
 	}
 	q := r.Store.Client().Task.Query().Where(execution.Open, with)
+	byDue := len(order) == 0 || onlyBy(order, ent.TaskOrderFieldDueOrder, entgql.OrderDirectionAsc)
 	if f.role != nil {
-		q.Where(task.Role(*f.role))
+		q.Where(ofRole(*f.role, byDue && !few))
 	}
 	if f.topic != nil {
 		q.Where(task.Topic(*f.topic))
@@ -121,7 +123,29 @@ func (r *Resolver) worklistQuery(ctx context.Context, f worklistFilter) (*ent.Ta
 		return nil, nil, err
 	}
 	ordered, err := r.placed(ctx, q, value(f.regionID), few)
+	if !byDue && !onlyBy(order, ent.TaskOrderFieldPriority, entgql.OrderDirectionDesc) {
+		ordered = ctx // no index is in this order
+	}
 	return q, ordered, err
+}
+
+// onlyBy reports whether an order is by a field in a direction, and nothing else.
+func onlyBy(order []*ent.TaskOrder, field *ent.TaskOrderField, direction entgql.OrderDirection) bool {
+	return len(order) == 1 && order[0].Field.String() == field.String() && order[0].Direction == direction
+}
+
+// ofRole selects the tasks of a role. SQLite, which counts no rows before it chooses, finds
+// them by it, if they may be found so, where the regions of very many are tested: those of
+// one region, or of a few cases, are fewer.
+func ofRole(role string, found bool) predicate.Task {
+	return func(s *sql.Selector) {
+		column := s.C(task.FieldRole)
+		if s.Dialect() == dialect.SQLite && !(found && store.AreTested(s.Context())) {
+			s.Where(sql.ExprP("+"+column+" = ?", role))
+			return
+		}
+		s.Where(sql.EQ(column, role))
+	}
 }
 
 // manyTasks is how many open tasks of some regions are sorted rather than found in

@@ -88,15 +88,17 @@ func (Task) Indexes() []ent.Index {
 		index.Fields("kind"),
 		index.Fields("escalated_to"),
 		index.Fields("wait_message", "wait_key"),
-		// Worklists in their order: of one region, and of many, where region and role are
-		// read in the index.
+		// Worklists in their order: of one region, and of many, where the region is read in
+		// the index: of all roles, of one, and what matters most first.
 		ofOpen("region_path", "due_order", "id"),
-		ofOpen("due_order", "id", "region_path", "role"),
+		ofOpen("due_order", "id", "region_path"),
+		ofOpen("role", "due_order", "id", "region_path"),
+		ofOpen("priority", "id", "region_path").Annotations(entsql.DescColumns("priority")),
 	}
 }
 
 // ofOpen is byPath of the open tasks alone.
-func ofOpen(fields ...string) ent.Index {
+func ofOpen(fields ...string) *index.Builder {
 	return index.Fields(fields...).Annotations(entsql.OpClassColumn("region_path", "text_pattern_ops"), entsql.IndexWhere(OpenTasks))
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 // TestWorklistsOfMany reads worklists page by page whose tasks are found in many ways -
-// of a city and a province, by attributes that few and that many cases have - and
-// compares them with what plain SQL says.
+// of a city and a province, by attributes that few and that many cases have, by
+// priority - and compares them with what plain SQL says.
 func TestWorklistsOfMany(t *testing.T) {
 	t.Parallel()
 	storetest.EachURL(t, func(t *testing.T, url string) {
@@ -35,13 +35,21 @@ func TestWorklistsOfMany(t *testing.T) {
 			t.Fatal(err)
 		}
 		crowd{url: url, cases: kinds, copies: 360, places: cities, every: time.Minute}.fill(t)
+		prioritise(t, url)
 		h = reopen(t, url, c)
 		defer func() { _ = h.Close() }()
 		web := httptest.NewServer(h.Handler(server.AuthNone))
 		defer web.Close()
 		p := newPoster(web.URL, 1)
 		const channel = `case_id in (select case_id from case_attributes where name = 'case.channel' and text in (%s))`
+		const byPriority, byPriorityUp = `orderBy: [{field: PRIORITY, direction: DESC}]`, `orderBy: [{field: PRIORITY, direction: ASC}]`
 		for _, tt := range []struct{ name, person, arguments, where string }{
+			{"what matters most in a city", "zz-agent", byPriority, `region_path = 'CN/CN-HA/CN-HA-ZZ/'`},
+			{"what matters most in a province", "ha-supervisor", byPriority, `region_path like 'CN/CN-HA/%'`},
+			{"what matters most to a role of a province", "ha-supervisor", `role: "technician", ` + byPriority, `role = 'technician' and region_path like 'CN/CN-HA/%'`},
+			{"what matters most in the country", "auditor", byPriority, `true`},
+			{"what matters least in a province", "ha-supervisor", byPriorityUp, `region_path like 'CN/CN-HA/%'`},
+			{"what is due first, said so", "ha-supervisor", `orderBy: [{field: DUE_AT, direction: ASC}]`, `region_path like 'CN/CN-HA/%'`},
 			{"a city", "zz-agent", ``, `region_path = 'CN/CN-HA/CN-HA-ZZ/'`},
 			{"a role of a city", "ha-supervisor", `role: "technician", regionID: "CN-HA-NY"`, `role = 'technician' and region_path = 'CN/CN-HA/CN-HA-NY/'`},
 			{"many of a province", "ha-supervisor", ``, `region_path like 'CN/CN-HA/%'`},
@@ -59,7 +67,14 @@ func TestWorklistsOfMany(t *testing.T) {
 		} {
 			var want []string
 			db, _ := bare(t, url)
-			rows, err := db.QueryContext(t.Context(), `select id from tasks where state in ('created', 'claimed', 'started', 'signing') and `+tt.where+` order by due_order, id`)
+			order := "due_order, id"
+			switch {
+			case strings.Contains(tt.arguments, byPriority):
+				order = "priority desc, id"
+			case strings.Contains(tt.arguments, byPriorityUp):
+				order = "priority, id"
+			}
+			rows, err := db.QueryContext(t.Context(), `select id from tasks where state in ('created', 'claimed', 'started', 'signing') and `+tt.where+` order by `+order)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,6 +99,16 @@ func TestWorklistsOfMany(t *testing.T) {
 			}
 		}
 	})
+}
+
+// prioritise gives some tasks a higher priority than others.
+func prioritise(t *testing.T, url string) {
+	t.Helper()
+	db, _ := bare(t, url)
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `update tasks set priority = case when id like '%1' then 2 when id like '%a' then 1 else 0 end`); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // pages reads a worklist to its end and returns the ids of its tasks and the totals

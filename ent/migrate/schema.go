@@ -2815,12 +2815,37 @@ var (
 				},
 			},
 			{
-				Name:    "task_due_order_id_region_path_role",
+				Name:    "task_due_order_id_region_path",
 				Unique:  false,
-				Columns: []*schema.Column{TasksColumns[32], TasksColumns[0], TasksColumns[1], TasksColumns[9]},
+				Columns: []*schema.Column{TasksColumns[32], TasksColumns[0], TasksColumns[1]},
 				Annotation: &entsql.IndexAnnotation{
 					OpClassColumns: map[string]string{
 						TasksColumns[1].Name: "text_pattern_ops",
+					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
+				},
+			},
+			{
+				Name:    "task_role_due_order_id_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[9], TasksColumns[32], TasksColumns[0], TasksColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+					Where: "state IN ('created', 'claimed', 'started', 'signing')",
+				},
+			},
+			{
+				Name:    "task_priority_id_region_path",
+				Unique:  false,
+				Columns: []*schema.Column{TasksColumns[12], TasksColumns[0], TasksColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClassColumns: map[string]string{
+						TasksColumns[1].Name: "text_pattern_ops",
+					},
+					DescColumns: map[string]bool{
+						TasksColumns[12].Name: true,
 					},
 					Where: "state IN ('created', 'claimed', 'started', 'signing')",
 				},

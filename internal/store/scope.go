@@ -103,7 +103,7 @@ func Inside(s *entsql.Selector, prefixes []string) *entsql.Predicate {
 		switch {
 		case s.Dialect() == dialect.Postgres:
 			any = append(any, entsql.Like(column, likeEscaper.Replace(p)+"%"))
-		case tested(s.Context()):
+		case AreTested(s.Context()):
 			any = append(any, entsql.P(func(b *entsql.Builder) {
 				b.WriteString("+" + column + " >= ").Arg(p).WriteString(" AND +" + column + " < ").Arg(after(p))
 			}))
@@ -125,7 +125,8 @@ type testedKey struct{}
 // unary plus keeps an index from being used. Counts find rows by region as ever.
 func Tested(ctx context.Context) context.Context { return context.WithValue(ctx, testedKey{}, true) }
 
-func tested(ctx context.Context) bool {
+// AreTested reports whether the query of a context is a list that tests regions.
+func AreTested(ctx context.Context) bool {
 	asked, _ := ctx.Value(testedKey{}).(bool)
 	q := gen.QueryFromContext(ctx)
 	return asked && q != nil && q.Op == gen.OpQueryAll

@@ -296,20 +296,24 @@ CREATE TABLE "tasks" ("id" character varying NOT NULL, "region_path" character v
 CREATE INDEX "task_assignee_id" ON "tasks" ("assignee_id");
 -- Create index "task_case_id" to table: "tasks"
 CREATE INDEX "task_case_id" ON "tasks" ("case_id");
--- Create index "task_due_order_id_region_path_role" to table: "tasks"
-CREATE INDEX "task_due_order_id_region_path_role" ON "tasks" ("due_order", "id", "region_path" text_pattern_ops, "role") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
+-- Create index "task_due_order_id_region_path" to table: "tasks"
+CREATE INDEX "task_due_order_id_region_path" ON "tasks" ("due_order", "id", "region_path" text_pattern_ops) WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
 -- Create index "task_escalated_to" to table: "tasks"
 CREATE INDEX "task_escalated_to" ON "tasks" ("escalated_to");
 -- Create index "task_kind" to table: "tasks"
 CREATE INDEX "task_kind" ON "tasks" ("kind");
 -- Create index "task_node_id" to table: "tasks"
 CREATE INDEX "task_node_id" ON "tasks" ("node_id");
+-- Create index "task_priority_id_region_path" to table: "tasks"
+CREATE INDEX "task_priority_id_region_path" ON "tasks" ("priority" DESC, "id", "region_path" text_pattern_ops) WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
 -- Create index "task_region_id" to table: "tasks"
 CREATE INDEX "task_region_id" ON "tasks" ("region_id");
 -- Create index "task_region_path" to table: "tasks"
 CREATE INDEX "task_region_path" ON "tasks" ("region_path" text_pattern_ops);
 -- Create index "task_region_path_due_order_id" to table: "tasks"
 CREATE INDEX "task_region_path_due_order_id" ON "tasks" ("region_path" text_pattern_ops, "due_order", "id") WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
+-- Create index "task_role_due_order_id_region_path" to table: "tasks"
+CREATE INDEX "task_role_due_order_id_region_path" ON "tasks" ("role", "due_order", "id", "region_path" text_pattern_ops) WHERE ((state)::text = ANY ((ARRAY['created'::character varying, 'claimed'::character varying, 'started'::character varying, 'signing'::character varying])::text[]));
 -- Create index "task_topic_state_due_order_id" to table: "tasks"
 CREATE INDEX "task_topic_state_due_order_id" ON "tasks" ("topic", "state", "due_order", "id");
 -- Create index "task_version_id" to table: "tasks"

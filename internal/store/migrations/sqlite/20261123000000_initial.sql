@@ -492,8 +492,12 @@ CREATE INDEX `task_escalated_to` ON `tasks` (`escalated_to`);
 CREATE INDEX `task_wait_message_wait_key` ON `tasks` (`wait_message`, `wait_key`);
 -- Create index "task_region_path_due_order_id" to table: "tasks"
 CREATE INDEX `task_region_path_due_order_id` ON `tasks` (`region_path`, `due_order`, `id`) WHERE state IN ('created', 'claimed', 'started', 'signing');
--- Create index "task_due_order_id_region_path_role" to table: "tasks"
-CREATE INDEX `task_due_order_id_region_path_role` ON `tasks` (`due_order`, `id`, `region_path`, `role`) WHERE state IN ('created', 'claimed', 'started', 'signing');
+-- Create index "task_due_order_id_region_path" to table: "tasks"
+CREATE INDEX `task_due_order_id_region_path` ON `tasks` (`due_order`, `id`, `region_path`) WHERE state IN ('created', 'claimed', 'started', 'signing');
+-- Create index "task_role_due_order_id_region_path" to table: "tasks"
+CREATE INDEX `task_role_due_order_id_region_path` ON `tasks` (`role`, `due_order`, `id`, `region_path`) WHERE state IN ('created', 'claimed', 'started', 'signing');
+-- Create index "task_priority_id_region_path" to table: "tasks"
+CREATE INDEX `task_priority_id_region_path` ON `tasks` (`priority` DESC, `id`, `region_path`) WHERE state IN ('created', 'claimed', 'started', 'signing');
 -- Create "task_actions" table
 CREATE TABLE `task_actions` (`id` text NOT NULL, `region_path` text NOT NULL, `created_at` datetime NOT NULL, `action` text NOT NULL, `by` text NOT NULL, `by_name` text NOT NULL DEFAULT (''), `to` text NOT NULL DEFAULT (''), `to_name` text NOT NULL DEFAULT (''), `reason` text NOT NULL DEFAULT (''), `region_id` text NOT NULL, `case_id` text NOT NULL, `task_id` text NOT NULL, PRIMARY KEY (`id`), CONSTRAINT `task_actions_regions_region` FOREIGN KEY (`region_id`) REFERENCES `regions` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_service_cases_case` FOREIGN KEY (`case_id`) REFERENCES `service_cases` (`id`) ON DELETE NO ACTION, CONSTRAINT `task_actions_tasks_task` FOREIGN KEY (`task_id`) REFERENCES `tasks` (`id`) ON DELETE NO ACTION);
 -- Create index "taskaction_region_path" to table: "task_actions"
