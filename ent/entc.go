@@ -30,7 +30,7 @@ func main() {
 		Features: []gen.Feature{
 			gen.FeatureIntercept, gen.FeatureVersionedMigration, gen.FeatureLock, gen.FeatureExecQuery, gen.FeatureModifier,
 		},
-	}, entc.Extensions(ex))
+	}, entc.Extensions(ex), entc.TemplateDir("./template"))
 	if err != nil {
 		log.Fatalf("generate: %v", err)
 	}

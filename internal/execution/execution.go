@@ -56,11 +56,17 @@ type Room struct {
 	staffing    Staffing
 	regions     sync.Map // region id → *ent.Region; regions do not change their place
 	onTheirWay  way      // notices that this node is sending
+
+	byCase, byTask reads // by the id of a case, and of one of its tasks
 }
 
 // New returns the room.
 func New(door *command.Door, definitions *definition.Room, norms Norms, staffing Staffing) *Room {
-	return &Room{door: door, definitions: definitions, norms: norms, staffing: staffing}
+	dialect := door.Store.Dialect()
+	return &Room{
+		door: door, definitions: definitions, norms: norms, staffing: staffing,
+		byCase: written(dialect, ofCase), byTask: written(dialect, ofTask),
+	}
 }
 
 // CaseResult is the answer of a change of a case.

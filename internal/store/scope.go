@@ -260,6 +260,13 @@ func Locking(ctx context.Context) context.Context {
 	return context.WithValue(ctx, lockKey{}, exclusive)
 }
 
+// ForUpdate locks the rows that a statement reads, as Locking does.
+func ForUpdate(s *entsql.Selector) {
+	if s.Dialect() == dialect.Postgres {
+		s.ForUpdate()
+	}
+}
+
 // Holding returns a context whose queries keep the rows they read from being changed
 // until the command ends; other commands may hold them, too.
 func Holding(ctx context.Context) context.Context { return context.WithValue(ctx, lockKey{}, shared) }
@@ -274,11 +281,10 @@ func lockReads(c *ent.Client) {
 		}
 		q.WhereP(func(s *entsql.Selector) {
 			switch {
-			case s.Dialect() != dialect.Postgres:
-			case how == shared:
+			case how == exclusive:
+				ForUpdate(s)
+			case s.Dialect() == dialect.Postgres:
 				s.ForShare()
-			default:
-				s.ForUpdate()
 			}
 		})
 		return nil
