@@ -22,8 +22,11 @@ func (r *Resolver) casePayload(out execution.CaseResult, refused []*model.UserEr
 		if err != nil {
 			return nil, err
 		}
-		row, err := shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
-		return &model.CasePayload{ServiceCase: row, UserErrors: refused}, err
+		p := &model.CasePayload{UserErrors: refused}
+		if answered(ctx)("serviceCase") {
+			p.ServiceCase, err = shown(ctx, out.CaseID, r.Store.Client().ServiceCase.Get)
+		}
+		return p, err
 	}
 }
 
@@ -34,17 +37,28 @@ func (r *Resolver) taskPayload(out execution.TaskResult, refused []*model.UserEr
 		if err != nil {
 			return nil, err
 		}
-		p := &model.TaskPayload{UserErrors: refused, NextTasks: []*ent.Task{}}
-		client := r.Store.Client()
+		return r.taskDone(ctx, out, refused, answered(ctx))
+	}
+}
+
+// taskDone reads what an answer shows of a task that was changed.
+func (r *Resolver) taskDone(ctx context.Context, out execution.TaskResult, refused []*model.UserError, asks func(field string) bool) (p *model.TaskPayload, err error) {
+	p = &model.TaskPayload{UserErrors: refused, NextTasks: []*ent.Task{}}
+	client := r.Store.Client()
+	if asks("task") {
 		if p.Task, err = shown(ctx, out.TaskID, client.Task.Get); err != nil {
 			return nil, err
 		}
-		if p.ServiceCase, err = shown(ctx, out.CaseID, client.ServiceCase.Get); err != nil || len(out.Next) == 0 {
-			return p, err
-		}
-		p.NextTasks, err = client.Task.Query().Where(task.IDIn(out.Next...)).Order(task.ByDueOrder(), task.ByID()).All(ctx)
-		return p, err
 	}
+	if asks("serviceCase") {
+		if p.ServiceCase, err = shown(ctx, out.CaseID, client.ServiceCase.Get); err != nil {
+			return nil, err
+		}
+	}
+	if asks("nextTasks") && len(out.Next) > 0 {
+		p.NextTasks, err = client.Task.Query().Where(task.IDIn(out.Next...)).Order(task.ByDueOrder(), task.ByID()).All(ctx)
+	}
+	return p, err
 }
 
 // completedTasks shows what became of each item of a batch.
@@ -53,9 +67,9 @@ func (r *Resolver) completedTasks(items []execution.ItemResult[execution.TaskRes
 		if err != nil {
 			return nil, err
 		}
-		out := &model.CompleteTasksPayload{Results: []*model.TaskPayload{}, UserErrors: refused}
+		out, asks := &model.CompleteTasksPayload{Results: []*model.TaskPayload{}, UserErrors: refused}, answered(ctx, "results")
 		for _, item := range items {
-			p, err := r.taskPayload(item.Result, itemErrors(ctx, item.Err), nil)(ctx)
+			p, err := r.taskDone(ctx, item.Result, itemErrors(ctx, item.Err), asks)
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 
@@ -60,6 +61,29 @@ func userErrors(list []problem.UserError) []*model.UserError {
 		out = append(out, &model.UserError{Code: e.Code, Message: e.Message, Path: e.Path, Line: e.Line, Column: e.Column})
 	}
 	return out
+}
+
+// answered tells which fields an answer shows of the object that is being resolved, or of
+// those under it at a path: what nobody asked for need not be read.
+func answered(ctx context.Context, path ...string) func(field string) bool {
+	fc := graphql.GetFieldContext(ctx)
+	if fc == nil || fc.Field.Field == nil {
+		return func(string) bool { return true }
+	}
+	op := graphql.GetOperationContext(ctx)
+	fields := graphql.CollectFields(op, fc.Field.Selections, nil)
+	for _, step := range path {
+		var below []graphql.CollectedField
+		for _, f := range fields {
+			if f.Name == step {
+				below = append(below, graphql.CollectFields(op, f.Selections, nil)...)
+			}
+		}
+		fields = below
+	}
+	return func(field string) bool {
+		return slices.ContainsFunc(fields, func(f graphql.CollectedField) bool { return f.Name == field })
+	}
 }
 
 // shown reads the row of an id for a payload; "" and a row that is not visible

@@ -61,6 +61,40 @@ func TestStatementsAreConstant(t *testing.T) {
 	})
 }
 
+// TestAnswersReadWhatIsAsked sends a command again and again under one key, and finds that
+// its answer reads what is asked of it, by whatever name, and nothing else.
+func TestAnswersReadWhatIsAsked(t *testing.T) {
+	t.Parallel()
+	storetest.EachNewURL(t, func(t *testing.T, url string) {
+		o := openOffice(t, url, time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
+		o.order("SO-1")
+		id := o.get("zz-dispatcher", `{ worklist(first: 1) { edges { node { id } } } }`, "worklist", "edges", 0, "node", "id")
+		claim := fmt.Sprintf(`mutation { claimTask(input: {taskID: %q, idempotencyKey: "k"})`, id)
+		o.get("zz-dispatcher", claim+` { userErrors { code } } }`)
+		count := func(query string, path ...any) (statements int64, found any) {
+			before := o.house.Store.Statements()
+			found = o.get("zz-dispatcher", query, path...)
+			return o.house.Store.Statements() - before, found
+		}
+		bare, _ := count(claim + ` { userErrors { code } } }`)
+		for _, tt := range []struct {
+			name, query string
+			more        int64
+			path        []any
+		}{
+			{"a task", claim + ` { task { id } } }`, 1, []any{"claimTask", "task", "id"}},
+			{"a task by another name in a fragment", claim + ` { ...f } } fragment f on TaskPayload { mine: task { id } }`, 1, []any{"claimTask", "mine", "id"}},
+			{"a case", claim + ` { serviceCase { number } } }`, 1, []any{"claimTask", "serviceCase", "number"}},
+			{"both", claim + ` { task { id } serviceCase { number } } }`, 2, []any{"claimTask", "task", "id"}},
+		} {
+			n, found := count(tt.query, tt.path...)
+			if n != bare+tt.more || found == nil {
+				t.Errorf("%s: %d statements answer %v, want %d", tt.name, n, found, bare+tt.more)
+			}
+		}
+	})
+}
+
 // TestCommandsReadTheirCase lets people work in a database that fills without being
 // analysed: no command reads the cases, tasks or tokens of others, even by a plan that was
 // made when there were few.
