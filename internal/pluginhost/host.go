@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,7 +137,8 @@ type Host struct {
 	mu      sync.Mutex
 	units   map[string]*unit
 	closed  bool
-	pending sync.WaitGroup // watchdogs
+	end     chan struct{}  // closed at the end
+	pending sync.WaitGroup // watchdogs, and who weighs
 }
 
 // Open returns a host.
@@ -162,13 +164,14 @@ func Open(o Options) (*Host, error) {
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
-	h := &Host{o: o, units: map[string]*unit{}, alone: "switched off"}
+	h := &Host{o: o, units: map[string]*unit{}, end: make(chan struct{}), alone: "switched off"}
 	if !o.NoGroups {
 		var err error
 		if h.groups, err = sandbox.OpenGroups(); err != nil {
 			h.alone = err.Error()
 		}
 	}
+	h.pending.Go(h.weigh)
 	return h, nil
 }
 
@@ -271,12 +274,7 @@ func (h *Host) Probe(ctx context.Context, a Artifact) (Status, error) {
 
 // Status is what is known of every artifact that was called, by name and version.
 func (h *Host) Status() []Status {
-	h.mu.Lock()
-	units := make([]*unit, 0, len(h.units))
-	for _, u := range h.units {
-		units = append(units, u)
-	}
-	h.mu.Unlock()
+	units := h.all()
 	out := make([]Status, 0, len(units))
 	for _, u := range units {
 		out = append(out, u.status())
@@ -285,6 +283,12 @@ func (h *Host) Status() []Status {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 	})
 	return out
+}
+
+func (h *Host) all() []*unit {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.units))
 }
 
 // Release forgets the crashes of an artifact, and so ends its quarantine.
@@ -310,7 +314,10 @@ func (h *Host) known(digest string) *unit {
 // Close ends every process and refuses calls from then on.
 func (h *Host) Close() error {
 	h.mu.Lock()
-	h.closed = true
+	if !h.closed {
+		h.closed = true
+		close(h.end)
+	}
 	units := h.units
 	h.units = map[string]*unit{}
 	h.mu.Unlock()

@@ -54,6 +54,7 @@ type process struct {
 	group      *sandbox.Group // nil: none
 	log        *slog.Logger
 	configured map[uint64]bool
+	weight     weight
 }
 
 func newUnit(h *Host, a Artifact) *unit {

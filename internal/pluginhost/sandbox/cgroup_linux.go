@@ -18,12 +18,13 @@ import (
 )
 
 // Groups is where a server makes control groups for plugins: below its own group, in
-// the one hierarchy of version 2 or in those of version 1. When processor or disk
-// are scarce all plugins together weigh a fifth of the server, in version 1 half of one of
-// its threads; each has a group of its own in there with limits of memory and processes.
+// the one hierarchy of version 2 or in those of version 1. When the disk is scarce all plugins
+// together weigh a fifth of the server, and so for the processor when one of them needs it (see
+// Weigh); each has a group of its own in there with limits of memory and processes.
 type Groups struct {
 	trees []tree
 	made  atomic.Int64
+	scale scale
 	back  func() // undoes what version 2 made necessary
 }
 
@@ -36,8 +37,13 @@ type tree struct {
 
 // Group is the control group of one process.
 type Group struct {
+	all   *Groups
 	dirs  map[string]string // controller → folder
 	unify bool
+
+	// Guarded by all.scale.
+	heavy bool // it has its ordinary weight
+	gone  bool
 }
 
 // wanted are the controllers by their names in version 2; the first two must be had.
@@ -245,11 +251,8 @@ func (g *Groups) add(own string, unified bool, has []string) error {
 func weights(unified bool, has []string) map[string]string {
 	out := map[string]string{}
 	if slices.Contains(has, "cpu") {
-		if unified {
-			out["cpu.weight"] = "20"
-		} else {
-			out["cpu.shares"] = "512" // the server is not in a group of its own here: half of one of its threads
-		}
+		name, least := weight(unified, false)
+		out[name] = least
 	}
 	if slices.Contains(has, "io") {
 		if unified {
@@ -277,7 +280,7 @@ func bounds(unified bool, controller string, l GroupLimits) [][3]string {
 
 // New makes a group for one process.
 func (g *Groups) New(l GroupLimits) (*Group, error) {
-	out := &Group{dirs: map[string]string{}}
+	out := &Group{all: g, dirs: map[string]string{}}
 	name := "run-" + strconv.FormatInt(g.made.Add(1), 10)
 	for _, t := range g.trees {
 		dir := filepath.Join(t.dir, name)
@@ -295,6 +298,9 @@ func (g *Groups) New(l GroupLimits) (*Group, error) {
 				}
 			}
 		}
+	}
+	if err := out.Weigh(true); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, errors.Join(err, out.Remove())
 	}
 	return out, nil
 }
@@ -351,7 +357,7 @@ func (g *Group) Kill() {
 // Remove removes the group, whose processes have been killed; their last may take a
 // moment to go.
 func (g *Group) Remove() error {
-	var failed error
+	failed := g.leave()
 	for _, dir := range g.folders() {
 		failed = errors.Join(failed, removeGroup(dir))
 	}

@@ -28,4 +28,10 @@ func (*Group) Kill() {}
 // Remove removes the group.
 func (*Group) Remove() error { return nil }
 
+// Weigh gives the process of the group its ordinary weight, or the least.
+func (*Group) Weigh(bool) error { return errors.ErrUnsupported }
+
+// Weigh gives a process its ordinary priority, or the least.
+func Weigh(int, bool) error { return errors.ErrUnsupported }
+
 func (*Group) joins() []string { return nil }

@@ -1,0 +1,81 @@
+package pluginhost
+
+import (
+	"errors"
+	"time"
+
+	"github.com/openspms/spms/internal/pluginhost/sandbox"
+)
+
+// A plugin has the processor when nobody else wants it, so that the server's own work never
+// waits for one. Where all processors are busy that is next to nothing: a process whose
+// call has waited for a turn gets its ordinary weight, as long as it does not take more than
+// its due. One that starts has it, too.
+
+const (
+	turn = 200 * time.Millisecond
+	poor = turn / 10 // of the processor within a turn: a process that had less may be kept from it
+	rich = turn / 4  // one that had more gets on
+)
+
+// weight is how a process stands for the processor.
+type weight struct {
+	least   bool
+	waiting bool // a call was going on a turn ago
+	spent   time.Duration
+}
+
+// next decides on a process at the end of a turn: whether it is to have the least weight. total is
+// how long it has had the processor since it began.
+func (w *weight) next(calls int, total time.Duration) (least bool) {
+	had := total - w.spent
+	waited := w.waiting && calls > 0
+	w.waiting, w.spent = calls > 0, total
+	switch {
+	case !waited, had > rich:
+		return true
+	case had < poor:
+		return false
+	}
+	return w.least
+}
+
+// weigh weighs the processes until the host is closed.
+func (h *Host) weigh() {
+	turns := time.NewTicker(turn)
+	defer turns.Stop()
+	for {
+		select {
+		case <-h.end:
+			return
+		case <-turns.C:
+		}
+		for _, u := range h.all() {
+			u.weigh()
+		}
+	}
+}
+
+// weigh gives the unit's process the weight that it is to have.
+func (u *unit) weigh() {
+	u.mu.Lock()
+	p, calls := u.p, u.inflight
+	u.mu.Unlock()
+	if p == nil || p.client.Exited() {
+		return
+	}
+	least := p.weight.next(calls, spent(p.pid))
+	if least == p.weight.least {
+		return
+	}
+	err := errors.ErrUnsupported
+	if p.group != nil {
+		err = p.group.Weigh(!least)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = sandbox.Weigh(p.pid, !least)
+	}
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		p.weight.least = least // what cannot be had is not asked for at every turn
+	}
+}
