@@ -51,13 +51,33 @@ func request() *pluginv1.ExecuteRequest {
 	}
 }
 
-// BenchmarkCall is a call of 1 kB through the host, and the same message over bare
-// gRPC to a process on the same kind of socket.
+// BenchmarkCall is a call of 1 kB through the host, the same message over bare gRPC on the
+// same socket, to the same process with its TLS and its sandbox, and over bare gRPC to a
+// bare process on a socket of that kind.
 func BenchmarkCall(b *testing.B) {
 	b.Run("host", func(b *testing.B) {
 		h, a := host(b, nil), plugin(b, "good")
+		if _, err := execute(h, a); err != nil { // so that it runs
+			b.Fatal(err)
+		}
 		for b.Loop() {
 			if _, err := h.Execute(context.Background(), a, pluginhost.Settings{}, request()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("socket", func(b *testing.B) {
+		h, a := host(b, nil), plugin(b, "good")
+		if _, err := execute(h, a); err != nil { // so that it is configured
+			b.Fatal(err)
+		}
+		conn, err := h.Conn(a)
+		if err != nil {
+			b.Fatal(err)
+		}
+		client := pluginv1.NewModuleClient(conn)
+		for b.Loop() {
+			if _, err := client.Execute(context.Background(), request()); err != nil {
 				b.Fatal(err)
 			}
 		}
