@@ -47,7 +47,7 @@ func (u *unit) launch() (*process, error) {
 		HandshakeConfig: sdk.Handshake, Plugins: sdk.HostSet(), Cmd: cmd, AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		StartTimeout: u.host.o.Limits.Start, AutoMTLS: true, SkipHostEnv: true, GRPCDialOptions: sdk.DialOptions(),
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: dir}, SyncStdout: io.Discard, SyncStderr: io.Discard, Stderr: u.log,
-		Logger: hclog.NewNullLogger(),
+		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Off, Output: io.Discard}), // off: else every line is looked at for its level
 	})
 	p := &process{client: client, dir: dir, group: group, log: u.host.o.Log, configured: map[uint64]bool{}}
 	conn, err := connect(client)

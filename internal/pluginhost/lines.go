@@ -25,7 +25,7 @@ type lines struct {
 const (
 	keptLines  = 50
 	lineBytes  = 500
-	floodLines = 1000 // lines that nobody keeps, after which no more are taken for
+	floodLines = 200 // lines that nobody keeps, after which no more are taken for
 	floodPause = 20 * time.Millisecond
 )
 
@@ -35,19 +35,28 @@ func newLines(rate int, now func() time.Time, dropped func(int)) *lines {
 
 // Write implements io.Writer; it never fails, and takes its time when it is flooded.
 func (l *lines) Write(p []byte) (int, error) {
+	if l.add(p) {
+		time.Sleep(floodPause) // the pipe fills and whoever floods it waits, not the host
+	}
+	return len(p), nil
+}
+
+// add takes what is written and reports whether it is a flood.
+func (l *lines) add(p []byte) (flood bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rest := p
 	for {
-		line, after, found := bytes.Cut(rest, []byte("\n"))
+		line, after, found := bytes.Cut(p, []byte("\n"))
 		if room := lineBytes - len(l.part); room > 0 {
 			l.part = append(l.part, line[:min(room, len(line))]...)
 		}
 		if !found {
-			return len(p), nil
+			return flood
 		}
+		before := l.dropped
 		l.take()
-		rest = after
+		flood = flood || l.dropped > before && l.dropped%floodLines == 0
+		p = after
 	}
 }
 
@@ -68,9 +77,6 @@ func (l *lines) take() {
 	if l.in++; l.in > l.rate {
 		l.dropped++
 		l.tell(1)
-		if l.dropped%floodLines == 0 {
-			time.Sleep(floodPause) // the pipe fills and whoever floods it waits, not the host
-		}
 		return
 	}
 	l.keep(text)

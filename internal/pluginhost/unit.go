@@ -101,11 +101,12 @@ func (u *unit) attempt(ctx context.Context, s Settings, f func(context.Context, 
 	if err != nil {
 		return err
 	}
+	u.enter()
+	defer u.leave()
 	if err := u.configure(ctx, conn, s); err != nil {
 		return err
 	}
-	u.enter()
-	defer u.leave()
+	u.giveWay()
 	return f(ctx, conn)
 }
 

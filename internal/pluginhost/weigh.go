@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/openspms/spms/internal/pluginhost/sandbox"
@@ -10,7 +11,7 @@ import (
 // A plugin has the processor when nobody else wants it, so that the server's own work never
 // waits for one. Where all processors are busy that is next to nothing: a process whose
 // call has waited for a turn gets its ordinary weight, as long as it does not take more than
-// its due. One that starts has it, too.
+// its due. One that starts has it until its first call.
 
 const (
 	turn = 200 * time.Millisecond
@@ -20,6 +21,8 @@ const (
 
 // weight is how a process stands for the processor.
 type weight struct {
+	mu      sync.Mutex
+	begun   bool // it has been called
 	least   bool
 	waiting bool // a call was going on a turn ago
 	spent   time.Duration
@@ -64,7 +67,31 @@ func (u *unit) weigh() {
 	if p == nil || p.client.Exited() {
 		return
 	}
-	least := p.weight.next(calls, spent(p.pid))
+	p.weight.mu.Lock()
+	defer p.weight.mu.Unlock()
+	if least := p.weight.next(calls, spent(p.pid)); p.weight.begun {
+		p.put(least)
+	}
+}
+
+// giveWay gives a process the least weight when it is called for the first time.
+func (u *unit) giveWay() {
+	u.mu.Lock()
+	p := u.p
+	u.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.weight.mu.Lock()
+	defer p.weight.mu.Unlock()
+	if !p.weight.begun {
+		p.weight.begun = true
+		p.put(true)
+	}
+}
+
+// put gives a process the least weight, or its ordinary one; p.weight.mu is held.
+func (p *process) put(least bool) {
 	if least == p.weight.least {
 		return
 	}

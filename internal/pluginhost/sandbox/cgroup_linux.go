@@ -19,8 +19,7 @@ import (
 
 // Groups is where a server makes control groups for plugins: below its own group, in
 // the one hierarchy of version 2 or in those of version 1. When the disk is scarce all plugins
-// together weigh a fifth of the server, and so for the processor when one of them needs it (see
-// Weigh); each has a group of its own in there with limits of memory and processes.
+// together weigh a fifth of the server, for the processor as Weigh says; each has a group of its own in there with limits of memory and processes.
 type Groups struct {
 	trees []tree
 	made  atomic.Int64
@@ -46,8 +45,15 @@ type Group struct {
 	gone  bool
 }
 
-// wanted are the controllers by their names in version 2; the first two must be had.
-var wanted = []string{"memory", "pids", "cpu", "io"}
+// wanted are the controllers by their names in version 2; the first two must be had. Groups
+// divide the processor where priorities cannot: a thread that wakes has it from one of the
+// least priority at once, from an idle group only nearly so.
+func wanted() []string {
+	if mayRaise() {
+		return []string{"memory", "pids", "io"}
+	}
+	return []string{"memory", "pids", "io", "cpu"}
+}
 
 // shared are the groups of this process, which has one place for them however many
 // ask.
@@ -130,7 +136,7 @@ func own1(mounts, mine string) map[string]string {
 			if c == "blkio" {
 				name = "io"
 			}
-			if slices.Contains(wanted, name) {
+			if slices.Contains(wanted(), name) {
 				out[name] = mounted(mounts, "cgroup", c, parts[2])
 			}
 		}
@@ -168,12 +174,12 @@ func (g *Groups) openUnified(own string) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range wanted[:2] {
+	for _, c := range wanted()[:2] {
 		if !slices.Contains(has, c) {
 			return fmt.Errorf("the cgroup of the server has no controller %s", c)
 		}
 	}
-	has = slices.DeleteFunc(has, func(c string) bool { return !slices.Contains(wanted, c) })
+	has = slices.DeleteFunc(has, func(c string) bool { return !slices.Contains(wanted(), c) })
 	if !delegated(own) {
 		return errors.New("the cgroup of the server is not delegated to it (systemd: Delegate=yes)")
 	}
@@ -217,12 +223,12 @@ func (g *Groups) passOn(own string, has []string) error {
 // openLegacy prepares groups in the hierarchies of version 1, those of processor and
 // disk where they are to be had.
 func (g *Groups) openLegacy(own map[string]string) error {
-	for _, c := range wanted {
+	for _, c := range wanted() {
 		if own[c] == "" {
 			continue
 		}
 		sweepGroups(own[c])
-		if err := g.add(own[c], false, []string{c}); err != nil && slices.Contains(wanted[:2], c) {
+		if err := g.add(own[c], false, []string{c}); err != nil && slices.Contains(wanted()[:2], c) {
 			return errors.Join(err, g.remove())
 		}
 	}
@@ -247,13 +253,9 @@ func (g *Groups) add(own string, unified bool, has []string) error {
 	return nil
 }
 
-// weights are what makes all plugins together weigh little beside the server.
+// weights are what makes all plugins together weigh little beside the server at the disk.
 func weights(unified bool, has []string) map[string]string {
 	out := map[string]string{}
-	if slices.Contains(has, "cpu") {
-		name, least := weight(unified, false)
-		out[name] = least
-	}
 	if slices.Contains(has, "io") {
 		if unified {
 			out["io.weight"], out["io.bfq.weight"] = "default 20", "20"
