@@ -118,7 +118,7 @@ func (f *filler) run() {
 		f.tb.Fatalf("the filled database has the indexes %v, had %v", again, indexes)
 	}
 	if !f.lite {
-		f.exec("analyze") // as the server does by itself before long; nobody does it for SQLite
+		f.exec("vacuum analyze") // as the server does by itself before long; nobody does it for SQLite
 	} else {
 		if f.copies < crowdChunk/2 {
 			f.whole()
