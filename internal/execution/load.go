@@ -87,16 +87,15 @@ func (r *Room) open(ctx context.Context, u *command.Unit, caseID, field string) 
 // openTask loads a task that the viewer sees with its case. seen is the task as it
 // is, open or not.
 func (r *Room) openTask(ctx context.Context, u *command.Unit, ref taskRef, deep depth) (f *file, seen *ent.Task, err error) {
-	by, id, taskID := &r.byTask, "", ""
+	var x *rows
+	var taskID string
 	if ref.id != nil {
-		id, taskID = *ref.id, *ref.id
-	} else {
-		if seen, err = ref.find(ctx, u); err != nil {
-			return nil, nil, err
-		}
-		by, id, taskID = &r.byCase, seen.CaseID, seen.ID
+		taskID = *ref.id
+		x, err = r.query(ctx, u, &r.byTask, taskID, deep, taskID)
+	} else if seen, err = ref.find(ctx, u); err == nil {
+		taskID = seen.ID
+		x, err = r.query(ctx, u, &r.byCase, seen.CaseID, deep, taskID)
 	}
-	x, err := r.query(ctx, u, by, id, deep, taskID)
 	if err != nil {
 		return nil, nil, err
 	}
