@@ -207,6 +207,7 @@ func BenchmarkHostileModule(b *testing.B) {
 			b.ReportMetric(float64(p99(alone).Microseconds()), "p99-µs")
 			b.ReportMetric(float64(p99(beside).Microseconds()), "p99-beside-µs")
 			b.ReportMetric(float64(p99(beside))/float64(p99(alone)), "ratio")
+			b.ReportMetric(float64(beside[len(beside)/2])/float64(alone[len(alone)/2]), "p50-ratio")
 		})
 	}
 }
