@@ -279,7 +279,7 @@ var layers = []struct{ name, zh, en string }{
 	{sandbox.Seccomp, "不能建立进程和网络连接", "no processes, no network sockets"},
 	{sandbox.OwnUser, "以无权限的用户运行", "a user that owns nothing"},
 	{sandbox.NoNetwork, "没有网络接口的网络", "a network without interfaces"},
-	{sandbox.OwnGroup, "独立的控制组：内存、进程数、处理器份额", "a control group: memory, processes, share of the processor"},
+	{sandbox.OwnGroup, "独立的控制组：内存、进程数、磁盘份额", "a control group: memory, processes, share of the disk"},
 	{sandbox.LowPriority, "低优先级", "a low priority"},
 }
 
