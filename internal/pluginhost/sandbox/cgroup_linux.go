@@ -19,7 +19,8 @@ import (
 
 // Groups is where a server makes control groups for plugins: below its own group, in
 // the one hierarchy of version 2 or in those of version 1. When the disk is scarce all plugins
-// together weigh a fifth of the server, for the processor as Weigh says; each has a group of its own in there with limits of memory and processes.
+// together weigh a fifth of the server, and for the processor what Weigh says; each has a
+// group of its own in there with limits of memory and processes.
 type Groups struct {
 	trees []tree
 	made  atomic.Int64
