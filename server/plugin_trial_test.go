@@ -176,13 +176,30 @@ func TestEveryHostileModule(t *testing.T) {
 	w := openWorkshop(t, storetest.SQLiteURL(t), time.Date(2026, 3, 3, 10, 0, 0, 0, shanghai))
 	w.process()
 	w.admit("1.0.0")
-	// limit says how long a call may take. What never comes back takes all of it, once the
-	// process is there; anything else has as long as a slow machine needs.
+	// limit says how long a call may take. What never comes back takes all of it; anything
+	// else has as long as a slow machine needs.
 	limit := func(seconds int) {
 		t.Helper()
 		w.must("ha-admin", "assignPlugin", fmt.Sprintf(`versionID: "answering@1.0.0", regionID: "CN-HA", topic: "answer.expert", mode: "full", timeoutSeconds: %d, attempts: 1, guardRuns: 1000,
 			inputs: [{name: "question", variable: "enquiry.question"}], outputs: [{name: "answer", variable: "enquiry.answer"}], fallbackRole: "l2"`, seconds))
 	}
+	// recovers asks until the plugin answers: a process that was slow to come back may be
+	// killed for it a moment later.
+	recovers := func(after string) {
+		t.Helper()
+		limit(30)
+		for try := range 10 {
+			w.must("demo-admin", "releasePlugin", `versionID: "answering@1.0.0", reason: "again"`)
+			number := fmt.Sprintf("ENQ-%s-%d", after, try)
+			w.question(number, "price")
+			w.modules()
+			if w.answer(number) == "price 1.0.0" {
+				return
+			}
+		}
+		t.Errorf("after %s the plugin gives no answer any more: %v", after, w.get("ha-admin", `{ pluginStatus { state lastExit lastLog } }`, "pluginStatus", 0))
+	}
+	recovers("START")
 	for _, hostile := range [][2]string{
 		{"crash", "it ended in a call"},
 		{"panic", ""},
@@ -194,13 +211,7 @@ func TestEveryHostileModule(t *testing.T) {
 	} {
 		how, want := hostile[0], hostile[1]
 		number := "ENQ-" + strings.ToUpper(how)
-		limit(20)
 		if how == "hang" || how == "stop" {
-			w.question("ENQ-BEFORE-"+how, "price")
-			w.modules()
-			if got := w.answer("ENQ-BEFORE-" + how); got != "price 1.0.0" {
-				t.Errorf("before it does %s the answer is %q", how, got)
-			}
 			limit(1)
 		}
 		w.question(number, how)
@@ -224,13 +235,7 @@ func TestEveryHostileModule(t *testing.T) {
 		if !told.MatchString(last) {
 			t.Errorf("%s: the plugin is %.600s, want it told: %s", how, last, want)
 		}
-		w.must("demo-admin", "releasePlugin", `versionID: "answering@1.0.0", reason: "again"`)
-	}
-	limit(20)
-	w.question("ENQ-AFTER", "price")
-	w.modules()
-	if got := w.answer("ENQ-AFTER"); got != "price 1.0.0" {
-		t.Errorf("after all that the answer is %q", got)
+		recovers(strings.ToUpper(how))
 	}
 	w.verified()
 }

@@ -104,6 +104,9 @@ func (m misbehaviour) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome,
 		if strings.Contains(string(call.Inputs), "slow") {
 			<-ctx.Done()
 		}
+		if strings.Contains(string(call.Inputs), "lost") {
+			select {}
+		}
 	case "shared": // memory that is no data of the process
 		for range 64 {
 			b, err := syscall.Mmap(-1, 0, 64<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_SHARED)
@@ -354,6 +357,45 @@ func TestHostilePlugins(t *testing.T) {
 	}
 }
 
+// TestCallsInDoubt calls a process in which a call has just passed its deadline: what
+// comes behind waits until it is known whether that call comes back. When it does not, the
+// process is killed, with nobody else in it.
+func TestCallsInDoubt(t *testing.T) {
+	for inputs, want := range map[string]string{`{"mood":"slow"}`: "", `{"mood":"lost"}`: "PLUGIN_UNAVAILABLE"} {
+		t.Run(inputs, func(t *testing.T) {
+			now := clock.NewManual(time.Date(2026, 3, 3, 10, 0, 0, 0, time.UTC)) // what is killed rests
+			h, a := host(t, func(o *pluginhost.Options) { o.Clock, o.Limits.Grace = now, 3*time.Second }), plugin(t, "moody")
+			ask := func(limit time.Duration, inputs string) error {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				_, err := h.Execute(ctx, a, pluginhost.Settings{}, &pluginv1.ExecuteRequest{
+					Case: "c", TaskId: "t", Node: "n", Region: "/CN/", IdempotencyKey: "k", Attempt: 1, InputsJson: inputs, NowUs: 1,
+				})
+				return err
+			}
+			if err := ask(time.Minute, "{}"); err != nil {
+				t.Fatalf("Execute() = %v", err)
+			}
+			pid := h.Status()[0].PID
+			if err := ask(time.Second, inputs); fault.CodeOf(err) != "PLUGIN_TIMEOUT" {
+				t.Fatalf("Execute() of %s = %v, want PLUGIN_TIMEOUT", inputs, err)
+			}
+			if want != "" {
+				if err := ask(10*time.Millisecond, "{}"); fault.CodeOf(err) != "PLUGIN_UNAVAILABLE" {
+					t.Errorf("Execute() with little time = %v, want PLUGIN_UNAVAILABLE", err)
+				}
+			}
+			err := ask(time.Minute, "{}")
+			if err == nil && want != "" || err != nil && fault.CodeOf(err) != want {
+				t.Errorf("Execute() behind it = %v, want %s", err, want)
+			}
+			if s := h.Status()[0]; want == "" && s.PID != pid || want != "" && s.State != pluginhost.BackOff {
+				t.Errorf("Status() = %+v, want process %d to go on: %t", s, pid, want == "")
+			}
+		})
+	}
+}
+
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	for range 500 {
@@ -394,7 +436,7 @@ func TestQuarantine(t *testing.T) {
 // TestEndlessStream lets a strategy talk for ever: the run ends at its deadline and the
 // process with it.
 func TestEndlessStream(t *testing.T) {
-	h, a := host(t, func(o *pluginhost.Options) { o.Limits.Talk = 2 * time.Second }), plugin(t, "endless")
+	h, a := host(t, func(o *pluginhost.Options) { o.Limits.Talk = 5 * time.Second }), plugin(t, "endless")
 	heard := 0
 	err := h.Propose(t.Context(), a, pluginhost.Settings{}, func(_ context.Context, s pluginhost.Proposing) error {
 		if err := s.Send(&pluginv1.ToStrategy{Message: &pluginv1.ToStrategy_Header{Header: &pluginv1.Header{RunId: "r", BaseDigest: "x", Region: "/CN/", NowUs: 1}}}); err != nil {

@@ -55,6 +55,8 @@ type process struct {
 	log        *slog.Logger
 	configured map[uint64]bool
 	weight     weight
+	doubts     int           // calls that did not come back in time and may never; guarded by the unit
+	settled    chan struct{} // closed when there is no doubt any more
 }
 
 func newUnit(h *Host, a Artifact) *unit {
@@ -110,8 +112,16 @@ func (u *unit) attempt(ctx context.Context, s Settings, f func(context.Context, 
 	return f(ctx, conn)
 }
 
-// ready returns the connection to the running process, which it starts if need be.
+// ready returns the connection to the running process, which it starts if need be. Nothing
+// is begun in one that may be about to be killed for a call that does not come back.
 func (u *unit) ready(ctx context.Context) (*grpc.ClientConn, error) {
+	for doubt := u.doubt(); doubt != nil; doubt = u.doubt() {
+		select {
+		case <-doubt:
+		case <-ctx.Done():
+			return nil, u.fail(fault.Unavailable, "PLUGIN_UNAVAILABLE", fault.P("cause", "a call before this one did not come back"))
+		}
+	}
 	u.starting.Lock()
 	defer u.starting.Unlock()
 	u.mu.Lock()
@@ -127,6 +137,16 @@ func (u *unit) ready(ctx context.Context) (*grpc.ClientConn, error) {
 		return nil, refused
 	}
 	return u.start(ctx)
+}
+
+// doubt is closed when it is known whether the process goes on; nil when that is in no doubt.
+func (u *unit) doubt() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.p == nil || u.p.doubts == 0 {
+		return nil
+	}
+	return u.p.settled
 }
 
 // readyAgain starts the process anew after a crash if that is allowed at once.
@@ -176,7 +196,7 @@ func (u *unit) start(ctx context.Context) (*grpc.ClientConn, error) {
 		u.mu.Unlock()
 		return nil, u.fail(fault.Unavailable, "PLUGIN_CRASHED", fault.P("cause", cause))
 	}
-	ctx, cancel := context.WithTimeout(ctx, u.host.o.Limits.Start)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.host.o.Limits.Start) // a call that has no time left is no fault of the plugin's
 	defer cancel()
 	d, err := pluginv1.NewBaseClient(p.conn).Describe(ctx, &pluginv1.DescribeRequest{})
 	if err != nil {
@@ -341,9 +361,15 @@ func (u *unit) watch(p *process) {
 	if p == nil {
 		return
 	}
+	u.mu.Lock()
+	if p.doubts++; p.doubts == 1 {
+		p.settled = make(chan struct{})
+	}
+	u.mu.Unlock()
 	u.host.pending.Add(1)
 	go func() {
 		defer u.host.pending.Done()
+		defer u.settle(p)
 		ctx, cancel := context.WithTimeout(context.Background(), u.host.o.Limits.Grace)
 		defer cancel()
 		for ctx.Err() == nil {
@@ -358,6 +384,15 @@ func (u *unit) watch(p *process) {
 		}
 		u.crashed(p, "killed: a call did not come back after its deadline")
 	}()
+}
+
+// settle ends a doubt about a process.
+func (u *unit) settle(p *process) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p.doubts--; p.doubts == 0 {
+		close(p.settled)
+	}
 }
 
 // crashed ends what is left of a process that has failed, once.

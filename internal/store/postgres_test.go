@@ -22,6 +22,7 @@ func TestConnectionsAreSettled(t *testing.T) {
 		{"one named", url + with + "random_page_cost=3", "3", "off"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s, err := store.Open(t.Context(), tt.url)
 			if err != nil {
 				t.Fatal(err)
