@@ -65,7 +65,7 @@ func pluginStatus(list []pluginhost.Status) []*model.PluginStatus {
 	for _, s := range list {
 		out = append(out, &model.PluginStatus{
 			Name: s.Name, Version: s.Version, Digest: s.Digest, State: string(s.State), Isolation: some(s.Isolation), Crashes: s.Crashes,
-			Missing: some(s.Missing), Calls: s.Calls, Failures: s.Failures, InFlight: s.InFlight, MemoryBytes: float64(s.MemoryBytes), LastExit: s.LastExit, LastLog: some(s.LastLog),
+			Missing: some(s.Missing), Calls: s.Calls, Failures: s.Failures, InFlight: s.InFlight, Throttled: s.Throttled, MemoryBytes: float64(s.MemoryBytes), LastExit: s.LastExit, LastLog: some(s.LastLog),
 		})
 	}
 	return out

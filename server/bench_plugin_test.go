@@ -150,7 +150,8 @@ func active(b *testing.B, h *server.House) int {
 }
 
 // BenchmarkHostileModule is the completion of a human task alone and beside a plugin
-// that keeps the processors busy, fills its memory and floods its log, in turns.
+// that keeps the processors busy, fills its memory and floods its log, in turns: from
+// its first moment on, and without a limit to its time of the processor, once it has filled its memory.
 func BenchmarkHostileModule(b *testing.B) {
 	h := benchHouse(b, databases[0].url(b))
 	dir, err := os.MkdirTemp("", "bh")
@@ -172,12 +173,17 @@ func BenchmarkHostileModule(b *testing.B) {
 	sum := sha256.Sum256(content)
 	wild.SHA256 = hex.EncodeToString(sum[:])
 	for _, how := range []struct {
-		name     string
-		noGroups bool
-	}{{"cgroup", false}, {"nice", true}} {
+		name      string
+		noGroups  bool
+		unlimited bool
+		round     int // cases, of five tasks each
+	}{{"cgroup", false, false, 600}, {"nice", true, false, 600}, {"cgroup-unlimited", false, true, 40}, {"nice-unlimited", true, true, 40}} {
 		b.Run(how.name, func(b *testing.B) {
 			limits := pluginhost.DefaultLimits()
 			limits.Call, limits.CrashesPerHour = time.Hour, 1<<20
+			if how.unlimited {
+				limits.Burst = 0
+			}
 			host, err := pluginhost.Open(pluginhost.Options{Log: slog.New(slog.DiscardHandler), Clock: clock.System{}, Limits: limits, NoGroups: how.noGroups})
 			if err != nil {
 				b.Fatal(err)
@@ -193,15 +199,17 @@ func BenchmarkHostileModule(b *testing.B) {
 			complete(5)
 			var alone, beside []time.Duration
 			b.ResetTimer()
-			const round = 20 // cases, of five tasks each
-			for n := 0; n < b.N || n < 4*round; n += round {
-				alone = append(alone, complete(round)...)
-				end := havoc(b, host, wild)
+			for n := 0; n < b.N || n < 2*how.round; n += how.round {
+				alone = append(alone, complete(how.round)...)
+				end := havoc(b, host, wild, how.unlimited)
 				if s := host.Status()[0]; !how.noGroups && !slices.Contains(s.Isolation, "cgroup") {
 					end()
 					b.Skipf("SKIPPED, NOT MEASURED HERE: %v", s.Missing)
 				}
-				beside = append(beside, complete(round)...)
+				beside = append(beside, complete(how.round)...)
+				if s := host.Status()[0]; s.InFlight != 1 || s.Throttled == how.unlimited {
+					b.Errorf("at the end of the round the plugin is %+v, want it at it, and throttled: %v", s, !how.unlimited)
+				}
 				end()
 			}
 			b.ReportMetric(float64(p99(alone).Microseconds()), "p99-µs")
@@ -243,8 +251,9 @@ func completions(b *testing.B, ctx context.Context, h *server.House) (took []tim
 	}
 }
 
-// havoc lets a plugin go wild until the function that it returns is called.
-func havoc(b *testing.B, host *pluginhost.Host, a pluginhost.Artifact) (end func()) {
+// havoc lets the plugin do its worst until end is called. It returns when the call has
+// begun, or when the plugin has filled its memory.
+func havoc(b *testing.B, host *pluginhost.Host, a pluginhost.Artifact, filled bool) (end func()) {
 	b.Helper()
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -254,11 +263,11 @@ func havoc(b *testing.B, host *pluginhost.Host, a pluginhost.Artifact) (end func
 	})
 	for {
 		for _, s := range host.Status() {
-			if s.MemoryBytes > 200<<20 {
+			if s.InFlight > 0 && (!filled || s.MemoryBytes > 200<<20) {
 				return func() { host.Stop(a.Digest); running.Wait() }
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -19,6 +19,7 @@ type pluginMetrics struct {
 	crashes     *prometheus.CounterVec
 	quarantines *prometheus.CounterVec
 	breaks      *prometheus.CounterVec
+	throttles   *prometheus.CounterVec
 	dropped     *prometheus.CounterVec
 	outcomes    *prometheus.CounterVec
 	inFlight    *prometheus.Desc
@@ -53,6 +54,7 @@ func newPluginMetrics() *pluginMetrics {
 		crashes:     counter("spms_plugin_crashes_total", "Processes of plugins that ended by themselves, would not start or had to be killed."),
 		quarantines: counter("spms_plugin_quarantines_total", "Crashes that led into quarantine."),
 		breaks:      counter("spms_plugin_breaker_openings_total", "How often calls were refused for a pause because the latest failed one after the other."),
+		throttles:   counter("spms_plugin_throttlings_total", "How often a process was stopped most of the time because it had used up its time of the processor."),
 		dropped:     counter("spms_plugin_log_lines_dropped_total", "Lines that plugins logged and nobody kept because they were too many."),
 		outcomes:    counter("spms_module_runs_total", "Runs of modules inside cases, by mode and by what came of them.", "mode", "outcome"),
 		inFlight:    desc("spms_plugin_calls_in_flight", "Calls that a plugin works on now."),
@@ -104,7 +106,7 @@ func (m *pluginMetrics) Collect(out chan<- prometheus.Metric) {
 }
 
 func (m *pluginMetrics) vectors() []prometheus.Collector {
-	return []prometheus.Collector{m.took, m.calls, m.starts, m.crashes, m.quarantines, m.breaks, m.dropped, m.outcomes}
+	return []prometheus.Collector{m.took, m.calls, m.starts, m.crashes, m.quarantines, m.breaks, m.throttles, m.dropped, m.outcomes}
 }
 
 // labels name a plugin and its version, for as many as there may be.
@@ -142,6 +144,9 @@ func (m *pluginMetrics) Crashed(a pluginhost.Artifact, quarantined bool) {
 
 // Refusing implements pluginhost.Observer.
 func (m *pluginMetrics) Refusing(a pluginhost.Artifact) { m.count(m.breaks, a, 1) }
+
+// Throttled implements pluginhost.Observer.
+func (m *pluginMetrics) Throttled(a pluginhost.Artifact) { m.count(m.throttles, a, 1) }
 
 // Dropped implements pluginhost.Observer.
 func (m *pluginMetrics) Dropped(a pluginhost.Artifact, lines int) { m.count(m.dropped, a, lines) }

@@ -270,6 +270,8 @@ type PluginStatus struct {
 	Failures int      `json:"failures"`
 	// Calls that it works on now.
 	InFlight int `json:"inFlight"`
+	// Whether it has used up its time of the processor and is stopped most of the time: it computes without answering.
+	Throttled bool `json:"throttled"`
 	// Memory of its process, in bytes; 0 when it does not run or this system does not tell.
 	MemoryBytes float64 `json:"memoryBytes"`
 	// How its latest process ended.

@@ -18,6 +18,7 @@ type watcher struct {
 	codes                     map[string]int
 	started, crashed, refused int
 	quarantined, dropped      int
+	throttled                 int
 }
 
 func newWatcher() *watcher { return &watcher{codes: map[string]int{}} }
@@ -45,6 +46,15 @@ func (w *watcher) Refusing(pluginhost.Artifact) { w.count(&w.refused, 1) }
 
 // Dropped implements pluginhost.Observer.
 func (w *watcher) Dropped(_ pluginhost.Artifact, lines int) { w.count(&w.dropped, lines) }
+
+// Throttled implements pluginhost.Observer.
+func (w *watcher) Throttled(pluginhost.Artifact) { w.count(&w.throttled, 1) }
+
+func (w *watcher) times(what *int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *what
+}
 
 func (w *watcher) count(what *int, n int) {
 	w.mu.Lock()

@@ -56,7 +56,9 @@ type Limits struct {
 	FailuresInRow  int           // calls that fail or do not come back in time, one after the other, that open the breaker
 	Pause          time.Duration // of an open breaker before it tries a call; twice as long after each that fails, at most PauseAtMost
 	PauseAtMost    time.Duration
-	Processes      int // and threads of one plugin, where it has a control group
+	Processes      int           // and threads of one plugin, where it has a control group
+	Burst          time.Duration // of the processor that a process may use without an answer before it is throttled; 0: as much as it likes
+	Earned         time.Duration // that each answer brings, up to Burst
 }
 
 // DefaultLimits are those of a server.
@@ -65,6 +67,7 @@ func DefaultLimits() Limits {
 		Start: 20 * time.Second, Call: 30 * time.Second, Talk: 5 * time.Minute, Grace: 2 * time.Second, Idle: 10 * time.Minute,
 		Concurrency: 16, MemoryBytes: 512 << 20, LogLines: 50, CrashesPerHour: 3,
 		FailuresInRow: 5, Pause: 30 * time.Second, PauseAtMost: 10 * time.Minute, Processes: 128,
+		Burst: time.Second, Earned: 250 * time.Millisecond,
 	}
 }
 
@@ -88,6 +91,7 @@ type Observer interface {
 	Crashed(a Artifact, quarantined bool)
 	Refusing(a Artifact) // the breaker has opened
 	Dropped(a Artifact, lines int)
+	Throttled(a Artifact) // it has used up its time of the processor
 }
 
 // nobody is the observer where there is none.
@@ -98,6 +102,7 @@ func (nobody) Started(Artifact, time.Duration)        {}
 func (nobody) Crashed(Artifact, bool)                 {}
 func (nobody) Refusing(Artifact)                      {}
 func (nobody) Dropped(Artifact, int)                  {}
+func (nobody) Throttled(Artifact)                     {}
 
 // Status is what is known of one artifact.
 type Status struct {
@@ -109,6 +114,7 @@ type Status struct {
 	Calls     int
 	Failures  int
 	InFlight  int
+	Throttled bool     // it has used up its time of the processor
 	LastExit  string   // how its latest process ended
 	LastLog   []string // at most 50 lines
 	PID       int      // 0 when it does not run
@@ -233,12 +239,28 @@ type Proposing = grpc.BidiStreamingClient[pluginv1.ToStrategy, pluginv1.FromStra
 // error of the stream is returned as it is; other errors as of Execute.
 func (h *Host) Propose(ctx context.Context, a Artifact, s Settings, run func(context.Context, Proposing) error) error {
 	return h.call(ctx, a, s, h.o.Limits.Talk, func(ctx context.Context, conn *grpc.ClientConn) error {
+		defer h.talking(a)()
 		stream, err := pluginv1.NewStrategyClient(conn).Propose(ctx)
 		if err != nil {
 			return err
 		}
 		return run(ctx, stream)
 	})
+}
+
+// talking notes that a run of a strategy goes on, until the function it returns is called.
+func (h *Host) talking(a Artifact) func() {
+	u, err := h.unit(a)
+	if err != nil {
+		return func() {}
+	}
+	count := func(n int) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.talks += n
+	}
+	count(1)
+	return func() { count(-1) }
 }
 
 // Check holds an artifact against the contract, in a process of its own that is

@@ -104,6 +104,8 @@ func (m misbehaviour) Execute(ctx context.Context, call *sdk.Call) (sdk.Outcome,
 		if strings.Contains(string(call.Inputs), "slow") {
 			<-ctx.Done()
 		}
+		for strings.Contains(string(call.Inputs), "busy") && ctx.Err() == nil {
+		}
 		if strings.Contains(string(call.Inputs), "lost") {
 			select {}
 		}

@@ -49,7 +49,7 @@ func (u *unit) launch() (*process, error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: dir}, SyncStdout: io.Discard, SyncStderr: io.Discard, Stderr: u.log,
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Off, Output: io.Discard}), // off: else every line is looked at for its level
 	})
-	p := &process{client: client, dir: dir, group: group, log: u.host.o.Log, configured: map[uint64]bool{}}
+	p := &process{client: client, dir: dir, group: group, log: u.host.o.Log, configured: map[uint64]bool{}, budget: budget{left: u.host.o.Limits.Burst}}
 	conn, err := connect(client)
 	if cmd.Process != nil {
 		p.pid = cmd.Process.Pid

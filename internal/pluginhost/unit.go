@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
@@ -34,7 +35,7 @@ type unit struct {
 	starting        sync.Mutex // held while a process is started or configured
 	mu              sync.Mutex // guards what is below
 	p               *process
-	inflight        int
+	inflight, talks int // calls that go on; of them, runs of a strategy
 	idle            *time.Timer
 	crashes         []time.Time
 	until           time.Time // end of the back-off
@@ -55,6 +56,8 @@ type process struct {
 	log        *slog.Logger
 	configured map[uint64]bool
 	weight     weight
+	budget     budget        // guarded by weight.mu
+	throttled  atomic.Bool   // as the budget says, for who only looks
 	doubts     int           // calls that did not come back in time and may never; guarded by the unit
 	settled    chan struct{} // closed when there is no doubt any more
 }
@@ -484,7 +487,7 @@ func (u *unit) status() Status {
 		s.State = BackOff
 	}
 	if u.p != nil && !u.p.client.Exited() {
-		s.PID, s.MemoryBytes = u.p.pid, resident(u.p.pid)
+		s.PID, s.MemoryBytes, s.Throttled = u.p.pid, resident(u.p.pid), u.p.throttled.Load()
 	}
 	return s
 }

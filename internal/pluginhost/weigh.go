@@ -62,14 +62,26 @@ func (h *Host) weigh() {
 // weigh gives the unit's process the weight that it is to have.
 func (u *unit) weigh() {
 	u.mu.Lock()
-	p, calls := u.p, u.inflight
+	p, calls, talks, answers := u.p, u.inflight, u.talks, u.calls-u.failures
 	u.mu.Unlock()
 	if p == nil || p.client.Exited() {
 		return
 	}
+	total := spent(p.pid)
 	p.weight.mu.Lock()
 	defer p.weight.mu.Unlock()
-	if least := p.weight.next(calls, spent(p.pid)); p.weight.begun {
+	was := p.budget.throttled
+	p.budget.next(u.host.o.Limits, answers, total, talks > 0 || !p.weight.begun)
+	p.ration(was)
+	if p.budget.throttled {
+		calls = 0 // what it waits for is its own doing
+		if !was {
+			u.host.o.Log.Warn("a plugin is throttled: it has used up its time of the processor", "plugin", u.a.Name, "version", u.a.Version)
+			u.host.o.Observer.Throttled(u.a)
+		}
+	}
+	p.throttled.Store(p.budget.throttled)
+	if least := p.weight.next(calls, total); p.weight.begun {
 		p.put(least)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +34,63 @@ func leastOf(t *testing.T, pid int) bool {
 		}
 	}
 	return true
+}
+
+// TestPluginsAreThrottled lets a plugin compute without an answer: it soon has a twentieth of
+// the processor, is told of, and runs on as before when it has answered.
+func TestPluginsAreThrottled(t *testing.T) {
+	seen := newWatcher()
+	h, moody := host(t, func(o *pluginhost.Options) {
+		o.Limits.Burst, o.Limits.Grace, o.Observer = 300*time.Millisecond, 20*time.Second, seen
+	}), plugin(t, "moody")
+	if _, err := execute(h, moody); err != nil {
+		t.Fatal(err)
+	}
+	throttled := func() bool { return h.Status()[0].Throttled }
+	if throttled() {
+		t.Error("a plugin that has answered is throttled")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var calling sync.WaitGroup
+	calling.Go(func() {
+		_, err := h.Execute(ctx, moody, pluginhost.Settings{}, &pluginv1.ExecuteRequest{
+			Case: "c", TaskId: "t", Node: "n", Region: "/CN/", IdempotencyKey: "k", Attempt: 1, InputsJson: `{"mood": "busy"}`, NowUs: 1,
+		})
+		if fault.CodeOf(err) != "PLUGIN_TIMEOUT" {
+			t.Errorf("Execute(busy) = %v, want PLUGIN_TIMEOUT when it is given up", err)
+		}
+	})
+	for range 6 { // a machine that has nothing to spare lets it use little
+		if waitFor(t, throttled); throttled() {
+			break
+		}
+	}
+	if !throttled() {
+		t.Fatal("a plugin that computes and computes is not throttled")
+	}
+	pid := h.Status()[0].PID
+	if waitFor(t, func() bool { return stopped(pid) }); !stopped(pid) {
+		t.Error("a plugin that is throttled is not stopped")
+	}
+	if n := seen.times(&seen.throttled); n != 1 {
+		t.Errorf("the observer was told %d times that it is throttled, want once", n)
+	}
+	cancel()
+	calling.Wait()
+	waitFor(t, func() bool { // it takes a few of its slices to see that nobody waits
+		_, err := execute(h, moody)
+		return err == nil && !throttled()
+	})
+	if throttled() || h.Status()[0].PID != pid {
+		t.Errorf("a plugin that answers is %+v, want it no longer throttled and process %d", h.Status()[0], pid)
+	}
+}
+
+// stopped tells whether a process is stopped at this moment.
+func stopped(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(text), ") T ")
 }
 
 // TestPluginsGiveWay looks at the weight of a plugin: the least while nothing waits for
