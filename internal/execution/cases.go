@@ -157,6 +157,7 @@ func (f *file) rooted(ctx context.Context) error {
 	if r.State != servicecase.StateActive {
 		r.StartKey = nil // as when it ends later
 	}
+	f.was = *r
 	err = f.unit.ServiceCase.Create().SetID(r.ID).SetRegionID(r.RegionID).SetRegionPath(r.RegionPath).SetCreatedAt(r.CreatedAt).
 		SetNumber(r.Number).SetProcessID(r.ProcessID).SetVersionID(r.VersionID).SetTitle(r.Title).SetArea(r.Area).SetChannel(r.Channel).
 		SetState(r.State).SetStage(r.Stage).SetOutcome(r.Outcome).SetFlags(append([]schema.Flag{}, r.Flags...)).SetVariables(f.state.Variables).

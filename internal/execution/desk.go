@@ -3,6 +3,7 @@ package execution
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,15 +26,16 @@ func Open(s *sql.Selector) {
 // memory, written once at the end.
 type desk struct {
 	file  *file
-	open  map[int]*ent.Task // token seq → open task
-	fresh []*ent.Task       // made by this command, in order
-	dirty []*ent.Task       // loaded and changed
+	open  map[int]*ent.Task   // token seq → open task
+	fresh []*ent.Task         // made by this command, in order
+	dirty []*ent.Task         // loaded and changed
+	was   map[string]ent.Task // by id, as they are written
 }
 
 // take puts the open tasks on the desk.
 func (d *desk) take(open []*ent.Task) {
 	for _, t := range open {
-		d.open[t.TokenSeq] = t
+		d.open[t.TokenSeq], d.was[t.ID] = t, *t
 	}
 }
 
@@ -103,37 +105,58 @@ func (d *desk) save(ctx context.Context) error {
 	return nil
 }
 
+// update writes what has changed of a task: a column that is written costs the indexes it is
+// in, whether its value is another or not.
 func (d *desk) update(ctx context.Context, t *ent.Task) error {
-	u := d.file.unit.Task.Update().Where(task.ID(t.ID)).SetState(t.State).SetDueOrder(t.DueOrder).SetPriority(t.Priority).
-		SetSigningMode(t.SigningMode).SetRejections(t.Rejections).SetEscalatedTo(t.EscalatedTo).SetUrges(t.Urges).SetNillableUrgedAt(t.UrgedAt).
-		SetNillableFollowUpAt(t.FollowUpAt). // the lease is written where it is given: it is not under the case's lock
-		SetVersionID(t.VersionID).SetNodeID(t.NodeID).SetNameZh(t.NameZh).SetNameEn(t.NameEn).SetTopic(t.Topic).SetRole(t.Role).
-		SetStage(t.Stage).SetRequiredQualifications(t.RequiredQualifications).
-		SetNillableStartedAt(t.StartedAt).SetNillableCompletedAt(t.CompletedAt).SetNillableCompletedBy(t.CompletedBy)
-	if t.AssigneeID == nil {
-		u.ClearAssigneeID()
-	} else {
-		u.SetAssigneeID(*t.AssigneeID)
+	was, known := d.was[t.ID]
+	if !known { // made by this command, and written already
+		was = ent.Task{ID: t.ID}
 	}
-	if t.AssignedBy == nil {
-		u.ClearAssignedBy()
-	} else {
-		u.SetAssignedBy(*t.AssignedBy)
+	u := d.file.unit.Task.Update().Where(task.ID(t.ID)) // the lease is written where it is given: it is not under the case's lock
+	put(was.State, t.State, u.SetState, !known)
+	put(was.DueOrder, t.DueOrder, u.SetDueOrder, !known)
+	put(was.Priority, t.Priority, u.SetPriority, !known)
+	put(was.SigningMode, t.SigningMode, u.SetSigningMode, !known)
+	put(was.Rejections, t.Rejections, u.SetRejections, !known)
+	put(was.EscalatedTo, t.EscalatedTo, u.SetEscalatedTo, !known)
+	put(was.Urges, t.Urges, u.SetUrges, !known)
+	put(was.VersionID, t.VersionID, u.SetVersionID, !known)
+	put(was.NodeID, t.NodeID, u.SetNodeID, !known)
+	put(was.NameZh, t.NameZh, u.SetNameZh, !known)
+	put(was.NameEn, t.NameEn, u.SetNameEn, !known)
+	put(was.Topic, t.Topic, u.SetTopic, !known)
+	put(was.Role, t.Role, u.SetRole, !known)
+	put(was.Stage, t.Stage, u.SetStage, !known)
+	if !known || !slices.Equal(was.RequiredQualifications, t.RequiredQualifications) {
+		u.SetRequiredQualifications(t.RequiredQualifications)
 	}
-	if t.DelegatedBy == nil {
-		u.ClearDelegatedBy()
-	} else {
-		u.SetDelegatedBy(*t.DelegatedBy)
-	}
-	if t.ClaimedAt == nil {
-		u.ClearClaimedAt()
-	} else {
-		u.SetClaimedAt(*t.ClaimedAt)
-	}
-	if t.DueAt == nil {
-		u.ClearDueAt()
-	} else {
-		u.SetDueAt(*t.DueAt)
-	}
+	putOr(was.AssigneeID, t.AssigneeID, u.SetAssigneeID, u.ClearAssigneeID)
+	putOr(was.AssignedBy, t.AssignedBy, u.SetAssignedBy, u.ClearAssignedBy)
+	putOr(was.DelegatedBy, t.DelegatedBy, u.SetDelegatedBy, u.ClearDelegatedBy)
+	putOr(was.ClaimedAt, t.ClaimedAt, u.SetClaimedAt, u.ClearClaimedAt)
+	putOr(was.StartedAt, t.StartedAt, u.SetStartedAt, u.ClearStartedAt)
+	putOr(was.UrgedAt, t.UrgedAt, u.SetUrgedAt, u.ClearUrgedAt)
+	putOr(was.FollowUpAt, t.FollowUpAt, u.SetFollowUpAt, u.ClearFollowUpAt)
+	putOr(was.DueAt, t.DueAt, u.SetDueAt, u.ClearDueAt)
+	putOr(was.CompletedAt, t.CompletedAt, u.SetCompletedAt, u.ClearCompletedAt)
+	putOr(was.CompletedBy, t.CompletedBy, u.SetCompletedBy, u.ClearCompletedBy)
+	d.was[t.ID] = *t
 	return u.Exec(ctx)
+}
+
+// put writes a value that is another than it was, or any.
+func put[T comparable, U any](was, is T, set func(T) U, anyway bool) {
+	if anyway || is != was {
+		set(is)
+	}
+}
+
+// putOr writes a value that may be none, when it is another than it was.
+func putOr[T comparable, U any](was, is *T, set func(T) U, none func() U) {
+	switch {
+	case is == nil && was != nil:
+		none()
+	case is != nil && (was == nil || *is != *was):
+		set(*is)
+	}
 }

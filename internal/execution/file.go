@@ -32,6 +32,7 @@ type file struct {
 	db    *ent.Client   // what is read: the unit's client inside a command
 	unit  *command.Unit // nil when the case is only read
 	row   *ent.ServiceCase
+	was   ent.ServiceCase // the row as it is written
 	place *ent.Region
 	model *model.Model
 	state engine.State
@@ -41,6 +42,7 @@ type file struct {
 	still    bool // opened without its tokens: it cannot step
 
 	tokens  map[int]string        // seq → stored form, as loaded
+	loaded  map[int]*ent.Token    // seq → row, as loaded
 	entered map[int]bool          // tokens that have entered a node in this command
 	timers  map[int]*ent.TimerRow // seq → waiting timer
 	desk    desk                  // the open tasks
@@ -88,11 +90,11 @@ func (r *Room) attach(ctx context.Context, client *ent.Client, u *command.Unit, 
 		return nil, err
 	}
 	f := &file{
-		room: r, db: client, unit: u, row: row, place: place, model: c.Model,
+		room: r, db: client, unit: u, row: row, was: *row, place: place, model: c.Model,
 		tokens: map[int]string{}, entered: map[int]bool{}, timers: map[int]*ent.TimerRow{},
 	}
 	f.book.file = f
-	f.desk = desk{file: f, open: map[int]*ent.Task{}}
+	f.desk = desk{file: f, open: map[int]*ent.Task{}, was: map[string]ent.Task{}}
 	return f, nil
 }
 
@@ -133,6 +135,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 	}
 	f.attributes = f.indexed(f.row.Variables)
 	byToken := map[int][]engine.Timer{}
+	f.loaded = make(map[int]*ent.Token, len(tokens))
 	for _, t := range timers {
 		node, ok := f.model.Node(t.NodeID)
 		if !ok {
@@ -159,7 +162,7 @@ func (f *file) restore(tokens []*ent.Token, timers []*ent.TimerRow) error {
 		if err != nil {
 			return fmt.Errorf("read token %d: %w", row.Seq, err)
 		}
-		f.tokens[row.Seq] = row.NodeID + string(body)
+		f.tokens[row.Seq], f.loaded[row.Seq] = row.NodeID+string(body), row
 		f.state.Tokens = append(f.state.Tokens, t)
 	}
 	return nil
@@ -330,8 +333,17 @@ func (f *file) saveCase(ctx context.Context) error {
 	if f.row.StartKey != nil && f.row.State != servicecase.StateActive {
 		upd.ClearStartKey() // the next message of the key may start another
 	}
-	return upd.SetVersionID(f.row.VersionID).SetState(f.row.State).SetStage(f.row.Stage).SetOutcome(f.row.Outcome).SetVariables(f.state.Variables).
-		SetEngine(kept).SetFlags(append([]schema.Flag{}, f.row.Flags...)).SetRevision(f.row.Revision).SetNillableEndedAt(f.row.EndedAt).SetNillableOwnerID(f.row.OwnerID).Exec(ctx)
+	put(f.was.VersionID, f.row.VersionID, upd.SetVersionID, false)
+	put(f.was.State, f.row.State, upd.SetState, false)
+	put(f.was.Stage, f.row.Stage, upd.SetStage, false)
+	put(f.was.Outcome, f.row.Outcome, upd.SetOutcome, false)
+	if len(f.was.Flags) != len(f.row.Flags) {
+		upd.SetFlags(append([]schema.Flag{}, f.row.Flags...))
+	}
+	putOr(f.was.EndedAt, f.row.EndedAt, upd.SetEndedAt, upd.ClearEndedAt)
+	putOr(f.was.OwnerID, f.row.OwnerID, upd.SetOwnerID, upd.ClearOwnerID)
+	f.was = *f.row
+	return upd.SetVariables(f.state.Variables).SetEngine(kept).SetRevision(f.row.Revision).Exec(ctx)
 }
 
 // saveTokens writes the difference between the tokens as loaded and as they are.
@@ -355,8 +367,12 @@ func (f *file) saveTokens(ctx context.Context) error {
 				SetEngine(body).SetEnteredAt(f.unit.Now))
 			continue
 		}
-		upd := f.unit.Token.Update().Where(token.CaseID(f.row.ID), token.Seq(t.Seq)).SetNodeID(n.ID).SetState(string(t.Status)).
-			SetScope(t.Scope).SetWaitName(t.WaitName).SetWaitKey(t.WaitKey).SetEngine(body)
+		upd, was := f.unit.Token.Update().Where(token.CaseID(f.row.ID), token.Seq(t.Seq)).SetEngine(body), f.loaded[t.Seq]
+		put(was.NodeID, n.ID, upd.SetNodeID, false)
+		put(was.State, string(t.Status), upd.SetState, false)
+		put(was.Scope, t.Scope, upd.SetScope, false)
+		put(was.WaitName, t.WaitName, upd.SetWaitName, false)
+		put(was.WaitKey, t.WaitKey, upd.SetWaitKey, false)
 		if f.entered[t.Seq] {
 			upd.SetEnteredAt(f.unit.Now)
 		}
