@@ -41,6 +41,7 @@ type Command struct {
 	Operation string
 	Key       string
 	Input     any
+	Ahead     bool // the work may run beside other commands, as Store.WriteAhead says
 }
 
 // Unit is what a room works with inside a command.
@@ -82,7 +83,12 @@ func Run[T any](ctx context.Context, d *Door, c Command, work func(ctx context.C
 		return zero, err
 	}
 	var unit *Unit
-	err = d.Store.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	write := d.Store.Write
+	if c.Ahead {
+		write = d.Store.WriteAhead
+	}
+	err = write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		result = zero
 		unit = &Unit{
 			Tx: tx, Viewer: v, Now: d.Clock.Now(), store: d.Store,
 			place: func(path string) fault.Param { return RegionLabel(ctx, tx.Client, path) },

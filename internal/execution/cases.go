@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/binding"
 	"github.com/openspms/spms/ent/servicecase"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
@@ -22,8 +23,9 @@ import (
 // Errors: REGION_NOT_FOUND, PROCESS_NOT_FOUND, PROCESS_NOT_BOUND,
 // VARIABLE_REQUIRED, VARIABLE_TYPE, VARIABLE_UNDECLARED, ACTION_FORBIDDEN.
 func (r *Room) StartCase(ctx context.Context, in StartCase) (CaseResult, error) {
-	cmd := command.Command{Operation: "startCase", Key: deref(in.IdempotencyKey), Input: in}
+	cmd := command.Command{Operation: "startCase", Key: deref(in.IdempotencyKey), Input: in, Ahead: true}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (CaseResult, error) {
+		u.Relies(binding.Table)
 		var reg *ent.Region
 		var norms *standard.Current
 		err := u.Together(ctx, func(ctx context.Context) (err error) {

@@ -120,6 +120,7 @@ func (r *Room) file(ctx context.Context, u *command.Unit, x *rows, caseID, field
 	}
 	row := x.found[0]
 	u.On(row.ID, row.RegionPath)
+	u.Locked(row.ID)
 	f, err := r.attach(ctx, u.Client, u, row)
 	if err != nil || row.State != servicecase.StateActive {
 		return f, err

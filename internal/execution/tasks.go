@@ -194,7 +194,7 @@ func (f *file) complete(ctx context.Context, t *ent.Task, vars map[string]any) e
 func (r *Room) onTask(ctx context.Context, operation string, ref taskRef, key *string, input any,
 	change func(ctx context.Context, f *file, t *ent.Task) error,
 ) (TaskResult, error) {
-	cmd := command.Command{Operation: operation, Key: deref(key), Input: input}
+	cmd := command.Command{Operation: operation, Key: deref(key), Input: input, Ahead: operation == "completeTask" || operation == "claimTask"}
 	return command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (TaskResult, error) {
 		f, seen, err := r.openTask(ctx, u, ref, depthOf(operation))
 		if err != nil {

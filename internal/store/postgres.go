@@ -94,7 +94,7 @@ func newTxWriter(db *sql.DB, n *atomic.Int64, c *commits) *txWriter {
 // it for certain.
 const maxAttempts = 5
 
-func (w *txWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+func (w *txWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error, _ bool) error {
 	for attempt := 1; ; attempt++ {
 		again, err := w.once(ctx, work)
 		if err == nil || attempt == maxAttempts || !again || ctx.Err() != nil {

@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -31,7 +34,7 @@ func sqliteDSN(path string, reader bool) string {
 	q.Set("_time_integer_format", "unix_micro")
 	for _, p := range []string{
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)",
+		"journal_size_limit(67108864)", "wal_autocheckpoint(4000)", "cache_size(-32768)", "temp_store(MEMORY)",
 	} {
 		q.Add("_pragma", p)
 	}
@@ -65,11 +68,12 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if s.read, err = sql.Open("sqlite", sqliteDSN(path, true)); err != nil {
 		return fault.E(fault.Invalid, "DATABASE_URL_INVALID", fault.P("url", path)).Because(err)
 	}
-	s.read.SetMaxOpenConns(4)
-	s.read.SetMaxIdleConns(4)
+	s.read.SetMaxOpenConns(4 + max(2, runtime.GOMAXPROCS(0)))
+	s.read.SetMaxIdleConns(4 + max(2, runtime.GOMAXPROCS(0)))
 	s.reads = onPool(s.read)
-	s.writer = newGroupWriter(conn, &s.statements, &s.commits)
-	return nil
+	w := newGroupWriter(conn, &s.statements, &s.commits)
+	s.writer = w
+	return w.lanes.open(ctx, s.read, &s.statements)
 }
 
 // older compares dotted versions number by number.
@@ -86,19 +90,28 @@ func older(a, b string) bool {
 }
 
 // groupWriter is the writer of SQLite: one goroutine owns the one writing
-// connection and takes up to maxBatch waiting commands into one transaction, a
-// savepoint each, so that they share one fsync. A failing command rolls back to
-// its savepoint and harms no other; a failed COMMIT fails the whole batch.
+// connection and takes up to maxBatch waiting commands into one transaction, so
+// that they share one fsync. A failed COMMIT fails the whole batch. A command that
+// fails harms no other: when it has written, the batch is undone and run again with
+// a savepoint for each command. Savepoints are not free (SQLite keeps what every page
+// was before each of them, a twelfth of a command) and are seldom needed.
 type groupWriter struct {
 	conn    *sql.Conn
 	commits *commits
 	kept    *prepared
+	sent    writes // over kept: what commands ask
 	driver  dialect.Driver
 	client  *ent.Client // over driver: every command writes through it
 	queue   chan *pending
 	done    chan struct{}
 	mu      sync.RWMutex // guards closed against sends
 	closed  bool
+
+	written atomic.Int64 // statements that write, of all commands
+	refused atomic.Int64 // of them, those that failed
+	careful int          // batches to come that use savepoints
+	lanes   lanes
+	busy    atomic.Bool
 }
 
 type pending struct {
@@ -107,18 +120,26 @@ type pending struct {
 	reply chan error
 	tx    *Tx
 	err   error
+	prior *prior // of a command that has run ahead
 }
 
 func newGroupWriter(conn *sql.Conn, n *atomic.Int64, c *commits) *groupWriter {
 	kept := onConn(conn)
-	d := onQuerier(counted{kept, n}, dialect.SQLite)
-	w := &groupWriter{conn: conn, commits: c, kept: kept, driver: d, client: newTxClient(d), queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	w := &groupWriter{conn: conn, commits: c, kept: kept, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	w.sent = writes{counted{kept, n}, &w.written, &w.refused, w.lanes.note}
+	w.driver = onQuerier(w.sent, dialect.SQLite)
+	w.client = newTxClient(w.driver)
 	go w.loop()
 	return w
 }
 
-func (w *groupWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+func (w *groupWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error, ahead bool) error {
 	p := &pending{ctx: ctx, work: work, reply: make(chan error, 1)}
+	if ahead && w.busy.Load() {
+		if done, err := w.lanes.run(p); done {
+			return err
+		}
+	}
 	w.mu.RLock()
 	if w.closed {
 		w.mu.RUnlock()
@@ -137,6 +158,7 @@ func (w *groupWriter) close() {
 	}
 	w.mu.Unlock()
 	<-w.done
+	w.lanes.close()
 	w.kept.close()
 	w.conn.Close()
 }
@@ -144,7 +166,9 @@ func (w *groupWriter) close() {
 func (w *groupWriter) loop() {
 	defer close(w.done)
 	for p := range w.queue {
+		w.busy.Store(true)
 		w.commit(w.collect(p))
+		w.busy.Store(len(w.queue) > 0)
 	}
 }
 
@@ -169,18 +193,16 @@ func (w *groupWriter) collect(p *pending) []*pending {
 // cancelled request must not interrupt the connection under 63 others.
 func (w *groupWriter) commit(batch []*pending) {
 	ctx := context.Background()
-	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := w.all(ctx, batch); err != nil {
 		w.fail(batch, err)
 		return
-	}
-	for _, p := range batch {
-		p.err = w.apply(ctx, p)
 	}
 	if err := w.commits.do(func() error { return w.exec(ctx, "COMMIT") }); err != nil {
 		_ = w.exec(ctx, "ROLLBACK")
 		w.fail(batch, err)
 		return
 	}
+	w.lanes.seq.Add(1)
 	for _, p := range batch {
 		if p.err == nil {
 			for _, h := range p.tx.hooks {
@@ -191,16 +213,62 @@ func (w *groupWriter) commit(batch []*pending) {
 	}
 }
 
-// apply runs one command inside its savepoint.
-func (w *groupWriter) apply(ctx context.Context, p *pending) error {
-	if err := p.ctx.Err(); err != nil {
-		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
+// carefully is how many batches use savepoints after one that had to be run again: who
+// fails after writing may do so again soon.
+const carefully = 64
+
+// all begins a transaction and runs all commands of a batch in it.
+func (w *groupWriter) all(ctx context.Context, batch []*pending) error {
+	if w.careful == 0 {
+		clean, err := w.together(ctx, batch)
+		if clean || err != nil {
+			return err
+		}
+		w.careful = carefully
 	}
+	w.careful--
+	if err := w.begin(ctx, batch); err != nil {
+		return err
+	}
+	for _, p := range batch {
+		p.err = w.apart(ctx, p)
+	}
+	return nil
+}
+
+// together runs all commands of a batch without savepoints. It is not clean, and undone,
+// when one of several has written and failed, or has gone on after a statement that failed: SQLite
+// may have undone the transaction then.
+func (w *groupWriter) together(ctx context.Context, batch []*pending) (clean bool, err error) {
+	if err := w.begin(ctx, batch); err != nil {
+		return false, err
+	}
+	for _, p := range batch {
+		before, refused := w.written.Load(), w.refused.Load()
+		if p.err = w.apply(p); w.refused.Load() == refused && (p.err == nil || w.written.Load() == before) {
+			continue
+		}
+		_ = w.exec(ctx, "ROLLBACK") // SQLite may have done so by itself
+		if len(batch) > 1 || p.err == nil || errors.Is(p.err, errUnfit) {
+			return false, nil
+		}
+		return true, w.exec(ctx, "BEGIN IMMEDIATE") // for the commit of nothing
+	}
+	return true, nil
+}
+
+// apart runs one command inside its savepoint.
+func (w *groupWriter) apart(ctx context.Context, p *pending) error {
 	if err := w.exec(ctx, "SAVEPOINT command"); err != nil {
 		return unavailable(err)
 	}
-	p.tx = &Tx{Client: w.client, driver: w.driver}
-	err := guarded(context.WithoutCancel(p.ctx), p.tx, p.work)
+	err := w.apply(p)
+	if errors.Is(err, errUnfit) { // what it has prepared is refused: it is run as any other
+		if back := w.exec(ctx, "ROLLBACK TO command"); back != nil {
+			return unavailable(back)
+		}
+		err = w.apply(p)
+	}
 	if err != nil {
 		if back := w.exec(ctx, "ROLLBACK TO command"); back != nil {
 			return unavailable(back)
@@ -208,6 +276,61 @@ func (w *groupWriter) apply(ctx context.Context, p *pending) error {
 	}
 	if end := w.exec(ctx, "RELEASE command"); end != nil {
 		return unavailable(end)
+	}
+	return err
+}
+
+// apply runs one command.
+func (w *groupWriter) apply(p *pending) error {
+	if err := p.ctx.Err(); err != nil {
+		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
+	}
+	prior := p.prior
+	if p.prior = nil; prior != nil && w.lanes.valid(p, prior) {
+		if !w.carryOut(p, prior) {
+			return errUnfit
+		}
+		w.lanes.note(p.tx.locked...)
+		return nil
+	}
+	p.tx = &Tx{Client: w.client, driver: w.driver}
+	err := guarded(context.WithoutCancel(p.ctx), p.tx, p.work)
+	if err == nil {
+		w.lanes.note(p.tx.locked...)
+	}
+	return err
+}
+
+// carryOut writes what a command has prepared. It is false when a statement is refused.
+func (w *groupWriter) carryOut(p *pending, prior *prior) bool {
+	ctx := context.WithoutCancel(p.ctx)
+	for _, q := range prior.queue {
+		if _, err := w.sent.ExecContext(ctx, q.query, q.args...); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// begin begins a transaction. What has run ahead is void when another process has written.
+func (w *groupWriter) begin(ctx context.Context, batch []*pending) error {
+	if err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(batch, func(p *pending) bool { return p.prior != nil }) {
+		return nil
+	}
+	rows, err := w.kept.QueryContext(ctx, "PRAGMA data_version")
+	if err == nil {
+		var version int64
+		if rows.Next() {
+			err = rows.Scan(&version)
+		}
+		err = errors.Join(err, rows.Err(), rows.Close())
+		w.lanes.foreign(version)
+	}
+	if err != nil {
+		_ = w.exec(ctx, "ROLLBACK")
 	}
 	return err
 }

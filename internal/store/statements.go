@@ -101,6 +101,37 @@ func (c counted) QueryContext(ctx context.Context, query string, args ...any) (*
 	return c.ExecQuerier.QueryContext(ctx, query, args...)
 }
 
+// writes counts the statements that pass through it and write, and those of them that fail,
+// and tells which tables they write.
+type writes struct {
+	entsql.ExecQuerier
+	n, failed *atomic.Int64
+	tell      func(table ...string)
+}
+
+func (w writes) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	w.n.Add(1)
+	w.tell(tableOf(query))
+	r, err := w.ExecQuerier.ExecContext(ctx, query, args...)
+	if err != nil {
+		w.failed.Add(1)
+	}
+	return r, err
+}
+
+// QueryContext counts what answers rows and is no mere query, such as an insertion.
+func (w writes) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := w.ExecQuerier.QueryContext(ctx, query, args...)
+	if !reads(query) {
+		w.n.Add(1)
+		w.tell(tableOf(query))
+		if err != nil {
+			w.failed.Add(1)
+		}
+	}
+	return rows, err
+}
+
 // Statements returns how many statements of commands and queries have been sent
 // to the database since it was opened, without those that begin and end
 // transactions.

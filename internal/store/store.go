@@ -40,7 +40,7 @@ type Store struct {
 
 // writer runs one command durably: when run returns nil, the rows are on disk.
 type writer interface {
-	run(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error
+	run(ctx context.Context, work func(ctx context.Context, tx *Tx) error, ahead bool) error
 	close()
 }
 
@@ -66,7 +66,18 @@ type Tx struct {
 	*ent.Client
 	driver dialect.Driver // on PostgreSQL a *pipeline
 	hooks  []func()
+	locked []string
+	relied []string
 }
+
+// Relies says that the command holds only while nobody changes these tables, which it has
+// read without a lock: on SQLite a command that ran ahead is run again when somebody has.
+func (t *Tx) Relies(tables ...string) { t.relied = append(t.relied, tables...) }
+
+// Locked says that the command works under the lock of a row, which it has read for
+// update: nobody else changes what belongs to the row until the command is done. On
+// SQLite that is all there is to the lock.
+func (t *Tx) Locked(id string) { t.locked = append(t.locked, id) }
 
 // AfterCommit keeps f until the commit has succeeded.
 func (t *Tx) AfterCommit(f func()) { t.hooks = append(t.hooks, f) }
@@ -145,12 +156,23 @@ func (s *Store) SQL() *sql.DB { return s.read }
 // Write runs work in one durable transaction. It returns work's error with
 // nothing written, nil when all of it is on disk, or UNAVAILABLE when the
 // commit's fate is unknown. work may run on another goroutine and must not
-// start transactions of its own; a panic in it becomes an internal error.
+// start transactions of its own; it may be run again after all it did was undone, so
+// what it leaves beside the rows must be set anew each time, not added to. A panic in it becomes an internal error.
 func (s *Store) Write(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
 	}
-	return Explain(s.writer.run(ctx, work))
+	return Explain(s.writer.run(ctx, work, false))
+}
+
+// WriteAhead is Write for work that mostly reads and decides: what it changes it has said
+// to be Locked, and it writes under Later. On SQLite such work runs beside others while the writer
+// is busy, and is run again if what it has locked was changed meanwhile.
+func (s *Store) WriteAhead(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return fault.E(fault.Unavailable, "REQUEST_CANCELLED").Because(err)
+	}
+	return Explain(s.writer.run(ctx, work, true))
 }
 
 // Ping checks that the database answers.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,109 @@ func TestLaterRefused(t *testing.T) {
 	})
 }
 
+// TestFailuresHarmNoOther lets commands that wait for one another's commit fail in every way, first
+// and last and after they have written: the others are written, each once.
+func TestFailuresHarmNoOther(t *testing.T) {
+	t.Parallel()
+	type work = func(ctx context.Context, tx *store.Tx) error
+	refusal := errors.New("refused")
+	write := func(code string) work {
+		return func(ctx context.Context, tx *store.Tx) error { return regionOf(tx, code).Exec(ctx) }
+	}
+	fails := map[string]work{
+		"before it writes": func(context.Context, *store.Tx) error { return refusal },
+		"after it has written": func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(regionOf(tx, "X").Exec(ctx), refusal)
+		},
+		"panics": func(ctx context.Context, tx *store.Tx) error {
+			if err := regionOf(tx, "X").Exec(ctx); err != nil {
+				return err
+			}
+			panic("on purpose")
+		},
+		"breaks a key": func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(regionOf(tx, "X").Exec(ctx), regionOf(tx, "X").Exec(ctx))
+		},
+	}
+	for name, fail := range fails {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, s *store.Store) {
+				ctx := access.With(t.Context(), access.System("test"))
+				enter, begun := make(chan struct{}), make(chan struct{})
+				var waiting sync.WaitGroup
+				waiting.Go(func() { // the others queue behind it, on SQLite
+					var once sync.Once
+					err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+						once.Do(func() { close(begun) })
+						<-enter
+						return regionOf(tx, "FIRST").Exec(ctx)
+					})
+					if err != nil {
+						t.Errorf("Write(FIRST) = %v", err)
+					}
+				})
+				<-begun
+				told := make([]int, 12)
+				for i := range 12 {
+					waiting.Go(func() {
+						if i%3 == 1 {
+							if err := s.Write(ctx, fail); err == nil {
+								t.Error("a command that fails is said to be done")
+							}
+							return
+						}
+						err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+							tx.AfterCommit(func() { told[i]++ })
+							return write(fmt.Sprintf("R%02d", i))(ctx, tx)
+						})
+						if err != nil {
+							t.Errorf("Write(R%02d) = %v", i, err)
+						}
+					})
+				}
+				close(enter)
+				waiting.Wait()
+				if got, want := fmt.Sprint(codes(ctx, t, s)), "[FIRST R00 R02 R03 R05 R06 R08 R09 R11]"; got != want {
+					t.Errorf("regions = %v, want %v", got, want)
+				}
+				if got := fmt.Sprint(told); got != "[1 0 1 1 0 1 1 0 1 1 0 1]" {
+					t.Errorf("after the commit each was told %v times, want once if it was done", got)
+				}
+			})
+		})
+	}
+}
+
+// TestGoesOnAfterARefusedStatement lets a command go on after a statement that broke a key: on
+// SQLite what it did before and does afterwards is written, beside what others do.
+func TestGoesOnAfterARefusedStatement(t *testing.T) {
+	t.Parallel()
+	s := storetest.SQLite(t)
+	ctx := access.With(t.Context(), access.System("test"))
+	var running sync.WaitGroup
+	for i := range 20 {
+		running.Go(func() {
+			err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+				if err := regionOf(tx, fmt.Sprintf("A%02d", i)).Exec(ctx); err != nil || i%2 == 0 {
+					return err
+				}
+				if err := regionOf(tx, fmt.Sprintf("A%02d", i)).Exec(ctx); !store.IsConstraint(err) {
+					t.Errorf("the same region again = %v, want a broken key", err)
+				}
+				return regionOf(tx, fmt.Sprintf("B%02d", i)).Exec(ctx)
+			})
+			if err != nil {
+				t.Errorf("Write() = %v", err)
+			}
+		})
+	}
+	running.Wait()
+	if got := len(codes(ctx, t, s)); got != 30 {
+		t.Errorf("%d regions are written, want 30", got)
+	}
+}
+
 // TestTogether reads several things at once, each of which asks twice, beside what
 // was written under Later before. They share round trips on PostgreSQL.
 func TestTogether(t *testing.T) {
@@ -246,6 +350,159 @@ func TestLocksHoldForReadsTogether(t *testing.T) {
 			t.Errorf("counted %d, %v, want 40", len(name)-1, err)
 		}
 	})
+}
+
+// commands is how many commands of a kind the tests of running ahead make.
+const commands = 60
+
+// counting makes two regions whose English names count, "-" being none.
+func counting(t *testing.T, s *store.Store) context.Context {
+	t.Helper()
+	ctx := access.With(t.Context(), access.System("test"))
+	err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.Region.CreateBulk(regionOf(tx, "A").SetNameEn("-"), regionOf(tx, "B").SetNameEn("-")).Exec(ctx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// countOf is what a region has counted.
+func countOf(ctx context.Context, t *testing.T, s *store.Store, code string) int {
+	t.Helper()
+	name, err := s.Client().Region.Query().Where(region.Code(code)).Select(region.FieldNameEn).String(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(name) - 1
+}
+
+// countUp adds one to what a region counts, under its lock.
+func countUp(ctx context.Context, tx *store.Tx, code string, later bool) error {
+	query := tx.Region.Query().Where(region.Code(code))
+	if tx.Dialect() == dialect.Postgres {
+		query = query.Where(store.ForUpdate)
+	}
+	row, err := query.Only(ctx)
+	if err != nil {
+		return err
+	}
+	tx.Locked(row.ID)
+	if later {
+		ctx = store.Later(ctx)
+	}
+	return tx.Region.Update().Where(region.Code(code)).SetNameEn(row.NameEn + "x").Exec(ctx)
+}
+
+// TestAhead lets commands that run ahead of SQLite's writer meet those that do not, on two
+// rows: none is lost and none is done twice.
+func TestAhead(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := counting(t, s)
+		var all sync.WaitGroup
+		var told atomic.Int64
+		const clients = 6 // of each row
+		for client := range clients {
+			for _, code := range []string{"A", "B"} {
+				all.Go(func() {
+					for i := range commands / clients {
+						write := s.WriteAhead
+						if (i+client)%5 == 0 {
+							write = s.Write
+						}
+						err := write(ctx, func(ctx context.Context, tx *store.Tx) error {
+							tx.AfterCommit(func() { told.Add(1) })
+							return countUp(ctx, tx, code, (i+client)%3 > 0)
+						})
+						if err != nil {
+							t.Errorf("Write() = %v", err)
+						}
+					}
+				})
+			}
+		}
+		all.Wait()
+		if a, b := countOf(ctx, t, s, "A"), countOf(ctx, t, s, "B"); a != commands || b != commands {
+			t.Errorf("counted %d and %d, want %d each", a, b, commands)
+		}
+		if n := told.Load(); n != 2*commands {
+			t.Errorf("told %d times after commits, want %d", n, 2*commands)
+		}
+	})
+}
+
+// TestAheadOfAKey lets two commands at a time make the same key: one does, the other is told.
+func TestAheadOfAKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := counting(t, s)
+		taken := errors.New("taken")
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		made := map[string]int{}
+		for i := range commands {
+			all.Go(func() {
+				code := fmt.Sprintf("K%02d", i/2)
+				err := s.WriteAhead(ctx, func(ctx context.Context, tx *store.Tx) error {
+					return regionOf(tx, code).Exec(store.LaterAs(ctx, func(err error) error {
+						if store.IsConstraint(err) {
+							return taken
+						}
+						return err
+					}))
+				})
+				if err != nil && !errors.Is(err, taken) && !store.IsConstraint(err) {
+					t.Errorf("Write(%s) = %v, want it told that the key is taken", code, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					made[code]++
+				}
+			})
+		}
+		all.Wait()
+		for i := range commands / 2 {
+			if code := fmt.Sprintf("K%02d", i); made[code] != 1 {
+				t.Errorf("%s was made %d times, want once", code, made[code])
+			}
+		}
+	})
+}
+
+// TestAheadRelies lets commands rely on a table that all of them change. PostgreSQL reads
+// what is committed, statement by statement.
+func TestAheadRelies(t *testing.T) {
+	t.Parallel()
+	s := storetest.SQLite(t)
+	ctx := counting(t, s)
+	var all sync.WaitGroup
+	for i := range commands {
+		all.Go(func() {
+			err := s.WriteAhead(ctx, func(ctx context.Context, tx *store.Tx) error {
+				tx.Relies(region.Table)
+				n, err := tx.Region.Query().Count(ctx)
+				if err != nil {
+					return err
+				}
+				return regionOf(tx, fmt.Sprintf("N%02d", i)).SetNameEn(fmt.Sprint(n)).Exec(store.Later(ctx))
+			})
+			if err != nil {
+				t.Errorf("Write() = %v", err)
+			}
+		})
+	}
+	all.Wait()
+	names, err := s.Client().Region.Query().Select(region.FieldNameEn).Strings(ctx)
+	seen := map[string]bool{}
+	for _, n := range names {
+		seen[n] = true
+	}
+	if err != nil || len(seen) != commands+1 { // "-", and every number from 2 on
+		t.Errorf("the counts that were written are %v, %v, want each number once", names, err)
+	}
 }
 
 // TestCutConnections cuts every connection of PostgreSQL inside a command that has
