@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -87,11 +88,24 @@ func (r *Room) Compiled(ctx context.Context, client *ent.Client, versionID strin
 	if c.Model == nil {
 		return nil, fault.E(fault.Precondition, "PROCESS_NOT_EXECUTABLE", fault.P("findings", summary(findings)))
 	}
-	if row.State == processversion.StatePublished || row.State == processversion.StateRetired {
+	if !settled(row.State) {
+		return c, nil
+	}
+	// A command may see what another has published in the same commit, which may yet fail.
+	kept, err := r.door.Store.Client().ProcessVersion.Query().Where(processversion.ID(versionID), processversion.StateIn(settledStates...)).Exist(access.Elevated(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read a version: %w", err)
+	}
+	if kept {
 		r.models.Store(versionID, c)
 	}
 	return c, nil
 }
+
+// settledStates are those of a version that no longer changes.
+var settledStates = []processversion.State{processversion.StatePublished, processversion.StateRetired}
+
+func settled(s processversion.State) bool { return slices.Contains(settledStates, s) }
 
 // compile parses a document and compiles its one executable process.
 func compile(text string) (*Compiled, []model.Finding, error) {

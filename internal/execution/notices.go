@@ -118,13 +118,15 @@ func (r *Room) claimNotices(ctx context.Context) ([]*ent.Notice, error) {
 				return nil, fmt.Errorf("claim a notice: %w", err)
 			}
 			if n > 0 {
-				row.Attempts++
 				mine = append(mine, row)
 			}
 		}
 		u.Note("notices", len(mine))
 		return mine, nil
 	})
+	for _, row := range mine {
+		row.Attempts++
+	}
 	r.onTheirWay.put(r.door.Clock.Now().Add(noticeLease), mine...)
 	return mine, err
 }

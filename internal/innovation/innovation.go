@@ -70,7 +70,7 @@ type Room struct {
 	worker    string                         // the name under which tasks are lent to modules of this node
 	hands     hands                          // what modules work on here
 	life      life                           // of what runs in the background
-	cohorts   sync.Map                       // version id + "\n" + source → *expr.Program, nil when it does not compile there
+	cohorts   sync.Map                       // version id + "\n" + source → compiled
 }
 
 // New returns the room. Without a host it keeps the catalog and starts nothing.
@@ -180,8 +180,8 @@ func inState(v *ent.PluginVersion, want ...pluginversion.State) error {
 // does not make sense there.
 func (r *Room) cohort(ctx context.Context, client *ent.Client, versionID, source string) (*expr.Program, error) {
 	key := versionID + "\n" + source
-	if p, ok := r.cohorts.Load(key); ok {
-		return p.(*expr.Program), nil
+	if k, ok := r.cohorts.Load(key); ok {
+		return k.(compiled).program, k.(compiled).err
 	}
 	c, err := r.definitions.Compiled(ctx, client, versionID)
 	if err != nil {
@@ -199,8 +199,14 @@ func (r *Room) cohort(ctx context.Context, client *ent.Client, versionID, source
 	if err != nil {
 		p = nil
 	}
-	r.cohorts.Store(key, p)
+	r.cohorts.Store(key, compiled{p, err})
 	return p, err
+}
+
+// compiled is what came of compiling a condition.
+type compiled struct {
+	program *expr.Program
+	err     error
 }
 
 // Status is what is known of the plugins that this node has started, as far as the

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	entcalendar "github.com/openspms/spms/ent/calendar"
+	"github.com/openspms/spms/ent/standardversion"
 	"github.com/openspms/spms/internal/calendar"
 	"github.com/openspms/spms/internal/norm"
 	"github.com/openspms/spms/internal/store"
@@ -21,11 +23,14 @@ type Current struct {
 
 // currentSQL asks for the generations of standards and calendars in one statement; that of the
 // calendars grows whenever one is added or changed.
-const currentSQL = `select (` + generationSQL + `) || ' ' || (select coalesce(sum(revision + 1), 0) from calendars)`
+const currentSQL = `select (` + generationSQL + `) || ' ' || (` + calendarsSQL + `)`
+
+const calendarsSQL = `select coalesce(sum(revision + 1), 0) from calendars`
 
 // Current asks, inside a command, what is in force now. A publication by any node
 // that was committed before is seen.
 func (r *Room) Current(ctx context.Context, tx *store.Tx) (*Current, error) {
+	tx.Relies(standardversion.Table, entcalendar.Table)
 	var generations string
 	if err := tx.Scan(ctx, currentSQL, &generations); err != nil {
 		return nil, fmt.Errorf("ask which standards are published: %w", err)
@@ -61,13 +66,17 @@ func (c *Current) Calendar(ctx context.Context, code string) (*calendar.Calendar
 	if x, ok := c.room.calendars.Load(code); ok && x.(keptCalendar).generation == c.calendars {
 		return x.(keptCalendar).calendar, nil
 	}
+	generation, err := c.room.committed(ctx, calendarsSQL) // of what is read, as in at
+	if err != nil {
+		return nil, err
+	}
 	found, err := c.room.Calendar(ctx, code)
 	if err != nil {
 		return nil, err
 	}
 	if x, ok := c.room.calendars.Load(code); ok && x.(keptCalendar).calendar == found {
 		k := x.(keptCalendar)
-		k.generation = c.calendars
+		k.generation = generation
 		c.room.calendars.Store(code, k)
 	}
 	return found, nil

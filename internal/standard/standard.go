@@ -79,21 +79,38 @@ func (r *Room) InForce(ctx context.Context) (*norm.Set, error) {
 }
 
 func (r *Room) current(ctx context.Context) (*inForce, error) {
-	var generation int64
-	if err := r.door.Store.SQL().QueryRowContext(ctx, generationSQL).Scan(&generation); err != nil {
-		return nil, fmt.Errorf("ask which standards are published: %w", err)
+	generation, err := r.committed(ctx, generationSQL)
+	if err != nil {
+		return nil, err
 	}
 	return r.at(ctx, generation)
 }
 
-// at returns what is published at a generation, which is the present one or was a
-// moment ago.
+// committed asks for a generation as it is committed.
+func (r *Room) committed(ctx context.Context, query string) (generation int64, err error) {
+	if err := r.door.Store.SQL().QueryRowContext(ctx, query).Scan(&generation); err != nil {
+		return 0, fmt.Errorf("ask what is in force: %w", err)
+	}
+	return generation, nil
+}
+
+// at returns what is published at a generation, which is the present one, was a moment
+// ago, or will be when a command that goes on is committed: then it is the present one.
 func (r *Room) at(ctx context.Context, generation int64) (*inForce, error) {
 	if kept := r.kept.Load(); kept != nil && kept.generation == generation {
 		return kept, nil
 	}
 	r.loading.Lock()
 	defer r.loading.Unlock()
+	if kept := r.kept.Load(); kept != nil && kept.generation == generation {
+		return kept, nil
+	}
+	// What is read is what is committed: the one who asks may be a command that sees what
+	// another has published in the same commit, which may yet fail.
+	generation, err := r.committed(ctx, generationSQL)
+	if err != nil {
+		return nil, err
+	}
 	if kept := r.kept.Load(); kept != nil && kept.generation == generation {
 		return kept, nil
 	}

@@ -31,7 +31,7 @@ type NewToken struct {
 // TOKEN_EXCEEDS_OWN, TOKEN_EXPIRY_PAST.
 func (r *Room) CreateToken(ctx context.Context, in CreateToken) (NewToken, error) {
 	secret := newSecret()
-	made := false
+	made := ""
 	cmd := command.Command{Operation: "createToken", Key: deref(in.IdempotencyKey), Input: in}
 	out, err := command.Run(ctx, r.door, cmd, func(ctx context.Context, u *command.Unit) (NewToken, error) {
 		person, err := staffOf(ctx, u, in.StaffID)
@@ -61,11 +61,11 @@ func (r *Room) CreateToken(ctx context.Context, in CreateToken) (NewToken, error
 		if err != nil {
 			return NewToken{}, fmt.Errorf("create the token: %w", err)
 		}
-		made = true
+		made = row.ID
 		u.Note("token", row.ID)
 		return NewToken{TokenID: row.ID}, nil
 	})
-	if err == nil && made {
+	if err == nil && made == out.TokenID { // else it is an earlier answer, whose secret nobody has any more
 		out.Secret = secret
 	}
 	return out, err
