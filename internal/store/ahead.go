@@ -5,6 +5,7 @@ import (
 	stdsql "database/sql"
 	"database/sql/driver"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -41,10 +42,24 @@ type lanes struct {
 	count   int
 	closed  chan struct{}
 	closing sync.Once
+	wait    atomic.Bool
 	seq     atomic.Uint64     // batches that are committed
 	changed map[string]uint64 // what was locked, or a table → the batch that changed it last; the writer's own
 	floor   uint64            // what changed before this batch may have been forgotten
 	version int64             // of the database, as SQLite counts what other processes commit
+}
+
+// The log of SQLite begins anew only when nobody reads in it. Snapshots that follow each other
+// without a gap could keep it from that, so commands stop running ahead while it is too long.
+const (
+	logAtMost = 96 << 20 // bytes
+	logLooks  = 64       // batches between two looks at it
+)
+
+// look looks how long the log is.
+func (l *lanes) look(path string) {
+	info, err := os.Stat(path + "-wal")
+	l.wait.Store(err == nil && info.Size() > logAtMost)
 }
 
 // remembered is how many changes are remembered at most.

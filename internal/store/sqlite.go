@@ -71,7 +71,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	s.read.SetMaxOpenConns(4 + max(2, runtime.GOMAXPROCS(0)))
 	s.read.SetMaxIdleConns(4 + max(2, runtime.GOMAXPROCS(0)))
 	s.reads = onPool(s.read)
-	w := newGroupWriter(conn, &s.statements, &s.commits)
+	w := newGroupWriter(conn, path, &s.statements, &s.commits)
 	s.writer = w
 	return w.lanes.open(ctx, s.read, &s.statements)
 }
@@ -97,6 +97,7 @@ func older(a, b string) bool {
 // was before each of them, a twelfth of a command) and are seldom needed.
 type groupWriter struct {
 	conn    *sql.Conn
+	path    string
 	commits *commits
 	kept    *prepared
 	sent    writes // over kept: what commands ask
@@ -123,9 +124,9 @@ type pending struct {
 	prior *prior // of a command that has run ahead
 }
 
-func newGroupWriter(conn *sql.Conn, n *atomic.Int64, c *commits) *groupWriter {
+func newGroupWriter(conn *sql.Conn, path string, n *atomic.Int64, c *commits) *groupWriter {
 	kept := onConn(conn)
-	w := &groupWriter{conn: conn, commits: c, kept: kept, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
+	w := &groupWriter{conn: conn, path: path, commits: c, kept: kept, queue: make(chan *pending, 4*maxBatch), done: make(chan struct{})}
 	w.sent = writes{counted{kept, n}, &w.written, &w.refused, w.lanes.note}
 	w.driver = onQuerier(w.sent, dialect.SQLite)
 	w.client = newTxClient(w.driver)
@@ -135,7 +136,7 @@ func newGroupWriter(conn *sql.Conn, n *atomic.Int64, c *commits) *groupWriter {
 
 func (w *groupWriter) run(ctx context.Context, work func(ctx context.Context, tx *Tx) error, ahead bool) error {
 	p := &pending{ctx: ctx, work: work, reply: make(chan error, 1)}
-	if ahead && w.busy.Load() {
+	if ahead && w.busy.Load() && !w.lanes.wait.Load() {
 		if done, err := w.lanes.run(p); done {
 			return err
 		}
@@ -165,7 +166,11 @@ func (w *groupWriter) close() {
 
 func (w *groupWriter) loop() {
 	defer close(w.done)
+	batches := 0
 	for p := range w.queue {
+		if batches++; batches%logLooks == 0 {
+			w.lanes.look(w.path)
+		}
 		w.busy.Store(true)
 		w.commit(w.collect(p))
 		w.busy.Store(len(w.queue) > 0)
