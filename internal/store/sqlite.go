@@ -325,19 +325,26 @@ func (w *groupWriter) begin(ctx context.Context, batch []*pending) error {
 	if !slices.ContainsFunc(batch, func(p *pending) bool { return p.prior != nil }) {
 		return nil
 	}
-	rows, err := w.kept.QueryContext(ctx, "PRAGMA data_version")
-	if err == nil {
-		var version int64
-		if rows.Next() {
-			err = rows.Scan(&version)
-		}
-		err = errors.Join(err, rows.Err(), rows.Close())
-		w.lanes.foreign(version)
-	}
+	version, err := w.version(ctx)
 	if err != nil {
 		_ = w.exec(ctx, "ROLLBACK")
+		return err
 	}
-	return err
+	w.lanes.foreign(version)
+	return nil
+}
+
+// version is a number that changes when another connection has written.
+func (w *groupWriter) version(ctx context.Context) (n int64, err error) {
+	rows, err := w.kept.QueryContext(ctx, "PRAGMA data_version")
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		err = rows.Scan(&n)
+	}
+	return n, errors.Join(err, rows.Err())
 }
 
 func (w *groupWriter) exec(ctx context.Context, q string) error {
