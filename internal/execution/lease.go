@@ -73,6 +73,7 @@ func (r *Room) FetchTasks(ctx context.Context, in FetchTasks) ([]string, error) 
 
 // lentTo tells subscribers that a task was lent. It is no change that anybody works on.
 func lentTo(u *command.Unit, t *ent.Task) {
+	u.Locked(t.ID)
 	u.Changed(store.Change{Kind: "lease", ID: t.ID, CaseID: t.CaseID, RegionPath: t.RegionPath})
 }
 
@@ -96,7 +97,11 @@ func lessee(v *access.Viewer, worker string) string { return v.StaffID + " " + w
 
 // held refuses to complete a service task that is lent to another worker now.
 func (f *file) held(t *ent.Task, worker *string) error {
-	if t.Kind != task.KindService || t.LeaseBy == "" {
+	if t.Kind != task.KindService {
+		return nil
+	}
+	f.unit.Locked(t.ID) // leases are given without the lock of the case
+	if t.LeaseBy == "" {
 		return nil
 	}
 	mine := worker != nil && t.LeaseBy == lessee(f.unit.Viewer, *worker)

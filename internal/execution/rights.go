@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/openspms/spms/ent"
+	"github.com/openspms/spms/ent/qualification"
 	"github.com/openspms/spms/ent/task"
 	"github.com/openspms/spms/internal/access"
 	"github.com/openspms/spms/internal/command"
@@ -31,6 +32,9 @@ type Qualified func(ctx context.Context, kind string) (bool, error)
 
 // qualified looks a person's qualifications up inside a command.
 func (f *file) qualified(staffID string) Qualified {
+	if f.unit != nil {
+		f.unit.Relies(qualification.Table)
+	}
 	return func(ctx context.Context, kind string) (bool, error) {
 		return f.room.staffing.Qualified(ctx, f.unit.Client, staffID, kind, f.unit.Now)
 	}

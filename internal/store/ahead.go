@@ -71,10 +71,13 @@ type prior struct {
 	queue []queued
 }
 
+// laneCount is how many commands run ahead at a time. Each has a cache of its own.
+func laneCount() int { return min(max(2, runtime.GOMAXPROCS(0)), 8) }
+
 // open opens the lanes on a pool of reading connections.
 func (l *lanes) open(ctx context.Context, read *stdsql.DB, n *atomic.Int64) error {
 	l.changed, l.closed = map[string]uint64{}, make(chan struct{})
-	count := max(2, runtime.GOMAXPROCS(0))
+	count := laneCount()
 	l.free = make(chan *lane, count)
 	for range count {
 		conn, err := read.Conn(ctx)
@@ -117,6 +120,7 @@ func (l *lanes) run(p *pending) (done bool, err error) {
 	seq := l.seq.Load() // before the snapshot
 	ctx := context.WithoutCancel(p.ctx)
 	if _, err := one.kept.ExecContext(ctx, "BEGIN"); err != nil {
+		_, _ = one.kept.ExecContext(ctx, "ROLLBACK") // one that could not be ended before
 		return false, nil
 	}
 	d := one.driver
@@ -197,6 +201,12 @@ func (a *ahead) ExecContext(context.Context, string, ...any) (stdsql.Result, err
 	return nil, errUnfit
 }
 
+// QueryContext refuses a query that is given as text.
+func (a *ahead) QueryContext(context.Context, string, ...any) (*stdsql.Rows, error) {
+	a.unfit = true
+	return nil, errUnfit
+}
+
 // Query implements ent's driver.
 func (a *ahead) Query(ctx context.Context, query string, args, v any) error {
 	if reads(query) {
@@ -217,7 +227,7 @@ func (a *ahead) Query(ctx context.Context, query string, args, v any) error {
 func (a *ahead) keep(ctx context.Context, query string, args any) error {
 	later, ok := ctx.Value(laterKey{}).(said)
 	list, err := arguments(args)
-	if !ok || err != nil {
+	if table := tableOf(query); !ok || err != nil || table == "" || !changes(query) {
 		a.unfit = true
 		return errUnfit
 	}
@@ -231,6 +241,11 @@ func tableOf(query string) string {
 	_, after, _ := strings.Cut(query, "`")
 	table, _, _ := strings.Cut(after, "`")
 	return table
+}
+
+// changes tells whether a statement is one that ent changes rows with.
+func changes(query string) bool {
+	return slices.ContainsFunc([]string{"INSERT ", "UPDATE ", "DELETE "}, func(s string) bool { return strings.HasPrefix(query, s) })
 }
 
 // reads tells whether a statement only reads.

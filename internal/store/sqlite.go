@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,8 +67,8 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if s.read, err = sql.Open("sqlite", sqliteDSN(path, true)); err != nil {
 		return fault.E(fault.Invalid, "DATABASE_URL_INVALID", fault.P("url", path)).Because(err)
 	}
-	s.read.SetMaxOpenConns(4 + max(2, runtime.GOMAXPROCS(0)))
-	s.read.SetMaxIdleConns(4 + max(2, runtime.GOMAXPROCS(0)))
+	s.read.SetMaxOpenConns(4 + laneCount())
+	s.read.SetMaxIdleConns(4 + laneCount())
 	s.reads = onPool(s.read)
 	w := newGroupWriter(conn, path, &s.statements, &s.commits)
 	s.writer = w
@@ -109,7 +108,7 @@ type groupWriter struct {
 	closed  bool
 
 	written atomic.Int64 // statements that write, of all commands
-	refused atomic.Int64 // of them, those that failed
+	refused atomic.Int64 // statements that failed
 	careful int          // batches to come that use savepoints
 	lanes   lanes
 	busy    atomic.Bool
@@ -199,6 +198,7 @@ func (w *groupWriter) collect(p *pending) []*pending {
 func (w *groupWriter) commit(batch []*pending) {
 	ctx := context.Background()
 	if err := w.all(ctx, batch); err != nil {
+		_ = w.exec(ctx, "ROLLBACK") // if there is anything
 		w.fail(batch, err)
 		return
 	}
@@ -236,7 +236,9 @@ func (w *groupWriter) all(ctx context.Context, batch []*pending) error {
 		return err
 	}
 	for _, p := range batch {
-		p.err = w.apart(ctx, p)
+		if err := w.apart(ctx, p); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -250,7 +252,7 @@ func (w *groupWriter) together(ctx context.Context, batch []*pending) (clean boo
 	}
 	for _, p := range batch {
 		before, refused := w.written.Load(), w.refused.Load()
-		if p.err = w.apply(p); w.refused.Load() == refused && (p.err == nil || w.written.Load() == before) {
+		if p.err = w.apply(p); w.refused.Load() == refused && (p.err == nil || w.written.Load() == before && w.inside(ctx)) {
 			continue
 		}
 		_ = w.exec(ctx, "ROLLBACK") // SQLite may have done so by itself
@@ -262,27 +264,31 @@ func (w *groupWriter) together(ctx context.Context, batch []*pending) (clean boo
 	return true, nil
 }
 
-// apart runs one command inside its savepoint.
+// inside reports whether the transaction goes on: SQLite ends it by itself when the disk
+// fails, and what follows would be written statement by statement.
+func (w *groupWriter) inside(ctx context.Context) bool {
+	return w.exec(ctx, "BEGIN") != nil // refused inside a transaction, and harmless
+}
+
+// apart runs one command inside its savepoint. The error is that of the whole transaction,
+// which is lost when it cannot go back to a savepoint.
 func (w *groupWriter) apart(ctx context.Context, p *pending) error {
 	if err := w.exec(ctx, "SAVEPOINT command"); err != nil {
-		return unavailable(err)
+		return err
 	}
-	err := w.apply(p)
-	if errors.Is(err, errUnfit) { // what it has prepared is refused: it is run as any other
-		if back := w.exec(ctx, "ROLLBACK TO command"); back != nil {
-			return unavailable(back)
+	p.err = w.apply(p)
+	if errors.Is(p.err, errUnfit) { // what it has prepared is refused: it is run as any other
+		if err := w.exec(ctx, "ROLLBACK TO command"); err != nil {
+			return err
 		}
-		err = w.apply(p)
+		p.err = w.apply(p)
 	}
-	if err != nil {
-		if back := w.exec(ctx, "ROLLBACK TO command"); back != nil {
-			return unavailable(back)
+	if p.err != nil {
+		if err := w.exec(ctx, "ROLLBACK TO command"); err != nil {
+			return err
 		}
 	}
-	if end := w.exec(ctx, "RELEASE command"); end != nil {
-		return unavailable(end)
-	}
-	return err
+	return w.exec(ctx, "RELEASE command")
 }
 
 // apply runs one command.

@@ -101,8 +101,8 @@ func (c counted) QueryContext(ctx context.Context, query string, args ...any) (*
 	return c.ExecQuerier.QueryContext(ctx, query, args...)
 }
 
-// writes counts the statements that pass through it and write, and those of them that fail,
-// and tells which tables they write.
+// writes counts the statements that pass through it and write, and all that fail, and tells
+// which tables they write.
 type writes struct {
 	entsql.ExecQuerier
 	n, failed *atomic.Int64
@@ -125,9 +125,9 @@ func (w writes) QueryContext(ctx context.Context, query string, args ...any) (*s
 	if !reads(query) {
 		w.n.Add(1)
 		w.tell(tableOf(query))
-		if err != nil {
-			w.failed.Add(1)
-		}
+	}
+	if err != nil {
+		w.failed.Add(1)
 	}
 	return rows, err
 }

@@ -204,6 +204,41 @@ func TestFailuresHarmNoOther(t *testing.T) {
 	}
 }
 
+// TestTransactionEndsByItself lets the transaction of a group end under it, as SQLite does when the
+// disk fails: what is acknowledged is written, what is not is not, and the next command works.
+func TestTransactionEndsByItself(t *testing.T) {
+	t.Parallel()
+	s := storetest.SQLite(t)
+	ctx := access.With(t.Context(), access.System("test"))
+	done := make([]bool, 24)
+	var running sync.WaitGroup
+	for i := range done {
+		running.Go(func() {
+			err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+				if i%8 == 5 {
+					_, err := tx.ExecContext(ctx, "ROLLBACK")
+					return errors.Join(err, errors.New("the disk has failed"))
+				}
+				return regionOf(tx, fmt.Sprintf("R%02d", i)).Exec(ctx)
+			})
+			done[i] = err == nil
+		})
+	}
+	running.Wait()
+	want := []string{}
+	for i, ok := range done {
+		if ok {
+			want = append(want, fmt.Sprintf("R%02d", i))
+		}
+	}
+	if got := codes(ctx, t, s); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("written are %v, acknowledged %v", got, want)
+	}
+	if err := s.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return regionOf(tx, "AFTER").Exec(ctx) }); err != nil {
+		t.Errorf("Write() afterwards = %v", err)
+	}
+}
+
 // TestGoesOnAfterARefusedStatement lets a command go on after a statement that broke a key: on
 // SQLite what it did before and does afterwards is written, beside what others do.
 func TestGoesOnAfterARefusedStatement(t *testing.T) {
