@@ -130,16 +130,16 @@ func (d *desk) update(ctx context.Context, t *ent.Task) error {
 	if !known || !slices.Equal(was.RequiredQualifications, t.RequiredQualifications) {
 		u.SetRequiredQualifications(t.RequiredQualifications)
 	}
-	putOr(was.AssigneeID, t.AssigneeID, u.SetAssigneeID, u.ClearAssigneeID)
-	putOr(was.AssignedBy, t.AssignedBy, u.SetAssignedBy, u.ClearAssignedBy)
-	putOr(was.DelegatedBy, t.DelegatedBy, u.SetDelegatedBy, u.ClearDelegatedBy)
-	putOr(was.ClaimedAt, t.ClaimedAt, u.SetClaimedAt, u.ClearClaimedAt)
-	putOr(was.StartedAt, t.StartedAt, u.SetStartedAt, u.ClearStartedAt)
-	putOr(was.UrgedAt, t.UrgedAt, u.SetUrgedAt, u.ClearUrgedAt)
-	putOr(was.FollowUpAt, t.FollowUpAt, u.SetFollowUpAt, u.ClearFollowUpAt)
-	putOr(was.DueAt, t.DueAt, u.SetDueAt, u.ClearDueAt)
-	putOr(was.CompletedAt, t.CompletedAt, u.SetCompletedAt, u.ClearCompletedAt)
-	putOr(was.CompletedBy, t.CompletedBy, u.SetCompletedBy, u.ClearCompletedBy)
+	putOr(was.AssigneeID, t.AssigneeID, u.SetAssigneeID, u.ClearAssigneeID, !known)
+	putOr(was.AssignedBy, t.AssignedBy, u.SetAssignedBy, u.ClearAssignedBy, !known)
+	putOr(was.DelegatedBy, t.DelegatedBy, u.SetDelegatedBy, u.ClearDelegatedBy, !known)
+	putOr(was.ClaimedAt, t.ClaimedAt, u.SetClaimedAt, u.ClearClaimedAt, !known)
+	putOr(was.StartedAt, t.StartedAt, u.SetStartedAt, u.ClearStartedAt, !known)
+	putOr(was.UrgedAt, t.UrgedAt, u.SetUrgedAt, u.ClearUrgedAt, !known)
+	putOr(was.FollowUpAt, t.FollowUpAt, u.SetFollowUpAt, u.ClearFollowUpAt, !known)
+	putOr(was.DueAt, t.DueAt, u.SetDueAt, u.ClearDueAt, !known)
+	putOr(was.CompletedAt, t.CompletedAt, u.SetCompletedAt, u.ClearCompletedAt, !known)
+	putOr(was.CompletedBy, t.CompletedBy, u.SetCompletedBy, u.ClearCompletedBy, !known)
 	d.was[t.ID] = *t
 	return u.Exec(ctx)
 }
@@ -151,12 +151,12 @@ func put[T comparable, U any](was, is T, set func(T) U, anyway bool) {
 	}
 }
 
-// putOr writes a value that may be none, when it is another than it was.
-func putOr[T comparable, U any](was, is *T, set func(T) U, none func() U) {
+// putOr is put for a value that may be none.
+func putOr[T comparable, U any](was, is *T, set func(T) U, none func() U, anyway bool) {
 	switch {
-	case is == nil && was != nil:
+	case is == nil && (anyway || was != nil):
 		none()
-	case is != nil && (was == nil || *is != *was):
+	case is != nil && (anyway || was == nil || *is != *was):
 		set(*is)
 	}
 }

@@ -340,8 +340,8 @@ func (f *file) saveCase(ctx context.Context) error {
 	if len(f.was.Flags) != len(f.row.Flags) {
 		upd.SetFlags(append([]schema.Flag{}, f.row.Flags...))
 	}
-	putOr(f.was.EndedAt, f.row.EndedAt, upd.SetEndedAt, upd.ClearEndedAt)
-	putOr(f.was.OwnerID, f.row.OwnerID, upd.SetOwnerID, upd.ClearOwnerID)
+	putOr(f.was.EndedAt, f.row.EndedAt, upd.SetEndedAt, upd.ClearEndedAt, false)
+	putOr(f.was.OwnerID, f.row.OwnerID, upd.SetOwnerID, upd.ClearOwnerID, false)
 	f.was = *f.row
 	return upd.SetVariables(f.state.Variables).SetEngine(kept).SetRevision(f.row.Revision).Exec(ctx)
 }
